@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from contracts import UserError, sha256_of_bytes, sha256_of_file
+from embedgrad_core.kernels import freeze_linears
 
 # End tokens of the model families in use. A base model names only one of them in its files, and then runs on for ever
 # behind a chat template that ends a turn with another (https://github.com/QwenLM/Qwen2.5-Math/issues/47).
@@ -154,6 +155,7 @@ def load_model(
         raise UserError(_why_not_loaded(name, revision, is_folder, error)) from error
     network.requires_grad_(False)
     network.eval().to(place)
+    freeze_linears(network)
     resolved = folder_fingerprint(Path(name)) if is_folder else getattr(network.config, "_commit_hash", None)
     return FrozenModel(network, tokenizer, name, revision, resolved or "unknown")
 
