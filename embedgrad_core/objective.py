@@ -1,7 +1,9 @@
 """Eq. 6: cross-entropy on the target tokens, with a gradient to the prompt only.
 
-Logits exist for target positions alone and only ``CHUNK`` of them at a time, and each chunk's loss is turned into the
-gradient of its hidden states at once: nothing of size (sequence × vocabulary) is ever held.
+Nothing is computed twice and nothing on padding: what stands before the inputs (template head and prompt) runs once
+for the whole batch, the items follow it end to end, and logits exist for target positions alone and only ``CHUNK`` of
+them at a time. Each chunk's loss is turned into the gradient of its hidden states at once: nothing of size (sequence ×
+vocabulary) is ever held.
 """
 
 from collections.abc import Sequence
@@ -11,10 +13,12 @@ from typing import Any
 import torch
 
 from contracts import Item, UserError
+from embedgrad_core import kernels
+from embedgrad_core.attention import Pack, attending
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import FrozenModel
 
-CHUNK = 512
+CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,11 @@ class Example:
     id: str
     body: list[int]
     target: list[int]
+
+    @property
+    def length(self) -> int:
+        """Tokens that the model reads after the prompt: the last target token predicts nothing."""
+        return len(self.body) + len(self.target) - 1
 
 
 def encode(slot: Slot, items: Sequence[Item], context: int) -> list[Example]:
@@ -60,28 +69,25 @@ def target_loss(
         The summed loss (scalar, float32, nats) and the number of target tokens it runs over.
     """
     device = frozen.device
-    rows = [example.body + example.target[:-1] for example in examples]
-    longest = max(map(len, rows))
-    before = len(slot.head_ids) + slot.k
-    rest = torch.zeros(len(rows), longest, dtype=torch.long)
-    real = torch.zeros(len(rows), before + longest, dtype=torch.long)
-    predicts = torch.zeros(len(rows), before + longest, dtype=torch.bool)
-    for row, (ids, example) in enumerate(zip(rows, examples, strict=True)):
-        rest[row, : len(ids)] = torch.tensor(ids)
-        real[row, : before + len(ids)] = 1
+    head = torch.tensor(slot.head_ids, dtype=torch.long)
+    prefix = len(head) + len(vectors)
+    pack = Pack(prefix, [example.length for example in examples])
+    rest = torch.tensor([token for example in examples for token in (example.body + example.target)[: example.length]])
+    embeds = torch.cat([frozen.embed(head), vectors.to(device, frozen.dtype), frozen.embed(rest.long())])
+    predicts, end = [], prefix
+    for example in examples:
+        end += example.length
         # The token before the target predicts its first token; with an empty body that is the prompt's last vector.
-        first = before + len(example.body) - 1
-        predicts[row, first : first + len(example.target)] = True
-    head = frozen.embed(torch.tensor(slot.head_ids, dtype=torch.long))
-    shared = torch.cat([head, vectors.to(device, frozen.dtype)])
-    embeds = torch.cat([shared.expand(len(rows), -1, -1), frozen.embed(rest)], dim=1)
-    # Right padding under a causal mask is exact: no real token ever sees a padded one.
-    hidden = frozen.network.base_model(
-        inputs_embeds=embeds, attention_mask=real.to(device), use_cache=False
-    ).last_hidden_state[predicts.to(device)]
+        first = [] if example.body else [prefix - 1]
+        predicts += first + list(range(end - len(example.target) + len(first), end))
+    with attending(frozen.network, pack):
+        output = frozen.network.base_model(
+            inputs_embeds=embeds[None], position_ids=pack.positions()[None].to(device), use_cache=False
+        )
+    hidden = output.last_hidden_state[0, torch.tensor(predicts, device=device)]
     targets = torch.tensor([token for example in examples for token in example.target], device=device)
-    output = frozen.network.get_output_embeddings()
-    loss = _ChunkedCrossEntropy.apply(hidden, output.weight, output.bias, targets)
+    head_layer = frozen.network.get_output_embeddings()
+    loss = _ChunkedCrossEntropy.apply(hidden, head_layer.weight, head_layer.bias, targets)
     return loss, len(targets)
 
 
@@ -100,7 +106,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(hidden), CHUNK):
             part = slice(start, start + CHUNK)
-            logits = torch.nn.functional.linear(hidden[part], weight, bias).float()
+            logits = kernels.linear(hidden[part], weight, bias).float()
             wanted = targets[part, None]
             normaliser = logits.logsumexp(dim=1, keepdim=True)
             total += (normaliser - logits.gather(1, wanted)).sum()
@@ -108,7 +114,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 # d loss / d logits = softmax − one-hot, formed in place of the logits.
                 slope = logits.sub_(normaliser).exp_()
                 slope.scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=slope.dtype))
-                gradient[part] = slope.to(weight.dtype) @ weight
+                gradient[part] = kernels.back(slope.to(weight.dtype), weight)
         if wants_gradient:
             ctx.save_for_backward(gradient)
         return total

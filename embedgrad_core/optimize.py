@@ -17,9 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from contracts import Item, UserError, sha256_of_bytes, write_whole
+from embedgrad_core.attention import check_attention
 from embedgrad_core.model import FrozenModel
-from embedgrad_core.objective import Example, encode, target_loss
+from embedgrad_core.objective import Example, encode
 from embedgrad_core.prompt import PromptEmbedding
+from embedgrad_core.step import TOKEN_BUDGET, Pieces, accumulate
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
@@ -39,6 +41,8 @@ class Settings:
             ``token_mean`` averages over the batch's target tokens.
         early_stop: ``dev_loss`` or ``dev_accuracy`` (ties broken by loss): what "best" means.
         patience: epochs without a better one before stopping; 0 never stops early but still keeps the best.
+        token_budget: tokens run through the model at a time; None is :data:`TOKEN_BUDGET`, or the longest item.
+        checkpointing: compute activations again in the backward pass instead of keeping them (7B-14B).
     """
 
     learning_rate: float
@@ -50,6 +54,8 @@ class Settings:
     loss_reduction: str = "item_sum"
     early_stop: str = "dev_loss"
     patience: int = 3
+    token_budget: int | None = None
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
         if self.early_stop not in ("dev_loss", "dev_accuracy"):
@@ -60,6 +66,8 @@ class Settings:
             raise UserError(f"loss_reduction is {self.loss_reduction!r}; it must be item_sum or token_mean.")
         if self.learning_rate <= 0 or self.epochs < 1 or self.batch_size < 1 or self.patience < 0:
             raise UserError("learning_rate, epochs and batch_size must be positive and patience not negative.")
+        if self.token_budget is not None and self.token_budget < 1:
+            raise UserError(f"token_budget is {self.token_budget}; it must be a positive number of tokens.")
 
 
 def optimize(
@@ -72,6 +80,7 @@ def optimize(
     dev_accuracy: Callable[[torch.Tensor], float] | None = None,
     state: str | Path | None = None,
     log: Callable[[dict], None] = lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> tuple[PromptEmbedding, list[dict]]:
     """Optimise a prompt's vectors on labelled items.
 
@@ -85,6 +94,7 @@ def optimize(
         state: file for resuming; a state of other settings, data or model is refused.
         log: called with each history line: epoch, train_loss and dev_loss (nats an item), dev_accuracy, gradient_norm
             (mean over steps), drift (mean relative displacement), tokens_per_s, seconds, peak_memory_bytes, best.
+        say: where to report that memory ran out and the work goes on in smaller pieces.
 
     Returns:
         The best prompt by the early-stop rule, epoch 0 (the text itself) included, and the history.
@@ -98,6 +108,10 @@ def optimize(
         raise UserError("early_stop dev_accuracy needs an evaluator.")
     examples = encode(prompt.slot, train, frozen.context)
     dev_examples = encode(prompt.slot, dev, frozen.context)
+    check_attention(frozen.network)
+    pieces = Pieces(settings.token_budget or TOKEN_BUDGET, settings.checkpointing, say)
+    if settings.token_budget:
+        pieces.check(prompt.slot, [*examples, *dev_examples])
     vectors = prompt.vectors.to(frozen.device, copy=True).requires_grad_()
     stepper = OPTIMIZERS[settings.optimizer]([vectors], lr=settings.learning_rate, weight_decay=settings.weight_decay)
     run = _fingerprint(frozen, prompt, examples, dev_examples, settings, dev_accuracy is not None)
@@ -111,7 +125,7 @@ def optimize(
     while not _is_over(history, settings):
         epoch = len(history)
         started = time.perf_counter()
-        passed = _train_epoch(frozen, prompt, vectors, stepper, examples, settings, epoch) if epoch else {}
+        passed = _train_epoch(frozen, prompt, vectors, stepper, examples, settings, epoch, pieces) if epoch else {}
         if passed.get("stopped"):
             # The vectors may be spoilt; what was best before stays.
             line = {"epoch": epoch, **passed}
@@ -119,7 +133,7 @@ def optimize(
             line = {
                 "epoch": epoch,
                 "train_loss": passed.get("train_loss"),
-                "dev_loss": mean_loss(frozen, prompt, vectors, dev_examples, settings.batch_size),
+                "dev_loss": mean_loss(frozen, prompt, vectors, dev_examples, pieces),
                 "dev_accuracy": dev_accuracy(vectors.detach()) if dev_accuracy else None,
                 "gradient_norm": passed.get("gradient_norm"),
                 "drift": _drift(vectors, prompt),
@@ -148,6 +162,7 @@ def _train_epoch(
     examples: Sequence[Example],
     settings: Settings,
     epoch: int,
+    pieces: Pieces,
 ) -> dict:
     """One pass over the training items; gradient of the sum of Eq. 6, divided by the items of the batch."""
     shuffler = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
@@ -156,28 +171,28 @@ def _train_epoch(
     for start in range(0, len(order), settings.batch_size):
         batch = [examples[index] for index in order[start : start + settings.batch_size]]
         stepper.zero_grad()
-        loss, targets = target_loss(frozen, prompt.slot, vectors, batch)
-        (loss / (len(batch) if settings.loss_reduction == "item_sum" else targets)).backward()
-        norm, value = float(vectors.grad.norm()), loss.item()
+        value, targets = accumulate(frozen, prompt.slot, vectors, batch, pieces)
+        vectors.grad.div_(len(batch) if settings.loss_reduction == "item_sum" else targets)
+        norm = float(vectors.grad.norm())
         if not (math.isfinite(value) and math.isfinite(norm)):
             return {"stopped": f"loss {value} or gradient {norm} is not finite at item {batch[0].id}"}
         stepper.step()
         total += value
         norms.append(norm)
-        fixed = len(prompt.slot.head_ids) + prompt.slot.k
-        tokens += sum(fixed + len(example.body) + len(example.target) for example in batch)
+        tokens += sum(example.length for example in batch)
     return {"train_loss": total / len(examples), "gradient_norm": sum(norms) / len(norms), "tokens": tokens}
 
 
 @torch.no_grad()
 def mean_loss(
-    frozen: FrozenModel, prompt: PromptEmbedding, vectors: torch.Tensor, examples: Sequence[Example], batch_size: int
+    frozen: FrozenModel,
+    prompt: PromptEmbedding,
+    vectors: torch.Tensor,
+    examples: Sequence[Example],
+    pieces: Pieces | None = None,
 ) -> float:
     """Eq. 6 averaged over items, nats an item."""
-    total = 0.0
-    for start in range(0, len(examples), batch_size):
-        total += float(target_loss(frozen, prompt.slot, vectors, examples[start : start + batch_size])[0])
-    return total / len(examples)
+    return accumulate(frozen, prompt.slot, vectors, examples, pieces or Pieces())[0] / len(examples)
 
 
 def best_epoch(history: Sequence[dict], settings: Settings) -> int:

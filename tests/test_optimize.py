@@ -20,6 +20,7 @@ from embedgrad_core.optimize import best_epoch
 
 # The package exports the function under the module's name.
 LOOP = importlib.import_module("embedgrad_core.optimize")
+STEP = importlib.import_module("embedgrad_core.step")
 PROMPT = "please reason step by step."
 
 
@@ -90,7 +91,7 @@ def test_non_finite_loss_keeps_the_last_good_prompt(frozen, items, monkeypatch):
         steps.append(loss.requires_grad)
         return (loss * float("inf") if sum(steps) == 3 else loss), tokens
 
-    monkeypatch.setattr(LOOP, "target_loss", overflowing)
+    monkeypatch.setattr(STEP, "target_loss", overflowing)
     trained, history = optimize(frozen, start(frozen), items, items[:2], settings)
     assert [line["epoch"] for line in history] == [0, 1, 2, 3]
     assert "not finite" in history[-1]["stopped"]

@@ -1,0 +1,183 @@
+"""Our own attention under a transformers model: sequences without padding, and a cache of fixed slots.
+
+A model of transformers asks a registered function for its attention. Ours hands the question to the *plan* of the
+running forward pass: :class:`Pack` for training, ``KeyValueSlots`` for decoding. All else of the model stays as its authors wrote
+it (https://huggingface.co/docs/transformers/attention_interface).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AttentionInterface, PreTrainedModel
+
+from contracts import UserError
+
+NAME = "embedgrad"
+# What a layer's attention may look like (``layer_types`` of a configuration); others keep a state of another kind.
+KNOWN_LAYERS = {"full_attention", "sliding_attention"}
+
+
+class Plan(Protocol):
+    """Which tokens of a flat sequence attend to which."""
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, options: "Options"
+    ) -> torch.Tensor:
+        """(1, H, T, D), (1, G, T, D), (1, G, T, D) → (T, H, D); H is a multiple of G."""
+        ...
+
+
+class Options:
+    """What a layer asks of its attention besides the tensors."""
+
+    def __init__(self, scaling: float | None, window: int | None, softcap: float | None) -> None:
+        self.scaling = scaling
+        self.window = window
+        self.softcap = softcap
+
+
+_plan: ContextVar[Plan] = ContextVar("plan")
+
+
+@contextmanager
+def attending(network: PreTrainedModel, plan: Plan) -> Iterator[None]:
+    """Within the block the network's forward (and backward) passes attend by ``plan``."""
+    config = network.config
+    before = config._attn_implementation
+    token = _plan.set(plan)
+    config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+        _plan.reset(token)
+
+
+def keep_plan(network: PreTrainedModel, function: Callable) -> Callable:
+    """``function`` as it would run now, also when a backward pass calls it later and from another thread."""
+    plan = _plan.get()
+
+    def later(*arguments: Any) -> Any:
+        with attending(network, plan):
+            return function(*arguments)
+
+    return later
+
+
+def check_attention(network: PreTrainedModel) -> None:
+    """Refuse an architecture whose attention is not transformers' attention interface, before anything is computed.
+
+    Raises:
+        UserError: names the architecture and the reason.
+    """
+    name = type(network).__name__
+    if not network._supports_attention_backend:
+        raise UserError(f"{name} does not use transformers' attention interface; this architecture cannot be used.")
+    text = network.config.get_text_config()
+    other = set(getattr(text, "layer_types", None) or KNOWN_LAYERS) - KNOWN_LAYERS
+    if other:
+        raise UserError(
+            f"{name} has layers of kind {', '.join(sorted(other))}, which keep no keys and values that a prompt could "
+            "share; this architecture cannot be used."
+        )
+
+
+def _forward(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    if s_aux is not None or attention_mask is not None:
+        raise UserError(f"{type(module).__name__} attends with sinks or a mask of its own; it cannot be used.")
+    options = Options(scaling, sliding_window, softcap)
+    return _plan.get().attend(module.layer_idx, query, key, value, options)[None], None
+
+
+AttentionInterface.register(NAME, _forward)
+
+
+def attend(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    options: Options,
+    mask: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Softmax attention: (B, H, L, D), (B, G, S, D), (B, G, S, D) → (B, H, L, D).
+
+    ``mask`` (…, L, S) is True where a query may look; None means causal, and L equals S.
+    """
+    if mask is None and options.window is not None and query.shape[2] > options.window:
+        places = torch.arange(query.shape[2], device=query.device)
+        distance = places[:, None] - places
+        mask = (distance >= 0) & (distance < options.window)
+    groups = query.shape[1] // key.shape[1]
+    if options.softcap is not None:
+        return _softcapped(query, key, value, options, mask, groups)
+    return scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=mask is None, scale=options.scaling, enable_gqa=groups > 1
+    )
+
+
+def _softcapped(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    options: Options,
+    mask: torch.Tensor | None,
+    groups: int,
+) -> torch.Tensor:
+    """Attention with ``softcap * tanh(scores / softcap)`` (Gemma 2), which no fused kernel offers."""
+    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    scale = query.shape[-1] ** -0.5 if options.scaling is None else options.scaling
+    scores = options.softcap * torch.tanh(query @ key.transpose(2, 3) * scale / options.softcap)
+    if mask is None:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(dim=-1, dtype=torch.float32)
+    return weights.to(value.dtype) @ value
+
+
+class Pack:
+    """One shared prefix, then sequences that each continue it, laid end to end without padding.
+
+    A token attends to the prefix and to what stands before it in its own sequence. Only inside the attention itself are
+    the sequences padded to the longest; everything else of the model sees real tokens alone.
+    """
+
+    def __init__(self, prefix: int, lengths: Sequence[int]) -> None:
+        self.lengths = [prefix, *lengths]
+
+    def positions(self) -> torch.Tensor:
+        """(T,) place of each token in its own sequence, the prefix counted in."""
+        prefix, *lengths = self.lengths
+        return torch.cat([torch.arange(prefix), *(torch.arange(prefix, prefix + length) for length in lengths)])
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, options: Options
+    ) -> torch.Tensor:
+        """Plan of a forward pass; differentiable."""
+        prefix, *lengths = self.lengths
+        if len(lengths) <= 1:
+            return attend(query, key, value, options)[0].transpose(0, 1)
+        # Each row repeats the prefix's queries, too: so the mask is plainly causal, which the fused kernels know how to
+        # skip. Padding stands at the end, where no real token looks.
+        out = attend(*(self._rows(tensor) for tensor in (query, key, value)), options).transpose(1, 2)
+        return torch.cat([out[0, :prefix], *(row[prefix : prefix + n] for row, n in zip(out, lengths, strict=True))])
+
+    def _rows(self, flat: torch.Tensor) -> torch.Tensor:
+        """(1, H, T, D) → (B, H, prefix + longest, D)."""
+        shared, *sequences = flat[0].transpose(0, 1).split(self.lengths)
+        padded = pad_sequence(sequences, batch_first=True)
+        return torch.cat([shared.expand(len(padded), *shared.shape), padded], dim=1).transpose(1, 2)

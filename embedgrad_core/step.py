@@ -1,0 +1,154 @@
+"""One gradient step's worth of Eq. 7: the gradient of a batch's summed loss, in pieces that fit into memory.
+
+The pieces change where memory is spent, never what is computed: the sum of Eq. 6 over the batch is the sum over its
+pieces, and it is divided once, at the end.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from contracts import UserError
+from embedgrad_core.attention import keep_plan
+from embedgrad_core.layout import Slot
+from embedgrad_core.model import FrozenModel
+from embedgrad_core.objective import Example, target_loss
+
+# Tokens run together. More gains no speed on a CPU, where the activations would leave the cache, and costs memory.
+TOKEN_BUDGET = 1024
+
+
+@dataclass
+class Pieces:
+    """How a batch is cut.
+
+    Attributes:
+        token_budget: tokens run together, the prompt included; halved when memory runs out.
+        checkpointing: keep only each layer's input for the backward pass and compute the rest again: a third more
+            time, and the memory of one layer instead of all.
+        say: where to report a halved budget, once for each halving.
+    """
+
+    token_budget: int = TOKEN_BUDGET
+    checkpointing: bool = False
+    say: Callable[[str], None] = field(default=lambda line: None, repr=False)
+
+    def check(self, slot: Slot, examples: Sequence[Example]) -> None:
+        """Refuse a budget that the longest item exceeds.
+
+        Raises:
+            UserError: names the item and the budget that it needs.
+        """
+        longest = max(examples, key=lambda example: example.length)
+        needed = len(slot.head_ids) + slot.k + longest.length
+        if needed > self.token_budget:
+            raise UserError(
+                f"token_budget {self.token_budget} is smaller than item {longest.id} with the prompt ({needed} tokens); "
+                f"give at least {needed}, or shorten the inputs (input_last_words)."
+            )
+
+    def cut(self, prefix: int, examples: Sequence[Example]) -> list[list[Example]]:
+        """Pieces of items of like length, each within the budget (a single item may exceed it)."""
+        pieces: list[list[Example]] = []
+        tokens = 0
+        for example in sorted(examples, key=lambda example: example.length):
+            if not pieces or tokens + example.length > self.token_budget:
+                pieces.append([])
+                tokens = prefix
+            pieces[-1].append(example)
+            tokens += example.length
+        return pieces
+
+
+def accumulate(
+    frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, examples: Sequence[Example], pieces: Pieces
+) -> tuple[float, int]:
+    """The summed Eq. 6 over ``examples``; its gradient is added to ``vectors.grad`` unless gradients are switched off.
+
+    Args:
+        frozen: the frozen model.
+        slot: where the prompt sits.
+        vectors: (k, d) float32 leaf.
+        examples: the batch.
+        pieces: how to cut it; its budget is lowered for good when memory runs out.
+
+    Returns:
+        The summed loss in nats and the number of target tokens.
+
+    Raises:
+        UserError: a single item does not fit into memory.
+    """
+    total, targets = 0.0, 0
+    waiting = pieces.cut(len(slot.head_ids) + slot.k, examples)
+    while waiting:
+        piece = waiting.pop(0)
+        try:
+            with checkpointed(frozen.network, pieces.checkpointing):
+                loss, count = target_loss(frozen, slot, vectors, piece)
+                if loss.requires_grad:
+                    loss.backward()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            # Nothing of this piece has reached vectors.grad: the leaf is the last that a backward pass writes.
+            loss = None
+            waiting = [*_smaller(piece, pieces, frozen), *waiting]
+            continue
+        total += loss.item()
+        targets += count
+    return total, targets
+
+
+def _smaller(piece: list[Example], pieces: Pieces, frozen: FrozenModel) -> list[list[Example]]:
+    """What to try instead of a piece that did not fit."""
+    if frozen.device.type == "cuda":
+        torch.cuda.empty_cache()
+    if len(piece) > 1:
+        pieces.token_budget = max(1, min(pieces.token_budget, sum(example.length for example in piece)) // 2)
+        pieces.say(f"out of memory: going on with at most {pieces.token_budget} tokens at a time; results are the same")
+        half = len(piece) // 2
+        return [piece[:half], piece[half:]]
+    if torch.is_grad_enabled() and not pieces.checkpointing:
+        pieces.checkpointing = True
+        pieces.say("out of memory with a single item: going on with activation checkpointing; results are the same")
+        return [piece]
+    raise UserError(
+        f"item {piece[0].id}: out of memory with this item alone ({piece[0].length} tokens); shorten the inputs "
+        "(input_last_words), or use a larger card or a smaller model."
+    )
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an allocator gave up, on a card or in main memory."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+@contextmanager
+def checkpointed(network: PreTrainedModel, wanted: bool) -> Iterator[None]:
+    """Within the block the layers keep only their inputs for the backward pass.
+
+    transformers checkpoints a layer only in training mode, so the layers' own flag is set, and theirs alone: no dropout
+    wakes up in the modules inside.
+    """
+    layers = (
+        [module for module in network.modules() if isinstance(module, GradientCheckpointingLayer)] if wanted else []
+    )
+    if wanted and not layers:
+        raise UserError(f"{type(network).__name__} has no layers that can be checkpointed; leave checkpointing off.")
+
+    def again(function: Callable, *arguments: torch.Tensor) -> torch.Tensor:
+        return checkpoint(keep_plan(network, function), *arguments, use_reentrant=False)
+
+    for layer in layers:
+        layer.training, layer.gradient_checkpointing = True, True
+        layer._gradient_checkpointing_func = again
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training, layer.gradient_checkpointing = False, False
