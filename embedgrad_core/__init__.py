@@ -3,9 +3,10 @@
 Knows torch and transformers; knows no data set, no answer checker and no workflow.
 """
 
-from embedgrad_core.decode import Decoded, LoopRule, decode
+from embedgrad_core.decode import Decoded, decode
 from embedgrad_core.gate import check_step_zero
 from embedgrad_core.layout import Layout, Slot
+from embedgrad_core.loops import LoopRule
 from embedgrad_core.model import FrozenModel, load_model
 from embedgrad_core.optimize import Settings, optimize
 from embedgrad_core.prompt import PromptEmbedding, read_prompt_file

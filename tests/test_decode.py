@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from contracts import Item, UserError
 from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, decode
-from embedgrad_core.decode import entropy_bits, fixed_batches, greedy, is_loop
+from embedgrad_core.decode import in_order
+from embedgrad_core.greedy import entropy_bits, greedy
+from embedgrad_core.loops import is_loop
 
 PROMPT = "please reason step by step."
 LIMIT = 24
@@ -28,17 +30,15 @@ def test_tokens_and_entropy_equal_a_plain_argmax_loop(frozen, slot, items, batch
     said = reference.greedy(frozen.network, vectors, slot.head_ids, slot.body_ids("7"), max_new_tokens=9, stop_ids=())
     stops = tuple({said[0][3], said[0][8]})
     bodies = [slot.body_ids(item.input) for item in items]
-    found = []
-    for start in range(0, len(bodies), batch):
-        found += greedy(frozen, slot, vectors, bodies[start : start + batch], LIMIT, stops)
+    found = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=batch)
     lengths = set()
-    for body, (tokens, entropy) in zip(bodies, found, strict=True):
+    for body, row in zip(bodies, found, strict=True):
         expected, bits = reference.greedy(
             frozen.network, vectors, slot.head_ids, body, max_new_tokens=LIMIT, stop_ids=stops
         )
-        assert tokens == expected
-        assert entropy == pytest.approx(sum(bits) / len(bits), rel=1e-4)
-        lengths.add(len(tokens))
+        assert row.ids == expected
+        assert row.bits == pytest.approx(bits, rel=1e-4)
+        lengths.add(len(row.ids))
     assert len(lengths) > 1, "the case must mix rows that end early with rows that run on"
 
 
@@ -89,12 +89,11 @@ def test_stop_ids_hold_every_end_token_of_the_family(frozen):
     assert set(frozen.stop_ids("checkpoint")) == {vocabulary["<|im_end|>"]}
 
 
-def test_batches_are_fixed_by_level_and_id_whatever_the_order(items):
-    whole = fixed_batches(items, 3)
-    assert fixed_batches(items[::-1], 3) == whole
-    assert all(len({item.level for item in batch}) == 1 for batch in whole)
-    alone = fixed_batches([item for item in items if item.level == "2"], 3)
-    assert alone == [batch for batch in whole if batch[0].level == "2"]
+def test_the_order_is_fixed_by_level_and_id(items):
+    whole = in_order(items)
+    assert in_order(items[::-1]) == whole
+    assert all(len({item.level for item in level}) == 1 for level in whole)
+    assert in_order([item for item in items if item.level == "2"]) == [whole[1]]
 
 
 def test_an_answer_that_cannot_fit_is_named(frozen, slot):

@@ -71,7 +71,7 @@ def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
 
 def decoding_from(arguments: argparse.Namespace) -> dict:
     """Keyword arguments of ``embedgrad_core.decode``."""
-    from embedgrad_core.decode import LoopRule
+    from embedgrad_core.loops import LoopRule
 
     return {
         "max_new_tokens": arguments.max_new_tokens,

@@ -58,12 +58,14 @@ def run(arguments: argparse.Namespace) -> None:
     bar = tqdm(total=len(items), unit="item", disable=not sys.stderr.isatty())
     settings = decoding_from(arguments)
 
-    def on_batch(done: int) -> None:
+    def on_progress(done: int) -> None:
         bar.update(done - bar.n)
         if bar.disable:
             plain_line(f"{done} of {len(items)} items answered")
 
-    rows = [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, items, **settings, on_batch=on_batch)]
+    rows = [
+        row.row() for row in decode(frozen, prompt.slot, prompt.vectors, items, **settings, on_progress=on_progress)
+    ]
     bar.close()
     write_jsonl(arguments.out, rows)
     if arguments.run_info:
