@@ -176,6 +176,8 @@ class Config:
             "max-new-tokens": self.values["tasks"][task]["max_new_tokens"],
             "decode-batch-size": decode.get("batch_size"),
             "stop-rule": decode.get("stop_rule"),
+            "engine": decode.get("engine"),
+            "stop-on-loop": decode.get("stop_on_loop"),
             "loop-repeats": decode.get("loop_repeats"),
             "loop-tokens": decode.get("loop_tokens"),
         }

@@ -64,7 +64,7 @@ def failure(status: str, stop: str) -> str:
         return "none"
     if status == "undecided":
         return "undecided"
-    by_stop = {"loop_suspect": "loop", "length": "truncated"}
+    by_stop = {"loop_suspect": "loop", "loop_stopped": "loop", "length": "truncated"}
     return by_stop.get(stop) or status
 
 

@@ -48,7 +48,6 @@ class Run:
 
         return {
             "model": frozen.identity(),
-            "engine": "native",
             "versions": versions(),
             "git": git_state(),
             "threads": torch.get_num_threads(),

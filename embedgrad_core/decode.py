@@ -5,6 +5,7 @@ faster. "Before" goes through the same embeddings path as "after".
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
@@ -60,6 +61,7 @@ def decode(
     stop_rule: str = "family",
     loop: LoopRule | None = None,
     stop_on_loop: int | None = None,
+    engine: str = "native",
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> list[Decoded]:
     """Answer every item greedily.
@@ -74,12 +76,15 @@ def decode(
         stop_rule: see :meth:`FrozenModel.stop_ids`.
         loop: when a truncated answer counts as a loop; the default rule if None.
         stop_on_loop: end an answer once its tail has repeated so many times; None never does.
+        engine: ``native`` or ``vllm``.
         on_progress: called with the number of items done so far.
 
     Raises:
         UserError: an input and ``max_new_tokens`` do not fit the context, naming the item; an architecture without a
-            usable cache.
+            usable cache; an unknown engine, or one that is not installed.
     """
+    if engine not in ENGINES:
+        raise UserError(f"engine is {engine!r}; it must be one of {', '.join(ENGINES)}.")
     check_attention(frozen.network)
     loop = loop or LoopRule()
     stop_ids = frozen.stop_ids(stop_rule)
@@ -94,20 +99,18 @@ def decode(
         count += 1
         on_progress(count)
 
+    settings = {"batch_size": batch_size, "stop_on_loop": early, "on_end": count_row}
+    if engine == "vllm":
+        from embedgrad_core.decode_vllm import vllm_greedy  # an extra; and here "before" and "after" are one batch each
+
+        levels = [[item for level in levels for item in level]]
+        run, weights = vllm_greedy, nullcontext()
+    else:
+        run, weights = greedy, packed_weights(frozen.network)
     done: list[Decoded] = []
-    with packed_weights(frozen.network):
+    with weights:
         for level in levels:
-            rows = greedy(
-                frozen,
-                slot,
-                vectors,
-                [bodies[item.id] for item in level],
-                max_new_tokens,
-                stop_ids,
-                batch_size=batch_size,
-                stop_on_loop=early,
-                on_end=count_row,
-            )
+            rows = run(frozen, slot, vectors, [bodies[item.id] for item in level], max_new_tokens, stop_ids, **settings)
             done += [to_decoded(frozen, item, row, stop_ids, loop) for item, row in zip(level, rows, strict=True)]
     return done
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from contracts import Item, UserError
+from embedgrad_core.attention import check_attention
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.objective import encode, target_loss
 from embedgrad_core.prompt import PromptEmbedding
@@ -48,6 +49,7 @@ def check_step_zero(frozen: FrozenModel, prompt: PromptEmbedding, items: Sequenc
     Raises:
         UserError: the two paths differ; nothing has been written yet.
     """
+    check_attention(frozen.network)
     slot = prompt.slot
     seams = sum(not slot.is_seamless(item.input) for item in items)
     worst_logit = worst_loss = 0.0

@@ -68,6 +68,14 @@ def target_loss(
     Returns:
         The summed loss (scalar, float32, nats) and the number of target tokens it runs over.
     """
+    hidden = target_hidden(frozen, slot, vectors, examples)
+    targets = torch.tensor([token for example in examples for token in example.target], device=frozen.device)
+    head = frozen.network.get_output_embeddings()
+    return _ChunkedCrossEntropy.apply(hidden, head.weight, head.bias, targets), len(targets)
+
+
+def target_hidden(frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, examples: Sequence[Example]) -> torch.Tensor:
+    """(N, d) the model's last hidden states where it predicts the N target tokens of a batch, item by item."""
     device = frozen.device
     head = torch.tensor(slot.head_ids, dtype=torch.long)
     prefix = len(head) + len(vectors)
@@ -84,11 +92,7 @@ def target_loss(
         output = frozen.network.base_model(
             inputs_embeds=embeds[None], position_ids=pack.positions()[None].to(device), use_cache=False
         )
-    hidden = output.last_hidden_state[0, torch.tensor(predicts, device=device)]
-    targets = torch.tensor([token for example in examples for token in example.target], device=device)
-    head_layer = frozen.network.get_output_embeddings()
-    loss = _ChunkedCrossEntropy.apply(hidden, head_layer.weight, head_layer.bias, targets)
-    return loss, len(targets)
+    return output.last_hidden_state[0, torch.tensor(predicts, device=device)]
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):

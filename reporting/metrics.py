@@ -208,7 +208,7 @@ def _side(rows: Sequence[dict], name: str) -> dict:
     if strict and len(strict) != n:
         raise UserError(f"{name}: {n - len(strict)} of {n} lines lack 'strict_correct'; grade again.")
     # A loop is a loop even where its answer counts: Eq. 11 of a repeated phrase is near 0 either way.
-    steady = [row for row in rows if row["stop"] != "loop_suspect" and row["failure"] != "loop"]
+    steady = [row for row in rows if row["stop"] not in ("loop_suspect", "loop_stopped") and row["failure"] != "loop"]
     return {
         "correct": correct,
         "accuracy": correct / n,

@@ -66,6 +66,15 @@ def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
         "--stop-rule", choices=["family", "checkpoint"], default="family", help="which tokens end a text"
     )
     group.add_argument("--loop-repeats", type=int, default=3, help="a loop's tail repeats its phrase at least so often")
+    group.add_argument(
+        "--engine", choices=["native", "vllm"], default="native", help="vllm: faster, an extra (docs/performance.md)"
+    )
+    group.add_argument(
+        "--stop-on-loop",
+        type=int,
+        metavar="N",
+        help="end an answer once its tail has repeated N times (default: never)",
+    )
     group.add_argument("--loop-tokens", type=int, default=24, help="… over at least so many tokens")
 
 
@@ -77,6 +86,8 @@ def decoding_from(arguments: argparse.Namespace) -> dict:
         "max_new_tokens": arguments.max_new_tokens,
         "batch_size": arguments.decode_batch_size,
         "stop_rule": arguments.stop_rule,
+        "engine": arguments.engine,
+        "stop_on_loop": arguments.stop_on_loop,
         "loop": LoopRule(arguments.loop_repeats, arguments.loop_tokens),
     }
 

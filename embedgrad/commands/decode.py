@@ -4,7 +4,9 @@ embedgrad decode --model MODEL --prompt-file prompt.safetensors --data test.json
 """
 
 import argparse
+import random
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -33,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", help="only the items of this level")
     add_decoding_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, help="JSON lines: id, output, n_tokens, stop, entropy_bits")
+    parser.add_argument(
+        "--batch-invariance-check", type=int, metavar="N", help="answer N items again one at a time; report the flips"
+    )
     parser.add_argument("--run-info", type=Path, help="JSON: versions, device, seconds, memory")
 
 
@@ -60,18 +65,24 @@ def run(arguments: argparse.Namespace) -> None:
 
     def on_progress(done: int) -> None:
         bar.update(done - bar.n)
-        if bar.disable:
+        if bar.disable and (done % max(1, len(items) // 20) == 0 or done == len(items)):
             plain_line(f"{done} of {len(items)} items answered")
 
-    rows = [
-        row.row() for row in decode(frozen, prompt.slot, prompt.vectors, items, **settings, on_progress=on_progress)
-    ]
+    def answer(some: list, **changed: object) -> list[dict]:
+        return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, **(settings | changed))]
+
+    rows = answer(items, on_progress=on_progress)
     bar.close()
+    invariance = None
+    if arguments.batch_invariance_check:
+        invariance = _batch_invariance(arguments.batch_invariance_check, items, rows, answer)
     write_jsonl(arguments.out, rows)
     if arguments.run_info:
         row = clock.row(
             frozen,
+            engine=settings["engine"],
             decoding={**settings, "loop": asdict(settings["loop"])},
+            batch_invariance=invariance,
             layout=asdict(prompt.slot.layout),
             prompt_sha256=prompt_sha256(arguments.prompt_file) if arguments.prompt_file else None,
             items=len(items),
@@ -79,3 +90,13 @@ def run(arguments: argparse.Namespace) -> None:
         )
         write_json(arguments.run_info, row)
     plain_line(f"{arguments.out}: {len(rows)} answers")
+
+
+def _batch_invariance(count: int, items: list, rows: list[dict], answer: Callable[..., list[dict]]) -> dict:
+    """How many of a sample of items are answered otherwise by the native engine at batch size 1."""
+    sample = random.Random(0).sample(items, min(count, len(items)))
+    together = {row["id"]: row["output"] for row in rows}
+    alone = answer(sample, batch_size=1, engine="native")
+    flipped = [row["id"] for row in alone if row["output"] != together[row["id"]]]
+    plain_line(f"batch invariance: {len(flipped)} of {len(sample)} answers differ when decoded one at a time")
+    return {"items": len(sample), "flipped": len(flipped), "rate": len(flipped) / len(sample), "ids": flipped}

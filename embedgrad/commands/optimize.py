@@ -49,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--loss-reduction", choices=["item_sum", "token_mean"], default="item_sum")
     loop.add_argument("--early-stop", choices=["dev_loss", "dev_accuracy"], default="dev_loss")
     loop.add_argument("--patience", type=int, default=3, help="epochs without a better one; 0: run all epochs")
+    loop.add_argument("--token-budget", type=int, help="tokens run at a time; default 1024, or the longest item")
+    loop.add_argument("--checkpointing", action="store_true", help="less memory, a third more time (7B-14B)")
     loop.add_argument("--dev-accuracy", action="store_true", help="decode and grade dev after each epoch")
     add_decoding_arguments(parser)
     add_grading_arguments(parser)
@@ -81,6 +83,8 @@ def run(arguments: argparse.Namespace) -> None:
         loss_reduction=arguments.loss_reduction,
         early_stop=arguments.early_stop,
         patience=arguments.patience,
+        token_budget=arguments.token_budget,
+        checkpointing=arguments.checkpointing,
     )
     with_accuracy = arguments.dev_accuracy or settings.early_stop == "dev_accuracy"
     grader = grader_from(arguments) if with_accuracy else None
@@ -122,6 +126,7 @@ def run(arguments: argparse.Namespace) -> None:
         dev_accuracy=dev_accuracy if with_accuracy else None,
         state=state,
         log=log,
+        say=plain_line,
     )
     bar.close()
     trained.save(
@@ -142,6 +147,7 @@ def run(arguments: argparse.Namespace) -> None:
             layout=asdict(slot.layout),
             anchoring=anchoring,
             gate=gate.row(),
+            engine="native",
             epochs_run=len(history) - 1,
             best_epoch=trained.header["best_epoch"],
             stopped=history[-1].get("stopped"),

@@ -1,0 +1,159 @@
+"""The vLLM engine: greedy decoding of prompt embeddings by vLLM (https://docs.vllm.ai/en/stable/features/prompt_embeds.html).
+
+An extra, for speed. vLLM loads the same weights itself and continues ``[head, vectors, body]`` given as embeddings. Eq. 11
+is measured inside it, on the raw logits of each step, by a logits processor that changes nothing: no second model and no
+scoring pass. Where a row's entropies did not arrive one for each token, the frozen model scores that row
+(:mod:`embedgrad_core.scoring`).
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from contracts import UserError
+from embedgrad_core.greedy import Row, entropy_bits
+from embedgrad_core.layout import Slot
+from embedgrad_core.loops import LoopRule, is_loop
+from embedgrad_core.model import FrozenModel
+from embedgrad_core.scoring import forced_entropies
+
+ROW = "embedgrad_row"
+_entropies: dict[int, list[float]] = {}
+
+
+def vllm_greedy(
+    frozen: FrozenModel,
+    slot: Slot,
+    vectors: torch.Tensor,
+    bodies: Sequence[list[int]],
+    max_new_tokens: int | Sequence[int],
+    stop_ids: Sequence[int],
+    *,
+    batch_size: int = 16,
+    stop_on_loop: LoopRule | None = None,
+    on_end: Callable[[Row], None] = lambda row: None,
+    llm: Any = None,
+) -> list[Row]:
+    """As :func:`embedgrad_core.greedy.greedy`, by vLLM.
+
+    ``max_new_tokens`` may be one limit for each row. ``stop_on_loop`` saves no time here: the answer is cut where the native engine
+    would have ended it.
+
+    Raises:
+        UserError: vLLM is not installed, or refuses the model.
+    """
+    limits = [max_new_tokens] * len(bodies) if isinstance(max_new_tokens, int) else list(max_new_tokens)
+    with torch.inference_mode():
+        head = frozen.embed(torch.tensor(slot.head_ids, dtype=torch.long))
+        shared = torch.cat([head, vectors.to(frozen.device, frozen.dtype)])
+        prompts = [
+            torch.cat([shared, frozen.embed(torch.tensor(body, dtype=torch.long))]).clone().cpu() for body in bodies
+        ]
+    longest = max(len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True))
+    llm = llm or load_vllm(frozen, longest, batch_size)
+    from vllm import SamplingParams
+
+    settings = [
+        # ignore_eos: the end tokens are those of our stop rule, not what vLLM reads from the checkpoint.
+        SamplingParams(
+            temperature=0,
+            max_tokens=limit,
+            stop_token_ids=list(stop_ids),
+            ignore_eos=True,
+            detokenize=False,
+            extra_args={ROW: row},
+        )
+        for row, limit in enumerate(limits)
+    ]
+    _entropies.clear()
+    answers = llm.generate([{"prompt_embeds": prompt} for prompt in prompts], settings, use_tqdm=False)
+    rows = [Row(row, list(answer.outputs[0].token_ids), _entropies.get(row, [])) for row, answer in enumerate(answers)]
+    for row in rows:
+        if len(row.bits) != len(row.ids):
+            row.bits = forced_entropies(frozen, slot, vectors, [bodies[row.index]], [row.ids])[0]
+        if stop_on_loop:
+            _cut_at_loop(row, stop_on_loop)
+        on_end(row)
+    return rows
+
+
+def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int) -> Any:
+    """A ``vllm.LLM`` of the same weights that takes embeddings.
+
+    Raises:
+        UserError: vLLM is not installed, or refuses the model.
+    """
+    # In this process, so that the entropies are at hand.
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    try:
+        from vllm import LLM
+    except ImportError as error:
+        raise UserError(
+            f"engine vllm: vLLM cannot be imported ({error}); install it as docs/performance.md says, or use engine native."
+        ) from None
+    on_card = frozen.device.type == "cuda"
+    if on_card:
+        frozen.network.cpu()  # vLLM brings a copy of its own; the card need not hold two
+        torch.cuda.empty_cache()
+    try:
+        return LLM(
+            model=frozen.name,
+            revision=None if frozen.revision == "main" else frozen.revision,
+            dtype=str(frozen.dtype).removeprefix("torch."),
+            skip_tokenizer_init=True,
+            enable_prompt_embeds=True,
+            generation_config="vllm",  # the checkpoint's own repetition penalty and temperature are not consulted
+            max_model_len=max_tokens,
+            max_num_seqs=batch_size,
+            enforce_eager=not on_card,
+            async_scheduling=False,  # a step beyond the end of a row would add an entropy that belongs to no token
+            logits_processors=[_processor()],
+        )
+    except (ValueError, RuntimeError, NotImplementedError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise UserError(f"engine vllm: vLLM refuses {frozen.name} ({first}); use engine native.") from error
+
+
+def _processor() -> type:
+    """A logits processor class that writes down each row's entropy and hands the logits on untouched."""
+    from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDirectionality
+
+    class EntropyRecorder(LogitsProcessor):
+        def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
+            self.rows: dict[int, int] = {}  # place in vLLM's batch → our row
+
+        def is_argmax_invariant(self) -> bool:
+            return False  # vLLM would skip it in greedy sampling otherwise
+
+        def update_state(self, batch_update: BatchUpdate | None) -> None:
+            if batch_update is None:
+                return
+            for place in batch_update.removed:
+                self.rows.pop(place, None)
+            for place, settings, *_ in batch_update.added:
+                self.rows[place] = settings.extra_args[ROW]
+            for source, target, direction in batch_update.moved:
+                moved, replaced = self.rows.pop(source, None), self.rows.pop(target, None)
+                if moved is not None:
+                    self.rows[target] = moved
+                if direction == MoveDirectionality.SWAP and replaced is not None:
+                    self.rows[source] = replaced
+
+        def apply(self, logits: torch.Tensor) -> torch.Tensor:
+            for place, bits in enumerate(entropy_bits(logits.float()).tolist()):
+                if place in self.rows:
+                    _entropies.setdefault(self.rows[place], []).append(bits)
+            return logits
+
+    return EntropyRecorder
+
+
+def _cut_at_loop(row: Row, rule: LoopRule) -> None:
+    for length in range(rule.tokens, len(row.ids)):
+        if is_loop(row.ids[:length], rule):
+            row.ids, row.bits, row.looped = row.ids[:length], row.bits[:length], True
+            return
