@@ -8,7 +8,6 @@ A heterogeneous workload: a third of the rows run to the limit, the rest end aft
 
 import argparse
 import random
-import statistics
 import tempfile
 from pathlib import Path
 

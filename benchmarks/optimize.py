@@ -86,7 +86,7 @@ def growth(frozen, arguments: argparse.Namespace) -> list[dict]:
         vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().requires_grad_()
         pieces = Pieces(arguments.token_budget)
         accumulate(frozen, slot, vectors, batch, pieces)
-        seconds, peak = timed(lambda b=batch, v=vectors: accumulate(frozen, slot, v, b, pieces), arguments.device)
+        seconds, peak = timed(lambda b=batch, v=vectors, p=pieces: accumulate(frozen, slot, v, b, p), arguments.device)
         whole = 4 * (length + 32 + 18) * frozen.network.config.vocab_size * 4
         rows.append({"target": length, "seconds": seconds, "peak_bytes": peak, "logits_bytes": whole})
         print(f"target {length:5d}: {peak / 1e9:5.2f} GB; the logits of all positions alone: {whole / 1e9:5.2f} GB")
@@ -129,7 +129,8 @@ def main() -> None:
     if arguments.growth:
         result["growth"] = growth(frozen, arguments)
         draw_growth(result["growth"], arguments.growth)
-        return write(arguments.json, result)
+        write(arguments.json, result)
+        return
     body = sum(p.numel() for p in frozen.network.model.layers.parameters())
     result["workloads"] = {}
     print(f"{'':8}{'PEFT s':>9}{'ours s':>9}{'ratio':>7}{'PEFT GB':>9}{'ours GB':>9}{'ratio':>7}{'grad diff':>11}")

@@ -12,10 +12,38 @@ from embedgrad_core.objective import Example
 
 # https://huggingface.co/Qwen: config.json of Qwen2.5-0.5B, -1.5B, -7B and -14B.
 SHAPES = {
-    "qwen2.5-0.5b": dict(hidden_size=896, intermediate_size=4864, layers=24, heads=14, groups=2, vocabulary=151936),
-    "qwen2.5-1.5b": dict(hidden_size=1536, intermediate_size=8960, layers=28, heads=12, groups=2, vocabulary=151936),
-    "qwen2.5-7b": dict(hidden_size=3584, intermediate_size=18944, layers=28, heads=28, groups=4, vocabulary=152064),
-    "qwen2.5-14b": dict(hidden_size=5120, intermediate_size=13824, layers=48, heads=40, groups=8, vocabulary=152064),
+    "qwen2.5-0.5b": {
+        "hidden_size": 896,
+        "intermediate_size": 4864,
+        "layers": 24,
+        "heads": 14,
+        "groups": 2,
+        "vocabulary": 151936,
+    },
+    "qwen2.5-1.5b": {
+        "hidden_size": 1536,
+        "intermediate_size": 8960,
+        "layers": 28,
+        "heads": 12,
+        "groups": 2,
+        "vocabulary": 151936,
+    },
+    "qwen2.5-7b": {
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "layers": 28,
+        "heads": 28,
+        "groups": 4,
+        "vocabulary": 152064,
+    },
+    "qwen2.5-14b": {
+        "hidden_size": 5120,
+        "intermediate_size": 13824,
+        "layers": 48,
+        "heads": 40,
+        "groups": 8,
+        "vocabulary": 152064,
+    },
 }
 
 

@@ -1,6 +1,7 @@
 """Greedy decoding against a plain argmax loop and transformers' own generate; Eq. 11 in float64."""
 
 import math
+import sys
 
 import pytest
 import reference
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from contracts import Item, UserError
 from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, decode
 from embedgrad_core.decode import in_order
-from embedgrad_core.greedy import entropy_bits, greedy
+from embedgrad_core.greedy import INTERVAL, entropy_bits, greedy
 from embedgrad_core.loops import is_loop
+from embedgrad_core.scoring import forced_entropies
 
 PROMPT = "please reason step by step."
 LIMIT = 24
@@ -116,6 +118,70 @@ def test_entropy_equals_float64_arithmetic(logits):
 
 def test_entropy_survives_impossible_tokens():
     assert float(entropy_bits(torch.tensor([0.0, 0.0, float("-inf")]))) == pytest.approx(1.0)
+
+
+def test_more_rows_than_slots_in_any_slot_count(frozen, slot, items):
+    vectors = PromptEmbedding.from_text(frozen, slot).vectors
+    bodies = [slot.body_ids(item.input) for item in items] * 3
+    one = greedy(frozen, slot, vectors, bodies, LIMIT + 44, frozen.stop_ids(), batch_size=1)
+    for size in (2, 5, 64):
+        rows = greedy(frozen, slot, vectors, bodies, LIMIT + 44, frozen.stop_ids(), batch_size=size)
+        assert [row.ids for row in rows] == [row.ids for row in one]
+        assert [row.index for row in rows] == list(range(len(bodies)))
+
+
+def test_looking_at_the_rows_seldom_changes_nothing(frozen, slot, items, monkeypatch):
+    vectors = PromptEmbedding.from_text(frozen, slot).vectors
+    bodies = [slot.body_ids(item.input) for item in items]
+    stops = (greedy(frozen, slot, vectors, bodies[:1], 9, ())[0].ids[5],)
+    often = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=3)
+    monkeypatch.setitem(INTERVAL, "cpu", 7)  # as on a card
+    seldom = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=3)
+    assert [row.ids for row in seldom] == [row.ids for row in often]
+    assert any(row.ids[-1] in stops for row in seldom)
+
+
+def test_an_empty_input_is_answered_from_the_prompt_alone(frozen):
+    slot = Slot.place(frozen.tokenizer, Layout(separator=""), PROMPT)
+    vectors = PromptEmbedding.from_text(frozen, slot).vectors
+    rows = greedy(frozen, slot, vectors, [[], [5, 6], []], 8, (), batch_size=2)
+    for row, body in zip(rows, ([], [5, 6], []), strict=True):
+        ids, _ = reference.greedy(frozen.network, vectors, (), body, max_new_tokens=8, stop_ids=())
+        assert row.ids == ids
+
+
+def test_stop_on_loop_ends_a_row_where_its_tail_has_repeated(frozen, slot, items):
+    vectors = PromptEmbedding.from_text(frozen, slot).vectors
+    settings = {"max_new_tokens": 160, "loop": LoopRule(3, 8)}
+    whole = decode(frozen, slot, vectors, items, **settings)
+    early = decode(frozen, slot, vectors, items, **settings, stop_on_loop=4)
+    stopped = [(a, b) for a, b in zip(whole, early, strict=True) if b.stop == "loop_stopped"]
+    assert stopped, "the tiny model must loop somewhere"
+    assert all(b.n_tokens < a.n_tokens and a.output.startswith(b.output) for a, b in stopped)
+    # The others ran beside fewer neighbours, which may touch an entropy's last digits.
+    others = [(a, b) for a, b in zip(whole, early, strict=True) if b.stop != "loop_stopped"]
+    assert all((a.output, a.stop) == (b.output, b.stop) for a, b in others)
+
+
+def test_entropies_forced_on_the_own_answer_are_those_of_decoding(frozen, slot, items):
+    vectors = PromptEmbedding.from_text(frozen, slot).vectors
+    bodies = [slot.body_ids(item.input) for item in items]
+    rows = greedy(frozen, slot, vectors, bodies, LIMIT, frozen.stop_ids())
+    forced = forced_entropies(frozen, slot, vectors, bodies, [row.ids for row in rows])
+    assert [len(bits) for bits in forced] == [len(row.ids) for row in rows]
+    for row, bits in zip(rows, forced, strict=True):
+        assert bits == pytest.approx(row.bits, abs=1e-4)
+
+
+def test_an_unknown_engine_is_refused(frozen, slot, items):
+    with pytest.raises(UserError, match="engine is 'fast'; it must be one of native, vllm"):
+        decode(frozen, slot, torch.zeros(slot.k, 32), items, max_new_tokens=4, engine="fast")
+
+
+def test_vllm_that_is_not_installed_is_said(frozen, slot, items, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(UserError, match=r"engine vllm: vLLM cannot be imported .* use engine native"):
+        decode(frozen, slot, torch.zeros(slot.k, 32), items, max_new_tokens=4, engine="vllm")
 
 
 LOOPS = [

@@ -1,0 +1,121 @@
+"""Architectures beside Qwen2 and Llama: gate, one optimisation, decoding equal to the plainest loop."""
+
+import pytest
+import reference
+import torch
+from conftest import _spread
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from contracts import UserError
+from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
+from embedgrad_core.greedy import greedy
+
+FAMILIES = {
+    "mistral": {"sliding_window": 8},
+    "qwen2": {"use_sliding_window": True, "sliding_window": 8, "max_window_layers": 0},
+    "qwen3": {"head_dim": 8},
+    "gemma": {"head_dim": 8},  # scales what it feeds its first layer
+    "gemma2": {"head_dim": 8, "sliding_window": 8, "final_logit_softcapping": None, "attn_logit_softcapping": 2.0},
+    "gemma3_text": {"head_dim": 8, "sliding_window": 8},
+    "phi": {},
+    "gpt2": {"n_positions": 256},  # absolute positions, no Linear but Conv1D
+}
+
+
+def model_of(family, tokenizer, **changes):
+    shape = {
+        "vocab_size": len(tokenizer) + 5,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    if family == "gpt2":
+        shape |= {"n_embd": 32, "n_layer": 2, "n_head": 4}
+        shape = {key: shape[key] for key in shape if not key.startswith(("hidden", "num_", "max_", "intermediate"))}
+    torch.manual_seed(0)
+    network = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **shape, **changes))
+    _spread(network)
+    network.requires_grad_(False).eval()
+    if family == "gemma2":
+        network.set_attn_implementation("eager")  # the oracle's: transformers' sdpa leaves the cap on scores out
+    return FrozenModel(network, tokenizer, f"tiny-{family}", "main", "sha256:tiny")
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request, tokenizer):
+    return model_of(request.param, tokenizer, **FAMILIES[request.param])
+
+
+@pytest.fixture(scope="module")
+def prompt(family):
+    slot = Slot.place(family.tokenizer, Layout(), "please reason step by step.")
+    return PromptEmbedding.from_text(family, slot)
+
+
+def test_gate_passes_and_an_optimisation_lowers_the_loss(family, prompt, items):
+    report = check_step_zero(family, prompt, items)
+    assert report.loss_difference < 1e-4
+    settings = Settings(0.02, 2, batch_size=4, patience=0)
+    _, history = optimize(family, prompt, items, items, settings)
+    assert history[-1]["dev_loss"] < history[0]["dev_loss"]
+
+
+def test_loss_and_gradient_equal_the_reference(family, prompt, items):
+    from embedgrad_core.objective import encode, target_loss
+
+    slot = prompt.slot
+    vectors = prompt.vectors.clone().requires_grad_()
+    loss, _ = target_loss(family, slot, vectors, encode(slot, items, 256))
+    loss.backward()
+    plain = prompt.vectors.clone().requires_grad_()
+    expected = sum(
+        reference.item_loss(family.network, plain, slot.head_ids, slot.body_ids(item.input), slot.target_ids(item))
+        for item in items
+    )
+    expected.backward()
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=0)
+    assert (vectors.grad - plain.grad).norm() / plain.grad.norm() < 1e-5
+
+
+def test_decoding_equals_plain_argmax(family, prompt, items):
+    bodies = [prompt.slot.body_ids(item.input) for item in items]
+    rows = greedy(family, prompt.slot, prompt.vectors, bodies, 16, family.stop_ids(), batch_size=3)
+    for row, body in zip(rows, bodies, strict=True):
+        ids, bits = reference.greedy(
+            family.network, prompt.vectors, (), body, max_new_tokens=16, stop_ids=family.stop_ids()
+        )
+        assert row.ids == ids
+        assert row.bits == pytest.approx(bits, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("family", "reason"),
+    [("mamba", "does not use transformers' attention interface"), ("bloom", "does not use"), ("lfm2", "of kind conv")],
+)
+def test_an_architecture_without_a_usable_cache_is_refused(tokenizer, items, family, reason):
+    if family == "bloom":
+        changes = {"n_layer": 1, "n_head": 4}
+    else:
+        changes = {"layer_types": ["conv", "full_attention"]} if family == "lfm2" else {}
+    config = AutoConfig.for_model(family, vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, **changes)
+    network = AutoModelForCausalLM.from_config(config).eval()
+    frozen = FrozenModel(network, tokenizer, family, "main", "")
+    slot = Slot.place(tokenizer, Layout(), "step by step")
+    prompt = PromptEmbedding.from_text(frozen, slot)
+    with pytest.raises(UserError, match=reason):
+        check_step_zero(frozen, prompt, items)
+    with pytest.raises(UserError, match=reason):
+        decode(frozen, slot, prompt.vectors, items, max_new_tokens=4)
+
+
+def test_logits_capped_behind_the_head_are_refused(tokenizer, items):
+    frozen = model_of("gemma2", tokenizer, head_dim=8, final_logit_softcapping=3.0)
+    prompt = PromptEmbedding.from_text(frozen, Slot.place(tokenizer, Layout(), "step by step"))
+    with pytest.raises(UserError, match="changes logits behind its output layer"):
+        check_step_zero(frozen, prompt, items)

@@ -1,0 +1,116 @@
+"""Pieces of a batch: the same sum however it is cut, and what happens when memory runs out."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts import UserError
+from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
+from embedgrad_core import step as STEP
+from embedgrad_core.objective import Example, encode
+from embedgrad_core.step import Pieces, accumulate, checkpointed
+
+
+@pytest.fixture(scope="module")
+def prompt(frozen):
+    return PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(), "please reason step by step."))
+
+
+def gradient(frozen, prompt, items, pieces):
+    vectors = prompt.vectors.clone().requires_grad_()
+    loss, targets = accumulate(frozen, prompt.slot, vectors, encode(prompt.slot, items, 256), pieces)
+    return loss, targets, vectors.grad
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=30), st.integers(1, 20), st.integers(1, 100))
+def test_pieces_hold_every_item_once_within_the_budget(lengths, prefix, budget):
+    examples = [Example(str(n), [1] * length, [2]) for n, length in enumerate(lengths)]
+    pieces = Pieces(budget).cut(prefix, examples)
+    assert sorted(example.id for piece in pieces for example in piece) == sorted(str(n) for n in range(len(lengths)))
+    assert all(len(piece) == 1 or prefix + sum(e.length for e in piece) <= budget for piece in pieces)
+
+
+@pytest.mark.parametrize("budget", [1, 40, 90, 10_000])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_sum_does_not_depend_on_the_pieces(frozen, prompt, items, budget, checkpointing):
+    loss, targets, expected = gradient(frozen, prompt, items, Pieces(10_000))
+    found = gradient(frozen, prompt, items, Pieces(budget, checkpointing))
+    assert found[0] == pytest.approx(loss, rel=1e-6)
+    assert found[1] == targets
+    assert (found[2] - expected).norm() / expected.norm() < 1e-5
+
+
+def test_checkpointing_truly_runs_and_wakes_no_dropout(frozen, prompt, items):
+    calls = []
+    layer = frozen.network.base_model.layers[0]
+    handle = layer.mlp.register_forward_pre_hook(lambda *_: calls.append(layer.mlp.training))
+    try:
+        gradient(frozen, prompt, items, Pieces(10_000))
+        once = len(calls)
+        gradient(frozen, prompt, items, Pieces(10_000, checkpointing=True))
+    finally:
+        handle.remove()
+    assert len(calls) - once == 2 * once, "the layer must run again in the backward pass"
+    assert not any(calls)
+    assert not frozen.network.training
+    assert not layer.training
+
+
+def test_a_network_that_cannot_be_checkpointed_is_said(frozen):
+    with (
+        pytest.raises(UserError, match="leave checkpointing off"),
+        checkpointed(torch.nn.Linear(2, 2), True),
+    ):
+        pass
+
+
+def test_out_of_memory_halves_the_pieces_and_keeps_the_sum(frozen, prompt, items, monkeypatch):
+    loss, targets, expected = gradient(frozen, prompt, items, Pieces(10_000))
+    whole, said = STEP.target_loss, []
+
+    def small_memory(*arguments):
+        if len(arguments[3]) > 2:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
+        return whole(*arguments)
+
+    monkeypatch.setattr(STEP, "target_loss", small_memory)
+    pieces = Pieces(10_000, say=said.append)
+    found = gradient(frozen, prompt, items, pieces)
+    assert found[0] == pytest.approx(loss, rel=1e-6)
+    assert found[1] == targets
+    assert (found[2] - expected).norm() / expected.norm() < 1e-5
+    assert said
+    assert "out of memory" in said[0]
+    assert pieces.token_budget < 10_000, "the next batch must start with smaller pieces"
+    count = len(said)
+    gradient(frozen, prompt, items, pieces)
+    assert len(said) <= count + 1
+
+
+def test_a_single_item_that_does_not_fit_is_checkpointed_then_named(frozen, prompt, items, monkeypatch):
+    said = []
+
+    def no_memory(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(STEP, "target_loss", no_memory)
+    with pytest.raises(UserError, match=r"item item/0: out of memory with this item alone"):
+        gradient(frozen, prompt, items[:1], Pieces(say=said.append))
+    assert "checkpointing" in said[0]
+
+
+def test_other_errors_are_not_taken_for_memory(frozen, prompt, items, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(STEP, "target_loss", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        gradient(frozen, prompt, items, Pieces())
+
+
+def test_a_budget_smaller_than_the_longest_item_is_refused(frozen, prompt, items):
+    with pytest.raises(
+        UserError, match=r"token_budget 9 is smaller than item item/\d with the prompt .* give at least"
+    ):
+        optimize(frozen, prompt, items, items[:2], Settings(0.01, 1, token_budget=9))
