@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from contracts import UserError, read_json
 from reporting.cells import Cell
 from reporting.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, save, styled
+from reporting.typeset import short
 
 MOST_PANELS = 12
 PAPER_P = 0.95
@@ -80,7 +81,7 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | 
             axes.set_xlim(left=0)
         else:
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-            axes.set_xlabel(_round_trip(panel.found[0][1]), fontsize=6.5, color=INK, loc="left")
+            axes.set_xlabel(_round_trip(panel.found[0][1]), fontsize=6.3, color=INK, loc="left")
     _axis_names(
         figure, "relative displacement ‖v − e‖ / ‖e‖" if grouped else "prompt position", "p of the original token"
     )
@@ -92,7 +93,16 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | 
             for _, colour, shape, label in SIDES
         ]
     handles.append(
-        Line2D([], [], linestyle="none", marker="o", mfc="none", mec=INK, markersize=4, label="other nearest")
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker="o",
+            mfc="none",
+            mec=INK,
+            markersize=4,
+            label="nearest by cosine: another token",
+        )
     )
     handles.append(Line2D([], [], color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="paper's 0.95"))
     _legend(figure, handles)
@@ -129,7 +139,14 @@ def lat(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | None =
         handles.append(Patch(color=FAINT, linewidth=0, label="random directions, 95 %"))
     handles.append(
         Line2D(
-            [], [], linestyle="none", marker="o", mfc="white", mec=INK, markersize=3.5, label="no better than random"
+            [],
+            [],
+            linestyle="none",
+            marker="o",
+            mfc="white",
+            mec=INK,
+            markersize=3.5,
+            label="direction no better than random",
         )
     )
     _legend(figure, handles)
@@ -168,14 +185,14 @@ def _round_trip(reports: Sequence[dict]) -> str:
     if not trip:
         return ""
     percent = {side: f"{100 * value:.0f}" for side, value in trip["accuracy"].items()}
-    return f"dev %: {percent['before']}→{percent['after']}, snapped {percent['snapped']}, random {percent['random']}"
+    return f"dev %: {percent['before']}→{percent['after']}, words {percent['snapped']}, random {percent['random']}"
 
 
 def _by_layer(axes: Axes, layers: Sequence[dict], name: str, colour: str, shape: str) -> None:
     rows = [row["readings"][name] for row in layers]
     at = [row["layer"] for row in layers]
     axes.fill_between(
-        at, [row["band"][0] for row in rows], [row["band"][1] for row in rows], color=colour, alpha=0.18, linewidth=0
+        at, [row["band"][0] for row in rows], [row["band"][1] for row in rows], color=colour, alpha=0.15, linewidth=0
     )
     axes.plot(at, [row["delta"] for row in rows], color=colour, linewidth=1.2)
     for row, reading in zip(layers, rows, strict=True):
@@ -246,7 +263,7 @@ def _begin(axes: Axes, panel: Panel) -> bool:
         axes.text(0.5, 0.5, "missing: not run yet", fontsize=8, style="italic", color=GREY, **place)
         return False
     if missing:
-        told = f"missing: {', '.join(missing)}"
+        told = short(f"missing: {', '.join(missing)}", 30)
         axes.set_title(f"{panel.title}\n{told}", fontsize=7.5, loc="left", parse_math=False)
     return True
 

@@ -122,11 +122,14 @@ def anchoring(folder, *more):
 
 def test_the_command_grades_the_round_trip(saved):
     more = ("--data", saved / "dev.jsonl", "--evaluator", "exact", "--max-new-tokens", 4)
+    more += ("--controls", 2)
     assert anchoring(saved, *more) == 0
     first = (saved / "anchoring.json").read_bytes()
     trip = json.loads(first)["round_trip"]
     assert trip["n"] == 8
     assert trip["snapped_equals_before"]
+    assert len(trip["random_each"]) == 2
+    assert trip["accuracy"]["random"] == sum(trip["random_each"]) / 2
     assert trip["accuracy"]["snapped"] == trip["accuracy"]["before"]
     assert set(trip["accuracy"]) == {"before", "after", "snapped", "random"}
     assert anchoring(saved, *more) == 0

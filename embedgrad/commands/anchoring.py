@@ -1,7 +1,7 @@
 """Section 5.1: how close an optimised prompt stays to its words, and what is left of it when it is put back into words.
 
 With --data and --task (or --evaluator) four prompts are decoded and graded: the text's own vectors, the optimised
-ones, those snapped to their nearest tokens, and a control moved as far in random directions.
+ones, those snapped to their nearest tokens, and controls moved as far in random directions.
 
     embedgrad anchoring --model MODEL --prompt-file prompt.safetensors --out anchoring.json
 """
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
     parser.add_argument("--seed", type=int, default=0, help="of the random control")
+    parser.add_argument("--controls", type=int, default=3, help="random controls decoded in the round trip")
     parser.add_argument("--data", type=Path, help="grade the round trip on these items (not the test split)")
     parser.add_argument("--level", help="only the items of this level")
     add_decoding_arguments(parser)
@@ -44,6 +45,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Measure, decode and grade if asked, write."""
     from embedgrad.grading import grader_from
 
+    if arguments.controls < 1:
+        raise UserError(f"--controls is {arguments.controls}; give at least 1.")
     wants_grading = bool(arguments.task or arguments.evaluator)
     if wants_grading != bool(arguments.data):
         raise UserError("the round trip needs both --data and --task (or --evaluator); give both or neither.")
@@ -64,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
             "n": len(items),
             "data_sha256": sha256_of_file(arguments.data),
             "decoding": {**settings, "loop": asdict(settings["loop"])},
-            **_round_trip(frozen, prompt, items, grader, arguments.seed, settings),
+            **_round_trip(frozen, prompt, items, grader, settings, arguments.seed, arguments.controls),
         }
     write_json(
         arguments.out,
@@ -84,28 +87,39 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _round_trip(
-    frozen: "FrozenModel", prompt: "PromptEmbedding", items: list[Item], grader: "Grader", seed: int, settings: dict
+    frozen: "FrozenModel",
+    prompt: "PromptEmbedding",
+    items: list[Item],
+    grader: "Grader",
+    settings: dict,
+    seed: int,
+    controls: int,
 ) -> dict:
-    """Accuracy of the four prompts on ``items``; equal vectors are decoded once."""
+    """Accuracy of the four prompts on ``items``; the control's is the mean over its seeds, each in ``random_each``."""
     import torch
 
     from embedgrad_core import decode
     from embedgrad_core.anchoring import randomly_displaced, snapped
 
-    sides = {
-        "before": prompt.initial,
-        "after": prompt.vectors,
-        "snapped": snapped(frozen, prompt),
-        "random": randomly_displaced(prompt, seed),
+    gold = {item.id: item.answer for item in items}
+
+    def accuracy(name: str, vectors: "torch.Tensor") -> float:
+        answers = decode(frozen, prompt.slot, vectors, items, **settings)
+        found = grader.accuracy({row.id: row.output for row in answers}, gold)
+        plain_line(f"{name}: accuracy {found:.3f} on {len(items)} items")
+        return found
+
+    before, after = accuracy("before", prompt.initial), accuracy("after", prompt.vectors)
+    words = snapped(frozen, prompt)
+    # Vectors that snap back to their own tokens are the text prompt again: the answers are the same.
+    is_text = bool(torch.equal(words, prompt.initial))
+    back = before if is_text else accuracy("snapped", words)
+    each = [
+        accuracy(f"random, seed {number}", randomly_displaced(prompt, number))
+        for number in range(seed, seed + controls)
+    ]
+    return {
+        "accuracy": {"before": before, "after": after, "snapped": back, "random": sum(each) / len(each)},
+        "random_each": each,
+        "snapped_equals_before": is_text,
     }
-    gold, graded = {item.id: item.answer for item in items}, {}
-    for side, vectors in sides.items():
-        # Vectors that snap back to their own tokens are the text prompt again: the answers are the same.
-        same = next((done for done in graded if torch.equal(sides[done], vectors)), None)
-        if same:
-            graded[side] = graded[same]
-        else:
-            answers = decode(frozen, prompt.slot, vectors, items, **settings)
-            graded[side] = grader.accuracy({row.id: row.output for row in answers}, gold)
-        plain_line(f"{side}: accuracy {graded[side]:.3f} on {len(items)} items")
-    return {"accuracy": graded, "snapped_equals_before": bool(torch.equal(sides["snapped"], sides["before"]))}

@@ -6,7 +6,7 @@ embedgrad lat --model MODEL --prompt-file prompt.safetensors --stimuli config/la
 import argparse
 from pathlib import Path
 
-from contracts import read_items, sha256_of_file, write_json
+from contracts import UserError, read_items, sha256_of_file, write_json
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
 
 HELP = "linear artificial tomography (Figure 3) of an optimised prompt"
@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Read the stimuli, read the prompt, write."""
+    for name in ("items", "draws", "random_directions"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}; give at least 1.")
     items = read_items(arguments.data, arguments.level) if arguments.data else []
     items = sorted(items, key=lambda item: item.id)[: arguments.items]
     from embedgrad.provenance import versions
