@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from contracts import UserError
-from embedgrad.commands import data, decode, figures, grade, metrics, optimize, pretrain, table2
+from embedgrad.commands import anchoring, data, decode, figures, grade, lat, metrics, optimize, pretrain, table2
 
 COMMANDS = {
     "data": data,
@@ -16,6 +16,8 @@ COMMANDS = {
     "metrics": metrics,
     "table2": table2,
     "figures": figures,
+    "anchoring": anchoring,
+    "lat": lat,
     "pretrain": pretrain,
 }
 

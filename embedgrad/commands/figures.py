@@ -10,7 +10,7 @@ from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
 
 HELP = "figures as PNG and PDF"
-FIGURES = ("before-after", "training-curves")
+FIGURES = ("before-after", "training-curves", "anchoring", "lat")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +26,17 @@ def run(arguments: argparse.Namespace) -> None:
     from reporting.cells import read_cells
     from reporting.collected import collect
     from reporting.figures import draw_before_after, draw_training_curves
+    from reporting.figures_prompt import draw_anchoring, draw_lat
 
     paths = [path for path in (arguments.png, arguments.pdf) if path]
-    outcomes = collect(read_cells(arguments.cell_table), arguments.results, seeds_from(arguments))
-    if arguments.figure == "before-after":
-        draw_before_after(outcomes, *paths)
+    cells, seeds = read_cells(arguments.cell_table), seeds_from(arguments)
+    if arguments.figure in ("anchoring", "lat"):
+        draw = draw_anchoring if arguments.figure == "anchoring" else draw_lat
+        draw(cells, arguments.results, seeds, *paths)
     else:
-        draw_training_curves(outcomes, arguments.results, *paths)
+        outcomes = collect(cells, arguments.results, seeds)
+        if arguments.figure == "before-after":
+            draw_before_after(outcomes, *paths)
+        else:
+            draw_training_curves(outcomes, arguments.results, *paths)
     plain_line(f"{arguments.figure}: {', '.join(map(str, paths))}")

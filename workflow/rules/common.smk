@@ -68,3 +68,8 @@ def tables():
 def figure_files():
     """The figures in both forms."""
     return [f"{FIGURES}/{name}.{suffix}" for name in ("before_after", "training_curves") for suffix in ("png", "pdf")]
+
+
+def prompt_figure_files():
+    """The figures of Sections 5.1 and 5.3 in both forms."""
+    return [f"{FIGURES}/{name}.{suffix}" for name in ("anchoring", "lat") for suffix in ("png", "pdf")]

@@ -1,0 +1,125 @@
+"""Section 5.1: how close an optimised prompt stays to its words, and what is left of it when it is put back into words.
+
+With --data and --task (or --evaluator) four prompts are decoded and graded: the text's own vectors, the optimised
+ones, those snapped to their nearest tokens, and controls moved as far in random directions.
+
+    embedgrad anchoring --model MODEL --prompt-file prompt.safetensors --out anchoring.json
+"""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contracts import Item, UserError, read_items, sha256_of_file, write_json
+from embedgrad.commands.arguments import (
+    add_decoding_arguments,
+    add_grading_arguments,
+    add_model_arguments,
+    decoding_from,
+    load_from,
+    plain_line,
+)
+
+if TYPE_CHECKING:
+    from embedgrad.grading import Grader
+    from embedgrad_core import FrozenModel, PromptEmbedding
+
+HELP = "semantic anchoring (Eq. 10) of an optimised prompt"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Prompt file, and what to grade the round trip on."""
+    add_model_arguments(parser)
+    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    parser.add_argument("--seed", type=int, default=0, help="of the random control")
+    parser.add_argument("--controls", type=int, default=3, help="random controls decoded in the round trip")
+    parser.add_argument("--data", type=Path, help="grade the round trip on these items (not the test split)")
+    parser.add_argument("--level", help="only the items of this level")
+    add_decoding_arguments(parser)
+    add_grading_arguments(parser)
+    parser.add_argument("--out", required=True, type=Path, help="JSON: positions, summary, round_trip")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure, decode and grade if asked, write."""
+    from embedgrad.grading import grader_from
+
+    if arguments.controls < 1:
+        raise UserError(f"--controls is {arguments.controls}; give at least 1.")
+    wants_grading = bool(arguments.task or arguments.evaluator)
+    if wants_grading != bool(arguments.data):
+        raise UserError("the round trip needs both --data and --task (or --evaluator); give both or neither.")
+    items = read_items(arguments.data, arguments.level) if arguments.data else []
+    grader = grader_from(arguments) if items else None
+    from embedgrad.provenance import versions
+    from embedgrad_core import PromptEmbedding
+    from embedgrad_core.anchoring import anchoring_report
+    from embedgrad_core.prompt import prompt_sha256
+
+    frozen = load_from(arguments)
+    prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
+    report = anchoring_report(frozen, prompt, arguments.seed)
+    settings = decoding_from(arguments)
+    round_trip = None
+    if grader:
+        round_trip = {
+            "n": len(items),
+            "data_sha256": sha256_of_file(arguments.data),
+            "decoding": {**settings, "loop": asdict(settings["loop"])},
+            **_round_trip(frozen, prompt, items, grader, settings, arguments.seed, arguments.controls),
+        }
+    write_json(
+        arguments.out,
+        {
+            **report,
+            "round_trip": round_trip,
+            "model": frozen.identity(),
+            "prompt_sha256": prompt_sha256(arguments.prompt_file),
+            "versions": versions(),
+        },
+    )
+    summary = report["summary"]
+    plain_line(
+        f"{arguments.out}: {summary['nearest_token_unchanged']} of {summary['positions']} nearest tokens unchanged, "
+        f"mean drift {summary['mean_drift']:.3g}"
+    )
+
+
+def _round_trip(
+    frozen: "FrozenModel",
+    prompt: "PromptEmbedding",
+    items: list[Item],
+    grader: "Grader",
+    settings: dict,
+    seed: int,
+    controls: int,
+) -> dict:
+    """Accuracy of the four prompts on ``items``; the control's is the mean over its seeds, each in ``random_each``."""
+    import torch
+
+    from embedgrad_core import decode
+    from embedgrad_core.anchoring import randomly_displaced, snapped
+
+    gold = {item.id: item.answer for item in items}
+
+    def accuracy(name: str, vectors: "torch.Tensor") -> float:
+        answers = decode(frozen, prompt.slot, vectors, items, **settings)
+        found = grader.accuracy({row.id: row.output for row in answers}, gold)
+        plain_line(f"{name}: accuracy {found:.3f} on {len(items)} items")
+        return found
+
+    before, after = accuracy("before", prompt.initial), accuracy("after", prompt.vectors)
+    words = snapped(frozen, prompt)
+    # Vectors that snap back to their own tokens are the text prompt again: the answers are the same.
+    is_text = bool(torch.equal(words, prompt.initial))
+    back = before if is_text else accuracy("snapped", words)
+    each = [
+        accuracy(f"random, seed {number}", randomly_displaced(prompt, number))
+        for number in range(seed, seed + controls)
+    ]
+    return {
+        "accuracy": {"before": before, "after": after, "snapped": back, "random": sum(each) / len(each)},
+        "random_each": each,
+        "snapped_equals_before": is_text,
+    }

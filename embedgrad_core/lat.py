@@ -1,0 +1,196 @@
+"""Section 5.3, Linear Artificial Tomography (Zou et al. 2023): does the optimised prompt activate a concept more?
+
+Pairs of texts that differ in the concept give one *reading vector* a layer: the first principal component of the
+differences between their hidden states at the last token. Both orders of every pair enter, so that the differences are
+centred exactly: centring them in one order only would subtract the concept itself. The labels fix the sign.
+
+An activation is the projection of a hidden state on the unit reading vector, centred on the train states and divided by
+the standard deviation of their projections, since norms grow from layer to layer. Layer 0 is the embedding output, layer l
+the output of block l; transformers' last hidden state has the final norm applied.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from contracts import Item, UserError, read_jsonl
+from embedgrad_core.model import FrozenModel
+from embedgrad_core.prompt import PromptEmbedding
+
+SPLITS = ("train", "held_out")
+READINGS = ("prompt_last", "prompt_mean", "input_last")
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """A pair of texts: ``positive`` shows the concept, ``negative`` does not; ``split`` is train or held_out."""
+
+    positive: str
+    negative: str
+    split: str
+
+
+def read_stimuli(path: str | Path) -> list[Stimulus]:
+    """Read a file of stimulus pairs.
+
+    Raises:
+        UserError: a malformed line, an empty text, an unknown split, or too few pairs of a split.
+    """
+    stimuli = []
+    for number, row in enumerate(read_jsonl(path, ("positive", "negative", "split")), start=1):
+        for key in ("positive", "negative"):
+            if not isinstance(row[key], str) or not row[key].strip():
+                raise UserError(f"{path}:{number}: {key!r} must be text; write at least one word.")
+        if row["split"] not in SPLITS:
+            raise UserError(f"{path}:{number}: 'split' is {row['split']!r}; it must be train or held_out.")
+        stimuli.append(Stimulus(row["positive"], row["negative"], row["split"]))
+    for split, least in (("train", 2), ("held_out", 1)):
+        count = sum(stimulus.split == split for stimulus in stimuli)
+        if count < least:
+            raise UserError(f"{path}: {count} pairs of split {split}; give at least {least}.")
+    return stimuli
+
+
+@torch.no_grad()
+def hidden_states(frozen: FrozenModel, *, ids: Sequence[int] = (), embeds: torch.Tensor | None = None) -> torch.Tensor:
+    """Hidden states of one sequence, given as token ids or as (T, d) embeddings: (L+1, T, d) float32 on the CPU."""
+    if embeds is None:
+        fed = {"input_ids": torch.tensor([list(ids)], device=frozen.device)}
+    else:
+        fed = {"inputs_embeds": embeds[None].to(frozen.device, frozen.dtype)}
+    states = frozen.network.base_model(**fed, output_hidden_states=True, use_cache=False).hidden_states
+    return torch.cat(states).float().cpu()
+
+
+def stimulus_states(frozen: FrozenModel, stimuli: Sequence[Stimulus]) -> torch.Tensor:
+    """Hidden states at the last token of both texts of every pair: (L+1, n, 2, d) float32, positive first.
+
+    Raises:
+        UserError: a text has no tokens or is longer than the model's context; names the text.
+    """
+    pairs = [[_last_state(frozen, text) for text in (one.positive, one.negative)] for one in stimuli]
+    return torch.stack([torch.stack(pair) for pair in pairs]).permute(2, 0, 1, 3).contiguous()
+
+
+def _last_state(frozen: FrozenModel, text: str) -> torch.Tensor:
+    ids = frozen.tokenizer(text)["input_ids"]
+    if ids and ids[-1] == frozen.tokenizer.eos_token_id:
+        ids = ids[:-1]  # some tokenizers close a text; the last token must be the text's own
+    if not 0 < len(ids) <= frozen.context:
+        raise UserError(
+            f"stimulus {text[:40]!r}: {len(ids)} tokens, the model takes 1 to {frozen.context}; "
+            "mend the text in the file of stimuli."
+        )
+    return hidden_states(frozen, ids=ids)[:, -1]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reading vectors of all layers.
+
+    Attributes:
+        vectors: (L+1, d) float64 unit vectors; zeros at a layer where no pair differs.
+        centre: (L+1, d) float64, mean of the train states.
+        scale: (L+1,) float64, standard deviation of the train states' projections.
+        explained: (L+1,) float64, share of the differences' variance along the vector.
+    """
+
+    vectors: torch.Tensor
+    centre: torch.Tensor
+    scale: torch.Tensor
+    explained: torch.Tensor
+
+    @classmethod
+    def fit(cls, train: torch.Tensor) -> "Reader":
+        """From train states (L+1, n, 2, d)."""
+        train = train.double()
+        difference = train[:, :, 0] - train[:, :, 1]
+        vectors, explained = principal(difference, torch.arange(difference.shape[1])[None])
+        vectors = vectors[:, 0]
+        return cls(vectors, train.mean(dim=(1, 2)), spread(train, vectors[:, None])[:, 0], explained[:, 0])
+
+    def project(self, states: torch.Tensor) -> torch.Tensor:
+        """Activations of states (L+1, …, d): (L+1, …), in standard deviations of the train projections."""
+        shape = (len(self.vectors), *[1] * (states.dim() - 2))
+        centred = states.double() - self.centre.view(*shape, -1)
+        return (centred * self.vectors.view(*shape, -1)).sum(dim=-1) / self.scale.view(shape)
+
+
+def principal(difference: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """First principal component of ± the pair differences, for each resample of the pairs.
+
+    Args:
+        difference: (L+1, n, d) positive − negative.
+        draws: (B, m) indices of pairs.
+
+    Returns:
+        (L+1, B, d) unit vectors whose mean projection of the differences is positive, and (L+1, B) explained shares.
+        Through the (n, n) Gram matrix: pairs are few, dimensions many.
+    """
+    vectors, explained = [], []
+    for layer in difference.double():
+        gram = (layer @ layer.T)[draws[:, :, None], draws[:, None, :]]
+        values, weights = torch.linalg.eigh(gram)
+        drawn = torch.zeros(len(draws), len(layer), dtype=layer.dtype)
+        drawn.scatter_add_(1, draws, weights[:, :, -1])
+        direction = drawn @ layer
+        direction = torch.nn.functional.normalize(direction, dim=1, eps=_TINY)
+        sign = (layer[draws].mean(dim=1) * direction).sum(dim=1)
+        vectors.append(direction * torch.where(sign < 0, -1.0, 1.0)[:, None])
+        explained.append(values[:, -1].clamp_min(0) / values.clamp_min(0).sum(dim=1).clamp_min(_TINY))
+    return torch.stack(vectors), torch.stack(explained)
+
+
+def spread(train: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    """Standard deviation of train states' projections on (L+1, B, d) directions: (L+1, B), 1 where all are equal."""
+    states = train.double().flatten(1, 2)
+    found = (states @ directions.transpose(1, 2)).std(dim=1)
+    return torch.where(found > _TINY, found, 1.0)
+
+
+def label_sign(train: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    """+1 or −1 for each of (L+1, B, d) directions, so that positive train texts lie further along it; (L+1, B)."""
+    mean = (train[:, :, 0] - train[:, :, 1]).double().mean(dim=1)
+    return torch.where((directions @ mean[:, :, None])[..., 0] < 0, -1.0, 1.0).double()
+
+
+def wins(states: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    """Whether the positive text of pairs (L+1, m, 2, d) lies further along (L+1, B, d) directions: (L+1, m, B).
+
+    1 where it does, 0 where it does not, ½ where both lie at one place; the mean over pairs is the pair accuracy.
+    """
+    difference = (states[:, :, 0] - states[:, :, 1]).double()
+    return ((difference @ directions.transpose(1, 2)).sign() + 1) / 2
+
+
+def prompt_states(
+    frozen: FrozenModel, prompt: PromptEmbedding, vectors: torch.Tensor, items: Sequence[Item] = ()
+) -> dict[str, torch.Tensor]:
+    """Hidden states that a prompt of (k, d) vectors brings about, by reading: each (L+1, d) float64.
+
+    ``prompt_last`` and ``prompt_mean``: the last prompt position, and the mean over all; what follows cannot change
+    them. ``input_last``: the last token before the answer, mean over ``items``; absent without items.
+
+    Raises:
+        UserError: an item is longer than the context.
+    """
+    slot = prompt.slot
+    head = frozen.embed(torch.tensor(slot.head_ids, dtype=torch.long)).to(frozen.device)
+    start = torch.cat([head, vectors.to(frozen.device, frozen.dtype)])
+    at_prompt = hidden_states(frozen, embeds=start)[:, len(slot.head_ids) :].double()
+    states = {"prompt_last": at_prompt[:, -1], "prompt_mean": at_prompt.mean(dim=1)}
+    ends = []
+    for item in items:
+        body = frozen.embed(torch.tensor(slot.body_ids(item.input), dtype=torch.long))
+        if len(start) + len(body) > frozen.context:
+            raise UserError(
+                f"item {item.id}: prompt and input need {len(start) + len(body)} positions, the model has "
+                f"{frozen.context}; shorten the inputs (input_last_words)."
+            )
+        ends.append(hidden_states(frozen, embeds=torch.cat([start, body]))[:, -1].double())
+    if ends:
+        states["input_last"] = torch.stack(ends).mean(dim=0)
+    return states
