@@ -6,7 +6,20 @@ import sys
 from collections.abc import Sequence
 
 from contracts import UserError
-from embedgrad.commands import anchoring, data, decode, figures, grade, lat, metrics, optimize, pretrain, table2
+from embedgrad.commands import (
+    analyse,
+    anchoring,
+    data,
+    decode,
+    entropy,
+    figures,
+    grade,
+    lat,
+    metrics,
+    optimize,
+    pretrain,
+    table2,
+)
 
 COMMANDS = {
     "data": data,
@@ -18,6 +31,8 @@ COMMANDS = {
     "figures": figures,
     "anchoring": anchoring,
     "lat": lat,
+    "entropy": entropy,
+    "analyse": analyse,
     "pretrain": pretrain,
 }
 

@@ -75,8 +75,8 @@ def test_one_cell_needs_only_its_own_jobs(checkout):
 
 def test_the_figures_of_the_prompts_need_no_test_split(checkout):
     counts = job_counts(snakemake(checkout, "--dry-run", "figures/paper/anchoring.png", "figures/paper/lat.pdf"))
-    each = dict.fromkeys(("optimize", "anchoring", "lat"), 26)
-    assert counts == {"data": 4, **each, "anchoring_figure": 1, "lat_figure": 1, "total": 84}
+    each = dict.fromkeys(("optimize", "after", "analyse"), 26)
+    assert counts == {"data": 4, "before": 16, **each, "anchoring_figure": 1, "lat_figure": 1, "total": 100}
 
 
 @pytest.mark.parametrize("seeds", ["seeds=[0,1,2]", "seeds=0,1,2"])

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,19 +24,24 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_from(arguments: argparse.Namespace) -> "FrozenModel":
-    """The model that the arguments name."""
-    from embedgrad_core.model import load_model, use_threads
+    """The model that the arguments name; loaded once a process."""
+    from embedgrad_core.model import use_threads
 
     use_threads(arguments.threads)
-    frozen = load_model(
-        arguments.model, revision=arguments.revision, device=arguments.device, dtype=arguments.dtype, say=plain_line
-    )
+    frozen = _load(arguments.model, arguments.revision, arguments.device, arguments.dtype)
     if arguments.sha256 and frozen.resolved != arguments.sha256:
         raise UserError(
             f"model {arguments.model}: its files have {frozen.resolved}, the config wants {arguments.sha256}; "
             "take the right copy or mend `sha256` in the config."
         )
     return frozen
+
+
+@lru_cache(maxsize=1)
+def _load(model: str, revision: str, device: str, dtype: str) -> "FrozenModel":
+    from embedgrad_core.model import load_model
+
+    return load_model(model, revision=revision, device=device, dtype=dtype, say=plain_line)
 
 
 def add_layout_arguments(parser: argparse.ArgumentParser) -> None:

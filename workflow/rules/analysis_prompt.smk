@@ -1,17 +1,23 @@
-# What the optimised vectors are (Section 5.1) and what they activate (Section 5.3, Figure 3). Reads dev, never test.
+# What the optimised vectors are (Section 5.1), how sure they make the model (5.2) and what they activate (5.3, Figure 3).
 
 
-rule anchoring:
+rule analyse:
     input:
         model=model_folder,
-        data=split_file("dev.jsonl"),
+        dev=split_file("dev.jsonl"),
+        test=split_file("test.jsonl"),
+        stimuli="config/lat_stimuli.jsonl",
         prompt=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/prompt.safetensors",
+        before=before_file("before.outputs.jsonl"),
+        after=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.outputs.jsonl",
     output:
         f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/anchoring.json",
+        f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/lat.json",
+        f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/entropy.json",
     log:
-        f"{RESULTS}/logs/anchoring/{{dataset}}/{{model}}/seed{{seed}}.log",
+        f"{RESULTS}/logs/analyse/{{dataset}}/{{model}}/seed{{seed}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/anchoring/{{dataset}}/{{model}}/seed{{seed}}.tsv"
+        f"{RESULTS}/benchmarks/analyse/{{dataset}}/{{model}}/seed{{seed}}.tsv"
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
@@ -24,36 +30,11 @@ rule anchoring:
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
         decode=lambda wildcards: CONFIG.decode_flags(task_of(wildcards)),
         grade=lambda wildcards: CONFIG.grade_flags(task_of(wildcards)),
+        folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
-        "embedgrad anchoring {params.model} {params.level} {params.decode} {params.grade} --threads {threads}"
-        " --prompt-file {input.prompt:q} --data {input.data:q} --out {output:q} > {log:q} 2>&1"
-
-
-rule lat:
-    input:
-        model=model_folder,
-        data=split_file("dev.jsonl"),
-        stimuli="config/lat_stimuli.jsonl",
-        prompt=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/prompt.safetensors",
-    output:
-        f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/lat.json",
-    log:
-        f"{RESULTS}/logs/lat/{{dataset}}/{{model}}/seed{{seed}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/lat/{{dataset}}/{{model}}/seed{{seed}}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: CONFIG.values.get("threads", 4)
-    resources:
-        gpu=job_resource("gpu"),
-        mem_mb=job_resource("mem_mb"),
-        runtime=job_resource("runtime"),
-    params:
-        model=lambda wildcards: CONFIG.model_flags(wildcards.model),
-        level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
-    shell:
-        "embedgrad lat {params.model} {params.level} --threads {threads} --prompt-file {input.prompt:q}"
-        " --stimuli {input.stimuli:q} --data {input.data:q} --out {output:q} > {log:q} 2>&1"
+        "embedgrad analyse {params.model} {params.level} {params.decode} {params.grade} --threads {threads}"
+        " --prompt-file {input.prompt:q} --dev {input.dev:q} --test {input.test:q} --stimuli {input.stimuli:q}"
+        " --before {input.before:q} --after {input.after:q} --out-folder {params.folder:q} > {log:q} 2>&1"
 
 
 rule anchoring_figure:

@@ -1,5 +1,6 @@
 # Configuration, wildcards and the functions that rules take their inputs, flags and resources from.
 import re
+from pathlib import Path
 
 from contracts import UserError
 from embedgrad.config import Config

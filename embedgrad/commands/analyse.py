@@ -1,0 +1,45 @@
+"""Anchoring, LAT and entropy of one cell in one process: starting torch and loading the model cost more than the work.
+
+embedgrad analyse --model MODEL --prompt-file prompt.safetensors --dev dev.jsonl --test test.jsonl --task TASK \
+    --before before.outputs.jsonl --after after.outputs.jsonl --stimuli config/lat_stimuli.jsonl --out-folder FOLDER
+"""
+
+import argparse
+from pathlib import Path
+from types import ModuleType
+
+from embedgrad.commands import anchoring, entropy, lat
+from embedgrad.commands.arguments import add_decoding_arguments, add_grading_arguments, add_model_arguments
+
+HELP = "anchoring, LAT and entropy of a cell at once"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the three analyses share."""
+    add_model_arguments(parser)
+    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    parser.add_argument("--dev", required=True, type=Path, help="items for the round trip and for LAT")
+    parser.add_argument("--test", required=True, type=Path, help="the items that were answered")
+    parser.add_argument("--level", help="only the items of this level")
+    parser.add_argument("--before", required=True, type=Path, help="answers of the text prompt (*.outputs.jsonl)")
+    parser.add_argument("--after", required=True, type=Path, help="answers of the optimised prompt")
+    parser.add_argument("--stimuli", required=True, type=Path, help="pairs of sentences for LAT")
+    add_decoding_arguments(parser)
+    add_grading_arguments(parser)
+    parser.add_argument("--out-folder", required=True, type=Path, help="for anchoring.json, lat.json and entropy.json")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """One after the other; the model is loaded once."""
+    folder = arguments.out_folder
+    anchoring.run(_as_if(anchoring, arguments, data=arguments.dev, out=folder / "anchoring.json"))
+    lat.run(_as_if(lat, arguments, data=arguments.dev, out=folder / "lat.json"))
+    entropy.run(_as_if(entropy, arguments, data=arguments.test, out=folder / "entropy.json"))
+
+
+def _as_if(command: ModuleType, arguments: argparse.Namespace, **more: object) -> argparse.Namespace:
+    """The arguments that ``command`` would have got by itself."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    defaults = {action.dest: action.default for action in parser._actions}
+    return argparse.Namespace(**{**defaults, **vars(arguments), **more})
