@@ -20,8 +20,11 @@ lint: .venv/installed
 	@$(BIN)/codespell
 	@$(BIN)/snakemake --lint
 
-bench: .venv/installed
-	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+bench: .venv/installed  ## a CPU-sized set, under 15 minutes; docs/performance.md has the whole
+	@$(BIN)/python benchmarks/evaluators.py
+	@$(BIN)/python benchmarks/optimize.py --layers 4 --repeats 1
+	@$(BIN)/python benchmarks/decode.py --layers 4 --rows 32 --limit 96 --repeats 1
+	@$(BIN)/python benchmarks/workflow.py --seeds 1 10
 
 paper: .venv/installed  ## all 26 cells; needs a GPU, the hub, and access to the gated models
 	@$(BIN)/snakemake --cores all

@@ -14,10 +14,12 @@ from embedgrad.commands import (
     entropy,
     figures,
     grade,
+    ladder,
     lat,
     metrics,
     optimize,
     pretrain,
+    summary,
     table2,
 )
 
@@ -32,7 +34,9 @@ COMMANDS = {
     "anchoring": anchoring,
     "lat": lat,
     "entropy": entropy,
+    "ladder": ladder,
     "analyse": analyse,
+    "summary": summary,
     "pretrain": pretrain,
 }
 

@@ -61,6 +61,12 @@ def cell_files(name):
     ]
 
 
+def task_files(name):
+    """A file of every (task, model) among the selected cells."""
+    pairs = dict.fromkeys((cell.task, cell.model) for cell in CONFIG.cells)
+    return [f"{RESULTS}/{task}/{model}/{name}" for task, model in pairs]
+
+
 def tables():
     """Table 2 in its three forms."""
     return [f"{RESULTS}/table2.{suffix}" for suffix in ("csv", "md", "tex")]

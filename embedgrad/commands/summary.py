@@ -1,0 +1,37 @@
+"""The analyses of a run side by side: ladder of baselines, prompt analyses, and the entropy-accuracy correlation."""
+
+import argparse
+from pathlib import Path
+
+from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.table2 import add_table_arguments, seeds_from
+
+HELP = "analyses of all cells as tables"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Inputs and the three outputs."""
+    add_table_arguments(parser)
+    parser.add_argument("--ladder", type=Path, required=True, help="CSV")
+    parser.add_argument("--prompts", type=Path, required=True, help="CSV")
+    parser.add_argument("--correlation", type=Path, required=True, help="CSV of one line")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Collect and write."""
+    from reporting import analyses
+    from reporting.cells import read_cells
+    from reporting.collected import collect
+
+    outcomes = collect(read_cells(arguments.cell_table), arguments.results, seeds_from(arguments))
+    ladder, prompts = (
+        analyses.ladder_rows(outcomes, arguments.results),
+        analyses.prompt_rows(outcomes, arguments.results),
+    )
+    found = analyses.correlation(prompts)
+    analyses.write_table(ladder, arguments.ladder)
+    analyses.write_table(prompts, arguments.prompts)
+    analyses.write_table([found], arguments.correlation)
+    plain_line(
+        f"ladder: {len(ladder)} cells; prompts: {len(prompts)}; correlation over {found['n']}: {found['pearson_r']}"
+    )

@@ -1,0 +1,129 @@
+"""The analyses of a run side by side: one line a cell, from the JSON files that each cell's analyses left."""
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from scipy import stats
+
+from contracts import UserError, read_json, write_whole
+from reporting.collected import Outcome
+
+RUNGS = ("no_prompt", "bare", "chat", "few_shot")
+
+
+def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
+    """Per cell, accuracy in per cent on each rung of the ladder; before and optimised are the table's own.
+
+    Raises:
+        UserError: an unreadable ladder; names the file.
+    """
+    rows = []
+    for outcome in outcomes:
+        cell = outcome.cell
+        path = Path(folder) / cell.task / cell.model / "ladder.json"
+        if not path.exists() or not outcome.metrics:
+            continue
+        try:
+            found = {name: _percent(rung, cell.level) for name, rung in read_json(path)["rungs"].items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}: not a ladder of baselines ({error}); delete it and run again.") from None
+        metrics = outcome.metrics[0]
+        rows.append(
+            {
+                "dataset": cell.dataset,
+                "model": cell.model,
+                "n": metrics["n"],
+                **{name: found.get(name) for name in RUNGS},
+                "before": round(100 * metrics["before"]["accuracy"], 2),
+                "optimised": round(100 * metrics["after"]["accuracy"], 2),
+            }
+        )
+    return rows
+
+
+def _percent(rung: dict, level: str | None) -> float | None:
+    if "left_out" in rung:
+        return None
+    counts = rung if level is None else rung["levels"][level]
+    return round(100 * counts["correct"] / counts["n"], 2)
+
+
+def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
+    """Per cell and seed: drift, tokens kept, round trip, entropy split and LAT, where there are such files."""
+    rows = []
+    for outcome in outcomes:
+        for metrics in outcome.metrics:
+            cell, seed = outcome.cell, metrics["cell"]["seed"]
+            home = Path(folder) / cell.dataset / cell.model / f"seed{seed}"
+            row = {"dataset": cell.dataset, "model": cell.model, "seed": seed}
+            row["gain_points"] = round(metrics["delta"]["points"], 2)
+            before, after = (metrics[side]["entropy_bits"]["mean"] for side in ("before", "after"))
+            row["entropy_change_bits"] = None if None in (before, after) else round(after - before, 4)
+            for name, read in (("anchoring", _anchoring), ("entropy", _entropy), ("lat", _lat)):
+                path = home / f"{name}.json"
+                try:
+                    row |= read(read_json(path)) if path.exists() else {}
+                except (KeyError, TypeError) as error:
+                    raise UserError(
+                        f"{path}: not a result of this analysis ({error}); delete it and run again."
+                    ) from None
+            rows.append(row)
+    return rows
+
+
+def _anchoring(report: dict) -> dict:
+    summary, trip = report["summary"], report["round_trip"]
+    row = {"drift": round(summary["mean_drift"], 4), "tokens_kept": summary["nearest_token_unchanged"]}
+    row["positions"] = summary["positions"]
+    if trip:
+        row |= {f"dev_{name}": round(100 * value, 2) for name, value in trip["accuracy"].items()}
+    return row
+
+
+def _entropy(report: dict) -> dict:
+    summary = report["summary"]
+    return {
+        f"entropy_by_{part}": None if summary[part]["mean"] is None else round(summary[part]["mean"], 4)
+        for part in ("prompt", "text")
+    }
+
+
+def _lat(report: dict) -> dict:
+    best = max(row["accuracy"]["held_out"] for row in report["layers"])
+    row = {"lat_held_out": round(best, 3)}
+    for name, found in report["summary"].items():
+        row[f"lat_{name}_layers_up"] = f"{found['layers_above_zero']}/{found['layers']}"
+    return row
+
+
+def correlation(rows: Sequence[dict]) -> dict:
+    """The paper's claim that entropy falls where accuracy rises (Section 5.2), over the lines of :func:`prompt_rows`.
+
+    Returns:
+        n, Pearson's r of entropy drop and accuracy gain with Fisher's 95 % interval, Spearman's rho with its p; nulls
+        below four cells or where nothing varies.
+    """
+    pairs = [
+        (-row["entropy_change_bits"], row["gain_points"]) for row in rows if row["entropy_change_bits"] is not None
+    ]
+    nothing = dict.fromkeys(("pearson_r", "low", "high", "pearson_p", "spearman_rho", "spearman_p"))
+    drops, gains = zip(*pairs, strict=True) if pairs else ((), ())
+    if len(pairs) < 4 or len(set(drops)) == 1 or len(set(gains)) == 1:
+        return {"n": len(pairs), **nothing}
+    pearson = stats.pearsonr(drops, gains)
+    interval = pearson.confidence_interval()
+    spearman = stats.spearmanr(drops, gains)
+    found = (pearson.statistic, interval.low, interval.high, pearson.pvalue, spearman.statistic, spearman.pvalue)
+    clean = [None if math.isnan(value) else round(float(value), 4) for value in found]
+    return {"n": len(pairs), **dict(zip(nothing, clean, strict=True))}
+
+
+def write_table(rows: Sequence[dict], path: str | Path) -> None:
+    """CSV with every key that any row has, in the order they first appear; a header alone where there are no rows."""
+    keys = list(dict.fromkeys(key for row in rows for key in row)) or ["dataset", "model"]
+    with write_whole(path) as temporary, Path(temporary).open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, keys, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
