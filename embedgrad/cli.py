@@ -9,6 +9,7 @@ from contracts import UserError
 from embedgrad.commands import (
     analyse,
     anchoring,
+    audit,
     data,
     decode,
     entropy,
@@ -19,6 +20,7 @@ from embedgrad.commands import (
     metrics,
     optimize,
     pretrain,
+    report,
     summary,
     table2,
 )
@@ -37,6 +39,8 @@ COMMANDS = {
     "ladder": ladder,
     "analyse": analyse,
     "summary": summary,
+    "audit": audit,
+    "report": report,
     "pretrain": pretrain,
 }
 

@@ -42,10 +42,14 @@ def styled() -> Iterator[None]:
 
 def save(figure: Figure, *paths: str | Path) -> None:
     """Save as PNG and PDF, by the ending of each path; whole or not at all, without dates or tool names."""
-    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
+    metadata = {
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+        "svg": {"Date": None, "Creator": None},
+    }
     for path in map(Path, paths):
         kind = path.suffix.removeprefix(".")
         if kind not in metadata:
-            raise ValueError(f"{path}: only .png and .pdf are drawn")
-        with write_whole(path) as temporary:
+            raise ValueError(f"{path}: only .png, .pdf and .svg are drawn")
+        with matplotlib.rc_context({"svg.hashsalt": "embedgrad"}), write_whole(path) as temporary:
             figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata[kind])

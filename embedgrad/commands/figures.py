@@ -10,7 +10,7 @@ from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
 
 HELP = "figures as PNG and PDF"
-FIGURES = ("before-after", "training-curves", "anchoring", "lat")
+FIGURES = ("before-after", "training-curves", "gain", "entropy", "anchoring", "lat")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Draw and write."""
     from reporting.cells import read_cells
     from reporting.collected import collect
+    from reporting.drawing import save
     from reporting.figures import draw_before_after, draw_training_curves
+    from reporting.figures_gain import entropy, gain
     from reporting.figures_prompt import draw_anchoring, draw_lat
 
     paths = [path for path in (arguments.png, arguments.pdf) if path]
@@ -37,6 +39,10 @@ def run(arguments: argparse.Namespace) -> None:
         outcomes = collect(cells, arguments.results, seeds)
         if arguments.figure == "before-after":
             draw_before_after(outcomes, *paths)
+        elif arguments.figure == "gain":
+            save(gain(outcomes), *paths)
+        elif arguments.figure == "entropy":
+            save(entropy(outcomes, arguments.results), *paths)
         else:
             draw_training_curves(outcomes, arguments.results, *paths)
     plain_line(f"{arguments.figure}: {', '.join(map(str, paths))}")

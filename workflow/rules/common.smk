@@ -14,8 +14,11 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+# How a single cell is made again, as the report shows it.
+CELL_COMMAND = " ".join(["snakemake --cores 2", *(f"--configfile {f}" for f in workflow.configfiles), "--config"])
 RESULTS = f"results/{CONFIG.run}"
 FIGURES = f"figures/{CONFIG.run}"
+FIGURE_NAMES = ["before_after", "training_curves", "gain", "entropy", "anchoring", "lat"]
 SPLITS = ["train.jsonl", "dev.jsonl", "test.jsonl", "split.json"]
 
 
@@ -67,6 +70,11 @@ def task_files(name):
     return [f"{RESULTS}/{task}/{model}/{name}" for task, model in pairs]
 
 
+def report_tables():
+    """The tables that the page shows beside Table 2."""
+    return [f"{RESULTS}/{name}.csv" for name in ("ladder", "prompts", "correlation", "audit", "claims")]
+
+
 def tables():
     """Table 2 in its three forms."""
     return [f"{RESULTS}/table2.{suffix}" for suffix in ("csv", "md", "tex")]
@@ -74,9 +82,4 @@ def tables():
 
 def figure_files():
     """The figures in both forms."""
-    return [f"{FIGURES}/{name}.{suffix}" for name in ("before_after", "training_curves") for suffix in ("png", "pdf")]
-
-
-def prompt_figure_files():
-    """The figures of Sections 5.1 and 5.3 in both forms."""
-    return [f"{FIGURES}/{name}.{suffix}" for name in ("anchoring", "lat") for suffix in ("png", "pdf")]
+    return [f"{FIGURES}/{name}.{suffix}" for name in FIGURE_NAMES for suffix in ("png", "pdf")]

@@ -1,0 +1,46 @@
+"""What the paper's printed numbers can mean, and every claim of its Sections 4 and 5 recomputed.
+
+embedgrad audit --paper-table config/cells.tsv --claims config/claims.tsv --out-folder results/paper
+"""
+
+import argparse
+from pathlib import Path
+
+from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.table2 import seeds_from
+
+HELP = "audit of the published numbers and claims"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The paper's table and claims, and optionally a run to hold against them."""
+    parser.add_argument("--paper-table", required=True, type=Path, help="config/cells.tsv")
+    parser.add_argument("--claims", required=True, type=Path, help="config/claims.tsv")
+    parser.add_argument("--cell-table", type=Path, help="a run's table of cells")
+    parser.add_argument("--results", type=Path, help="results/<run>")
+    parser.add_argument("--seeds", help="comma-separated seeds of the run")
+    parser.add_argument("--out-folder", required=True, type=Path, help="for audit.csv|md and claims.csv|md")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Recompute and write."""
+    from reporting.audit import audit, write_audit
+    from reporting.cells import read_cells
+    from reporting.claims import FAILS, check_claims, read_claims, write_claims
+    from reporting.collected import collect
+
+    paper, claims = read_cells(arguments.paper_table), read_claims(arguments.claims)
+    outcomes = []
+    if arguments.results:
+        cells = read_cells(arguments.cell_table or arguments.paper_table)
+        outcomes = collect(cells, arguments.results, seeds_from(arguments))
+    folder = arguments.out_folder
+    findings = audit(paper)
+    write_audit(findings, folder / "audit.csv", folder / "audit.md")
+    checked = check_claims(claims, paper, outcomes, arguments.results or folder)
+    write_claims(checked, folder / "claims.csv", folder / "claims.md")
+    broken = sum(one.table_verdict == FAILS for one in checked)
+    plain_line(
+        f"audit: {sum(not finding.holds for finding in findings)} of {len(findings)} findings do not hold; "
+        f"claims: {broken} of {len(checked)} contradict the paper's own table"
+    )

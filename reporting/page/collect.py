@@ -1,0 +1,151 @@
+"""What the page shows, as plain values: no HTML here, so that the template can escape all of it."""
+
+import base64
+import csv
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from contracts import UserError, read_json
+from reporting.collected import Outcome
+from reporting.drawing import save, styled
+from reporting.figures import training_curves
+from reporting.page.examples import examples
+from reporting.table2 import numbers
+from reporting.verdict import WORDS
+
+# Tables that a run may have beside Table 2: file, title, what to see in it.
+TABLES = (
+    (
+        "ladder.csv",
+        "Ladder of baselines",
+        "Accuracy in per cent without a prompt, with it bare or in the chat template, behind examples of the format alone, and "
+        "optimised. Where no prompt beats the text prompt, the gain repairs what the text had spoilt.",
+    ),
+    (
+        "prompts.csv",
+        "Prompts",
+        "One line a cell: drift, words kept, the round trip to words on dev (random: as far in a random direction), the "
+        "change of entropy split into prompt and text, and LAT.",
+    ),
+    (
+        "correlation.csv",
+        "Entropy drop and accuracy gain over cells",
+        "The paper's claim of Section 5.2, with Fisher's interval.",
+    ),
+    ("sensitivity.csv", "Sensitivity", "Learning rate and epochs (Section 5.4)."),
+    (
+        "recovery.csv",
+        "Protocol recovery",
+        "Which unstated protocol explains the printed numbers before optimisation best.",
+    ),
+    ("claims.csv", "Claims", "Every number of the paper's Sections 4 and 5, recomputed."),
+    ("audit.csv", "Audit", "What the printed numbers can mean, from the table alone."),
+)
+
+
+def headline(outcomes: Sequence[Outcome]) -> str:
+    """The verdict on the run in one sentence."""
+    with_paper = [outcome for outcome in outcomes if outcome.cell.paper]
+    done = [outcome for outcome in outcomes if outcome.metrics]
+    if not with_paper:
+        rows = [row for row in numbers(outcomes) if row["p_holm"] is not None]
+        up = sum(row["p_holm"] < 0.05 and row["delta_points"] > 0 for row in rows)
+        return f"{up} of {len(done)} cells gained significantly after Holm's correction; {_missing(outcomes)}."
+    words = Counter(outcome.metrics[0]["verdict"]["word"] for outcome in with_paper if outcome.metrics)
+    told = ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]) or "no cell judged yet"
+    return f"Of the paper's {len(with_paper)} cells: {told}; {_missing(outcomes)}."
+
+
+def _missing(outcomes: Sequence[Outcome]) -> str:
+    missing = sum(not outcome.metrics for outcome in outcomes)
+    return f"{missing} of {len(outcomes)} cells are missing" if missing else "no cell is missing"
+
+
+def table(outcomes: Sequence[Outcome], command: str) -> list[dict]:
+    """Lines of Table 2 with all that is drawn in them; percentages as numbers."""
+    lines = []
+    for place, (outcome, row) in enumerate(zip(outcomes, numbers(outcomes), strict=True)):
+        cell = outcome.cell
+        line = {"anchor": f"cell-{place}", "dataset": cell.dataset, "model": cell.model, "paper": cell.paper}
+        line["command"] = f"{command} cells={cell.dataset}/{cell.model}"
+        if outcome.metrics:
+            first = outcome.metrics[0]
+            line |= {
+                "n": first["n"],
+                "before": _side(first["before"]),
+                "after": _side(first["after"]),
+                "points": first["delta"]["points"],
+                "low": first["delta"]["newcombe"][0],
+                "high": first["delta"]["newcombe"][1],
+                "p": first["mcnemar"]["p_exact"],
+                "p_holm": row["p_holm"],
+                "verdict": first["verdict"]["word"] or "–",
+                "reason": first["verdict"]["reason"],
+                "failures": {side: first[side]["failures"] for side in ("before", "after")},
+            }
+        else:
+            line["missing"] = outcome.reason
+        lines.append(line)
+    return lines
+
+
+def _side(side: dict) -> dict:
+    low, high = side["wilson"]
+    return {"k": side["correct"], "percent": 100 * side["accuracy"], "low": 100 * low, "high": 100 * high}
+
+
+def tables(folder: Path) -> list[dict]:
+    """The further tables that are there."""
+    found = []
+    for name, title, caption in TABLES:
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            with path.open(encoding="utf-8", newline="") as source:
+                header, *rows = list(csv.reader(source))
+        except (ValueError, csv.Error) as error:
+            raise UserError(f"{path}: not a table ({error}); delete it and run again.") from None
+        found.append({"title": title, "caption": caption, "header": header, "rows": rows, "file": name})
+    return found
+
+
+def as_image(figure: Figure) -> str:
+    """A figure as the address of an inlined SVG."""
+    with tempfile.TemporaryDirectory() as place, styled():
+        path = Path(place) / "figure.svg"
+        save(figure, path)
+        return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def foldout(outcome: Outcome, folder: Path, line: dict) -> dict:
+    """What unfolds for a cell: examples, training curve, provenance."""
+    shown, why = examples(outcome, folder)
+    home = folder / outcome.cell.dataset / outcome.cell.model / f"seed{outcome.metrics[0]['cell']['seed']}"
+    with styled():
+        curve = as_image(training_curves([outcome], folder)) if (home / "optimize.jsonl").exists() else None
+    return {**line, "examples": shown, "why": why, "curve": curve, "provenance": _provenance(outcome, folder, home)}
+
+
+def _provenance(outcome: Outcome, folder: Path, home: Path) -> list[tuple[str, str]]:
+    """Where the numbers come from, as (name, value)."""
+    rows: list[tuple[str, str]] = []
+    for name, path in (
+        ("optimisation", home / "optimize.run.json"),
+        ("after", home / "after.run.json"),
+        ("before", folder / outcome.cell.task / outcome.cell.model / "before.run.json"),
+        ("data", folder / "data" / outcome.cell.task / "split.json"),
+    ):
+        if path.exists():
+            rows += [(f"{name}: {key}", value) for key, value in _flat(read_json(path)) if len(value) < 400]
+    return rows
+
+
+def _flat(value: dict) -> list[tuple[str, str]]:
+    """A file's keys with their values as text; one level of nesting is enough to be read."""
+    return [(key, found if isinstance(found, str) else json.dumps(found)) for key, found in value.items()]

@@ -1,0 +1,98 @@
+"""The claims of Sections 4 and 5: all numbers covered, recomputed from the table, and held against a run."""
+
+import re
+from pathlib import Path
+
+import pytest
+from reporting_samples import PAPER_SIZES, make_run
+
+from contracts import UserError, write_json
+from embedgrad.cli import main
+from reporting.cells import read_cells
+from reporting.claims import FAILS, HOLDS, OPEN, check_claims, read_claims
+from reporting.collected import collect
+
+ROOT = Path(__file__).resolve().parents[1]
+CLAIMS = read_claims(ROOT / "config" / "claims.tsv")
+PAPER = read_cells(ROOT / "config" / "cells.tsv")
+# Names, citations and references hold digits that claim nothing.
+NAMES = (
+    r"\([^()]*(?:19|20)\d\d[^()]*\)|\((?:Johnson|Team) \d{4}\)|Qwen2\.5(?:-Math)?(?:-\d\.?\d?B(?:/7B)?)?|Qwen-\d+\.?\d?B"
+    r"|H_?\\?.?trajectory.*?\(11\)|poriginal>0\.95|5 Discussion|\\log_\{2\}"
+    r"|Llama-8B|Ma(?:th|TH)500|MATH500|GPT-4|Table \d|Figure \d|\b\d\.\d? ?[A-Z]|\b5\.\d |\(1[01]\)"
+    r"|(?:the |The |like the |smaller |larger )?\d\.?\d?B (?:models?|variant|version)|k=1|t=1|T1|log2|first-layer"
+)
+
+
+def table_only():
+    return {one.id: one for one in check_claims(CLAIMS, PAPER, [], ROOT)}
+
+
+def test_what_the_table_says():
+    found = table_only()
+    verdicts = {key: one.table_verdict for key, one in found.items() if one.table_verdict != OPEN}
+    assert {key for key, verdict in verdicts.items() if verdict == FAILS} == {
+        "causal-gain",  # 61.05 - 50.53 is 10.52
+        "scale-ratio",  # recomputed below
+        "task-ratio",
+    }
+    assert found["scale-ratio"].from_table == f"{(14.28 + 74.54 + 10.52) / (7.14 + 8.23 + 2.11):.2f}"
+    medd, imdb = (74.54 + 27.04 + 4.74 + 8.53 + 8.23), (14.28 + 11.91 + 9.52 + 7.15 + 7.14)
+    assert found["task-ratio"].from_table == f"{medd / imdb:.2f}"
+    assert found["maths-l1-gain"].table_verdict == HOLDS
+
+
+def test_a_run_is_held_against_the_claims(tmp_path):
+    folder = make_run(tmp_path, PAPER, PAPER_SIZES)
+    home = folder / "imdb" / "qwen2.5-3b-instruct" / "seed0"
+    position = {"after": {"softmax": {"p": 0.97}}}
+    summary = {"nearest_token_unchanged": 3, "positions": 4}
+    write_json(home / "anchoring.json", {"positions": [position, position], "summary": summary})
+    deltas = [{"readings": {"prompt_mean": {"delta": value}}} for value in (0.5, 0.2, -0.1)]
+    write_json(home / "lat.json", {"layers": deltas})
+    found = {one.id: one for one in check_claims(CLAIMS, PAPER, collect(PAPER, folder), folder)}
+    assert (found["anchor-p"].from_run, found["anchor-p"].run_verdict) == ("0.97", HOLDS)
+    assert (found["anchor-all"].from_run, found["anchor-all"].run_verdict) == ("0.75", FAILS)
+    assert (found["lat-all-layers"].from_run, found["lat-all-layers"].run_verdict) == ("-0.10", FAILS)
+    assert found["lat-first-layer"].run_verdict == HOLDS
+    assert found["maths-after"].run_verdict == HOLDS, "the samples are drawn from the printed accuracies"
+    assert 0 < float(found["loop-share"].from_run) <= 1
+    assert float(found["loop-entropy"].from_run) > 0
+    assert found["setup-problems"].run_verdict == OPEN
+
+
+def test_every_number_of_sections_4_and_5_is_covered(mirror):
+    paper = mirror / "paper" / "embedgrad.txt"
+    if not paper.exists():
+        pytest.skip("the paper's text is not beside the mirror")
+    text = paper.read_text(encoding="utf-8")
+    text = " ".join(text[text.index("4.1 Experimental Setup") : text.index("6 Conclusion and future work")].split())
+    for claim in CLAIMS:
+        assert " ".join(claim.quotation.split()) in text, claim.id
+    left = text
+    for claim in CLAIMS:
+        left = left.replace(" ".join(claim.quotation.split()), " ")
+    left = re.sub(NAMES, " ", left)
+    assert re.findall(r".{0,40}\d+(?:\.\d+)?.{0,20}", left) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("id\tsection\n", "the columns must be"),
+        ("\t".join(["id section quotation kind arguments relation printed".replace(" ", "\t")]) + "\n"
+         "a\t4\tq\t__import__\t\t=\t1\n", "kind '__import__'"),
+    ],
+)  # fmt: skip
+def test_broken_claims_are_named(tmp_path, text, reason):
+    (tmp_path / "claims.tsv").write_text(text)
+    with pytest.raises(UserError, match=reason):
+        read_claims(tmp_path / "claims.tsv")
+
+
+def test_the_command_writes_both_tables(tmp_path, capsys):
+    table, claims = ROOT / "config" / "cells.tsv", ROOT / "config" / "claims.tsv"
+    flags = ["--paper-table", str(table), "--claims", str(claims), "--out-folder", str(tmp_path)]
+    assert main(["audit", *flags]) == 0
+    assert "claims: 3 of 37 contradict the paper's own table" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"audit.csv", "audit.md", "claims.csv", "claims.md"}

@@ -1,0 +1,29 @@
+# The published numbers by themselves, and the claims of Sections 4 and 5 held against the paper's table and this run.
+
+
+rule audit:
+    input:
+        paper="config/cells.tsv",
+        claims="config/claims.tsv",
+        metrics=cell_files("metrics.json"),
+        analyses=cell_files("anchoring.json") + cell_files("lat.json"),
+    output:
+        multiext(f"{RESULTS}/audit", ".csv", ".md"),
+        multiext(f"{RESULTS}/claims", ".csv", ".md"),
+    log:
+        f"{RESULTS}/logs/audit.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/audit.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        cells=CONFIG.table_flags(),
+        folder=RESULTS,
+    shell:
+        "embedgrad audit --paper-table {input.paper:q} --claims {input.claims:q} {params.cells}"
+        " --out-folder {params.folder:q} > {log:q} 2>&1"

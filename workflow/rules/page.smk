@@ -1,0 +1,72 @@
+# One page of the whole run; also where cells are missing, which it says.
+
+
+rule report_page:
+    input:
+        metrics=cell_files("metrics.json"),
+        histories=cell_files("optimize.jsonl"),
+        tables=report_tables(),
+    output:
+        report(f"{RESULTS}/report.html", caption="../report/page.rst", category="Report"),
+    log:
+        f"{RESULTS}/logs/report_page.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report_page.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=20,
+    params:
+        cells=CONFIG.table_flags(),
+        command=CELL_COMMAND,
+    shell:
+        "embedgrad report {params.cells} --command-line {params.command:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule gain_figure:
+    input:
+        metrics=cell_files("metrics.json"),
+    output:
+        png=report(f"{FIGURES}/gain.png", caption="../report/gain.rst", category="Figures"),
+        pdf=report(f"{FIGURES}/gain.pdf", caption="../report/gain.rst", category="Figures"),
+    log:
+        f"{RESULTS}/logs/gain_figure.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gain_figure.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        cells=CONFIG.table_flags(),
+    shell:
+        "embedgrad figures gain {params.cells} --png {output.png:q} --pdf {output.pdf:q} > {log:q} 2>&1"
+
+
+rule entropy_figure:
+    input:
+        metrics=cell_files("metrics.json"),
+    output:
+        png=report(f"{FIGURES}/entropy.png", caption="../report/entropy.rst", category="Figures"),
+        pdf=report(f"{FIGURES}/entropy.pdf", caption="../report/entropy.rst", category="Figures"),
+    log:
+        f"{RESULTS}/logs/entropy_figure.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/entropy_figure.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        cells=CONFIG.table_flags(),
+    shell:
+        "embedgrad figures entropy {params.cells} --png {output.png:q} --pdf {output.pdf:q} > {log:q} 2>&1"
