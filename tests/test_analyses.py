@@ -62,8 +62,8 @@ def test_correlation_is_scipys():
     assert correlation([])["n"] == 0
 
 
-def test_the_command_writes_three_tables(run, capsys):
-    out = {name: run / f"{name}.csv" for name in ("ladder", "prompts", "correlation")}
+def test_the_command_writes_its_tables(run, capsys):
+    out = {name: run / f"{name}.csv" for name in ("ladder", "prompts", "correlation", "recovery")}
     flags = [word for name, path in out.items() for word in (f"--{name}", str(path))]
     table = ["--cell-table", str(run / "cells.tsv"), "--results", str(run / "results")]
     assert main(["summary", *table, *flags]) == 0

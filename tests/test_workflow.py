@@ -49,7 +49,7 @@ PAPER = {
     "after": 26,
     "grade_after": 26,
     "metrics": 26,
-    "ladder": 16,
+    "baselines": 16,
     "analyse": 26,
     **dict.fromkeys(("table2", "summary", "audit", "report_page", "all"), 1),
     **dict.fromkeys(("before_after", "training_curves", "gain_figure", "entropy_figure"), 1),

@@ -6,10 +6,14 @@ embedgrad analyse --model MODEL --prompt-file prompt.safetensors --dev dev.jsonl
 
 import argparse
 from pathlib import Path
-from types import ModuleType
 
 from embedgrad.commands import anchoring, entropy, lat
-from embedgrad.commands.arguments import add_decoding_arguments, add_grading_arguments, add_model_arguments
+from embedgrad.commands.arguments import (
+    add_decoding_arguments,
+    add_grading_arguments,
+    add_model_arguments,
+    arguments_of,
+)
 
 HELP = "anchoring, LAT and entropy of a cell at once"
 
@@ -32,14 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """One after the other; the model is loaded once."""
     folder = arguments.out_folder
-    anchoring.run(_as_if(anchoring, arguments, data=arguments.dev, out=folder / "anchoring.json"))
-    lat.run(_as_if(lat, arguments, data=arguments.dev, out=folder / "lat.json"))
-    entropy.run(_as_if(entropy, arguments, data=arguments.test, out=folder / "entropy.json"))
-
-
-def _as_if(command: ModuleType, arguments: argparse.Namespace, **more: object) -> argparse.Namespace:
-    """The arguments that ``command`` would have got by itself."""
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    defaults = {action.dest: action.default for action in parser._actions}
-    return argparse.Namespace(**{**defaults, **vars(arguments), **more})
+    anchoring.run(arguments_of(anchoring, arguments, data=arguments.dev, out=folder / "anchoring.json"))
+    lat.run(arguments_of(lat, arguments, data=arguments.dev, out=folder / "lat.json"))
+    entropy.run(arguments_of(entropy, arguments, data=arguments.test, out=folder / "entropy.json"))

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from contracts import UserError
@@ -105,6 +106,14 @@ def add_grading_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--evaluator", choices=["boxed_math", "label", "yes_no", "exact"], help="for data of your own")
     group.add_argument("--labels", help="comma-separated labels of --evaluator label")
     group.add_argument("--strict", action="store_true", help="headline is the strict reading of labels and Yes/No")
+
+
+def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: object) -> argparse.Namespace:
+    """What ``command`` would have got if it had been called by itself with these arguments."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    defaults = {action.dest: action.default for action in parser._actions}
+    return argparse.Namespace(**{**defaults, **vars(arguments), **more})
 
 
 def plain_line(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The analyses of a run side by side: ladder of baselines, prompt analyses, and the entropy-accuracy correlation."""
+"""The analyses of a run side by side: ladder, prompts, entropy-accuracy correlation, protocol recovery."""
 
 import argparse
 from pathlib import Path
@@ -15,11 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ladder", type=Path, required=True, help="CSV")
     parser.add_argument("--prompts", type=Path, required=True, help="CSV")
     parser.add_argument("--correlation", type=Path, required=True, help="CSV of one line")
+    parser.add_argument("--recovery", type=Path, required=True, help="CSV: protocols by likelihood")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Collect and write."""
-    from reporting import analyses
+    from reporting import analyses, recovery
     from reporting.cells import read_cells
     from reporting.collected import collect
 
@@ -32,6 +33,10 @@ def run(arguments: argparse.Namespace) -> None:
     analyses.write_table(ladder, arguments.ladder)
     analyses.write_table(prompts, arguments.prompts)
     analyses.write_table([found], arguments.correlation)
+    protocols = recovery.rank(outcomes, arguments.results)
+    analyses.write_table(protocols, arguments.recovery)
+    if protocols:
+        plain_line("likeliest protocol: " + ", ".join(f"{key} {protocols[0][key]}" for key in recovery.KEYS))
     plain_line(
         f"ladder: {len(ladder)} cells; prompts: {len(prompts)}; correlation over {found['n']}: {found['pearson_r']}"
     )

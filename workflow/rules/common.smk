@@ -72,7 +72,7 @@ def task_files(name):
 
 def report_tables():
     """The tables that the page shows beside Table 2."""
-    return [f"{RESULTS}/{name}.csv" for name in ("ladder", "prompts", "correlation", "audit", "claims")]
+    return [f"{RESULTS}/{name}.csv" for name in ("ladder", "prompts", "correlation", "recovery", "audit", "claims")]
 
 
 def tables():

@@ -1,17 +1,18 @@
-# The ladder of baselines (once per task and model), and the tables over all analyses.
+# What needs no optimised prompt (ladder of baselines, protocol recovery), and the tables over all analyses.
 
 
-rule ladder:
+rule baselines:
     input:
         model=model_folder,
         data=split_file("test.jsonl"),
         train=split_file("train.jsonl"),
     output:
-        f"{RESULTS}/{{task}}/{{model}}/ladder.json",
+        ladder=f"{RESULTS}/{{task}}/{{model}}/ladder.json",
+        recovery=f"{RESULTS}/{{task}}/{{model}}/recovery.json",
     log:
-        f"{RESULTS}/logs/ladder/{{task}}/{{model}}.log",
+        f"{RESULTS}/logs/baselines/{{task}}/{{model}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/ladder/{{task}}/{{model}}.tsv"
+        f"{RESULTS}/benchmarks/baselines/{{task}}/{{model}}.tsv"
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
@@ -25,19 +26,21 @@ rule ladder:
         decode=lambda wildcards: CONFIG.decode_flags(wildcards.task),
         grade=lambda wildcards: CONFIG.grade_flags(wildcards.task),
     shell:
-        "embedgrad ladder {params.model} {params.prompt} {params.decode} {params.grade} --threads {threads}"
-        " --data {input.data:q} --train {input.train:q} --out {output:q} > {log:q} 2>&1"
+        "embedgrad baselines {params.model} {params.prompt} {params.decode} {params.grade} --threads {threads}"
+        " --data {input.data:q} --train {input.train:q} --ladder {output.ladder:q}"
+        " --recovery {output.recovery:q} > {log:q} 2>&1"
 
 
 rule summary:
     input:
-        ladders=task_files("ladder.json"),
+        baselines=task_files("ladder.json") + task_files("recovery.json"),
         analyses=cell_files("anchoring.json") + cell_files("lat.json") + cell_files("entropy.json"),
         metrics=cell_files("metrics.json"),
     output:
         ladder=f"{RESULTS}/ladder.csv",
         prompts=f"{RESULTS}/prompts.csv",
         correlation=f"{RESULTS}/correlation.csv",
+        recovery=f"{RESULTS}/recovery.csv",
     log:
         f"{RESULTS}/logs/summary.log",
     benchmark:
@@ -53,4 +56,4 @@ rule summary:
         cells=CONFIG.table_flags(),
     shell:
         "embedgrad summary {params.cells} --ladder {output.ladder:q} --prompts {output.prompts:q}"
-        " --correlation {output.correlation:q} > {log:q} 2>&1"
+        " --correlation {output.correlation:q} --recovery {output.recovery:q} > {log:q} 2>&1"

@@ -1,0 +1,38 @@
+"""Ladder and protocol recovery of one task and model in one process; neither needs an optimised prompt.
+
+embedgrad baselines --model MODEL --prompt "…" --task mood --data test.jsonl --train train.jsonl \
+    --ladder ladder.json --recovery recovery.json
+"""
+
+import argparse
+from pathlib import Path
+
+from embedgrad.commands import ladder, recovery
+from embedgrad.commands.arguments import (
+    add_decoding_arguments,
+    add_grading_arguments,
+    add_layout_arguments,
+    add_model_arguments,
+    arguments_of,
+)
+
+HELP = "ladder and protocol recovery at once"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What both share."""
+    add_model_arguments(parser)
+    parser.add_argument("--prompt", required=True, help="the human prompt, verbatim")
+    add_layout_arguments(parser)
+    parser.add_argument("--data", required=True, type=Path, help="the items to answer")
+    parser.add_argument("--train", required=True, type=Path, help="where the ladder's examples come from")
+    add_decoding_arguments(parser)
+    add_grading_arguments(parser)
+    parser.add_argument("--ladder", required=True, type=Path, help="JSON")
+    parser.add_argument("--recovery", required=True, type=Path, help="JSON")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """One after the other; the model is loaded once."""
+    ladder.run(arguments_of(ladder, arguments, out=arguments.ladder))
+    recovery.run(arguments_of(recovery, arguments, out=arguments.recovery))
