@@ -7,8 +7,9 @@ from pathlib import Path
 
 from scipy import stats
 
-from contracts import UserError, read_json, write_whole
+from contracts import UserError, read_json, read_jsonl, write_whole
 from reporting.collected import Outcome
+from reporting.statistics import crossed_bootstrap
 
 RUNGS = ("no_prompt", "bare", "chat", "few_shot")
 
@@ -96,6 +97,47 @@ def _lat(report: dict) -> dict:
     for name, found in report["summary"].items():
         row[f"lat_{name}_layers_up"] = f"{found['layers_above_zero']}/{found['layers']}"
     return row
+
+
+def seed_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
+    """Per cell: gain over its seeds in points, with an interval that resamples items and seeds, and the spread of seeds.
+
+    Raises:
+        UserError: graded answers that cannot be read, or seeds that answered other items.
+    """
+    rows = []
+    for outcome in outcomes:
+        cell = outcome.cell
+        if not outcome.metrics:
+            continue
+        path = Path(folder) / cell.task / cell.model / "before.jsonl"
+        before = {row["id"]: row["correct"] for row in read_jsonl(path, ("id", "correct"))}
+        gains = []
+        for seed in outcome.seeds:
+            path = Path(folder) / cell.dataset / cell.model / f"seed{seed}" / "after.jsonl"
+            after = {row["id"]: row["correct"] for row in read_jsonl(path, ("id", "correct"))}
+            if not after.keys() <= before.keys() or (gains and len(gains[0]) != len(after)):
+                raise UserError(f"{path}: other items than before.jsonl or than another seed; decode again.")
+            gains.append([after[key] - before[key] for key in sorted(after)])
+        if not gains[0]:
+            continue
+        mean, low, high = crossed_bootstrap(gains)
+        each = [100 * sum(one) / len(one) for one in gains]
+        rows.append(
+            {
+                "dataset": cell.dataset,
+                "model": cell.model,
+                "items": len(gains[0]),
+                "seeds": len(gains),
+                "gain_points": round(mean, 2),
+                "low": round(low, 2),
+                "high": round(high, 2),
+                "seed_min": round(min(each), 2),
+                "seed_max": round(max(each), 2),
+                "seed_sd": round(stats.tstd(each), 2) if len(each) > 1 else None,
+            }
+        )
+    return rows
 
 
 def correlation(rows: Sequence[dict]) -> dict:

@@ -151,6 +151,10 @@ def _table_cell(table: dict, dataset: str, model: str, side: str) -> Decimal | N
     return Decimal(getattr(cell, side)) if cell else None
 
 
+def _has_cell(table: dict, dataset: str, model: str) -> float:
+    return float((dataset, model) in table)
+
+
 def _table_gain(table: dict, dataset: str, model: str) -> Decimal | None:
     cell = table.get((dataset, model))
     return _gain(cell) if cell else None
@@ -274,6 +278,7 @@ _RUN_ONLY = "The paper's table says nothing to this; a run does."
 # kind → from the paper's table, from a run, note.
 KINDS: dict[str, tuple[Callable | None, Callable | None, str]] = {
     "setting": (None, None, "A setting, not a result; docs/protocol.md has ours."),
+    "has_cell": (_has_cell, None, "Whether Table 2 has such a row."),
     "cell": (_table_cell, _run_cell, ""),
     "gain": (_table_gain, _run_gain, "After minus before."),
     "gain_ratio_models": (_model_ratio, _model_ratio, "Ratio of mean gains over the data sets that both have."),

@@ -11,9 +11,10 @@ from contracts import Item, UserError, write_json
 from embedgrad.cli import main
 from embedgrad.commands.ladder import format_examples, rungs
 from embedgrad_core import Layout, decode
-from reporting.analyses import correlation, ladder_rows, prompt_rows
+from reporting.analyses import correlation, ladder_rows, prompt_rows, seed_rows
 from reporting.cells import read_cells
 from reporting.collected import collect
+from reporting.statistics import crossed_bootstrap
 
 
 @pytest.fixture
@@ -51,6 +52,27 @@ def test_prompt_rows_take_what_is_there(run):
     assert [(row["dataset"], row["tokens_kept"], row["dev_snapped"]) for row in with_trip] == [("sentiment", 7, 10.0)]
 
 
+def test_gain_over_seeds_resamples_both(tmp_path):
+    cells = read_cells(demo_cells(tmp_path / "cells.tsv"))
+    folder = make_run(tmp_path / "results", cells, DEMO_SIZES, seeds=(0, 1, 2))
+    rows = seed_rows(collect(cells, folder), folder)
+    assert len(rows) == 12
+    assert {row["seeds"] for row in rows} == {3}
+    for row in rows:
+        assert row["low"] <= row["gain_points"] <= row["high"]
+        assert row["seed_min"] <= row["gain_points"] <= row["seed_max"]
+
+
+def test_crossed_bootstrap_is_wider_than_pooling_when_items_matter():
+    # Items decide everything and all seeds agree: more seeds must not narrow the interval, as pooling would.
+    items = [1.0] * 20 + [0.0] * 20
+    one, many = crossed_bootstrap([items]), crossed_bootstrap([items] * 10)
+    assert one[0] == many[0] == 50
+    assert many[2] - many[1] == pytest.approx(one[2] - one[1], abs=3)
+    expected = 2 * 1.96 * 100 * (0.25 / 40) ** 0.5
+    assert one[2] - one[1] == pytest.approx(expected, abs=4)
+
+
 def test_correlation_is_scipys():
     rows = [{"entropy_change_bits": x, "gain_points": y} for x, y in ((-0.5, 30), (-0.2, 10), (-0.4, 35), (0.1, 5))]
     found = correlation(rows)
@@ -63,7 +85,7 @@ def test_correlation_is_scipys():
 
 
 def test_the_command_writes_its_tables(run, capsys):
-    out = {name: run / f"{name}.csv" for name in ("ladder", "prompts", "correlation", "recovery")}
+    out = {name: run / f"{name}.csv" for name in ("ladder", "prompts", "correlation", "recovery", "spread")}
     flags = [word for name, path in out.items() for word in (f"--{name}", str(path))]
     table = ["--cell-table", str(run / "cells.tsv"), "--results", str(run / "results")]
     assert main(["summary", *table, *flags]) == 0

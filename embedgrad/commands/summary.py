@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ladder", type=Path, required=True, help="CSV")
     parser.add_argument("--prompts", type=Path, required=True, help="CSV")
     parser.add_argument("--correlation", type=Path, required=True, help="CSV of one line")
+    parser.add_argument("--spread", type=Path, required=True, help="CSV: gain over seeds and items")
     parser.add_argument("--recovery", type=Path, required=True, help="CSV: protocols by likelihood")
 
 
@@ -33,6 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     analyses.write_table(ladder, arguments.ladder)
     analyses.write_table(prompts, arguments.prompts)
     analyses.write_table([found], arguments.correlation)
+    analyses.write_table(analyses.seed_rows(outcomes, arguments.results), arguments.spread)
     protocols = recovery.rank(outcomes, arguments.results)
     analyses.write_table(protocols, arguments.recovery)
     if protocols:

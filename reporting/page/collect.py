@@ -21,6 +21,11 @@ from reporting.verdict import WORDS
 # Tables that a run may have beside Table 2: file, title, what to see in it.
 TABLES = (
     (
+        "spread.csv",
+        "Gain over items and seeds",
+        "Points, with an interval that resamples items and seeds as crossed factors, and the spread of the seeds.",
+    ),
+    (
         "ladder.csv",
         "Ladder of baselines",
         "Accuracy in per cent without a prompt, with it bare or in the chat template, behind examples of the format alone, and "

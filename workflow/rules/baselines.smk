@@ -41,6 +41,7 @@ rule summary:
         prompts=f"{RESULTS}/prompts.csv",
         correlation=f"{RESULTS}/correlation.csv",
         recovery=f"{RESULTS}/recovery.csv",
+        spread=f"{RESULTS}/spread.csv",
     log:
         f"{RESULTS}/logs/summary.log",
     benchmark:
@@ -56,4 +57,5 @@ rule summary:
         cells=CONFIG.table_flags(),
     shell:
         "embedgrad summary {params.cells} --ladder {output.ladder:q} --prompts {output.prompts:q}"
-        " --correlation {output.correlation:q} --recovery {output.recovery:q} > {log:q} 2>&1"
+        " --correlation {output.correlation:q} --recovery {output.recovery:q}"
+        " --spread {output.spread:q} > {log:q} 2>&1"

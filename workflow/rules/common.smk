@@ -72,7 +72,10 @@ def task_files(name):
 
 def report_tables():
     """The tables that the page shows beside Table 2."""
-    return [f"{RESULTS}/{name}.csv" for name in ("ladder", "prompts", "correlation", "recovery", "audit", "claims")]
+    return [
+        f"{RESULTS}/{name}.csv"
+        for name in ("spread", "ladder", "prompts", "correlation", "recovery", "audit", "claims")
+    ]
 
 
 def tables():
