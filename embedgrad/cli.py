@@ -23,6 +23,7 @@ from embedgrad.commands import (
     pretrain,
     recovery,
     report,
+    sensitivity,
     summary,
     table2,
 )
@@ -43,6 +44,7 @@ COMMANDS = {
     "baselines": baselines,
     "analyse": analyse,
     "summary": summary,
+    "sensitivity": sensitivity,
     "audit": audit,
     "report": report,
     "pretrain": pretrain,

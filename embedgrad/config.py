@@ -9,7 +9,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +52,7 @@ class Config:
                         f"{values['cell_table']}: cell {cell.dataset}/{cell.model} names {name!r}, which is not under "
                         f"`{kind}` in {source}."
                     )
-        _ = config.cells
+        _ = config.cells, config.sensitivity
         return config
 
     @property
@@ -92,12 +92,27 @@ class Config:
         if wanted == "all":
             return self.table
         names = [name.strip() for name in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
+        return self._named(names, "cells")
+
+    @cached_property
+    def sensitivity(self) -> list[tuple[Cell, float]]:
+        """Cells and learning rates of the sweep; none where the config has no ``sensitivity``.
+
+        Raises:
+            UserError: a name that is not in the table; suggests the nearest.
+        """
+        spec = self.values.get("sensitivity")
+        if not spec:
+            return []
+        return [(cell, rate) for cell in self._named(spec["cells"], "sensitivity") for rate in spec["learning_rates"]]
+
+    def _named(self, names: Sequence[str], key: str) -> list[Cell]:
         known = {f"{cell.dataset}/{cell.model}": cell for cell in self.table}
         for name in names:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
                 hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}."
-                raise UserError(f"cells: {name!r} is not in {self.values['cell_table']}; {hint}")
+                raise UserError(f"{key}: {name!r} is not in {self.values['cell_table']}; {hint}")
         return [cell for name, cell in known.items() if name in names]
 
     def cell(self, dataset: str, model: str) -> Cell:
@@ -196,6 +211,19 @@ class Config:
             "epochs": cell.epochs,
             "seed": seed,
             **{key.replace("_", "-"): value for key, value in settings.items()},
+        }
+        return _flags(flags)
+
+    def sensitivity_flags(self, dataset: str, model: str, rate: str) -> str:
+        """Flags of one learning rate of the sweep: all epochs, the dev accuracy after each."""
+        flags = {
+            **{key.replace("_", "-"): value for key, value in self.values["optimize"].items()},
+            "level": self.cell(dataset, model).level,
+            "learning-rate": rate,
+            "epochs": self.values["sensitivity"]["epochs"],
+            "seed": self.values["seeds"][0],
+            "patience": 0,
+            "dev-accuracy": True,
         }
         return _flags(flags)
 

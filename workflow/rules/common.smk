@@ -19,6 +19,7 @@ CELL_COMMAND = " ".join(["snakemake --cores 2", *(f"--configfile {f}" for f in w
 RESULTS = f"results/{CONFIG.run}"
 FIGURES = f"figures/{CONFIG.run}"
 FIGURE_NAMES = ["before_after", "training_curves", "gain", "entropy", "anchoring", "lat"]
+SENSITIVITY = ["sensitivity"] if CONFIG.sensitivity else []
 SPLITS = ["train.jsonl", "dev.jsonl", "test.jsonl", "split.json"]
 
 
@@ -27,6 +28,7 @@ wildcard_constraints:
     dataset="|".join(map(re.escape, CONFIG.datasets)),
     model="|".join(map(re.escape, CONFIG.values["models"])),
     seed=r"\d+",
+    rate=r"[0-9.e-]+",
 
 
 def task_of(wildcards):
@@ -70,12 +72,15 @@ def task_files(name):
     return [f"{RESULTS}/{task}/{model}/{name}" for task, model in pairs]
 
 
+def sensitivity_files(name):
+    """A file of every learning rate of the sweep."""
+    return [f"{RESULTS}/sensitivity/{cell.dataset}/{cell.model}/lr{rate:g}/{name}" for cell, rate in CONFIG.sensitivity]
+
+
 def report_tables():
     """The tables that the page shows beside Table 2."""
-    return [
-        f"{RESULTS}/{name}.csv"
-        for name in ("spread", "ladder", "prompts", "correlation", "recovery", "audit", "claims")
-    ]
+    names = ["spread", "ladder", "prompts", "correlation", "recovery", "audit", "claims"]
+    return [f"{RESULTS}/{name}.csv" for name in names + SENSITIVITY]
 
 
 def tables():

@@ -1,0 +1,34 @@
+"""Learning rate × epochs as a table and a heat map (Section 5.4), from the histories of a sweep."""
+
+import argparse
+from pathlib import Path
+
+from embedgrad.commands.arguments import plain_line
+
+HELP = "learning rate × epochs as table and heat map"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Histories in, table and figure out."""
+    parser.add_argument(
+        "--folder", required=True, type=Path, help="below it: <dataset>/<model>/lr<rate>/optimize.jsonl"
+    )
+    parser.add_argument("--histories", required=True, nargs="+", type=Path)
+    parser.add_argument("--csv", required=True, type=Path)
+    parser.add_argument("--png", type=Path)
+    parser.add_argument("--pdf", type=Path)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Read, tabulate, draw."""
+    from reporting.analyses import write_table
+    from reporting.drawing import save
+    from reporting.sensitivity import heat_map, read_curves, table
+
+    curves = read_curves(arguments.histories, arguments.folder)
+    rows = table(curves)
+    write_table(rows, arguments.csv)
+    save(heat_map(curves), *[path for path in (arguments.png, arguments.pdf) if path])
+    for row in rows:
+        if row["best_rate"]:
+            plain_line(f"{row['dataset']}/{row['model']}: best at {row['learning_rate']:g}, epoch {row['best_epoch']}")
