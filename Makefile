@@ -8,7 +8,7 @@ BIN := .venv/bin
 demo: .venv/installed  ## a small Table 2 in minutes, no GPU, no account, no download
 	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
 	@cat results/demo/table2.md
-	@echo; echo "Table: results/demo/table2.md, .csv, .tex    Figures: figures/demo/"
+	@echo; echo "Page: results/demo/report.html    Table: results/demo/table2.md, .csv, .tex    Figures: figures/demo/"
 
 test: .venv/installed  ## set EMBEDGRAD_MIRROR to a folder with real data to run the tests that need it
 	@$(BIN)/python -m pytest --numprocesses 2

@@ -81,7 +81,7 @@ def _cut(text: str, limit: int = LIMIT) -> str:
 def marked(before: str, after: str) -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
     """Both texts in pieces, each with whether it differs from the other text."""
     left, right = (re.findall(r"\s+|\w+|[^\w\s]", text) for text in (before, after))
-    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
+    matcher = difflib.SequenceMatcher(None, left, right)
     pieces: tuple[list, list] = ([], [])
     for kind, a, b, c, d in matcher.get_opcodes():
         for side, words in ((0, left[a:b]), (1, right[c:d])):
