@@ -1,6 +1,7 @@
 """Time and peak memory, side by side."""
 
 import ctypes
+import gc
 import json
 import os
 import platform
@@ -30,8 +31,13 @@ def timed(work: Callable[[], object], device: str) -> tuple[float, int]:
 
 
 def _reset_peak() -> int:
-    """Give freed memory back, set the process's peak to what it holds now, and return that (Linux)."""
+    """Give freed memory back, set the process's peak to what it holds now, and return that (Linux).
+
+    Then wait a moment: a virtual machine may still be busy with the gigabytes that the side before gave back.
+    """
+    gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
+    time.sleep(3)
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")
 

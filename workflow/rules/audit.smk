@@ -23,7 +23,7 @@ rule audit:
         runtime=10,
     params:
         cells=CONFIG.table_flags(),
-        folder=RESULTS,
+        folder=subpath(output[0], parent=True),
     shell:
         "embedgrad audit --paper-table {input.paper:q} --claims {input.claims:q} {params.cells}"
         " --out-folder {params.folder:q} > {log:q} 2>&1"

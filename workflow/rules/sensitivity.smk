@@ -53,7 +53,7 @@ rule sensitivity_table:
         mem_mb=2000,
         runtime=10,
     params:
-        folder=f"{RESULTS}/sensitivity",
+        folder=subpath(output.csv, strip_suffix=".csv"),
     shell:
         "embedgrad sensitivity --folder {params.folder:q} --csv {output.csv:q} --png {output.png:q}"
         " --pdf {output.pdf:q} --histories {input.histories:q} > {log:q} 2>&1"
