@@ -139,6 +139,6 @@ def test_a_history_that_stopped_and_one_that_is_broken(tmp_path):
     draw_training_curves(collect(cells, folder), folder, tmp_path / "curves.png")
 
 
-def test_only_png_and_pdf(runs, tmp_path):
-    with pytest.raises(ValueError, match="png and"):
-        draw_before_after(runs["several"][0], tmp_path / "dots.svg")
+def test_only_png_pdf_and_svg(runs, tmp_path):
+    with pytest.raises(ValueError, match="only .png, .pdf and .svg"):
+        draw_before_after(runs["several"][0], tmp_path / "dots.gif")
