@@ -62,6 +62,18 @@ def test_a_run_is_held_against_the_claims(tmp_path):
     assert found["setup-problems"].run_verdict == OPEN
 
 
+@pytest.mark.parametrize(("best", "verdict"), [("0.01", HOLDS), ("0.02", HOLDS), ("0.001", FAILS), (None, OPEN)])
+def test_the_sweep_decides_about_the_learning_rate(tmp_path, best, verdict):
+    lines = ["dataset,model,learning_rate,best_rate"]
+    for rate in ("0.0001", "0.001", "0.01", "0.02"):
+        lines.append(f"math500,qwen2.5-math-1.5b,{rate},{rate == best}")
+    if best:
+        (tmp_path / "sensitivity.csv").write_text("\n".join(lines) + "\n")
+    found = {one.id: one for one in check_claims(CLAIMS, PAPER, [], tmp_path)}
+    assert found["rate-small"].run_verdict == verdict
+    assert found["rate-large"].run_verdict == OPEN, "the other model was not swept"
+
+
 def test_every_number_of_sections_4_and_5_is_covered(mirror):
     paper = mirror / "paper" / "embedgrad.txt"
     if not paper.exists():

@@ -7,6 +7,7 @@ rule audit:
         claims="config/claims.tsv",
         metrics=cell_files("metrics.json"),
         analyses=cell_files("anchoring.json") + cell_files("lat.json"),
+        sweep=[f"{RESULTS}/{name}.csv" for name in SENSITIVITY],
     output:
         multiext(f"{RESULTS}/audit", ".csv", ".md"),
         multiext(f"{RESULTS}/claims", ".csv", ".md"),
