@@ -1,0 +1,18 @@
+"""EmbedGrad for a prompt and data of one's own: ``optimize`` and ``load``; the rest of the suite is the command's.
+
+Imported lazily: ``import embedgrad`` alone brings no torch.
+"""
+
+__all__ = ["Columns", "Evaluation", "Layout", "TunedPrompt", "UserError", "load", "optimize"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'embedgrad' has no attribute {name!r}")
+    if name == "UserError":
+        from contracts import UserError
+
+        return UserError
+    from embedgrad import api
+
+    return getattr(api, name)

@@ -11,11 +11,16 @@ from embedgrad.commands import (
     anchoring,
     audit,
     baselines,
+    compare,
     data,
     decode,
     entropy,
+    evaluate,
+    export,
     figures,
+    generate,
     grade,
+    inspect,
     ladder,
     lat,
     metrics,
@@ -28,9 +33,15 @@ from embedgrad.commands import (
     table2,
 )
 
+# For a prompt of one's own first, then the workflow's steps in their order.
 COMMANDS = {
-    "data": data,
     "optimize": optimize,
+    "evaluate": evaluate,
+    "generate": generate,
+    "inspect": inspect,
+    "compare": compare,
+    "export": export,
+    "data": data,
     "decode": decode,
     "grade": grade,
     "metrics": metrics,
@@ -74,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; or 2 after one line on standard error that says what the user can mend.
+        0; 2 after one line on standard error that says what the user can mend; 130 after Ctrl-C.
     """
     arguments = build_parser().parse_args(argv)
     # Libraries say "Materializing param=…" and the like; a log keeps our own lines.
@@ -84,4 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"embedgrad {arguments.command}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"embedgrad {arguments.command}: interrupted", file=sys.stderr)
+        return 130
     return 0

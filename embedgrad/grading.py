@@ -27,6 +27,10 @@ class Grader:
         """Whether the evaluator has a strict reading."""
         return self.evaluator in ("label", "yes_no")
 
+    def row(self) -> dict:
+        """As JSON; ``Grader(**row)`` is it again."""
+        return {"evaluator": self.evaluator, "options": self.options, "strict": self.strict}
+
     def grade(self, text: str, gold: str) -> evaluators.Verdict:
         """The headline verdict on one answer."""
         return self._grade(text, gold, self.strict)

@@ -45,8 +45,8 @@ class Settings:
         checkpointing: compute activations again in the backward pass instead of keeping them (7B-14B).
     """
 
-    learning_rate: float
-    epochs: int
+    learning_rate: float = 0.01
+    epochs: int = 10
     batch_size: int = 8
     seed: int = 0
     optimizer: str = "adam"

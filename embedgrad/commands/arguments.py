@@ -1,6 +1,7 @@
 """Arguments that several commands share."""
 
 import argparse
+from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -10,13 +11,17 @@ from typing import TYPE_CHECKING
 from contracts import UserError
 
 if TYPE_CHECKING:
+    from contracts import Item
+    from embedgrad.api import TunedPrompt
+    from embedgrad.grading import Grader
     from embedgrad_core import FrozenModel, Layout
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """--model and how to load it."""
     group = parser.add_argument_group("model")
-    group.add_argument("--model", required=True, help="hub id (owner/name) or a local folder")
+    told = "hub id (owner/name) or a local folder" + ("" if required else "; default: the one the prompt was made for")
+    group.add_argument("--model", required=required, help=told)
     group.add_argument("--revision", default="main", help="hub revision, best a commit sha")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
@@ -29,7 +34,8 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
     from embedgrad_core.model import use_threads
 
     use_threads(arguments.threads)
-    frozen = _load(arguments.model, arguments.revision, arguments.device, arguments.dtype)
+    say = silent if getattr(arguments, "quiet", False) or getattr(arguments, "json", False) is True else plain_line
+    frozen = _load(arguments.model, arguments.revision, arguments.device, arguments.dtype, say)
     if arguments.sha256 and frozen.resolved != arguments.sha256:
         raise UserError(
             f"model {arguments.model}: its files have {frozen.resolved}, the config wants {arguments.sha256}; "
@@ -39,10 +45,10 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, revision: str, device: str, dtype: str) -> "FrozenModel":
+def _load(model: str, revision: str, device: str, dtype: str, say: Callable[[str], None]) -> "FrozenModel":
     from embedgrad_core.model import load_model
 
-    return load_model(model, revision=revision, device=device, dtype=dtype, say=plain_line)
+    return load_model(model, revision=revision, device=device, dtype=dtype, say=say)
 
 
 def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +57,11 @@ def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--layout", choices=["bare", "chat"], default="bare", help="Eq. 5's concatenation, or template")
     group.add_argument("--separator", type=_with_line_breaks, default=" ", help="between prompt and input")
     group.add_argument("--suffix", type=_with_line_breaks, default="", help="after the input")
-    group.add_argument("--target-prefix", type=_with_line_breaks, default="", help="before the target, in training")
+    group.add_argument(
+        "--target-prefix",
+        type=_with_line_breaks,
+        help=r"before the target, in training; default: \n in bare, nothing in chat",
+    )
     group.add_argument("--system-message", type=_with_line_breaks, default="", help="chat: the system message")
     group.add_argument("--slot", choices=["user", "system"], default="user", help="chat: where the prompt goes")
 
@@ -61,7 +71,37 @@ def layout_from(arguments: argparse.Namespace) -> "Layout":
     from embedgrad_core.layout import Layout
 
     values = {field.name: getattr(arguments, field.name, None) for field in fields(Layout)}
+    if values["target_prefix"] is None:
+        values["target_prefix"] = "\n" if arguments.layout == "bare" else ""
     return Layout(**{**values, "kind": arguments.layout})
+
+
+def add_own_data_arguments(group: argparse._ArgumentGroup) -> None:
+    """How to read data of one's own."""
+    group.add_argument("--input-column", help="default: input, text, sentence, question, …")
+    group.add_argument("--answer-column", help="what is checked; default: answer, label, output, …")
+    group.add_argument("--target-column", help="what is trained on; default: target, solution (maths), or the answer")
+    group.add_argument("--data-revision", default="main", help="of a hub data set")
+    group.add_argument("--data-config", help="of a hub data set")
+    group.add_argument("--data-split", default="train", help="of a hub data set")
+
+
+def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader | None" = None) -> "list[Item]":
+    """The items of one's own data, checked for the evaluator in use."""
+    from embedgrad.grading import grader_from
+    from tasks.own import Columns, read_own
+
+    grader = grader or grader_from(arguments)
+    columns = Columns(arguments.input_column, arguments.answer_column, arguments.target_column)
+    return read_own(
+        source,
+        grader.evaluator,
+        grader.options.get("labels", ()),
+        columns,
+        revision=arguments.data_revision,
+        config=arguments.data_config,
+        split=arguments.data_split,
+    )
 
 
 def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +148,41 @@ def add_grading_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--strict", action="store_true", help="headline is the strict reading of labels and Yes/No")
 
 
+def add_prompt_arguments(parser: argparse.ArgumentParser, file: bool = True) -> None:
+    """A prompt file of one's own, its model, and what to change of how it is decoded and graded."""
+    if file:
+        parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt with its own layout")
+    add_model_arguments(parser, required=False)
+    group = parser.add_argument_group("decoding and grading", "by default as kept in the prompt file")
+    group.add_argument("--max-new-tokens", type=int, help="token limit of an answer")
+    group.add_argument("--decode-batch-size", type=int, help="rows decoded together")
+    group.add_argument("--engine", choices=["native", "vllm"], help="vllm: faster, an extra (docs/performance.md)")
+    group.add_argument("--evaluator", choices=["boxed_math", "label", "yes_no", "exact"])
+    group.add_argument("--labels", help="comma-separated labels of --evaluator label")
+
+
+def prompt_from(arguments: argparse.Namespace) -> "TunedPrompt":
+    """The prompt that the arguments name, with its model."""
+    from embedgrad.api import load
+    from embedgrad_core.model import use_threads
+
+    use_threads(arguments.threads)
+    labels = [label.strip() for label in (arguments.labels or "").split(",") if label.strip()]
+    frozen = load_from(arguments) if arguments.model else None
+    return load(
+        arguments.prompt_file,
+        frozen,
+        evaluator=arguments.evaluator,
+        labels=labels or None,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        say=silent if getattr(arguments, "quiet", False) or getattr(arguments, "json", False) is True else plain_line,
+        max_new_tokens=arguments.max_new_tokens,
+        batch_size=arguments.decode_batch_size,
+        engine=arguments.engine,
+    )
+
+
 def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: object) -> argparse.Namespace:
     """What ``command`` would have got if it had been called by itself with these arguments."""
     parser = argparse.ArgumentParser()
@@ -119,6 +194,10 @@ def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: obj
 def plain_line(text: str) -> None:
     """One line of a log, at once."""
     print(text, flush=True)
+
+
+def silent(text: str) -> None:
+    """In place of :func:`plain_line` where standard output belongs to the answer alone."""
 
 
 def existing_parent(path: str) -> Path:

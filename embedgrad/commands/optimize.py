@@ -2,30 +2,28 @@ r"""Optimise a prompt's embeddings on labelled items; the model stays frozen.
 
 A killed run continues where it was: the state lies in --state until the prompt is written.
 
-    embedgrad optimize --model Qwen/Qwen2.5-0.5B-Instruct --prompt "Positive or negative?" \
-        --train train.jsonl --dev dev.jsonl --learning-rate 0.01 --out prompt.safetensors
+    embedgrad optimize --model Qwen/Qwen2.5-0.5B-Instruct --prompt "Positive or negative?" --data reviews.csv \
+        --evaluator label --labels positive,negative --out prompt.safetensors
+    embedgrad optimize --model MODEL --prompt "Solve it." --train train.jsonl --dev dev.jsonl --layout chat --out p.safetensors
 """
 
 import argparse
-import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from contracts import read_items, write_json, write_jsonl
+from contracts import Item, UserError, read_items, write_json, write_jsonl
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
     add_layout_arguments,
     add_model_arguments,
+    add_own_data_arguments,
     decoding_from,
     layout_from,
     load_from,
+    own_items_from,
     plain_line,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 HELP = "optimise a prompt's embeddings"
 
@@ -36,9 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", required=True, help="the human prompt, verbatim")
     add_layout_arguments(parser)
     data = parser.add_argument_group("data")
-    data.add_argument("--train", required=True, type=Path, help="JSON lines: id, input, target, answer, level")
-    data.add_argument("--dev", required=True, type=Path, help="the same, for early stopping")
+    data.add_argument("--data", help="your own: a .jsonl, .csv or .tsv file or a hub data set; dev is split off")
+    data.add_argument("--dev-fraction", type=float, default=0.2, help="of --data, for early stopping")
+    data.add_argument("--train", type=Path, help="in place of --data: JSON lines with id, input, target, answer, level")
+    data.add_argument("--dev", type=Path, help="the same, for early stopping")
     data.add_argument("--level", help="only the items of this level")
+    add_own_data_arguments(data)
     loop = parser.add_argument_group("optimisation")
     loop.add_argument("--learning-rate", type=float, default=0.01, help="the paper: 0.01 at 1.5B, 0.001 from 7B")
     loop.add_argument("--epochs", type=int, default=10)
@@ -63,76 +64,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Gate, optimise, save."""
-    train = read_items(arguments.train, arguments.level)  # before torch is imported: a bad line is said at once
-    dev = read_items(arguments.dev, arguments.level)
-    from tqdm import tqdm
-
+    train, dev = _items(arguments)  # before torch is imported: a bad line is said at once
     from embedgrad.grading import grader_from
     from embedgrad.provenance import Run, versions
-    from embedgrad_core import PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
+    from embedgrad.tuning import tune
+    from embedgrad_core import Settings
     from embedgrad_core.anchoring import anchoring_summary
 
     clock = Run()
-    settings = Settings(
-        learning_rate=arguments.learning_rate,
-        epochs=arguments.epochs,
-        batch_size=arguments.batch_size,
-        seed=arguments.seed,
-        optimizer=arguments.optimizer,
-        weight_decay=arguments.weight_decay,
-        loss_reduction=arguments.loss_reduction,
-        early_stop=arguments.early_stop,
-        patience=arguments.patience,
-        token_budget=arguments.token_budget,
-        checkpointing=arguments.checkpointing,
-    )
+    settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
     with_accuracy = arguments.dev_accuracy or settings.early_stop == "dev_accuracy"
-    grader = grader_from(arguments) if with_accuracy else None
+    grader = grader_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
     frozen = load_from(arguments)
-    slot = Slot.place(frozen.tokenizer, layout_from(arguments), arguments.prompt)
-    prompt = PromptEmbedding.from_text(frozen, slot)
-    gate = check_step_zero(frozen, prompt, [*train, *dev])
-    plain_line(
-        f"step-0 gate passed: logits differ by {gate.max_logit_difference:.1g}, loss by {gate.loss_difference:.1g}, "
-        f"{gate.seams} of {gate.items} items merge at the prompt's edge"
-    )
-
-    def dev_accuracy(vectors: "torch.Tensor") -> float:
-        answers = decode(frozen, slot, vectors, dev, **decoding_from(arguments))
-        return grader.accuracy({row.id: row.output for row in answers}, {item.id: item.answer for item in dev})
-
-    bar = tqdm(total=settings.epochs + 1, unit="epoch", disable=not sys.stderr.isatty())
-
-    def log(line: dict) -> None:
-        bar.update()
-        if "stopped" in line:
-            plain_line(f"epoch {line['epoch']}: stopped, {line['stopped']}; the best prompt so far is kept")
-            return
-        accuracy = "" if line["dev_accuracy"] is None else f", dev accuracy {line['dev_accuracy']:.3f}"
-        train_loss = "" if line["train_loss"] is None else f"train loss {line['train_loss']:.4g}, "
-        best = " (best)" if line["best"] else ""
-        plain_line(
-            f"epoch {line['epoch']}: {train_loss}dev loss {line['dev_loss']:.4g}{accuracy}, drift {line['drift']:.3g}, "
-            f"{line['seconds']:.1f} s{best}"
-        )
-
     state = arguments.state or arguments.out.with_suffix(".state")
-    trained, history = optimize(
+    tuned = tune(
         frozen,
-        prompt,
+        layout_from(arguments),
+        arguments.prompt,
         train,
         dev,
         settings,
-        dev_accuracy=dev_accuracy if with_accuracy else None,
+        grader=grader,
+        decoding=decoding_from(arguments),
+        dev_accuracy=with_accuracy,
         state=state,
-        log=log,
         say=plain_line,
     )
-    bar.close()
+    trained, history, slot = tuned.prompt, tuned.history, tuned.prompt.slot
     trained.save(
         arguments.out,
         {
-            "gate": gate.row(),
             "versions": versions(),
             "data": {"train": len(train), "dev": len(dev), "level": arguments.level, "task": arguments.task},
         },
@@ -140,13 +101,12 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.history:
         write_jsonl(arguments.history, history)
     if arguments.run_info:
-        anchoring = anchoring_summary(frozen, trained)
         row = clock.row(
             frozen,
             settings=asdict(settings),
             layout=asdict(slot.layout),
-            anchoring=anchoring,
-            gate=gate.row(),
+            anchoring=anchoring_summary(frozen, trained),
+            gate=tuned.gate.row(),
             engine="native",
             epochs_run=len(history) - 1,
             best_epoch=trained.header["best_epoch"],
@@ -157,3 +117,16 @@ def run(arguments: argparse.Namespace) -> None:
     # Only now is the run complete: with the state gone, nothing is left to resume.
     state.unlink(missing_ok=True)
     plain_line(f"{arguments.out}: {slot.k} vectors of width {frozen.width}, best epoch {trained.header['best_epoch']}")
+
+
+def _items(arguments: argparse.Namespace) -> tuple[list[Item], list[Item]]:
+    """Train and dev: two files of the suite, or one's own data split in two."""
+    if bool(arguments.data) == bool(arguments.train) or bool(arguments.train) != bool(arguments.dev):
+        raise UserError("give --data (split into train and dev here), or both --train and --dev.")
+    if arguments.train:
+        return read_items(arguments.train, arguments.level), read_items(arguments.dev, arguments.level)
+    from tasks.own import split_own
+
+    train, dev = split_own(own_items_from(arguments, arguments.data), arguments.dev_fraction, arguments.seed)
+    plain_line(f"{arguments.data}: {len(train)} items to train on, {len(dev)} for early stopping")
+    return train, dev

@@ -1,0 +1,121 @@
+"""Two optimised prompts of one model side by side: how alike their vectors are and, with --data, how alike their answers.
+
+embedgrad compare seed0.safetensors seed1.safetensors
+embedgrad compare a.safetensors b.safetensors --data test.csv --json
+"""
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contracts import UserError
+from embedgrad.commands.arguments import add_own_data_arguments, add_prompt_arguments, plain_line
+
+if TYPE_CHECKING:
+    from contracts import Item
+    from embedgrad.api import TunedPrompt
+    from embedgrad.grading import Grader
+    from embedgrad_core import PromptEmbedding
+
+HELP = "two prompts of one model side by side"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Two prompt files; data to ask both."""
+    parser.add_argument("a", type=Path, help="a prompt file")
+    parser.add_argument("b", type=Path, help="another one for the same model")
+    add_prompt_arguments(parser, file=False)
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", help="answer these with both: a .jsonl, .csv or .tsv file or a hub data set")
+    add_own_data_arguments(data)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Compare vectors, then answers."""
+    from embedgrad.api import load
+    from embedgrad.commands.arguments import own_items_from, prompt_from
+
+    arguments.prompt_file = arguments.a
+    a = prompt_from(arguments)
+    b = load(arguments.b, a.frozen, say=lambda line: None)
+    found: dict = {"a": str(arguments.a), "b": str(arguments.b), "vectors": vectors(a.prompt, b.prompt)}
+    if arguments.data:
+        items = own_items_from(arguments, arguments.data, _one_grader(a))
+        found["answers"] = answers(a, b, items)
+    if arguments.json:
+        plain_line(json.dumps(found, sort_keys=True))
+        return
+    told = found["vectors"]
+    plain_line(f"a: {a.prompt.slot.k} vectors, mean drift {told['mean_drift']['a']:.3g}; text {a.prompt.slot.text!r}")
+    plain_line(f"b: {b.prompt.slot.k} vectors, mean drift {told['mean_drift']['b']:.3g}; text {b.prompt.slot.text!r}")
+    for key in told["settings"]:
+        plain_line(f"{key}: a {told['settings'][key]['a']}, b {told['settings'][key]['b']}")
+    if told["move_cosine"] is None:
+        plain_line("the texts differ: vectors are not compared position by position")
+    else:
+        plain_line(f"mean cosine of the vectors {told['vector_cosine']:.3f}, of their moves {told['move_cosine']:.3f}")
+    if "answers" in found:
+        row = found["answers"]
+        plain_line(
+            f"{row['n']} items: a right on {row['a']}, b on {row['b']}; b - a {row['points']:+.1f} points "
+            f"[{row['interval'][0]:+.1f}, {row['interval'][1]:+.1f}], exact McNemar p = {row['p']:.2g}; "
+            f"{row['same_text']} answers are the same text"
+        )
+
+
+def vectors(a: "PromptEmbedding", b: "PromptEmbedding") -> dict:
+    """Drifts, settings that differ and, where both started from one text, mean cosines over positions."""
+    from torch.nn.functional import cosine_similarity
+
+    same = a.slot.prompt_ids == b.slot.prompt_ids
+    left, right = (prompt.header.get("settings") or {} for prompt in (a, b))
+    differing = {
+        key: {"a": left.get(key), "b": right.get(key)}
+        for key in sorted({*left, *right})
+        if left.get(key) != right.get(key)
+    }
+    cosine = move = None
+    if same:
+        cosine = float(cosine_similarity(a.vectors, b.vectors, dim=1).mean())
+        move = float(cosine_similarity(a.vectors - a.initial, b.vectors - b.initial, dim=1).mean())
+    return {
+        "vector_cosine": cosine,
+        "move_cosine": move,
+        "mean_drift": {"a": float(a.drift.mean()), "b": float(b.drift.mean())},
+        "settings": differing,
+    }
+
+
+def answers(a: "TunedPrompt", b: "TunedPrompt", items: "list[Item]") -> dict:
+    """Both graded on the same items, by a's grader and a's decoding."""
+    from embedgrad_core import decode
+    from reporting.statistics import mcnemar, newcombe_paired, wilson
+
+    gold = {item.id: item.answer for item in items}
+    said = [
+        {row.id: row.output for row in decode(a.frozen, one.prompt.slot, one.prompt.vectors, items, **a.decoding)}
+        for one in (a, b)
+    ]
+    right = [{key: a.grader.grade(text, gold[key]).status == "correct" for key, text in side.items()} for side in said]
+    pairs = Counter((right[0][key], right[1][key]) for key in gold)
+    both, only_a, only_b, neither = (pairs[key] for key in ((True, True), (True, False), (False, True), (False, False)))
+    low, high = newcombe_paired(both, only_a, only_b, neither)
+    return {
+        "n": len(items),
+        "a": both + only_a,
+        "b": both + only_b,
+        "wilson": {"a": wilson(both + only_a, len(items)), "b": wilson(both + only_b, len(items))},
+        "points": 100 * (only_b - only_a) / len(items),
+        "interval": (100 * low, 100 * high),
+        "p": mcnemar(only_a, only_b)[0],
+        "same_text": sum(said[0][key] == said[1][key] for key in gold),
+    }
+
+
+def _one_grader(tuned: "TunedPrompt") -> "Grader":
+    if tuned.grader is None:
+        raise UserError("the prompt file does not say how answers are checked; give --evaluator (and --labels).")
+    return tuned.grader

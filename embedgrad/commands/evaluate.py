@@ -1,0 +1,43 @@
+"""How good a prompt is on data of one's own: the text prompt against the optimised one, item by item.
+
+Items that the prompt was trained on are left out and counted; --keep-seen takes them in.
+
+    embedgrad evaluate --prompt-file prompt.safetensors --data more_reviews.csv
+    embedgrad evaluate --prompt-file prompt.safetensors --data stanfordnlp/imdb --data-split test --json
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from contracts import write_jsonl
+from embedgrad.commands.arguments import add_own_data_arguments, add_prompt_arguments, plain_line, prompt_from
+
+HELP = "before and after on data of your own, with interval and p"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Prompt, data, outputs."""
+    add_prompt_arguments(parser)
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", required=True, help="a .jsonl, .csv or .tsv file or a hub data set")
+    data.add_argument("--keep-seen", action="store_true", help="count items that the prompt was trained on, too")
+    add_own_data_arguments(data)
+    parser.add_argument("--out", type=Path, help="JSON lines: both answers to each item, graded")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a sentence")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Answer, grade, compare."""
+    from embedgrad.commands.arguments import own_items_from
+
+    tuned = prompt_from(arguments)
+    items = own_items_from(arguments, arguments.data, tuned.grader)
+    found = tuned.evaluate(items, keep_seen=arguments.keep_seen)
+    if arguments.out:
+        write_jsonl(arguments.out, found.rows)
+    plain_line(json.dumps(found.row(), sort_keys=True) if arguments.json else str(found))
+    if not arguments.json:
+        for side, failures in found.failures.items():
+            told = ", ".join(f"{name} {count}" for name, count in sorted(failures.items()) if name != "none")
+            plain_line(f"wrong {side}: {told or 'none'}")

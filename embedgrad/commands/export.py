@@ -1,0 +1,55 @@
+"""Write an optimised prompt in a format that other tools read, with a model card that says how to load it.
+
+peft: a prompt-tuning adapter (bare layout). merged: an ordinary checkpoint, the prompt as added tokens. vllm: prompt embeddings.
+
+    embedgrad export --prompt-file prompt.safetensors --to peft --out my-adapter
+    embedgrad export --prompt-file prompt.safetensors --to merged --metrics metrics.json --licence apache-2.0 --out my-model
+"""
+
+import argparse
+from pathlib import Path
+
+from contracts import UserError, read_json
+from embedgrad.commands.arguments import add_model_arguments, plain_line
+
+HELP = "PEFT adapter, merged checkpoint or vLLM prompt embeddings, with a model card"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Prompt file, format, folder, what the card says."""
+    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    add_model_arguments(parser, required=False)
+    parser.add_argument("--to", required=True, choices=["peft", "merged", "vllm"])
+    parser.add_argument("--out", required=True, type=Path, help="a new folder")
+    parser.add_argument(
+        "--metrics", type=Path, help="a cell's metrics.json, or what `embedgrad evaluate --json` printed"
+    )
+    parser.add_argument("--licence", help="for the card, e.g. apache-2.0; default: the base model's on the hub")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Export, then write the card."""
+    metrics = read_json(arguments.metrics) if arguments.metrics else None
+    if metrics is not None and not isinstance(metrics, dict):
+        raise UserError(f"{arguments.metrics}: expected a JSON object, found {type(metrics).__name__}.")
+    from embedgrad.commands.inspect import prompt_of
+    from embedgrad_core.export import export
+
+    prompt = prompt_of(arguments, arguments.prompt_file)
+    licence = arguments.licence or _licence(arguments.model)
+    export(arguments.to, arguments.frozen, prompt, arguments.out, metrics=metrics, licence=licence)
+    plain_line(f"{arguments.out}: {prompt.slot.k} vectors as {arguments.to}; README.md says how to load it")
+
+
+def _licence(model: str) -> str | None:
+    """The licence that the hub names, if it can be asked; the card says so where it is unknown."""
+    if Path(model).is_dir():
+        return None
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        data = HfApi().model_info(model, timeout=10).card_data
+    except (OSError, HTTPError):
+        return None
+    return getattr(data, "license", None)

@@ -1,0 +1,115 @@
+"""What an optimised prompt has become: how far each of its words moved, and which words it stands nearest to.
+
+embedgrad inspect prompt.safetensors --png drift.png
+embedgrad inspect prompt.safetensors --json > anchoring.json
+"""
+
+import argparse
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
+
+if TYPE_CHECKING:
+    from embedgrad_core import PromptEmbedding
+
+HELP = "drift and anchoring of a prompt, word by word"
+SHADES = ("white", "yellow", "dark_orange", "red")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Prompt file, its model, outputs."""
+    parser.add_argument("prompt_file", type=Path, help="an optimised prompt")
+    add_model_arguments(parser, required=False)
+    parser.add_argument("--png", type=Path, help="the drift of each word as a picture")
+    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure and show."""
+    from embedgrad_core.anchoring import anchoring_report
+
+    prompt = prompt_of(arguments, arguments.prompt_file)
+    report = anchoring_report(arguments.frozen, prompt)
+    if arguments.png:
+        from reporting.drawing import save
+        from reporting.figures_drift import drift
+
+        save(
+            drift(pieces_of(prompt), [row["drift"] for row in report["positions"]]),
+            arguments.png,
+        )
+    if arguments.json:
+        plain_line(json.dumps({**report, "header": prompt.header}, sort_keys=True))
+        return
+    _show(prompt, report, arguments.prompt_file)
+    if arguments.png:
+        plain_line(f"{arguments.png}: drift by word")
+
+
+def prompt_of(arguments: argparse.Namespace, path: Path) -> "PromptEmbedding":
+    """The prompt with the model that it, or --model, names; the model is kept in ``arguments.frozen``."""
+    from contracts import UserError
+    from embedgrad_core import PromptEmbedding, read_prompt_file
+
+    if not arguments.model:
+        made_for = read_prompt_file(path)[1].get("model") or {}
+        if not made_for.get("name"):
+            raise UserError(f"{path}: does not say which model it was made for; name it (--model).")
+        arguments.model = made_for["name"]
+    arguments.quiet = True
+    arguments.frozen = load_from(arguments)
+    return PromptEmbedding.load(path, arguments.frozen)
+
+
+def pieces_of(prompt: "PromptEmbedding") -> list[str]:
+    """The prompt's text cut where its tokens end; a decoder drops the space of a token that stands alone."""
+    ids, tokenizer = list(prompt.slot.prompt_ids), prompt.slot.tokenizer
+    texts = [tokenizer.decode(ids[:end]) for end in range(len(ids) + 1)]
+    return [long[len(short) :] if long.startswith(short) else long for short, long in pairwise(texts)]
+
+
+def _show(prompt: "PromptEmbedding", report: dict, path: Path) -> None:
+    """The prompt as one coloured line, then a row a token."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(soft_wrap=True, highlight=False)
+    rows = report["positions"]
+    pieces = pieces_of(prompt)
+    largest = max(row["drift"] for row in rows) or 1.0
+    line = Text()
+    for row, piece in zip(rows, pieces, strict=True):
+        line.append(piece, style=SHADES[min(int(4 * row["drift"] / largest), 3)])
+    header = prompt.header
+    console.print(
+        f"{path}: {len(rows)} vectors for {header['model']['name']}, layout {header['layout']['kind']}", markup=False
+    )
+    console.print(line)
+    table = Table(
+        "", "token", "drift", "", "cosine to itself", "rank", "nearest", "softmax p", box=None, pad_edge=False
+    )
+    for row in rows:
+        after = row["after"]
+        table.add_row(
+            str(row["position"]),
+            Text(repr(row["token"])),
+            f"{row['drift']:.3f}",
+            Text(
+                "█" * max(1, round(12 * row["drift"] / largest)), style=SHADES[min(int(4 * row["drift"] / largest), 3)]
+            ),
+            f"{after['cosine']['p']:.3f}",
+            str(after["cosine"]["rank"]),
+            Text(repr(after["cosine"]["nearest"])),
+            f"{after['softmax']['p']:.3g}",
+        )
+    console.print(table)
+    summary = report["summary"]
+    own, control = summary["nearest_token_unchanged"], summary["random"]["cosine"]["nearest_is_original"]
+    told = (
+        f"nearest token unchanged at {own} of {summary['positions']} positions; after a random move as far at {control}"
+    )
+    console.print(told, markup=False)

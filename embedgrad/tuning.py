@@ -1,0 +1,106 @@
+"""From a text prompt and labelled items to an optimised prompt: gate, loop, progress. The command and the API share it."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from contracts import Item
+from embedgrad.grading import Grader
+from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
+from embedgrad_core.gate import GateReport
+from tasks.own import fingerprint
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What an optimisation gives: the best prompt, a line an epoch, and what the gate saw."""
+
+    prompt: PromptEmbedding
+    history: list[dict]
+    gate: GateReport
+
+
+def tune(
+    frozen: FrozenModel,
+    layout: Layout,
+    text: str,
+    train: Sequence[Item],
+    dev: Sequence[Item],
+    settings: Settings,
+    *,
+    grader: Grader | None = None,
+    decoding: dict | None = None,
+    dev_accuracy: bool = False,
+    state: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Tuned:
+    """Check step 0, then optimise.
+
+    Args:
+        frozen: the frozen model.
+        layout: where the prompt sits.
+        text: the human prompt.
+        train: items of Eq. 7.
+        dev: items for early stopping.
+        settings: hyperparameters.
+        grader: how an answer is checked; kept in the prompt's header.
+        decoding: keyword arguments of ``decode``; kept in the header.
+        dev_accuracy: answer and grade dev after each epoch.
+        state: file for resuming.
+        say: where plain lines go.
+
+    Raises:
+        UserError: what :func:`embedgrad_core.optimize` and the gate refuse.
+    """
+    slot = Slot.place(frozen.tokenizer, layout, text)
+    prompt = PromptEmbedding.from_text(frozen, slot)
+    gate = check_step_zero(frozen, prompt, [*train, *dev])
+    say(
+        f"step-0 gate passed: logits differ by {gate.max_logit_difference:.1g}, loss by {gate.loss_difference:.1g}, "
+        f"{gate.seams} of {gate.items} items merge at the prompt's edge"
+    )
+    answers = {item.id: item.answer for item in dev}
+
+    def accuracy(vectors: object) -> float:
+        rows = decode(frozen, slot, vectors, dev, **decoding)
+        return grader.accuracy({row.id: row.output for row in rows}, answers)
+
+    bar = tqdm(total=settings.epochs + 1, unit="epoch", disable=not sys.stderr.isatty())
+
+    def log(line: dict) -> None:
+        bar.update()
+        say(history_line(line))
+
+    trained, history = optimize(
+        frozen,
+        prompt,
+        train,
+        dev,
+        settings,
+        dev_accuracy=accuracy if dev_accuracy else None,
+        state=state,
+        log=log,
+        say=say,
+    )
+    bar.close()
+    trained.header["gate"] = gate.row()
+    trained.header["grading"] = grader.row() if grader else None
+    trained.header["decoding"] = {**decoding, "loop": asdict(decoding["loop"])} if decoding else None
+    trained.header["seen"] = sorted({fingerprint(item.input) for item in (*train, *dev)})
+    return Tuned(trained, history, gate)
+
+
+def history_line(line: dict) -> str:
+    """One epoch as a line of a log."""
+    if "stopped" in line:
+        return f"epoch {line['epoch']}: stopped, {line['stopped']}; the best prompt so far is kept"
+    accuracy = "" if line["dev_accuracy"] is None else f", dev accuracy {line['dev_accuracy']:.3f}"
+    train_loss = "" if line["train_loss"] is None else f"train loss {line['train_loss']:.4g}, "
+    best = " (best)" if line["best"] else ""
+    return (
+        f"epoch {line['epoch']}: {train_loss}dev loss {line['dev_loss']:.4g}{accuracy}, drift {line['drift']:.3g}, "
+        f"{line['seconds']:.1f} s{best}"
+    )

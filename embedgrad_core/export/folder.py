@@ -1,0 +1,56 @@
+"""A folder that appears whole or not at all, and the prompt's two neighbours as vectors."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from contracts import UserError
+from embedgrad_core.layout import Slot
+from embedgrad_core.model import FrozenModel
+from embedgrad_core.prompt import PromptEmbedding
+
+
+@contextlib.contextmanager
+def whole_folder(out: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``out``; rename it to ``out`` if the block succeeds.
+
+    Raises:
+        UserError: ``out`` exists and is not empty.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: exists already; give a new folder, or delete it first.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp"))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if out.exists():
+            out.rmdir()
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def tail_text(slot: Slot) -> str:
+    """What stands behind the input: the suffix, in the chat layout the rest of the template too."""
+    marker = "EMBEDGRADINPUTSLOT"
+    return slot.rendered(marker).partition(marker)[2]
+
+
+def separator_text(slot: Slot) -> str:
+    """What stands between prompt and input: the separator, or the template's own words where the prompt is the system message."""
+    marker = "EMBEDGRADINPUTSLOT"
+    before = slot.rendered(marker).partition(marker)[0]
+    return before[before.rindex(slot.text) + len(slot.text) :]
+
+
+@torch.no_grad()
+def before_input(frozen: FrozenModel, prompt: PromptEmbedding) -> torch.Tensor:
+    """(h + k, d) in the model's dtype: what the model is fed before the input, template head and prompt vectors."""
+    head = frozen.embed(torch.tensor(prompt.slot.head_ids, dtype=torch.long)).cpu()
+    return torch.cat([head, prompt.vectors.to(frozen.dtype)])

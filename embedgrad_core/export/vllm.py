@@ -1,0 +1,33 @@
+"""vLLM's prompt embeddings: what stands before the input as vectors.
+
+https://docs.vllm.ai/en/stable/features/prompt_embeds.html
+"""
+
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from embedgrad_core.export.card import snippet
+from embedgrad_core.export.folder import before_input, separator_text, tail_text
+from embedgrad_core.model import FrozenModel
+from embedgrad_core.prompt import PromptEmbedding
+
+FILE = "prompt_embeds.safetensors"
+
+
+def export_vllm(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name: str) -> str:
+    """Write ``prompt_embeds.safetensors``: ``before`` (h + k, d), in the model's dtype, goes in front of the input's embeddings.
+
+    Returns:
+        Python lines that answer one input with vLLM.
+    """
+    save_file({"before": before_input(frozen, prompt).contiguous()}, folder / FILE, {"format": "pt"})
+    return snippet(
+        "vllm",
+        name=frozen.name,
+        dtype=str(frozen.dtype).removeprefix("torch."),
+        folder=name,
+        separator=separator_text(prompt.slot),
+        tail=tail_text(prompt.slot),
+        end=sorted(frozen.stop_ids()),
+    )

@@ -1,0 +1,268 @@
+"""Data of one's own: a JSON-lines, CSV or TSV file, or a data set on the hub, as the suite's items.
+
+Columns are found by their usual names or named by the caller. Every fault is told with the line it stands on.
+"""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from contracts import Item, UserError, sha256_of_bytes
+from tasks.duplicates import normalised, twin_groups
+from tasks.split import choose
+
+INPUT_NAMES = ("input", "text", "sentence", "question", "problem", "review", "prompt")
+ANSWER_NAMES = ("answer", "label", "output", "target", "class", "solution")
+TARGET_NAMES = {"boxed_math": ("target", "solution")}
+SUFFIXES = {".jsonl": "JSON lines", ".json": "JSON lines", ".csv": "CSV", ".tsv": "TSV"}
+FIELD_BYTES = 16 * 2**20
+YES_NO = {"yes": "Yes", "no": "No"}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns; None looks for the usual ones."""
+
+    input: str | None = None
+    answer: str | None = None
+    target: str | None = None
+
+
+def read_own(
+    source: str | Path,
+    evaluator: str,
+    labels: Sequence[str] = (),
+    columns: Columns | None = None,
+    *,
+    revision: str = "main",
+    config: str | None = None,
+    split: str = "train",
+) -> list[Item]:
+    """Items of a file or of a hub data set.
+
+    Args:
+        source: a file that ends in .jsonl, .json (JSON lines), .csv or .tsv; or ``owner/name`` on the hub.
+        evaluator: ``label`` (answers must be among ``labels``), ``yes_no`` (Yes or No), ``boxed_math`` or ``exact``.
+        labels: the classes of ``label``; numbers in the data are taken as places in this list.
+        columns: names of the columns.
+        revision: of a hub data set.
+        config: of a hub data set.
+        split: of a hub data set.
+
+    Returns:
+        Items with ids ``<file name>/<line>``, or the file's own where it has a column ``id``.
+
+    Raises:
+        UserError: no such file or data set, an unknown kind, a missing column, an empty input or answer, a label outside the
+            list, two equal ids, or no usable row; names the file and the line.
+    """
+    columns = columns or Columns()
+    path = Path(source)
+    if path.is_file() or path.suffix.lower() in SUFFIXES or path.exists():
+        name, rows = path.name, _rows(path)
+    elif str(source).count("/") == 1:
+        name, rows = str(source), _hub_rows(str(source), revision, config, split)
+    else:
+        raise UserError(f"{source}: no such file; give a .jsonl, .csv or .tsv file, or owner/name of a hub data set.")
+    items: list[Item] = []
+    seen: dict[str, str] = {}
+    chosen: dict[str, str | None] | None = None
+    for where, row in rows:
+        if chosen is None:
+            chosen = _find_columns(row, evaluator, columns, where)
+        item = _item(row, chosen, where, name, evaluator, labels)
+        if item.id in seen:
+            raise UserError(f"{where}: id {item.id!r} stands at {seen[item.id]} too; ids must differ.")
+        seen[item.id] = where
+        items.append(item)
+    if not items:
+        raise UserError(f"{source}: no usable rows; give at least one row with an input and an answer.")
+    return items
+
+
+def split_own(items: Sequence[Item], dev_fraction: float, seed: int) -> tuple[list[Item], list[Item]]:
+    """Train and dev, stratified by answer where answers repeat; items with one input stay on one side.
+
+    Raises:
+        UserError: a fraction out of range, or fewer than two different inputs.
+    """
+    if not 0 < dev_fraction < 1:
+        raise UserError(f"dev fraction is {dev_fraction}; it must lie between 0 and 1.")
+    flat = [Item(item.id, item.input, item.target, item.answer) for item in items]
+    counts = Counter(item.answer for item in items)
+    classes = [item.answer if 2 * len(counts) <= len(items) else "" for item in items]
+    twins = twin_groups([item.input for item in items])
+    bound = {place for group in twins for place in group}
+    groups = [*twins, *([place] for place in range(len(items)) if place not in bound)]
+    if len(groups) < 2:
+        raise UserError(
+            f"{len(items)} rows with {len(groups)} different input; training and dev need one each at least."
+        )
+    size = max(1, int(Fraction(str(dev_fraction)) * len(items) + Fraction(1, 2)))
+    dev = choose(flat, classes, groups, {None: min(size, len(items) - 1)}, f"{seed}/own")
+    return [item for place, item in enumerate(items) if place not in dev], [items[place] for place in sorted(dev)]
+
+
+def fingerprint(text: str) -> str:
+    """12 hexadecimal digits of an input's normalised text: enough to tell whether an item was trained on."""
+    return sha256_of_bytes(normalised(text).encode("utf-8", "surrogatepass"))[:12]
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict]]:
+    """(``file:line``, row) of every row that is not blank."""
+    kind = SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise UserError(f"{path}: the ending {path.suffix!r} is unknown; give {', '.join(SUFFIXES)}.")
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}:{line}: not UTF-8 (byte {error.start}); save the whole file as UTF-8.") from None
+    if not text.strip():
+        raise UserError(f"{path}: the file is empty; give at least one row with an input and an answer.")
+    return _json_rows(path, text) if kind == "JSON lines" else _table_rows(path, text, "\t" if kind == "TSV" else ",")
+
+
+def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            told = getattr(error, "msg", "nested too deeply")
+            raise UserError(f"{path}:{number}: not a JSON object ({told}); each line is one object.") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}.")
+        yield f"{path}:{number}", row
+
+
+def _table_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, dict]]:
+    csv.field_size_limit(FIELD_BYTES)
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    header: list[str] = []
+    start = 1
+    while True:
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            raise UserError(f"{path}:{start}: not a well-formed row ({error}); mend its quotes.") from None
+        if fields is None:
+            return
+        where, start = f"{path}:{start}", reader.line_num + 1
+        if not any(field.strip() for field in fields):
+            continue
+        if not header:
+            header = [field.strip() for field in fields]
+            if len(set(header)) != len(header):
+                raise UserError(f"{where}: two columns have one name; the first line must name each column once.")
+            continue
+        if len(fields) != len(header):
+            raise UserError(
+                f"{where}: {len(fields)} fields, the first line names {len(header)}; mend the row or its quotes."
+            )
+        yield where, dict(zip(header, fields, strict=True))
+
+
+def _hub_rows(name: str, revision: str, config: str | None, split: str) -> Iterator[tuple[str, dict]]:
+    # imported here because datasets takes seconds to import and a file needs none of it
+    import datasets
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        table = datasets.load_dataset(name, config, split=split, revision=revision)
+    except (OSError, HTTPError, datasets.exceptions.DatasetsError, ValueError, RuntimeError) as error:
+        told = " ".join(str(error).split())[:200].rstrip(".")
+        raise UserError(
+            f"data set {name} (config {config or 'default'}, split {split}, revision {revision}) could not be read from "
+            f"the hub ({type(error).__name__}: {told}); check the network and the names, or save it as a .jsonl file."
+        ) from error
+    # A class label is a number with a name in the table's features: the name is what a model can write.
+    for column, feature in table.features.items():
+        if isinstance(feature, datasets.ClassLabel):
+            table = table.cast_column(column, datasets.Value("int64"))
+            names = [feature.int2str(number) for number in range(feature.num_classes)]
+            table = table.map(lambda row, c=column, n=names: {c: n[row[c]] if row[c] >= 0 else None})
+    return ((f"{name} row {number}", row) for number, row in enumerate(table, start=1))
+
+
+def _find_columns(row: Mapping, evaluator: str, columns: Columns, where: str) -> dict[str, str | None]:
+    def find(role: str, named: str | None, usual: Sequence[str], required: bool) -> str | None:
+        if named is not None:
+            if named not in row:
+                raise UserError(f"{where}: no column {named!r} (it has {', '.join(row)}); mend --{role}-column.")
+            return named
+        by_name = {str(key).casefold(): key for key in row}
+        found = next((by_name[name] for name in usual if name in by_name), None)
+        if found is None and required:
+            raise UserError(
+                f"{where}: no column for the {role}; looked for {', '.join(usual)}, found {', '.join(map(str, row))}. "
+                f"Name it with --{role}-column."
+            )
+        return found
+
+    chosen = {
+        "input": find("input", columns.input, INPUT_NAMES, True),
+        "answer": find("answer", columns.answer, ANSWER_NAMES, True),
+    }
+    usual = TARGET_NAMES.get(evaluator, ("target",))
+    chosen["target"] = find("target", columns.target, usual, False)
+    return chosen
+
+
+def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str, labels: Sequence[str]) -> Item:
+    def text(role: str) -> str:
+        column = columns[role]
+        if column not in row:
+            raise UserError(f"{where}: no column {column!r}; every row needs the {role}.")
+        value = row[column]
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+            raise UserError(f"{where}: column {column!r} must be text, found {type(value).__name__}.")
+        if not str(value).strip():
+            raise UserError(f"{where}: column {column!r} is empty; fill it in or delete the row.")
+        return str(value)
+
+    answer = _checked_answer(text("answer").strip(), where, evaluator, labels)
+    own_target = columns["target"] and columns["target"] != columns["answer"]
+    target = text("target") if own_target else answer
+    if evaluator == "boxed_math" and "\\boxed" not in target and not own_target:
+        target = f"\\boxed{{{target}}}"
+    identity = row.get("id")
+    level = row.get("level")
+    return Item(
+        str(identity)
+        if isinstance(identity, (str, int)) and str(identity)
+        else f"{name}/{where.split(':')[-1].split()[-1]}",
+        text("input"),
+        target,
+        answer,
+        str(level) if isinstance(level, (str, int)) and str(level) else None,
+    )
+
+
+def _checked_answer(answer: str, where: str, evaluator: str, labels: Sequence[str]) -> str:
+    """The answer as the evaluator compares it."""
+    if evaluator == "label":
+        known = {label.casefold(): label for label in labels} | {
+            str(place): label for place, label in enumerate(labels)
+        }
+        if answer.casefold() not in known:
+            raise UserError(
+                f"{where}: label {answer[:60]!r} is not among {', '.join(labels)}; mend the row or --labels."
+            )
+        return known[answer.casefold()]
+    if evaluator == "yes_no":
+        if answer.casefold() not in YES_NO:
+            raise UserError(f"{where}: answer {answer[:60]!r} is neither Yes nor No.")
+        return YES_NO[answer.casefold()]
+    return answer

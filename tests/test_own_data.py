@@ -1,0 +1,114 @@
+"""Data of one's own: formats, columns, and one error with its line for everything that can be wrong."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts import Item, UserError
+from tasks.own import Columns, fingerprint, read_own, split_own
+
+LABELS = ["positive", "negative"]
+CSV = 'text,label\n"A lovely film, truly.",positive\n"Dull.\nVery dull.",Negative\n'
+
+
+def read(tmp_path, name, text, evaluator="label", labels=LABELS, columns=None):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_own(path, evaluator, labels, columns)
+
+
+def test_csv_with_quotes_line_breaks_and_a_byte_order_mark(tmp_path):
+    for prefix in (b"", b"\xef\xbb\xbf"):
+        items = read(tmp_path, "r.csv", prefix + CSV.encode())
+        assert [(item.id, item.answer, item.target) for item in items] == [
+            ("r.csv/2", "positive", "positive"),
+            ("r.csv/3", "negative", "negative"),
+        ]
+        assert items[1].input == "Dull.\nVery dull."
+
+
+def test_json_lines_tsv_and_the_suites_own_format(tmp_path, items):
+    rows = [{"review": "Good.", "class": 0}, {"review": "Bad.", "class": 1}]
+    found = read(tmp_path, "r.jsonl", "\n\n".join(map(json.dumps, rows)) + "\n")
+    assert [(item.input, item.answer) for item in found] == [("Good.", "positive"), ("Bad.", "negative")]
+    assert read(tmp_path, "r.tsv", "text\tlabel\nx\tpositive\n")[0].input == "x"
+    own = read(tmp_path, "own.jsonl", "".join(json.dumps(item.row()) + "\n" for item in items), "exact")
+    assert own == items
+
+
+def test_targets_follow_the_evaluator(tmp_path):
+    rows = '{"problem": "1+1", "answer": "2"}\n'
+    assert read(tmp_path, "m.jsonl", rows, "boxed_math")[0].target == "\\boxed{2}"
+    rows = '{"problem": "1+1", "answer": "2", "solution": "Two: \\\\boxed{2}"}\n'
+    assert read(tmp_path, "m.jsonl", rows, "boxed_math")[0].target == "Two: \\boxed{2}"
+    assert read(tmp_path, "y.csv", "question,answer\nq,yes\n", "yes_no")[0].answer == "Yes"
+    columns = Columns(input="q", answer="a", target="long")
+    assert read(tmp_path, "e.csv", "q,a,long\n1,2,3\n", "exact", columns=columns)[0] == Item("e.csv/2", "1", "3", "2")
+
+
+WRONG = {
+    "missing column": ("a.csv", "text,mark\nx,positive\n", "a.csv:2: no column for the answer"),
+    "named column missing": ("b.csv", "text,label\nx,positive\n", "b.csv:2: no column 'stars'"),
+    "empty file": ("c.csv", "", "c.csv: the file is empty"),
+    "white space alone": ("d.jsonl", "\n \n", "d.jsonl: the file is empty"),
+    "0 usable rows": ("e.csv", "text,label\n\n", "no usable rows"),
+    "label outside the list": ("f.csv", "text,label\nx,positive\ny,great\n", "f.csv:3: label 'great' is not among"),
+    "empty input": ("g.csv", "text,label\n ,positive\n", "g.csv:2: column 'text' is empty"),
+    "too many fields": ("h.csv", "text,label\na,b,positive\n", "h.csv:2: 3 fields, the first line names 2"),
+    "open quote": ("i.csv", 'text,label\n"a,positive\n', "i.csv:2: not a well-formed row"),
+    "twice one column": ("j.csv", "text,text\na,b\n", "j.csv:1: two columns have one name"),
+    "mixed encodings": ("k.csv", b"text,label\nok,positive\n" + "schön,positive\n".encode("latin-1"), "k.csv:3: not UTF-8"),
+    "no object": ("l.jsonl", '{"text": "x", "label": "positive"}\n[1]\n', "l.jsonl:2: expected a JSON object"),
+    "broken JSON": ("m.jsonl", '{"text": \n', "m.jsonl:1: not a JSON object"),
+    "a number as text": ("n.jsonl", '{"text": null, "label": "positive"}\n', "n.jsonl:1: column 'text' must be text"),
+    "later row lacks a column": ("o.jsonl", '{"text": "x", "label": "positive"}\n{"text": "y"}\n', "o.jsonl:2: no column 'label'"),
+    "one id twice": ("p.csv", "id,text,label\n1,x,positive\n1,y,positive\n", "p.csv:3: id '1' stands at .*p.csv:2 too"),
+    "unknown ending": ("q.xlsx", "x", "q.xlsx: the ending '.xlsx' is unknown"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_one_line_says_what_is_wrong_and_where(tmp_path, case):
+    name, text, told = WRONG[case]
+    columns = Columns(answer="stars") if case == "named column missing" else None
+    with pytest.raises(UserError, match=told) as raised:
+        read(tmp_path, name, text, columns=columns)
+    assert "\n" not in str(raised.value)
+
+
+def test_neither_file_nor_hub_name():
+    with pytest.raises(UserError, match=r"nowhere.csv: no such file"):
+        read_own("nowhere.csv", "exact")
+    with pytest.raises(UserError, match="give a "):
+        read_own("nowhere", "exact")
+
+
+def test_yes_or_no_alone(tmp_path):
+    with pytest.raises(UserError, match=r"y.csv:2: answer 'maybe' is neither Yes nor No"):
+        read(tmp_path, "y.csv", "text,label\nx,maybe\n", "yes_no")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.sampled_from(LABELS)), min_size=2, max_size=60),
+    st.integers(0, 5),
+    st.sampled_from([0.1, 0.2, 0.5]),
+)
+def test_the_split_covers_all_and_parts_no_twins(pairs, seed, fraction):
+    items = [Item(str(place), f"text {number}", label, label) for place, (number, label) in enumerate(pairs)]
+    different = len({item.input for item in items})
+    if different < 2:
+        with pytest.raises(UserError, match="different input"):
+            split_own(items, fraction, seed)
+        return
+    train, dev = split_own(items, fraction, seed)
+    assert train
+    assert dev
+    assert sorted(item.id for item in (*train, *dev)) == sorted(item.id for item in items)
+    assert not {item.input for item in train} & {item.input for item in dev}
+    assert split_own(items, fraction, seed) == (train, dev)
+
+
+def test_a_fingerprint_ignores_case_and_white_space():
+    assert fingerprint("A  lovely\nFilm") == fingerprint("a lovely film") != fingerprint("a lovely film!")

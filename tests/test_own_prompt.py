@@ -1,0 +1,224 @@
+"""The method for a prompt of one's own: the Python API, the commands around it, and the README's examples as printed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, tiny_model
+
+import embedgrad
+from contracts import Item
+from embedgrad.cli import main
+
+ROWS = [("a lovely film", "positive"), ("a dull film", "negative"), ("I liked it", "positive"), ("I slept", "negative")]
+
+
+@pytest.fixture(scope="module")
+def home(tokenizer, tmp_path_factory):
+    """A model folder and two files of data."""
+    folder = tmp_path_factory.mktemp("own")
+    tiny_model(tokenizer).network.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    lines = [f"{text} {place},{label}" for place in range(4) for text, label in ROWS]
+    (folder / "reviews.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
+    more = [*lines[:3], *(f"{text} number {place},{label}" for place in range(5) for text, label in ROWS)]
+    (folder / "more_reviews.csv").write_text("text,label\n" + "\n".join(more) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prompt_file(home):
+    data = ["--data", str(home / "reviews.csv"), "--evaluator", "label", "--labels", "positive,negative"]
+    flags = ["--learning-rate", "0.05", "--epochs", "6", "--max-new-tokens", "12", "--threads", "1"]
+    out = home / "prompt.safetensors"
+    prompt = "Determine whether the statement is positive or negative."
+    assert main(["optimize", "--model", str(home / "model"), "--prompt", prompt, *data, *flags, "--out", str(out)]) == 0
+    return out
+
+
+def test_the_prompt_file_remembers_how_it_is_used(prompt_file, home):
+    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    assert tuned.grader.row() == {
+        "evaluator": "label",
+        "options": {"labels": ["positive", "negative"]},
+        "strict": False,
+    }
+    assert tuned.decoding["max_new_tokens"] == 12
+    assert len(tuned.prompt.header["seen"]) == 16
+    found = tuned.evaluate(home / "more_reviews.csv")
+    assert (found.n, found.left_out) == (20, 3)
+    kept = tuned.evaluate(home / "more_reviews.csv", keep_seen=True)
+    assert (kept.n, kept.left_out) == (23, 0)
+    assert found.after == sum(row["after"]["correct"] for row in found.rows)
+    with pytest.raises(embedgrad.UserError, match="trained on every one"):
+        tuned.evaluate(home / "reviews.csv")
+
+
+def test_evaluate_prints_what_the_api_finds(prompt_file, home, capsys):
+    data = ["--prompt-file", str(prompt_file), "--data", str(home / "more_reviews.csv")]
+    assert main(["evaluate", *data, "--json", "--out", str(home / "graded.jsonl")]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    found = embedgrad.load(prompt_file, say=lambda line: None).evaluate(home / "more_reviews.csv")
+    assert printed == json.loads(json.dumps(found.row()))
+    assert len((home / "graded.jsonl").read_text().splitlines()) == 20
+    assert main(["evaluate", *data]) == 0
+    assert str(found) in capsys.readouterr().out
+
+
+def test_generate_from_arguments_a_file_and_the_keyboard(prompt_file, home, capsys, monkeypatch):
+    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    wanted = tuned.generate(["a lovely film", "I slept"])
+    assert tuned.generate("I slept") == wanted[1]
+    flags = ["generate", "--prompt-file", str(prompt_file)]
+    assert main([*flags, "a lovely film", "I slept"]) == 0
+    assert capsys.readouterr().out == "\n".join(wanted) + "\n"
+    (home / "inputs.txt").write_text("a lovely film\n\nI slept\n")
+    assert main([*flags, "--file", str(home / "inputs.txt"), "--json", "--both"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["output"] for row in rows] == wanted
+    assert [row["text_prompt_output"] for row in rows] == tuned.generate(["a lovely film", "I slept"], optimized=False)
+    keyboard = (home / "inputs.txt").open(encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", keyboard)
+    assert main(flags) == 0
+    assert capsys.readouterr().out.endswith("\n".join(wanted) + "\n")
+
+
+def test_inspect_shows_every_token(prompt_file, home, capsys):
+    assert main(["inspect", str(prompt_file), "--png", str(home / "drift.png")]) == 0
+    printed = capsys.readouterr().out
+    assert "Determine whether the statement is positive or negative." in printed
+    assert (home / "drift.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["inspect", str(prompt_file), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    assert [row["drift"] for row in report["positions"]] == pytest.approx(tuned.prompt.drift.tolist())
+    assert f"{report['positions'][0]['drift']:.3f}" in printed
+
+
+def test_compare_two_prompts(prompt_file, home, capsys):
+    flags = ["compare", str(prompt_file), str(prompt_file), "--data", str(home / "more_reviews.csv")]
+    assert main([*flags, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["vectors"]["vector_cosine"] == pytest.approx(1)
+    assert found["answers"]["same_text"] == found["answers"]["n"] == 23
+    assert found["answers"]["p"] == 1
+    assert main(flags) == 0
+    assert "23 answers are the same text" in capsys.readouterr().out
+
+
+def test_export_by_the_command(prompt_file, home, capsys):
+    assert main(["export", "--prompt-file", str(prompt_file), "--to", "merged", "--out", str(home / "merged")]) == 0
+    assert (home / "merged" / "README.md").exists()
+    assert main(["export", "--prompt-file", str(prompt_file), "--to", "merged", "--out", str(home / "merged")]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_items_in_memory_and_a_loaded_model(home, tokenizer):
+    items = [Item(str(place), f"{text} {place}", label, label) for place in range(3) for text, label in ROWS]
+    frozen = tiny_model(tokenizer)
+    tuned = embedgrad.optimize(
+        frozen,
+        "positive or negative?",
+        items[:8],
+        dev=items[8:],
+        labels=["positive", "negative"],
+        epochs=1,
+        say=lambda line: None,
+    )
+    assert tuned.history[-1]["epoch"] == 1
+    assert tuned.frozen is frozen
+
+
+BAD = {
+    "no labels": (["--evaluator", "label"], "needs --labels"),
+    "no evaluator": ([], "--evaluator"),
+    "prompt without tokens": (["--evaluator", "exact", "--prompt", ""], "has no tokens"),
+    "no such column": (["--evaluator", "exact", "--input-column", "stars"], "reviews.csv:2: no column 'stars'"),
+    "label outside": (["--evaluator", "label", "--labels", "good,bad"], "reviews.csv:2: label 'positive' is not among"),
+    "both kinds of data": (["--evaluator", "exact", "--train", "x.jsonl"], "give --data"),
+    "fraction": (["--evaluator", "exact", "--dev-fraction", "2"], "must lie between 0 and 1"),
+    "target longer than the context": (["--evaluator", "exact", "--target-column", "long"], "the model's context is 256"),
+    "engine without vLLM's model": (["--evaluator", "exact", "--epochs", "0"], "must be positive"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line(home, case, capsys):
+    flags, told = BAD[case]
+    lines = (home / "reviews.csv").read_text().splitlines()
+    (home / "bad").mkdir(exist_ok=True)
+    long = "\n".join([lines[0] + ",long", *(line + "," + "word " * 300 for line in lines[1:])])
+    (home / "bad" / "reviews.csv").write_text(long + "\n")
+    out = home / "bad" / "prompt.safetensors"
+    base = ["optimize", "--model", str(home / "model"), "--data", str(home / "bad" / "reviews.csv"), "--out", str(out)]
+    prompt = [] if "--prompt" in flags else ["--prompt", "Is it good?"]
+    assert main([*base, *prompt, *flags]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert told in error
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["generate", "--prompt-file", "{p}", "--file", "{h}/none.txt"], "none.txt: cannot be read"),
+        (["generate", "--prompt-file", "{p}", "x", "--file", "{h}/model"], "not both"),
+        (["generate", "--prompt-file", "{p}", " "], "input 1 is empty"),
+        (["generate", "--prompt-file", "{p}", "word " * 300], "positions, the model has 256"),
+        (["evaluate", "--prompt-file", "{h}/none.safetensors", "--data", "x.csv"], "no such prompt file"),
+        (["evaluate", "--prompt-file", "{h}/reviews.csv", "--data", "x.csv"], "not a readable safetensors file"),
+        (["evaluate", "--prompt-file", "{p}", "--data", "{h}/none.csv"], "none.csv: no such file"),
+        (["inspect", "{h}/none.safetensors"], "no such prompt file"),
+        (["compare", "{p}", "{h}/none.safetensors"], "no such prompt file"),
+        (["export", "--prompt-file", "{p}", "--to", "peft", "--out", "{h}/model"], "exists already"),
+        (["export", "--prompt-file", "{p}", "--to", "peft", "--out", "{h}/x", "--metrics", "{h}/none"], "no such file"),
+    ],
+)  # fmt: skip
+def test_bad_input_of_the_other_commands(prompt_file, home, arguments, told, capsys):
+    assert main([word.format(p=prompt_file, h=home) for word in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert told in error
+
+
+def readme_block(language, must_hold):
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    return next(block for block in blocks if must_hold in block)
+
+
+def test_the_readmes_python_as_printed(home, tmp_path):
+    """Only the model's name is another: the hub's is 0.5B, ours a folder."""
+    code = readme_block("python", "import embedgrad").replace('"Qwen/Qwen2.5-0.5B-Instruct"', '"model"')
+    assert len([line for line in code.splitlines() if line.strip()]) == 5
+    for name in ("model", "reviews.csv", "more_reviews.csv"):
+        (tmp_path / name).symlink_to(home / name)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert "exact McNemar p =" in run.stdout
+    assert (tmp_path / "prompt.safetensors").exists()
+
+
+def test_the_readmes_commands_as_printed(home, tmp_path):
+    text = readme_block("", "embedgrad optimize --model").replace("Qwen/Qwen2.5-0.5B-Instruct", "model")
+    for name in ("model", "reviews.csv", "more_reviews.csv"):
+        (tmp_path / name).symlink_to(home / name)
+    (tmp_path / "embedgrad").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m embedgrad "$@"\n')
+    (tmp_path / "embedgrad").chmod(0o755)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+    }
+    run = subprocess.run(
+        ["bash", "-euc", text], cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (tmp_path / "my-model" / "README.md").exists()
