@@ -20,7 +20,7 @@ ROWS = [("a lovely film", "positive"), ("a dull film", "negative"), ("I liked it
 def home(tokenizer, tmp_path_factory):
     """A model folder and two files of data."""
     folder = tmp_path_factory.mktemp("own")
-    tiny_model(tokenizer).network.save_pretrained(folder / "model")
+    tiny_model(tokenizer, max_position_embeddings=1024).network.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     lines = [f"{text} {place},{label}" for place in range(4) for text, label in ROWS]
     (folder / "reviews.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
@@ -140,7 +140,7 @@ BAD = {
     "label outside": (["--evaluator", "label", "--labels", "good,bad"], "reviews.csv:2: label 'positive' is not among"),
     "both kinds of data": (["--evaluator", "exact", "--train", "x.jsonl"], "give --data"),
     "fraction": (["--evaluator", "exact", "--dev-fraction", "2"], "must lie between 0 and 1"),
-    "target longer than the context": (["--evaluator", "exact", "--target-column", "long"], "the model's context is 256"),
+    "target longer than the context": (["--evaluator", "exact", "--target-column", "long"], "the model's context is 1024"),
     "engine without vLLM's model": (["--evaluator", "exact", "--epochs", "0"], "must be positive"),
 }  # fmt: skip
 
@@ -150,7 +150,7 @@ def test_bad_input_is_one_line(home, case, capsys):
     flags, told = BAD[case]
     lines = (home / "reviews.csv").read_text().splitlines()
     (home / "bad").mkdir(exist_ok=True)
-    long = "\n".join([lines[0] + ",long", *(line + "," + "word " * 300 for line in lines[1:])])
+    long = "\n".join([lines[0] + ",long", *(line + "," + "word " * 1100 for line in lines[1:])])
     (home / "bad" / "reviews.csv").write_text(long + "\n")
     out = home / "bad" / "prompt.safetensors"
     base = ["optimize", "--model", str(home / "model"), "--data", str(home / "bad" / "reviews.csv"), "--out", str(out)]
@@ -168,7 +168,7 @@ def test_bad_input_is_one_line(home, case, capsys):
         (["generate", "--prompt-file", "{p}", "--file", "{h}/none.txt"], "none.txt: cannot be read"),
         (["generate", "--prompt-file", "{p}", "x", "--file", "{h}/model"], "not both"),
         (["generate", "--prompt-file", "{p}", " "], "input 1 is empty"),
-        (["generate", "--prompt-file", "{p}", "word " * 300], "positions, the model has 256"),
+        (["generate", "--prompt-file", "{p}", "word " * 1100], "positions, the model has 1024"),
         (["evaluate", "--prompt-file", "{h}/none.safetensors", "--data", "x.csv"], "no such prompt file"),
         (["evaluate", "--prompt-file", "{h}/reviews.csv", "--data", "x.csv"], "not a readable safetensors file"),
         (["evaluate", "--prompt-file", "{p}", "--data", "{h}/none.csv"], "none.csv: no such file"),
