@@ -113,15 +113,17 @@ class Slot:
         rest = self.rendered(input_text)[len(self._head_text) + len(self.text) :]
         return self.tokenizer(rest, add_special_tokens=False)["input_ids"]
 
+    def continuation_ids(self, input_text: str, continuation: str) -> list[int]:
+        """The tokens of a text that follows: as read in one piece with what stands before it, or apart where that would merge."""
+        before = self.rendered(input_text)
+        ids, whole = self._tokenize(before), self._tokenize(before + continuation)
+        if whole[: len(ids)] == ids:
+            return whole[len(ids) :]
+        return self.tokenizer(continuation, add_special_tokens=False)["input_ids"]
+
     def target_ids(self, item: Item) -> list[int]:
         """The tokens of Eq. 6: target prefix, target, end token."""
-        before = self.rendered(item.input)
-        ids, whole = self._tokenize(before), self._tokenize(before + self.layout.target_prefix + item.target)
-        if whole[: len(ids)] == ids:
-            target = whole[len(ids) :]
-        else:
-            text = self.layout.target_prefix + item.target
-            target = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        target = self.continuation_ids(item.input, self.layout.target_prefix + item.target)
         if not target:
             raise UserError(f"item {item.id}: the target {item.target!r} has no tokens.")
         end = self.tokenizer.eos_token_id

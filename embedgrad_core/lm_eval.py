@@ -1,0 +1,171 @@
+"""An optimised prompt under any task of lm-evaluation-harness: model ``embedgrad``.
+
+    python -m embedgrad_core.lm_eval run --model embedgrad --model_args prompt=prompt.safetensors --tasks hellaswag --limit 100
+
+A task's context takes the place of the input, behind the vectors and in the layout that the prompt was optimised in; what is
+scored or generated follows it. The command line is lm-eval's own (https://github.com/EleutherAI/lm-evaluation-harness);
+importing this module registers the model for its Python API.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lm_eval.__main__ import cli_evaluate
+from lm_eval.api.instance import Instance
+from lm_eval.api.registry import register_model
+from lm_eval.models.huggingface import HFLM
+
+from contracts import UserError
+from embedgrad_core import FrozenModel, PromptEmbedding, kernels, load_model, read_prompt_file
+from embedgrad_core.attention import check_attention
+from embedgrad_core.greedy import greedy
+from embedgrad_core.kernels import packed_weights
+from embedgrad_core.objective import CHUNK, Example, target_hidden
+from embedgrad_core.step import Pieces
+
+
+@register_model("embedgrad")
+class EmbedGradLM(HFLM):
+    """A frozen model with an optimised prompt, as lm-eval asks models.
+
+    Args:
+        prompt: the prompt file.
+        pretrained: another place of the model than the prompt file names.
+        text_prompt: answer with the text prompt's own vectors ("before").
+        revision: of a hub model.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        batch_size: rows decoded together.
+        more: as :class:`HFLM` takes; what does not fit a loaded model is ignored there.
+
+    Raises:
+        UserError: no prompt file, or not this model's.
+    """
+
+    def __init__(
+        self,
+        prompt: str,
+        pretrained: str | FrozenModel | None = None,
+        *,
+        text_prompt: bool = False,
+        revision: str | None = None,
+        device: str | None = "auto",
+        dtype: str = "auto",
+        batch_size: int | str = 16,
+        **more: Any,
+    ) -> None:
+        made_for = read_prompt_file(prompt)[1].get("model") or {}
+        frozen = pretrained or made_for.get("name")
+        if not frozen:
+            raise UserError(f"{prompt}: does not say which model it was made for; give pretrained=….")
+        if isinstance(frozen, str):
+            frozen = load_model(
+                frozen, revision=revision or made_for.get("revision") or "main", device=device or "auto", dtype=dtype
+            )
+        check_attention(frozen.network)
+        self.frozen = frozen
+        loaded = PromptEmbedding.load(prompt, frozen)
+        self.slot = loaded.slot
+        self.vectors = loaded.initial if _is_true(text_prompt) else loaded.vectors
+        rows = int(batch_size) if str(batch_size).isdecimal() else 16
+        super().__init__(pretrained=frozen.network, tokenizer=frozen.tokenizer, batch_size=rows, **more)
+
+    @property
+    def room(self) -> int:
+        """Tokens that fit behind the prompt."""
+        return self.frozen.context - len(self.slot.head_ids) - self.slot.k
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Log-likelihood in nats of each continuation, and whether it is what greedy decoding writes."""
+        examples = []
+        for place, request in enumerate(requests):
+            context, continuation = request.args
+            if not (self.slot.layout.kind == "chat" or self.slot.layout.suffix):
+                # As lm-eval does: a space at the end of the context belongs to the token that follows.
+                stripped = context.rstrip()
+                context, continuation = stripped, context[len(stripped) :] + continuation
+            target = self.slot.continuation_ids(context, continuation)
+            body = self._cut(self.slot.body_ids(context), self.room - len(target))
+            examples.append(Example(str(place), body, target))
+        found = self._score(examples)
+        for request, one in zip(requests, found, strict=True):
+            self.cache_hook.add_partial("loglikelihood", request.args, one)
+        return found
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
+        """Log-likelihood in nats of whole texts behind the prompt, in disjoint windows where one is too long."""
+        totals = []
+        for request in requests:
+            (text,) = request.args
+            ids, body = self.slot.continuation_ids("", text), self.slot.body_ids("")
+            width = self.room - len(body)
+            windows = [Example(str(start), body, ids[start : start + width]) for start in range(0, len(ids), width)]
+            totals.append(sum(value for value, _ in self._score(windows)))
+            self.cache_hook.add_partial("loglikelihood_rolling", request.args, totals[-1])
+        return totals
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Greedy answers, cut at the first of the task's stop strings."""
+        answers: dict[int, str] = {}
+        limits: dict[int, list[int]] = {}
+        for place, request in enumerate(requests):
+            settings = request.args[1]
+            if settings.get("do_sample") and settings.get("temperature", 1) > 0:
+                raise UserError("embedgrad decodes greedily; set do_sample: false in the task's generation_kwargs.")
+            limits.setdefault(int(settings.get("max_gen_toks", self.max_gen_toks)), []).append(place)
+        stop_ids = self.frozen.stop_ids()
+        for limit, places in limits.items():
+            bodies = [self._cut(self.slot.body_ids(requests[place].args[0]), self.room - limit) for place in places]
+            with packed_weights(self.frozen.network):
+                rows = greedy(self.frozen, self.slot, self.vectors, bodies, limit, stop_ids, batch_size=self.batch_size)
+            for place, row in zip(places, rows, strict=True):
+                ended = bool(row.ids) and row.ids[-1] in stop_ids
+                ids = row.ids[:-1] if ended else row.ids
+                text = self.frozen.tokenizer.decode(ids, skip_special_tokens=True)
+                until = requests[place].args[1].get("until") or []
+                for stop in [until] if isinstance(until, str) else until:
+                    text = text.split(stop)[0] if stop else text
+                answers[place] = text
+                self.cache_hook.add_partial("generate_until", requests[place].args, text)
+        return [answers[place] for place in range(len(requests))]
+
+    def _cut(self, body: list[int], width: int) -> list[int]:
+        """The last ``width`` tokens of a context that is too long, as HFLM keeps them."""
+        if width < 1:
+            raise UserError(
+                f"the continuation or max_gen_toks leaves no room for an input: the context has {self.room} tokens."
+            )
+        return body[-width:]
+
+    @torch.inference_mode()
+    def _score(self, examples: Sequence[Example]) -> list[tuple[float, bool]]:
+        found = {example.id: (0.0, True) for example in examples}
+        head = self.frozen.network.get_output_embeddings()
+        scored = [example for example in examples if example.target]
+        for piece in Pieces().cut(len(self.slot.head_ids) + self.slot.k, scored):
+            hidden = target_hidden(self.frozen, self.slot, self.vectors, piece)
+            targets = torch.tensor([token for example in piece for token in example.target], device=hidden.device)
+            values, greedy_hits = [], []
+            for start in range(0, len(hidden), CHUNK):
+                logits = kernels.linear(hidden[start : start + CHUNK], head.weight, head.bias).float()
+                wanted = targets[start : start + CHUNK]
+                values.append(logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(dim=1))
+                greedy_hits.append(logits.argmax(dim=1) == wanted)
+            sizes = [len(example.target) for example in piece]
+            parts = zip(piece, torch.cat(values).split(sizes), torch.cat(greedy_hits).split(sizes), strict=True)
+            found |= {example.id: (float(value.double().sum()), bool(hit.all())) for example, value, hit in parts}
+        return [found[example.id] for example in examples]
+
+
+def _is_true(value: object) -> bool:
+    return str(value).casefold() in ("true", "1", "yes")
+
+
+if __name__ == "__main__":
+    try:
+        cli_evaluate()
+    except UserError as error:
+        print(f"embedgrad_core.lm_eval: {error}", file=sys.stderr)
+        sys.exit(2)

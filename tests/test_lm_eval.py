@@ -1,0 +1,180 @@
+"""lm-eval with an optimised prompt: its scores by hand, its verdicts on the demo item by item."""
+
+import json
+import logging
+import math
+
+import lm_eval
+import pytest
+import torch
+from conftest import ROOT, tiny_model
+from lm_eval.api.instance import Instance
+from lm_eval.tasks import TaskManager
+
+from contracts import Item, UserError, read_json, read_jsonl
+from embedgrad_core import Layout, PromptEmbedding, Slot, decode
+from embedgrad_core.lm_eval import EmbedGradLM
+from embedgrad_core.objective import encode
+
+PROMPT = "Determine whether the statement is positive or negative."
+TASKS = ROOT / "embedgrad" / "lm_eval_tasks"
+
+
+@pytest.fixture(scope="module", params=["bare", "chat"])
+def model(request, tokenizer, tmp_path_factory):
+    frozen = tiny_model(tokenizer)
+    prompt = PromptEmbedding.from_text(frozen, Slot.place(tokenizer, Layout(request.param), PROMPT))
+    noise = torch.randn(prompt.vectors.shape, generator=torch.Generator().manual_seed(0))
+    prompt.vectors = prompt.vectors + 0.3 * noise
+    path = tmp_path_factory.mktemp("lm") / "prompt.safetensors"
+    prompt.save(path)
+    return EmbedGradLM(str(path), frozen, batch_size=3), prompt
+
+
+def ask(kind, *arguments):
+    return [Instance(request_type=kind, doc={}, arguments=each, idx=place) for place, each in enumerate(arguments)]
+
+
+def by_hand(frozen, prompt, body, target):
+    """Log-likelihood and greedy match in float64 softmax over one unbatched, unpacked forward pass."""
+    embed = frozen.network.get_input_embeddings()
+    parts = [
+        embed(torch.tensor(prompt.slot.head_ids, dtype=torch.long)),
+        prompt.vectors,
+        embed(torch.tensor([*body, *target])),
+    ]
+    with torch.no_grad():
+        logits = frozen.network(inputs_embeds=torch.cat(parts)[None]).logits[0].double()
+    start = len(prompt.slot.head_ids) + prompt.slot.k + len(body) - 1
+    rows = torch.log_softmax(logits[start : start + len(target)], dim=1)
+    wanted = torch.tensor(target)
+    return float(rows.gather(1, wanted[:, None]).sum()), bool((rows.argmax(dim=1) == wanted).all())
+
+
+def written_by_greedy_decoding(frozen, prompt):
+    """Contexts with their own first greedy token, where its text is read as that token again."""
+    items = [Item(str(number), f"what is {number}", "", "") for number in range(60)]
+    rows = decode(frozen, prompt.slot, prompt.vectors, items, max_new_tokens=1)
+    texts = {row.id: row.output for row in rows}
+    pairs = [(item.input, texts[item.id]) for item in items]
+    return [pair for pair in pairs if pair[1].strip() and len(prompt.slot.continuation_ids(*pair)) == 1][:1]
+
+
+def test_loglikelihood_equals_the_hand_calculation(model):
+    lm, prompt = model
+    slot, frozen = prompt.slot, lm.frozen
+    pairs = [("a lovely film", " positive"), ("a dull film", " negative"), ("x", " Yes, and then No"), ("7 ", "42")]
+    pairs += written_by_greedy_decoding(frozen, prompt)
+    found = lm.loglikelihood(ask("loglikelihood", *pairs))
+    for (context, continuation), (value, is_greedy) in zip(pairs, found, strict=True):
+        if slot.layout.kind == "bare":
+            stripped = context.rstrip()
+            context, continuation = stripped, context[len(stripped) :] + continuation
+        whole = slot.tokenizer(slot.rendered(context) + continuation, add_special_tokens=False)["input_ids"]
+        body = slot.body_ids(context)
+        target = whole[len(slot.head_ids) + slot.k + len(body) :]
+        expected = by_hand(frozen, prompt, body, target)
+        assert value == pytest.approx(expected[0], rel=1e-5, abs=1e-4)
+        assert is_greedy == expected[1]
+        assert math.isfinite(value)
+    assert found[-1][1], "what greedy decoding wrote is what greedy decoding writes"
+    assert len({is_greedy for _, is_greedy in found}) == 2
+
+
+def test_rolling_windows_cover_every_token_once(model):
+    lm, prompt = model
+    slot = prompt.slot
+    body = slot.body_ids("")
+    for text in ("a short text", "step by step " * 150):
+        ids = slot.continuation_ids("", text)
+        width = lm.room - len(body)
+        windows = [ids[start : start + width] for start in range(0, len(ids), width)]
+        expected = sum(by_hand(lm.frozen, prompt, body, window)[0] for window in windows)
+        assert lm.loglikelihood_rolling(ask("loglikelihood_rolling", (text,)))[0] == pytest.approx(expected, rel=1e-5)
+    assert len(windows) > 1
+
+
+def test_generate_until_is_our_decoding_cut_at_stop_strings(model):
+    lm, prompt = model
+    texts = ["12 + 30", "a", "the statement is positive", "No"]
+    rows = decode(
+        lm.frozen,
+        prompt.slot,
+        prompt.vectors,
+        [Item(str(n), t, "", "") for n, t in enumerate(texts)],
+        max_new_tokens=24,
+    )
+    wanted = [row.output for row in rows]
+    plain = {"until": [], "max_gen_toks": 24, "do_sample": False}
+    assert lm.generate_until(ask("generate_until", *((text, plain) for text in texts))) == wanted
+    stop = wanted[0][3:5]
+    cut = lm.generate_until(ask("generate_until", (texts[0], {**plain, "until": [stop, "never"]})))
+    assert cut == [wanted[0].split(stop)[0]]
+    with pytest.raises(UserError, match="decodes greedily"):
+        lm.generate_until(ask("generate_until", ("x", {"do_sample": True, "temperature": 0.7})))
+
+
+def test_a_context_that_is_too_long_keeps_its_end(model):
+    lm, prompt = model
+    long = "No " * 400 + "the statement is positive"
+    body = prompt.slot.body_ids(long)
+    target = prompt.slot.continuation_ids(long, " Yes")
+    found = lm.loglikelihood(ask("loglikelihood", (long, " Yes")))[0][0]
+    assert found == pytest.approx(by_hand(lm.frozen, prompt, body[-(lm.room - len(target)) :], target)[0], rel=1e-5)
+
+
+def test_the_text_prompt_is_the_objective_before(model):
+    """The target's log-likelihood under the untouched prompt is minus Eq. 6's loss of it."""
+    lm, prompt = model
+    before = EmbedGradLM.__new__(EmbedGradLM)
+    before.__dict__.update(lm.__dict__)
+    before.vectors = prompt.initial
+    example = encode(prompt.slot, [Item("0", "a lovely film", " positive", "")], lm.frozen.context)[0]
+    value = before.loglikelihood(ask("loglikelihood", ("a lovely film", " positive")))[0][0]
+    untouched = PromptEmbedding(prompt.initial, prompt.initial, prompt.slot)
+    target = example.target[:-1]  # lm-eval scores no end token
+    assert value == pytest.approx(by_hand(lm.frozen, untouched, example.body, target)[0], rel=1e-5)
+
+
+DEMO = ROOT / "results" / "demo"
+
+
+@pytest.mark.parametrize("task", ["arithmetic", "mood", "blame"])
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_verdicts_equal_ours_item_by_item_on_the_demo(task, side):
+    home = DEMO / task / "tiny-0.2m" / "seed0"
+    if not (home / "metrics.json").exists():
+        pytest.skip("the demo has not been run here (make demo)")
+    logging.getLogger("lm-eval").setLevel(logging.ERROR)
+    metadata = {"results": str(DEMO), "task": task}
+    manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata)
+    lm = EmbedGradLM(
+        str(home / "prompt.safetensors"), str(DEMO / "models" / "tiny-0.2m"), text_prompt=side == "before", device="cpu"
+    )
+    found = lm_eval.simple_evaluate(
+        lm, tasks=[f"embedgrad_{task}"], task_manager=manager, bootstrap_iters=0, metadata=metadata
+    )
+    graded = read_jsonl(home / "after.jsonl" if side == "after" else DEMO / task / "tiny-0.2m" / "before.jsonl")
+    ours = {row["id"]: row["correct"] for row in graded}
+    theirs = {sample["doc"]["id"]: bool(sample["acc"]) for sample in found["samples"][f"embedgrad_{task}"]}
+    assert theirs == ours
+    accuracy = read_json(home / "metrics.json")[side]["accuracy"]
+    assert found["results"][f"embedgrad_{task}"]["acc,none"] == pytest.approx(accuracy)
+
+
+def test_all_four_tasks_of_the_paper_are_offered():
+    manager = TaskManager(include_path=str(TASKS), include_defaults=False)
+    assert {"embedgrad_math500", "embedgrad_imdb", "embedgrad_medd", "embedgrad_causal_judgment"} <= set(
+        manager.all_tasks
+    )
+
+
+def test_a_missing_split_is_one_error(tmp_path):
+    from embedgrad.lm_eval_tasks.suite import load
+
+    with pytest.raises(UserError, match=r"test\.jsonl: no such file"):
+        load("imdb", str(tmp_path))
+    (tmp_path / "data" / "imdb").mkdir(parents=True)
+    row = {"id": "1", "input": "x", "target": "y", "answer": "y", "level": None}
+    (tmp_path / "data" / "imdb" / "test.jsonl").write_text(json.dumps(row) + "\n")
+    assert load("imdb", str(tmp_path))["test"][0] == {"task": "imdb", **row}
