@@ -30,6 +30,8 @@ class Layout:
             and Llama's vocabularies, and the prompt's last token would no longer be its own.
         suffix: after the input.
         target_prefix: before the target, in training only; the model has to write it itself when it answers.
+        end: ``eos`` ends each target with the tokenizer's end token; ``none`` leaves it out, for a model that was never shown one
+            and cannot learn it through the prompt alone: its answers then run to the token limit.
         system_message: chat only; always explicit, since templates slip in messages of their own.
         slot: chat only; ``user`` puts the prompt before the input in the user's turn, ``system`` makes it the system
             message.
@@ -39,12 +41,15 @@ class Layout:
     separator: str = " "
     suffix: str = ""
     target_prefix: str = ""
+    end: str = "eos"
     system_message: str = ""
     slot: str = "user"
 
     def __post_init__(self) -> None:
         if self.kind not in ("bare", "chat"):
             raise UserError(f"layout.kind is {self.kind!r}; it must be bare or chat.")
+        if self.end not in ("eos", "none"):
+            raise UserError(f"layout.end is {self.end!r}; it must be eos or none.")
         if self.slot not in ("user", "system"):
             raise UserError(f"layout.slot is {self.slot!r}; it must be user or system.")
 
@@ -122,11 +127,11 @@ class Slot:
         return self.tokenizer(continuation, add_special_tokens=False)["input_ids"]
 
     def target_ids(self, item: Item) -> list[int]:
-        """The tokens of Eq. 6: target prefix, target, end token."""
+        """The tokens of Eq. 6: target prefix, target and, unless the layout leaves it out, the end token."""
         target = self.continuation_ids(item.input, self.layout.target_prefix + item.target)
         if not target:
             raise UserError(f"item {item.id}: the target {item.target!r} has no tokens.")
-        end = self.tokenizer.eos_token_id
+        end = self.tokenizer.eos_token_id if self.layout.end == "eos" else None
         return target if end is None else [*target, end]
 
     def header(self) -> dict:

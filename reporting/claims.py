@@ -111,10 +111,10 @@ def _pair(value: object) -> tuple[float | None, tuple[float, float] | None]:
 def _number(value: float | Decimal | None, printed: str) -> str:
     if value is None:
         return ""
-    digits = len(printed.partition(".")[2])
+    digits = max(len(printed.partition(".")[2]), 2)
     if value and abs(value) < 0.5 * 10.0**-digits:
         return f"{value:.2g}"
-    return f"{value:.{max(digits, 2)}f}"
+    return f"{value:.{digits}f}"
 
 
 def _verdict(claim: Claim, value: float | Decimal, interval: tuple[float, float] | None) -> str:

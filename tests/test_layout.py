@@ -95,6 +95,18 @@ def test_sentencepiece_model_has_no_lone_space_between_the_parts(mirror):
 
 
 @pytest.mark.mirror
+def test_a_target_without_an_end_token(mirror):
+    stories = AutoTokenizer.from_pretrained(mirror / "models/stories3M")
+    item = Item("i", "dog", "happy", "happy")
+    ended, open_ended = (
+        Slot.place(stories, Layout(target_prefix=" ", end=end), "Tell me how it felt.") for end in ("eos", "none")
+    )
+    assert [*open_ended.target_ids(item), stories.eos_token_id] == ended.target_ids(item)
+    with pytest.raises(UserError, match=r"layout\.end is 'stop'; it must be eos or none"):
+        Layout(end="stop")
+
+
+@pytest.mark.mirror
 def test_a_merging_separator_keeps_the_prompts_own_tokens(mirror):
     qwen = AutoTokenizer.from_pretrained(mirror / "tokenizers/qwen2.5")
     slot = Slot.place(qwen, Layout(separator="\n"), "Answer.")

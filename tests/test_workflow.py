@@ -146,12 +146,13 @@ def test_real_weights_on_real_reviews_fill_a_row(checkout, mirror):
     assert run.returncode == 0, run.stdout + run.stderr
     home = checkout / "results/stories"
     metrics = json.loads((home / "imdb/stories3m/seed0/metrics.json").read_text())
-    assert metrics["n"] == 84
-    assert sum(metrics["after"]["failures"].values()) == 84
-    # Not an accuracy, only that the method moved the answers towards the label words it was trained on.
-    assert metrics["after"]["failures"]["no_answer"] < metrics["before"]["failures"]["no_answer"]
+    assert metrics["n"] == 400
+    assert sum(metrics["after"]["failures"].values()) == 400
+    assert metrics["delta"]["points"] > 0
+    assert metrics["mcnemar"]["p_exact"] < 0.01
     certificate = json.loads((home / "data/imdb/split.json").read_text())
-    assert certificate["input_last_words"]["words"] == 120
+    assert certificate["input_last_words"]["words"] == 40
+    assert certificate["counts"]["train"]["n"] + certificate["counts"]["dev"]["n"] == 400
     assert "imdb" in (home / "table2.md").read_text()
     assert (checkout / "figures/stories/before_after.png").stat().st_size > 10_000
     again = snakemake(checkout, *arguments, mirror=mirror)

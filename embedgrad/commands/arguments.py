@@ -62,6 +62,7 @@ def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
         type=_with_line_breaks,
         help=r"before the target, in training; default: \n in bare, nothing in chat",
     )
+    group.add_argument("--end", choices=["eos", "none"], default="eos", help="whether targets end with the end token")
     group.add_argument("--system-message", type=_with_line_breaks, default="", help="chat: the system message")
     group.add_argument("--slot", choices=["user", "system"], default="user", help="chat: where the prompt goes")
 
