@@ -74,3 +74,23 @@ class Shape:
     def bytes_a_decoding_step(self, bytes_each: int = 2) -> int:
         """Weights that a step of any number of rows has to read."""
         return (self.body + self.head) * bytes_each
+
+    def weight_bytes(self, bytes_each: int = 2) -> int:
+        """All weights as they lie in memory, and nearly as they lie on disk."""
+        return self.parameters * bytes_each
+
+    def activation_bytes(self, tokens: int, bytes_each: int = 2, checkpointing: bool = False) -> int:
+        """What the backward pass needs of a piece of so many tokens (weights are frozen: no input of a product is kept).
+
+        A layer keeps its two inputs to the norms, queries, keys, values and the output of attention, and three rows of the
+        feed-forward width; in half precision the norms keep fp32 copies besides.
+        """
+        attention = self.head_width * (2 * self.heads + 2 * self.groups)
+        norms = 2 * self.width * (bytes_each if bytes_each == 4 else bytes_each + 4)
+        layer = norms + (attention + 3 * self.feed_forward) * bytes_each
+        kept = self.layers * self.width * bytes_each + layer if checkpointing else self.layers * layer
+        return kept * tokens
+
+    def head_chunk_bytes(self, rows: int, bytes_each: int = 2) -> int:
+        """Logits of one chunk in fp32, and their slope in the weights' type where that is another."""
+        return rows * self.vocabulary * (4 if bytes_each == 4 else 4 + bytes_each)

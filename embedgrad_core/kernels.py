@@ -82,7 +82,7 @@ def packed_weights(network: torch.nn.Module) -> Iterator[int]:
     """
     layers = [module for module in network.modules() if isinstance(module, FrozenLinear)]
     size = sum(layer.weight.numel() * layer.weight.element_size() for layer in layers)
-    if size * 2 > _free_memory():
+    if size * 2 > free_memory():
         layers, size = [], 0
     try:
         for layer in layers:
@@ -93,7 +93,7 @@ def packed_weights(network: torch.nn.Module) -> Iterator[int]:
             layer.packed = None
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes that this machine can still give."""
     try:
         with Path("/proc/meminfo").open(encoding="ascii") as lines:

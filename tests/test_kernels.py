@@ -49,7 +49,7 @@ def test_packed_weights_give_the_same_and_are_given_back(layers):
 
 
 def test_nothing_is_packed_where_memory_is_short(layers, monkeypatch):
-    monkeypatch.setattr(kernels, "_free_memory", lambda: 1000)
+    monkeypatch.setattr(kernels, "free_memory", lambda: 1000)
     with kernels.packed_weights(layers[1]) as size:
         assert size == 0
         assert layers[1][0].packed is None

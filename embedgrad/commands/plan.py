@@ -1,0 +1,96 @@
+r"""What a run will take on this machine or a named card, cell by cell, and what it lacks. Runs nothing.
+
+Forecasts are arithmetic from the models' shapes and a machine's rates; how long answers get is a guess. Models are looked
+up in the mirror, the local cache and on the hub, where licence and gate are read. Exits with 1 if something is missing.
+
+    embedgrad plan --config config/laptop.yaml
+    embedgrad plan --config config/paper.yaml --card h100
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from embedgrad.commands.arguments import plain_line
+
+HELP = "forecast a run's tokens, memory, time and disk, and say what it lacks"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Configuration and machine."""
+    parser.add_argument("--config", default=Path("config/paper.yaml"), type=Path, help="default: config/paper.yaml")
+    parser.add_argument("--card", help="forecast for a card by its data sheet: h200, h100, a100-80, l40s, t4, …")
+    parser.add_argument("--offline", action="store_true", help="do not ask the hub about models that are not at hand")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Look up, forecast, print."""
+    from embedgrad.config import read_config
+    from embedgrad.planning import forecast, look_up, named_card, this_machine
+
+    config = read_config(arguments.config)
+    device = config.values.get("device", "auto")
+    machine = named_card(arguments.card) if arguments.card else this_machine(device)
+    models = config.values["models"]
+    wanted = dict.fromkeys(cell.model for cell in config.cells)
+    access = {
+        name: look_up(name, models[name], config.model_folder(name), offline=arguments.offline) for name in wanted
+    }
+    rows = forecast(config, access, machine)
+    missing = [f"{name}: {found.missing}" for name, found in access.items() if found.missing]
+    missing += _too_large(rows, machine)
+    needed = sum(found.bytes_to_fetch for found in access.values()) + sum(row.disk for row in rows)
+    if needed > machine.disk:
+        missing.append(f"disk: {_gigabytes(needed)} GB needed, {_gigabytes(machine.disk)} GB free.")
+    if arguments.json:
+        plain = {name: {k: v for k, v in asdict(found).items() if k != "shape"} for name, found in access.items()}
+        result = {"machine": asdict(machine), "models": plain, "cells": [asdict(row) for row in rows]}
+        print(json.dumps(result | {"missing": missing}, indent=1))
+    else:
+        _print(config, machine, access, rows, missing)
+    if missing:
+        sys.exit(1)
+
+
+def _too_large(rows: list, machine) -> list[str]:
+    largest = max(rows, key=lambda row: row.memory)
+    if largest.fits:
+        return []
+    count = sum(not row.fits for row in rows)
+    told = f"{count} of {len(rows)} cells, {largest.cell} with {_gigabytes(largest.memory)} GB the largest"
+    return [f"memory: {told}, but {machine.name} has {_gigabytes(machine.memory)} GB; choose a larger one (--card)."]
+
+
+def _print(config, machine, access, rows, missing) -> None:
+    plain_line(f"{config.run}: {len(rows)} cells on {machine.name}, one job at a time")
+    width = max(len(row.cell) for row in rows)
+    plain_line(f"{'cell':{width}}  train tokens  answer tokens  memory GB     train    answer  disk MB")
+    for row in rows:
+        memory = f"{row.memory / 1e9:8.1f}{' ' if row.fits else '!'}"
+        seconds = f"{_clock(row.train_seconds):>8}  {_clock(row.decode_seconds):>8}"
+        plain_line(
+            f"{row.cell:{width}}  {row.train_tokens:12,d}  {row.decode_tokens:13,d}  {memory}  {seconds}  {row.disk / 1e6:7.1f}"
+        )
+    train, decode = sum(row.train_seconds for row in rows), sum(row.decode_seconds for row in rows)
+    seeds = len(config.values["seeds"])
+    plain_line(f"in all {_clock(train)} training, {_clock(decode)} answering; × {seeds} seed{'s' * (seeds > 1)}")
+    for name, found in access.items():
+        fetch = f", {_gigabytes(found.bytes_to_fetch)} GB to download" if found.bytes_to_fetch else ""
+        gate = ", gated: its licence was accepted" if found.gated and not found.missing else ""
+        licence = f", licence {found.licence}" if found.licence else ""
+        plain_line(f"model {name}: {found.where or 'missing'}{licence}{gate}{fetch}")
+    for line in missing:
+        plain_line(f"missing: {line}")
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 1e9:.1f}"
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,133 @@
+"""Whether a model's weights are at hand or can be had: local folder, cache, or hub; its licence, gate and size.
+
+Nothing is downloaded but a few kilobytes of description.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from embedgrad_core.costs import Shape
+
+TIMEOUT = 10  # seconds for the hub to answer
+HERE, CACHED, ON_HUB, MADE = "here", "cached", "on the hub", "made by the run"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a model can be had from.
+
+    Attributes:
+        where: ``here``, ``cached``, ``on the hub``, ``made by the run``, or "" when it cannot be had.
+        missing: one sentence on what is missing and what to do, or "".
+        bytes_to_fetch: of weights still to download.
+        licence: as the hub states it, or "".
+        gated: whether the hub asks for a licence to be accepted first.
+        shape: from the model's own config.json where that is at hand.
+    """
+
+    where: str
+    missing: str = ""
+    bytes_to_fetch: int = 0
+    licence: str = ""
+    gated: bool = False
+    shape: Shape | None = None
+
+
+def look_up(name: str, spec: Mapping[str, Any], folder: str | None, *, offline: bool = False) -> Access:
+    """How to get at a model of the configuration.
+
+    Args:
+        name: its name under ``models``.
+        spec: its entry there.
+        folder: the local folder that the run would load it from, or None for the hub.
+        offline: do not ask the hub.
+    """
+    if "pretrain" in spec:
+        return Access(MADE, shape=_of_pretraining(spec["pretrain"]))
+    if folder:
+        config = Path(folder, "config.json")
+        if not config.is_file():
+            return Access("", f"{folder} holds no config.json; mend models.{name}.folder or the mirror.")
+        return Access(HERE, shape=_shape(config))
+    cached = _cached(spec["hub"], spec.get("revision", "main"))
+    if cached or not offline:
+        return cached or _on_hub(name, spec)
+    return Access("", f"{spec['hub']} is not cached; the hub was not asked.")
+
+
+def _cached(hub_id: str, revision: str) -> Access | None:
+    """Complete in the local cache: configuration and every shard of its safetensors."""
+    from huggingface_hub import try_to_load_from_cache
+
+    def place(file: str) -> Path | None:
+        found = try_to_load_from_cache(hub_id, file, revision=revision)
+        return Path(found) if isinstance(found, str) else None
+
+    config, single, index = (place(f) for f in ("config.json", "model.safetensors", "model.safetensors.index.json"))
+    if config is None:
+        return None
+    if single is None:
+        if index is None:
+            return None
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        if not all(place(shard) for shard in shards):
+            return None
+    return Access(CACHED, shape=_shape(config))
+
+
+def _on_hub(name: str, spec: Mapping[str, Any]) -> Access:
+    """Ask the hub."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+    hub_id, revision, api = spec["hub"], spec.get("revision", "main"), HfApi()
+    leave_out = "or leave its cells out with --config cells=…"
+    try:
+        about = api.model_info(hub_id, revision=revision, files_metadata=True, timeout=TIMEOUT)
+        weights = [file for file in about.siblings or [] if file.rfilename.endswith(".safetensors")]
+        found = Access(ON_HUB, "", sum(file.size or 0 for file in weights), _licence(about), bool(about.gated))
+        if not weights:
+            return replace(found, where="", missing=f"{hub_id} has no safetensors files; only those are read.")
+        api.auth_check(hub_id)
+    except GatedRepoError:
+        todo = f"{hub_id} is gated and this account has no access; accept its licence on the hub and log in with"
+        return Access("", f"{todo} `hf auth login`, {leave_out}", gated=True)
+    except RevisionNotFoundError:
+        return Access("", f"{hub_id} has no revision {revision!r}; mend models.{name}.revision.")
+    except RepositoryNotFoundError:
+        return Access("", f"{hub_id} is not on the hub, or is private; mend models.{name}.hub.")
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "?"
+        return Access("", f"the hub answered {status} about {hub_id}; try again later.")
+    # The hub's client has changed its own HTTP library twice; each has its own errors for a hub that is not there.
+    except Exception as error:  # noqa: BLE001
+        todo = "connect, download it beforehand with `hf download`, or set a mirror folder (--config mirror=DIR)"
+        return Access("", f"{hub_id} is not cached and the hub cannot be reached ({type(error).__name__}); {todo}.")
+    return found
+
+
+def _licence(about: Any) -> str:
+    card = about.card_data or {}
+    return str(card.get("license_name") or card.get("license") or "")
+
+
+def _shape(config: Path) -> Shape | None:
+    from transformers import AutoConfig
+
+    try:
+        return Shape.of(AutoConfig.from_pretrained(config.parent))
+    except (
+        ValueError,
+        KeyError,
+        AttributeError,
+        OSError,
+    ):  # not a decoder that this suite knows; loading it will say so
+        return None
+
+
+def _of_pretraining(spec: Mapping[str, Any]) -> Shape:
+    width = spec["width"]
+    return Shape(spec["layers"], width, spec.get("feed_forward", 4 * width), 4, 4, width // 4, 2_000, tied=True)

@@ -1,0 +1,88 @@
+"""How much a task asks of a model: items and tokens, before a tokenizer or a data set is at hand.
+
+Recorded means of the real data with Qwen2.5's tokenizer (``tests/test_planning.py`` counts them again); tasks that the suite
+generates are counted where they are made. Answers are a guess, since they depend on the model: see ``ANSWER``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tasks
+from contracts import Item
+
+# items on the hub, tokens an input, tokens a target (MATH-500: solution, answer)
+RECORDED = {
+    "math500": (500, 71, {"solution": 219, "answer": 4}),
+    "imdb": (25_000, 294, 1),
+    "medd": (4_159, 14, 2),
+    "causal_judgment": (190, 203, 1),
+}
+# Tokens of an answer, unless the limit is lower: chains of thought that end by themselves, some of which run into the limit.
+ANSWER = {"math500": 900}
+ANSWER_ELSE = 200
+# Share of MATH-500's items on each level.
+LEVELS = {"1": 0.086, "2": 0.18, "3": 0.21, "4": 0.256, "5": 0.268}
+TOKENS_A_WORD, CHARACTERS_A_TOKEN = 1.35, 4.5
+
+
+@dataclass(frozen=True)
+class Work:
+    """One cell's items and mean tokens.
+
+    Attributes:
+        train: items to train on.
+        dev: items to choose by.
+        test: items to answer.
+        prompt: k and what the layout puts around it.
+        input: tokens of an input.
+        target: tokens of a target.
+        answer: tokens of an answer.
+        longest: a bound on the tokens of prompt, input and answer together.
+    """
+
+    train: int
+    dev: int
+    test: int
+    prompt: int
+    input: int
+    target: int
+    answer: int
+    longest: int
+
+
+def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level: str | None) -> Work:
+    """What a cell's task, as its configuration describes it, asks for."""
+    count, body, target = _counted(task, spec)
+    if spec.get("pool"):
+        count = min(count, spec["pool"])
+    if spec.get("input_last_words"):
+        body = min(body, round(spec["input_last_words"] * TOKENS_A_WORD))
+    count = round(count * LEVELS.get(level or "", 1.0)) if task == "math500" else _of_level(task, spec, level, count)
+    half = count // 2
+    dev = round(half * split.get("dev_fraction", 0.2))
+    prompt = max(1, round(len(spec["prompt"]) / CHARACTERS_A_TOKEN))
+    limit = spec["max_new_tokens"]
+    answer = min(limit, ANSWER.get(task, ANSWER_ELSE))
+    return Work(half - dev, dev, count - half, prompt, body, target + 1, answer, prompt + 4 * body + limit)
+
+
+def _counted(task: str, spec: Mapping[str, Any]) -> tuple[int, int, int]:
+    options = spec.get("options", {})
+    if task in RECORDED:
+        count, body, target = RECORDED[task]
+        return count, body, target[options.get("target", "solution")] if isinstance(target, dict) else target
+    items = _generated(task, spec)
+    body = sum(len(item.input) for item in items) / len(items) / CHARACTERS_A_TOKEN
+    target = sum(len(item.target) for item in items) / len(items) / CHARACTERS_A_TOKEN
+    return len(items), round(body), round(target)
+
+
+def _of_level(task: str, spec: Mapping[str, Any], level: str | None, count: int) -> int:
+    if level is None:
+        return count
+    return sum(item.level == level for item in _generated(task, spec))
+
+
+def _generated(task: str, spec: Mapping[str, Any]) -> list[Item]:
+    return tasks.find(task).load(None, **spec.get("options", {})).items

@@ -1,0 +1,232 @@
+"""Forecasts against what is counted and measured; access against a local server that speaks the hub's protocol."""
+
+import contextlib
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+from conftest import ROOT
+from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+
+import tasks
+from contracts import UserError
+from embedgrad.config import read_config
+from embedgrad.planning import CARDS, Access, forecast, look_up, named_card, this_machine
+from embedgrad.planning.work import RECORDED, work_of
+from embedgrad_core import FrozenModel, Layout, Slot
+from embedgrad_core.costs import Shape
+from embedgrad_core.kernels import freeze_linears
+from embedgrad_core.objective import Example
+from embedgrad_core.step import Pieces, accumulate
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize("task", RECORDED)
+def test_recorded_tokens_are_those_of_the_data(mirror, task):
+    tokenizer = AutoTokenizer.from_pretrained(mirror / "tokenizers" / "qwen2.5")
+    items = tasks.find(task).load(mirror).items
+    count, body, target = RECORDED[task]
+
+    def mean(texts):
+        return sum(len(tokenizer(text)["input_ids"]) for text in texts) / len(items)
+
+    if task != "imdb":  # the mirror holds a part of it
+        assert len(items) == count
+    assert mean([item.input for item in items]) == pytest.approx(body, abs=0.6)
+    expected = target["solution"] if isinstance(target, dict) else target
+    assert mean([item.target for item in items]) == pytest.approx(expected, abs=0.6)
+    if isinstance(target, dict):
+        assert mean([item.answer for item in items]) == pytest.approx(target["answer"], abs=0.6)
+
+
+def test_the_papers_own_counts():
+    config = read_config(ROOT / "config" / "paper.yaml").values
+    for task, test in {"math500": 250, "imdb": 84, "medd": 2080, "causal_judgment": 95}.items():
+        work = work_of(task, config["tasks"][task], config["split"], None)
+        assert (work.test, work.train + work.dev) == (test, test - (task == "medd"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_activations_are_what_the_backward_pass_keeps(tokenizer, dtype):
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=256,
+        intermediate_size=1024,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
+    network = Qwen2ForCausalLM(config).to(dtype).eval().requires_grad_(False)
+    freeze_linears(network)
+    frozen = FrozenModel(network, tokenizer, "here", "main", "")
+    slot = Slot.place(tokenizer, Layout(), "please reason step by step")
+    vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().requires_grad_()
+    examples = [Example(str(i), [1 + j % 20 for j in range(120)], [3, 4]) for i in range(4)]
+    kept = {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        accumulate(frozen, slot, vectors, examples, Pieces(4096))
+    weights = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
+    counted = sum(t.untyped_storage().nbytes() for place, t in kept.items() if place not in weights)
+    tokens = len(slot.head_ids) + slot.k + sum(example.length for example in examples)
+    assert Shape.of(config).activation_bytes(tokens, dtype.itemsize) == pytest.approx(counted, rel=0.1)
+
+
+def test_larger_models_and_cards():
+    config = read_config(ROOT / "config" / "paper.yaml")
+    unknown = {cell.model: Access("") for cell in config.cells}
+    rows = {row.cell: row for row in forecast(config, unknown, named_card("h100"))}
+    assert len(rows) == 26
+    small, middle, large = (rows[f"imdb/qwen2.5-{size}-instruct"] for size in ("0.5b", "7b", "14b"))
+    for key in ("memory", "train_seconds", "decode_seconds"):
+        assert getattr(small, key) < getattr(middle, key) < getattr(large, key)
+    assert all(row.fits for row in rows.values())
+    assert 2 * 14.7e9 < large.memory < 40e9
+    slow = {row.cell: row for row in forecast(config, unknown, named_card("t4"))}
+    assert not slow[large.cell].fits
+    assert slow[large.cell].train_seconds > large.train_seconds
+    # "before" and the ladder are decoded once for all levels of a task.
+    assert rows["math500-L1/qwen2.5-math-7b"].decode_tokens < rows["math500/qwen2.5-math-7b"].decode_tokens / 20
+    with pytest.raises(UserError, match="no such card; known are h200"):
+        named_card("abacus")
+    assert all(gigabytes > 0 and rate > 0 for gigabytes, rate, _ in CARDS.values())
+
+
+def test_this_machine_is_measured():
+    machine = this_machine("cpu")
+    assert 1e9 < machine.flops < 1e14
+    assert 1e8 < machine.read < 1e13
+    assert machine.bytes_each == 4
+    assert machine.memory > 1e8
+
+
+@contextlib.contextmanager
+def model_hub():
+    """Four repositories: open, gated without access, without safetensors, and an address that is none."""
+    weights = [{"rfilename": "config.json", "size": 10}, {"rfilename": "model.safetensors", "size": 1_000_000_000}]
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            name = self.path.split("?")[0].removeprefix("/api/models/")
+            owner = "/".join(name.split("/")[:2])
+            about = {
+                "id": owner,
+                "sha": "0" * 40,
+                "gated": "manual" if "gated" in owner else False,
+                "siblings": weights,
+            }
+            if owner == "me/pickled":
+                about["siblings"] = [{"rfilename": "pytorch_model.bin", "size": 5}]
+            if owner == "me/unknown":
+                return self.reply(404, {}, "RepoNotFound")
+            if name.endswith("auth-check") and "gated" in owner:
+                return self.reply(403, {}, "GatedRepo")
+            if "/revision/other" in name:
+                return self.reply(404, {}, "RevisionNotFound")
+            return self.reply(200, about | {"cardData": {"license": "apache-2.0"}})
+
+        def reply(self, status, body, error=None):
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(data)))
+            if error:
+                self.send_header("X-Error-Code", error)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+LOOK_UP = """
+import json, sys
+from embedgrad.planning import look_up
+for hub, revision in json.loads(sys.argv[1]):
+    found = look_up("mine", {"hub": hub, "revision": revision}, None)
+    print(json.dumps([found.where, found.missing, found.bytes_to_fetch, found.licence, found.gated]))
+"""
+
+
+def test_the_hub_is_asked_for_licence_gate_and_size(tmp_path):
+    wanted = [
+        ("me/open", "main"),
+        ("me/gated", "main"),
+        ("me/pickled", "main"),
+        ("me/unknown", "main"),
+        ("me/open", "other"),
+    ]
+    with model_hub() as address:
+        told = asked(wanted, HF_ENDPOINT=address, HF_HOME=str(tmp_path))
+    assert told[0] == ["on the hub", "", 1_000_000_000, "apache-2.0", False]
+    for answer, reason in zip(
+        told[1:], ("hf auth login", "no safetensors", "not on the hub", "no revision 'other'"), strict=True
+    ):
+        assert answer[0] == ""
+        assert reason in answer[1]
+    assert told[1][4]
+    (unreachable,) = asked([("me/open", "main")], HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path))
+    assert unreachable[0] == ""
+    assert "cannot be reached" in unreachable[1]
+
+
+def asked(wanted, **environment):
+    run = subprocess.run(
+        [sys.executable, "-c", LOOK_UP, json.dumps(wanted)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=os.environ | environment | {"HF_HUB_OFFLINE": "0"},
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+@pytest.mark.mirror
+def test_local_folders(mirror, tmp_path):
+    found = look_up("mine", {"folder": "x"}, str(mirror / "models" / "stories3M"))
+    assert found.where == "here"
+    assert found.shape.layers > 0
+    (tmp_path / "empty").mkdir()
+    assert "holds no config.json" in look_up("mine", {"folder": "x"}, str(tmp_path / "empty")).missing
+
+
+@pytest.mark.parametrize(("config", "cells", "lacks"), [("demo", 12, False), ("laptop", 9, True)])
+def test_the_command(config, cells, lacks, tmp_path):
+    arguments = ["plan", "--config", f"config/{config}.yaml", "--offline"]
+    environment = {key: value for key, value in os.environ.items() if key != "EMBEDGRAD_MIRROR"}
+    environment["HF_HOME"] = str(tmp_path)
+    plain, data = (
+        subprocess.run(
+            [sys.executable, "-m", "embedgrad", *arguments, *more],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env=environment,
+            timeout=120,
+        )
+        for more in ([], ["--json"])
+    )
+    assert plain.returncode == data.returncode == int(lacks), plain.stderr
+    result = json.loads(data.stdout)
+    assert len(result["cells"]) == cells
+    assert bool(result["missing"]) == lacks
+    assert f"{config}: {cells} cells on this CPU" in plain.stdout
+    assert plain.stdout.count("missing: ") == (3 if lacks else 0)
