@@ -5,3 +5,7 @@ module main:
 
 
 use rule * from main
+
+
+onstart:
+    main.onstart()

@@ -111,6 +111,18 @@ def test_a_wrong_configuration_is_one_short_error(checkout, arguments, message):
     assert not (checkout / "results").exists()
 
 
+def test_models_that_cannot_be_had_are_named_before_any_job_starts(checkout, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(checkout / "empty_cache"))
+    for _ in range(2):  # and the first leaves no lock behind
+        run = snakemake(checkout, "--configfile", "config/laptop.yaml")
+        told = run.stdout + run.stderr
+        assert run.returncode != 0
+        assert told.count("is not cached and the hub cannot be reached") == 3
+        assert "model smollm2-135m-instruct: HuggingFaceTB/SmolLM2-135M-Instruct" in told
+        assert "Traceback" not in told
+        assert not (checkout / "results").exists()
+
+
 @pytest.mark.mirror
 def test_real_data_are_prepared_with_the_papers_counts(checkout, mirror):
     run = snakemake(checkout, "--until", "data", "--config", f"mirror={mirror}")

@@ -1,5 +1,6 @@
 # Configuration, wildcards and the functions that rules take their inputs, flags and resources from.
 import re
+import sys
 from pathlib import Path
 
 from contracts import UserError
@@ -91,3 +92,18 @@ def tables():
 def figure_files():
     """The figures in both forms."""
     return [f"{FIGURES}/{name}.{suffix}" for name in FIGURE_NAMES for suffix in ("png", "pdf")]
+
+
+def check_access(jobs):
+    """Refuse to start if a model that one of these jobs loads can be had nowhere; says each licence that the hub names."""
+    from embedgrad.planning.access import look_up
+
+    loading = {"before", "baselines", "optimize", "after", "analyse", "sensitivity"}
+    models = sorted({job.wildcards.model for job in jobs if job.rule.name in loading})
+    found = {name: look_up(name, CONFIG.values["models"][name], CONFIG.model_folder(name)) for name in models}
+    for name, access in found.items():
+        if access.licence:
+            print(f"model {name}: licence {access.licence}", file=sys.stderr)
+    missing = [f"model {name}: {access.missing}" for name, access in found.items() if access.missing]
+    if missing:
+        raise WorkflowError("\n".join(missing))
