@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Self
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from contracts import Item, UserError, sha256_of_bytes
@@ -155,9 +156,15 @@ class Slot:
         else:
             system, user = layout.system_message, prompt + layout.separator + input_text + layout.suffix
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        return self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, date_string=TEMPLATE_DATE
-        )
+        try:
+            return self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, date_string=TEMPLATE_DATE
+            )
+        # A template may refuse these turns (Gemma's: no system message) or be broken.
+        except (TemplateError, TypeError) as error:
+            raise UserError(
+                f"layout chat: the model's chat template does not take these turns ({error}); try layout.slot user, or bare."
+            ) from error
 
     def _tokenize(self, text: str) -> list[int]:
         # A rendered template brings its own BOS; the tokenizer must not add a second one.

@@ -149,7 +149,7 @@ def load_model(
         transformers_logging.disable_progress_bar()  # a log holds plain lines
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **where)
-        network = AutoModelForCausalLM.from_pretrained(name, dtype=chosen, **where)
+        network = AutoModelForCausalLM.from_pretrained(name, dtype=chosen, use_safetensors=True, **where)
     # A hub, a disk and three file formats stand behind these calls; each fault becomes one sentence and stays chained.
     except Exception as error:
         raise UserError(_why_not_loaded(name, revision, is_folder, error)) from error

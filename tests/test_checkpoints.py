@@ -1,0 +1,72 @@
+"""Checkpoints as they are found: sharded, in bfloat16, pickled, without an end token."""
+
+import json
+
+import pytest
+import torch
+from conftest import tiny_model
+
+from contracts import Item, UserError
+from embedgrad_core import Layout, Slot, load_model
+
+
+def quiet(line):
+    """Nothing."""
+
+
+def test_a_sharded_checkpoint_is_the_same_model(tokenizer, tmp_path):
+    plain = tiny_model(tokenizer)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder, size in ((whole, "1GB"), (parts, "20KB")):
+        plain.network.save_pretrained(folder, max_shard_size=size)
+        tokenizer.save_pretrained(folder)
+    shards = sorted(parts.glob("*.safetensors"))
+    assert len(shards) > 1
+    one, many = (load_model(str(folder), device="cpu", say=quiet) for folder in (whole, parts))
+    ids = torch.arange(12)[None]
+    assert torch.equal(one.network(ids).logits, many.network(ids).logits)
+    before = many.resolved
+    shards[-1].rename(tmp_path / "gone")
+    with pytest.raises(UserError, match=r"model folder .*parts: cannot be loaded"):
+        load_model(str(parts), device="cpu", say=quiet)
+    (tmp_path / "gone").rename(shards[-1])
+    shards[-1].write_bytes(shards[-1].read_bytes()[:-1] + b"\1")
+    assert load_model(str(parts), device="cpu", say=quiet).resolved != before
+
+
+def test_a_model_saved_in_bfloat16_computes_in_what_the_device_does_best(tokenizer, tmp_path):
+    tiny_model(tokenizer).network.to(torch.bfloat16).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
+    told = []
+    assert load_model(str(tmp_path), device="cpu", say=told.append).dtype == torch.float32
+    assert "dtype float32: the best this device computes in" in told[0]
+    assert load_model(str(tmp_path), device="cpu", dtype="bfloat16", say=quiet).dtype == torch.bfloat16
+
+
+def test_pickled_weights_are_not_read(tokenizer, tmp_path):
+    model = tiny_model(tokenizer)
+    model.network.config.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    torch.save(model.network.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"cannot be loaded .*safetensors"):
+        load_model(str(tmp_path), device="cpu", say=quiet)
+
+
+def test_a_tokenizer_without_pad_or_end(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    bare = type(tokenizer).from_pretrained(tmp_path)
+    bare.pad_token = bare.eos_token = None
+    item = Item("i", "a film", "good", "good")
+    slots = [Slot.place(one, Layout(), "Is it good?") for one in (tokenizer, bare)]
+    with_end, without = (slot.target_ids(item) for slot in slots)
+    assert with_end == [*without, tokenizer.eos_token_id]
+
+
+def test_a_template_that_refuses_is_one_error(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    for template in (None, "{{ raise_exception('no system role') }}", "{{ messages[0]['content'] | upper }}"):
+        other = type(tokenizer).from_pretrained(tmp_path)
+        other.chat_template = template
+        with pytest.raises(UserError):
+            Slot.place(other, Layout("chat"), "Is it good?")
