@@ -33,7 +33,8 @@ class Layout:
         target_prefix: before the target, in training only; the model has to write it itself when it answers.
         end: ``eos`` ends each target with the tokenizer's end token; ``none`` leaves it out, for a model that was never shown one
             and cannot learn it through the prompt alone: its answers then run to the token limit.
-        system_message: chat only; always explicit, since templates slip in messages of their own.
+        system_message: chat only; always explicit, since templates slip in messages of their own. An empty one is left out where
+            the template knows no system turn (Gemma 2).
         slot: chat only; ``user`` puts the prompt before the input in the user's turn, ``system`` makes it the system
             message.
     """
@@ -155,16 +156,30 @@ class Slot:
             system, user = prompt, input_text + layout.suffix
         else:
             system, user = layout.system_message, prompt + layout.separator + input_text + layout.suffix
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         try:
-            return self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, date_string=TEMPLATE_DATE
-            )
-        # A template may refuse these turns (Gemma's: no system message) or be broken.
+            return self._apply(turns if system or self._takes_system_turn else turns[1:])
+        # A template may refuse these turns or be broken.
         except (TemplateError, TypeError) as error:
+            advice = "use layout bare"
+            if system:
+                advice += ", or layout.slot user" if layout.slot == "system" else ", or an empty layout.system_message"
             raise UserError(
-                f"layout chat: the model's chat template does not take these turns ({error}); try layout.slot user, or bare."
+                f"layout chat: the model's chat template does not take these turns ({error}); {advice}."
             ) from error
+
+    def _apply(self, turns: list[dict[str, str]]) -> str:
+        return self.tokenizer.apply_chat_template(
+            turns, tokenize=False, add_generation_prompt=True, date_string=TEMPLATE_DATE
+        )
+
+    @cached_property
+    def _takes_system_turn(self) -> bool:
+        try:
+            self._apply([{"role": "system", "content": ""}, {"role": "user", "content": _PROBE}])
+        except (TemplateError, TypeError):
+            return False
+        return True
 
     def _tokenize(self, text: str) -> list[int]:
         # A rendered template brings its own BOS; the tokenizer must not add a second one.

@@ -148,8 +148,11 @@ def load_model(
     if not sys.stderr.isatty():
         transformers_logging.disable_progress_bar()  # a log holds plain lines
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, **where)
-        network = AutoModelForCausalLM.from_pretrained(name, dtype=chosen, use_safetensors=True, **where)
+        # Said outright: unset, transformers asks on a terminal whether to run a repository's code.
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
+        network = AutoModelForCausalLM.from_pretrained(
+            name, dtype=chosen, use_safetensors=True, trust_remote_code=False, **where
+        )
     # A hub, a disk and three file formats stand behind these calls; each fault becomes one sentence and stays chained.
     except Exception as error:
         raise UserError(_why_not_loaded(name, revision, is_folder, error)) from error
@@ -166,6 +169,11 @@ def _why_not_loaded(name: str, revision: str, is_folder: bool, error: Exception)
         chain.append(type(link).__name__)
         link = link.__cause__ or link.__context__
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    if "trust_remote_code" in str(error):
+        return (
+            f"model {name}: it brings Python code of its own, which is never run here; choose a model whose "
+            "architecture transformers knows."
+        )
     if is_folder:
         return f"model folder {name}: cannot be loaded ({type(error).__name__}: {first_line}); check its files."
     if "GatedRepoError" in chain:

@@ -70,3 +70,42 @@ def test_a_template_that_refuses_is_one_error(tokenizer, tmp_path):
         other.chat_template = template
         with pytest.raises(UserError):
             Slot.place(other, Layout("chat"), "Is it good?")
+
+
+GEMMA_2 = (
+    "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for message in messages %}{{ '<start_of_turn>' + message['role'] + '\n' + message['content'] | trim + "
+    "'<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"
+)
+
+
+def test_a_template_without_a_system_turn(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    gemma = type(tokenizer).from_pretrained(tmp_path)
+    gemma.chat_template = GEMMA_2
+    slot = Slot.place(gemma, Layout("chat"), "Is it good?")
+    turns = [{"role": "user", "content": "Is it good? a film"}]
+    assert slot.rendered("a film") == gemma.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    assert slot.is_seamless("a film")
+    with pytest.raises(
+        UserError, match=r"System role not supported\); use layout bare, or an empty layout\.system_message\."
+    ):
+        Slot.place(gemma, Layout("chat", system_message="Be brief."), "Is it good?")
+    with pytest.raises(UserError, match=r"use layout bare, or layout\.slot user\."):
+        Slot.place(gemma, Layout("chat", slot="system"), "Is it good?")
+
+
+def test_a_checkpoint_s_own_code_is_never_run(tokenizer, tmp_path):
+    folder, trace = tmp_path / "model", tmp_path / "ran"
+    tiny_model(tokenizer).network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "modeling_own.py").write_text(f"open({str(trace)!r}, 'w').close()\n")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {
+        "model_type": "own",
+        "auto_map": {"AutoConfig": "modeling_own.C", "AutoModelForCausalLM": "modeling_own.M"},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"model .*: it brings Python code of its own, which is never run here"):
+        load_model(str(folder), device="cpu", say=quiet)
+    assert not trace.exists()

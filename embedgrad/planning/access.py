@@ -118,7 +118,7 @@ def _shape(config: Path) -> Shape | None:
     from transformers import AutoConfig
 
     try:
-        return Shape.of(AutoConfig.from_pretrained(config.parent))
+        return Shape.of(AutoConfig.from_pretrained(config.parent, trust_remote_code=False))
     except (
         ValueError,
         KeyError,

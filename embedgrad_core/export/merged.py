@@ -48,7 +48,7 @@ def export_merged(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, na
     # A tokenizer that writes a space as a piece of its own puts one in front of what follows an added token: there the last
     # token has to swallow the separator's space.
     for swallows in (False, True):
-        tokenizer = AutoTokenizer.from_pretrained(frozen.name, **where)
+        tokenizer = AutoTokenizer.from_pretrained(frozen.name, trust_remote_code=False, **where)
         if taken := set(names) & set(tokenizer.get_vocab()):
             raise UserError(f"merged: the vocabulary already holds {min(taken)}; this is an exported model itself.")
         added = [AddedToken(name, normalized=False, rstrip=swallows and name == names[-1]) for name in names]
@@ -63,7 +63,9 @@ def export_merged(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, na
             f"merged: behind an added token this tokenizer reads {wrong} otherwise than behind the prompt's words, so "
             "plain text would not give the same answers; export --to vllm, or --to peft (bare layout)."
         )
-    network = AutoModelForCausalLM.from_pretrained(frozen.name, dtype=frozen.dtype, **where)
+    network = AutoModelForCausalLM.from_pretrained(
+        frozen.name, dtype=frozen.dtype, use_safetensors=True, trust_remote_code=False, **where
+    )
     _write_rows(network, tokenizer, ids, prompt.vectors)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
