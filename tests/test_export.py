@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from contracts import UserError
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
 from embedgrad_core.export import export
-from embedgrad_core.export.folder import before_input
+from embedgrad_core.export.folder import before_input, reading
 from embedgrad_core.greedy import greedy
 
 TEXTS = ["12 + 30", "the statement is positive", "No", "x y, and then\nnothing"]
@@ -140,27 +140,46 @@ def test_the_cards_own_lines_answer_as_ours(tokenizer, tmp_path):
     folder = tmp_path / "model"
     tiny_model(tokenizer, "qwen2").network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    frozen = load_model(str(folder), device="cpu", dtype="float32", say=lambda line: None)
+    check_cards(load_model(str(folder), device="cpu", dtype="float32", say=lambda line: None), tmp_path)
+
+
+def test_the_cards_lines_read_a_sentencepiece_text_in_one_piece(mirror, tmp_path):
+    """Such a tokenizer reads " day" otherwise at the start of a text than behind other words."""
+    check_cards(
+        load_model(str(mirror / "models/stories3M"), device="cpu", dtype="float32", say=lambda line: None), tmp_path
+    )
+
+
+def test_a_prompt_that_merges_with_its_separator_is_read_apart(mirror):
+    qwen = AutoTokenizer.from_pretrained(mirror / "tokenizers/qwen2.5")
+    found = reading(Slot.place(qwen, Layout(separator="\n"), "Answer."))
+    assert found == {"before": "\n", "special": False, "start": 0, "tail": ""}
+    found = reading(Slot.place(qwen, Layout(suffix=" ="), "Answer."))
+    assert found == {"before": "Answer. ", "special": True, "start": 2, "tail": " ="}
+
+
+def check_cards(frozen, home):
     prompt = moved(frozen, Layout(suffix='\n"A":\t'))
     body = prompt.slot.body_ids("your input")
+    stops = frozen.stop_ids()
     wanted, _ = reference.greedy(
-        frozen.network, prompt.vectors, prompt.slot.head_ids, body, max_new_tokens=64, stop_ids=frozen.stop_ids()
+        frozen.network, prompt.vectors, prompt.slot.head_ids, body, max_new_tokens=64, stop_ids=stops
     )
-    if wanted[-1] in frozen.stop_ids():
+    if wanted[-1] in stops:
         wanted = wanted[:-1]
     for kind in ("peft", "merged"):
-        export(kind, frozen, prompt, tmp_path / kind, licence="mit")
-        card = (tmp_path / kind / "README.md").read_text()
+        export(kind, frozen, prompt, home / kind, licence="mit")
+        card = (home / kind / "README.md").read_text()
         code = card.partition("```python\n")[2].partition("```")[0]
         run = subprocess.run(
             [sys.executable, "-c", code],
-            cwd=tmp_path,
+            cwd=home,
             capture_output=True,
             text=True,
             check=False,
             env={"PYTHONPATH": str(ROOT), "PATH": ""},
         )
-        assert run.stdout == tokenizer.decode(wanted, skip_special_tokens=True) + "\n", run.stderr[-800:]
+        assert run.stdout == frozen.tokenizer.decode(wanted, skip_special_tokens=True) + "\n", run.stderr[-800:]
         assert "license: mit" in card
         assert "please reason step by step." in card
 

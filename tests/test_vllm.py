@@ -1,9 +1,16 @@
-"""The vLLM engine against the native one; real weights, a process of its own (vLLM binds threads for good)."""
+"""vLLM against the native engine: as engine, and serving what was exported. In processes of their own (vLLM binds threads for good)."""
 
+import json
+import os
 import subprocess
 import sys
 
 import pytest
+from test_export import moved
+
+from embedgrad_core import Layout, load_model
+from embedgrad_core.export import export
+from embedgrad_core.greedy import greedy
 
 SCRIPT = """
 import sys
@@ -27,15 +34,73 @@ print("same")
 """
 
 
-def test_tokens_and_entropies_equal_the_native_engine(mirror):
+SERVE_MERGED = """
+import json, sys
+from vllm import LLM, SamplingParams
+
+folder, texts, stops = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+llm = LLM(folder, dtype="float32", max_model_len=400, enforce_eager=True)
+rows = llm.generate(texts, SamplingParams(temperature=0, max_tokens=64, stop_token_ids=stops, ignore_eos=True))
+print(json.dumps([list(row.outputs[0].token_ids) for row in rows]))
+"""
+SETTINGS = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "HF_HUB_OFFLINE": "1",
+}
+
+
+@pytest.fixture(scope="module")
+def vllm():
     found = subprocess.run([sys.executable, "-c", "import vllm"], capture_output=True, check=False).returncode == 0
     if not found:
         pytest.skip("vLLM is not installed (docs/performance.md says how)")
+
+
+@pytest.fixture(scope="module")
+def stories(mirror):
+    return load_model(str(mirror / "models" / "stories3M"), device="cpu", dtype="float32", say=lambda line: None)
+
+
+def last_line(code, *arguments, cwd=None):
+    """What a process of its own prints last."""
     run = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(mirror / "models" / "stories3M")],
+        [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=400,
+        cwd=cwd,
+        env=os.environ | SETTINGS,
     )
-    assert run.stdout.splitlines()[-1:] == ["same"], run.stderr[-2000:]
+    assert run.returncode == 0, run.stderr[-2000:]
+    return run.stdout.splitlines()[-1]
+
+
+def test_tokens_and_entropies_equal_the_native_engine(vllm, mirror):
+    assert last_line(SCRIPT, str(mirror / "models" / "stories3M")) == "same"
+
+
+def test_the_merged_checkpoint_is_served_from_plain_text(vllm, stories, tmp_path):
+    prompt = moved(stories, Layout())
+    export("merged", stories, prompt, tmp_path / "merged")
+    text = (tmp_path / "merged" / "prompt.txt").read_text()
+    inputs = ["She liked to play", "One day", "The dog and the cat were"]
+    bodies = [prompt.slot.body_ids(one) for one in inputs]
+    wanted = [row.ids for row in greedy(stories, prompt.slot, prompt.vectors, bodies, 64, stories.stop_ids())]
+    texts = json.dumps([f"{text} {one}" for one in inputs])
+    stops = json.dumps(list(stories.stop_ids()))
+    assert json.loads(last_line(SERVE_MERGED, str(tmp_path / "merged"), texts, stops)) == wanted
+    assert max(map(len, wanted)) == 64
+
+
+def test_the_card_of_the_vllm_export_answers_as_ours(vllm, stories, tmp_path):
+    prompt = moved(stories, Layout())
+    export("vllm", stories, prompt, tmp_path / "vllm")
+    code = (tmp_path / "vllm" / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    code = code.replace('"your input"', '"One day"').replace("print(llm", "text = (llm") + "\nprint(repr(text))\n"
+    body = prompt.slot.body_ids("One day")
+    (row,) = greedy(stories, prompt.slot, prompt.vectors, [body], 64, stories.stop_ids())
+    assert len(row.ids) == 64
+    assert last_line(code, cwd=tmp_path) == repr(stories.tokenizer.decode(row.ids, skip_special_tokens=True))

@@ -20,7 +20,7 @@ _ENVIRONMENT = jinja2.Environment(
 
 def snippet(kind: str, **values: Any) -> str:
     """Python lines that load an export and answer one input; every value stands in them as a literal."""
-    literal = {key: value if isinstance(value, (list, bool)) else _quoted(value) for key, value in values.items()}
+    literal = {key: value if isinstance(value, (list, bool, int)) else _quoted(value) for key, value in values.items()}
     return _ENVIRONMENT.get_template(f"{kind}.py.j2").render(literal)
 
 

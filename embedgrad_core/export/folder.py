@@ -1,4 +1,4 @@
-"""A folder that appears whole or not at all, and the prompt's two neighbours as vectors."""
+"""A folder that appears whole or not at all, and how to read an input as the prompt was trained to see it."""
 
 import contextlib
 import shutil
@@ -34,6 +34,35 @@ def whole_folder(out: str | Path) -> Iterator[Path]:
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+# Inputs that an export's lines must read as ours does. None begins with white space, which a swallowing token would take.
+PROBES = ("a", "12 + 30", "The film was long.\nI liked it, mostly.", "“Ça va?” 開心 😀")
+
+
+def reading(slot: Slot) -> dict:
+    """How plain tokenizer calls find an input's ids behind the prompt.
+
+    Returns:
+        ``before``: text to put in front of the input; ``special``: whether the tokenizer adds its own tokens; ``start``: how
+        many ids to cut off in front; ``tail``: text behind the input.
+
+    Raises:
+        UserError: no such call gives the ids that the prompt was trained with.
+    """
+    head, marker = len(slot.head_ids) + slot.k, "EMBEDGRADINPUTSLOT"
+    whole = slot.rendered(marker).partition(marker)[0]
+    tail = tail_text(slot)
+    # In one piece with the prompt's words, since a sentencepiece tokenizer reads " day" otherwise at the start of a text;
+    # apart where the tokenizer would merge across the seam.
+    for before, special, start in ((whole, slot.layout.kind == "bare", head), (separator_text(slot), False, 0)):
+        found = [slot.tokenizer(before + text + tail, add_special_tokens=special)["input_ids"] for text in PROBES]
+        if all(ids[start:] == slot.body_ids(text) for ids, text in zip(found, PROBES, strict=True)):
+            return {"before": before, "special": special, "start": start, "tail": tail}
+    raise UserError(
+        "this tokenizer reads what stands behind the prompt neither as one text with it nor apart in the same way; "
+        "choose another layout.separator."
+    )
 
 
 def tail_text(slot: Slot) -> str:

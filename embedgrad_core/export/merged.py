@@ -14,13 +14,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from contracts import UserError
 from embedgrad_core.export.card import snippet
-from embedgrad_core.export.folder import separator_text, tail_text
+from embedgrad_core.export.folder import PROBES, separator_text, tail_text
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
-
-# Inputs that the exported tokenizer must read as ours does. None begins with white space, which a swallowing token would take.
-PROBES = ("a", "12 + 30", "The film was long.\nI liked it, mostly.", "“Ça va?” 開心 😀")
 
 
 def token_name(place: int) -> str:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from contracts import UserError
 from embedgrad_core.costs import Shape
 from embedgrad_core.export.card import snippet
-from embedgrad_core.export.folder import before_input, separator_text, tail_text
+from embedgrad_core.export.folder import before_input, reading
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
@@ -58,8 +58,7 @@ def export_peft(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name
         name=frozen.name,
         dtype=str(frozen.dtype).removeprefix("torch."),
         folder=name,
-        separator=separator_text(slot),
-        tail=tail_text(slot),
+        **reading(slot),
         end=sorted(frozen.stop_ids()),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from embedgrad_core.export.card import snippet
-from embedgrad_core.export.folder import before_input, separator_text, tail_text
+from embedgrad_core.export.folder import before_input, reading
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
@@ -27,7 +27,6 @@ def export_vllm(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name
         name=frozen.name,
         dtype=str(frozen.dtype).removeprefix("torch."),
         folder=name,
-        separator=separator_text(prompt.slot),
-        tail=tail_text(prompt.slot),
+        **reading(prompt.slot),
         end=sorted(frozen.stop_ids()),
     )
