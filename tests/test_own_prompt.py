@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from conftest import ROOT, tiny_model
+from hub_stand_in import hub
 
 import embedgrad
 from contracts import Item
@@ -222,3 +223,42 @@ def test_the_readmes_commands_as_printed(home, tmp_path):
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert (tmp_path / "my-model" / "README.md").exists()
+
+
+def test_data_of_the_hub(home, tmp_path):
+    """Class numbers become the names that the data set's card gives them; what fails is one line."""
+    names = "".join(f"\n          '{place}': {name}" for place, name in enumerate(("negative", "positive")))
+    readme = (
+        "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: rows.jsonl\n"
+        "dataset_info:\n  features:\n  - name: text\n    dtype: string\n  - name: label\n    dtype:\n"
+        f"      class_label:\n        names:{names}\n---\n"
+    )
+    rows = [{"text": f"{text} {place}", "label": int(label == "positive")} for place in range(4) for text, label in ROWS]
+    files = {"README.md": readme.encode(), "rows.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode()}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
+    out = tmp_path / "prompt.safetensors"
+    flags = ["--prompt", "Is it good?", "--epochs", "1", "--evaluator", "label", "--labels", "positive,negative"]
+    with hub({"me/films": files}, {}) as address:
+        settings = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hf"), "OMP_NUM_THREADS": "1"}
+
+        def optimize(*more):
+            return subprocess.run(
+                [sys.executable, "-m", "embedgrad", "optimize", "--model", str(home / "model"), "--out", out, *flags, *more],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                env=inherited | settings,
+                check=False,
+                timeout=120,
+            )
+
+        absent = optimize("--data", "me/films", "--data-split", "validation")
+        gone = optimize("--data", "me/nothing")
+        assert not out.exists()
+        run = optimize("--data", "me/films")
+    for failed, told in ((absent, "data set me/films (config default, split validation"), (gone, "data set me/nothing")):
+        assert failed.returncode == 2
+        assert told in failed.stderr.splitlines()[-1]
+    assert run.returncode == 0, run.stderr
+    header = embedgrad.load(out, say=lambda line: None).prompt.header
+    assert header["data"]["train"] + header["data"]["dev"] == 16
