@@ -233,7 +233,9 @@ def test_data_of_the_hub(home, tmp_path):
         "dataset_info:\n  features:\n  - name: text\n    dtype: string\n  - name: label\n    dtype:\n"
         f"      class_label:\n        names:{names}\n---\n"
     )
-    rows = [{"text": f"{text} {place}", "label": int(label == "positive")} for place in range(4) for text, label in ROWS]
+    rows = [
+        {"text": f"{text} {place}", "label": int(label == "positive")} for place in range(4) for text, label in ROWS
+    ]
     files = {"README.md": readme.encode(), "rows.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode()}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
     out = tmp_path / "prompt.safetensors"
@@ -243,7 +245,18 @@ def test_data_of_the_hub(home, tmp_path):
 
         def optimize(*more):
             return subprocess.run(
-                [sys.executable, "-m", "embedgrad", "optimize", "--model", str(home / "model"), "--out", out, *flags, *more],
+                [
+                    sys.executable,
+                    "-m",
+                    "embedgrad",
+                    "optimize",
+                    "--model",
+                    str(home / "model"),
+                    "--out",
+                    out,
+                    *flags,
+                    *more,
+                ],
                 cwd=ROOT,
                 capture_output=True,
                 text=True,
@@ -256,7 +269,10 @@ def test_data_of_the_hub(home, tmp_path):
         gone = optimize("--data", "me/nothing")
         assert not out.exists()
         run = optimize("--data", "me/films")
-    for failed, told in ((absent, "data set me/films (config default, split validation"), (gone, "data set me/nothing")):
+    for failed, told in (
+        (absent, "data set me/films (config default, split validation"),
+        (gone, "data set me/nothing"),
+    ):
         assert failed.returncode == 2
         assert told in failed.stderr.splitlines()[-1]
     assert run.returncode == 0, run.stderr

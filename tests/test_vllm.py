@@ -1,4 +1,4 @@
-"""vLLM against the native engine: as engine, and serving what was exported. In processes of their own (vLLM binds threads for good)."""
+"""vLLM against the native engine: as engine, and serving exports. Processes of their own, since vLLM binds threads for good."""
 
 import json
 import os
