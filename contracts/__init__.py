@@ -5,6 +5,7 @@ This package is the leaf of the house: every other package may import it, it imp
 
 from contracts.errors import UserError
 from contracts.files import (
+    checksum,
     read_json,
     read_jsonl,
     sha256_of_bytes,
@@ -21,6 +22,7 @@ __all__ = [
     "ITEM_KEYS",
     "Item",
     "UserError",
+    "checksum",
     "read_items",
     "read_json",
     "read_jsonl",

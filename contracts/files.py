@@ -1,7 +1,8 @@
 """Whole-or-nothing files: JSON, JSON lines, hashes.
 
 A result exists only when complete: it is written under a temporary name in the same folder, flushed to disk and renamed
-last, so a killed process never leaves half a file under the final name.
+last, so a killed process never leaves half a file under the final name. Each object carries a checksum of itself under the
+key ``check``, so that a byte that changed on disk is told and not read as a number.
 """
 
 import contextlib
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import UserError
+
+CHECK = "check"
 
 
 @contextlib.contextmanager
@@ -41,27 +44,52 @@ def _umask() -> int:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write ``value`` as indented JSON with sorted keys, whole or not at all."""
+    """Write ``value`` as indented JSON with sorted keys, an object with its checksum; whole or not at all."""
+    if isinstance(value, dict):
+        value = value | {CHECK: checksum(value)}
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
     with write_whole(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
-    """Write one JSON object a line, whole or not at all."""
+    """Write one JSON object a line, each with its checksum; whole or not at all."""
     with write_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
         for row in rows:
-            out.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+            out.write(json.dumps(row | {CHECK: checksum(row)}, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def checksum(value: dict) -> str:
+    """16 hexadecimal digits over an object's content, the order of its keys and a checksum of its own left out."""
+    # Once through JSON, as a reader will see it: there all keys are text, and sort as text.
+    content = json.loads(json.dumps({key: value[key] for key in value if key != CHECK}, allow_nan=False))
+    return sha256_of_bytes(json.dumps(content, sort_keys=True, allow_nan=False).encode())[:16]
+
+
+def _unsealed(value: Any, where: str) -> Any:
+    """The object without its checksum, which must be right if it is there."""
+    if not isinstance(value, dict) or CHECK not in value:
+        return value
+    try:
+        sound = value[CHECK] == checksum(value)
+    except (ValueError, RecursionError):  # NaN is no JSON, nor anything that this suite writes
+        sound = False
+    if not sound:
+        raise UserError(
+            f"{where}: the content does not fit its checksum: it was changed after it was written, or the disk is failing. "
+            "Delete the file and run the step that makes it again."
+        )
+    return {key: value[key] for key in value if key != CHECK}
 
 
 def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: the file is missing, not UTF-8 or cut short; the message names it and what to do.
+        UserError: the file is missing, not UTF-8, cut short or changed since; the message names it and what to do.
     """
     try:
-        return json.loads(_text(path))
+        return _unsealed(json.loads(_text(path)), str(path))
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path}: not valid JSON at line {error.lineno} ({error.msg}); the file may be cut short. "
@@ -73,8 +101,8 @@ def read_jsonl(path: str | Path, required: Iterable[str] = ()) -> list[dict]:
     """Read a file of JSON lines, each an object that has the ``required`` keys.
 
     Raises:
-        UserError: missing file, a line that is not an object (a file cut short ends in one), or a missing key; the
-            message names the file and the line.
+        UserError: missing file, a line that is not an object (a file cut short ends in one), that was changed since, or
+            that lacks a key; the message names the file and the line.
     """
     text, rows = _text(path), []
     if text and not text.endswith("\n"):
@@ -91,6 +119,7 @@ def read_jsonl(path: str | Path, required: Iterable[str] = ()) -> list[dict]:
             ) from None
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}.")
+        row = _unsealed(row, f"{path}:{number}")
         missing = [key for key in required if key not in row]
         if missing:
             raise UserError(f"{path}:{number}: key {missing[0]!r} is missing; each line needs {', '.join(required)}.")

@@ -2,6 +2,6 @@
 
 import sys
 
-from embedgrad.cli import main
+from embedgrad.cli import entry
 
-sys.exit(main())
+sys.exit(entry())

@@ -2,10 +2,12 @@
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 
 from contracts import UserError
+from embedgrad import interruption
 from embedgrad.commands import (
     analyse,
     anchoring,
@@ -87,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; 2 after one line on standard error that says what the user can mend; 130 after Ctrl-C.
+        0; 2 after one line on standard error that says what the user can mend; 130 after Ctrl-C; 143 after SIGTERM.
     """
     arguments = build_parser().parse_args(argv)
     # Libraries say "Materializing param=…" and the like; a log keeps our own lines.
@@ -97,7 +99,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"embedgrad {arguments.command}: {error}", file=sys.stderr)
         return 2
+    except interruption.Terminated:
+        print(f"embedgrad {arguments.command}: ended by SIGTERM; the same command goes on from here", file=sys.stderr)
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
         print(f"embedgrad {arguments.command}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def entry() -> int:
+    """The process behind the ``embedgrad`` command."""
+    interruption.install()
+    return main()

@@ -1,7 +1,7 @@
 """Eq. 7: THE loop. Adam on the prompt's vectors, everything else frozen.
 
-Resumable: after each epoch the whole state (vectors, Adam moments, best vectors, history) is renamed into place, and
-the order of items depends on seed and epoch alone, so a killed run ends with the same bytes as an undisturbed one.
+Resumable (:mod:`embedgrad_core.resume`): the state is saved after each epoch, and after the last whole step when the run is
+interrupted; the order of items depends on seed and epoch alone, so a killed run ends with the same bytes as an undisturbed one.
 """
 
 import json
@@ -9,20 +9,21 @@ import math
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from contracts import Item, UserError, sha256_of_bytes, write_whole
+from contracts import Item, UserError, sha256_of_bytes
 from embedgrad_core.attention import check_attention
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.objective import Example, encode
 from embedgrad_core.prompt import PromptEmbedding
+from embedgrad_core.resume import Passed, Snapshot, load_state, save_state
 from embedgrad_core.step import TOKEN_BUDGET, Pieces, accumulate
 
+# Mean relative displacement at which a run counts as exploded: no word's embedding lies a thousand lengths from another's.
+MAX_DRIFT = 1000.0
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
@@ -101,6 +102,7 @@ def optimize(
 
     Raises:
         UserError: no items, an item that does not fit, a state file of another run.
+        KeyboardInterrupt: passed on after the state was saved.
     """
     if not train or not dev:
         raise UserError("optimisation needs at least one training and one dev item.")
@@ -115,39 +117,49 @@ def optimize(
     vectors = prompt.vectors.to(frozen.device, copy=True).requires_grad_()
     stepper = OPTIMIZERS[settings.optimizer]([vectors], lr=settings.learning_rate, weight_decay=settings.weight_decay)
     run = _fingerprint(frozen, prompt, examples, dev_examples, settings, dev_accuracy is not None)
-    resumed = _load_state(state, run)
-    if resumed is None:
-        best, history = vectors.detach().clone(), []
-    else:
-        tensors, history = resumed
-        best = tensors["best"].to(frozen.device)
-        _restore(stepper, vectors, tensors)
-    while not _is_over(history, settings):
-        epoch = len(history)
-        started = time.perf_counter()
-        passed = _train_epoch(frozen, prompt, vectors, stepper, examples, settings, epoch, pieces) if epoch else {}
-        if passed.get("stopped"):
-            # The vectors may be spoilt; what was best before stays.
-            line = {"epoch": epoch, **passed}
-        else:
-            line = {
-                "epoch": epoch,
-                "train_loss": passed.get("train_loss"),
-                "dev_loss": mean_loss(frozen, prompt, vectors, dev_examples, pieces),
-                "dev_accuracy": dev_accuracy(vectors.detach()) if dev_accuracy else None,
-                "gradient_norm": passed.get("gradient_norm"),
-                "drift": _drift(vectors, prompt),
-            }
-        seconds = time.perf_counter() - started
-        line["tokens_per_s"] = round(passed["tokens"] / seconds, 1) if "tokens" in passed else None
-        line.pop("tokens", None)
-        line |= {"seconds": round(seconds, 3), "peak_memory_bytes": peak_memory_bytes(frozen)}
-        history.append(line)
-        line["best"] = best_epoch(history, settings) == epoch
-        if line["best"]:
-            best = vectors.detach().clone()
-        _save_state(state, run, stepper, vectors, best, history)
-        log(line)
+    best, history, passed = vectors.detach().clone(), [], Passed()
+    if resumed := load_state(state, run):
+        best, history, passed = resumed.restore(stepper, vectors)
+    snapshot: Snapshot | None = None  # of the last whole step since the state was saved
+
+    def keep(after: Passed) -> None:
+        nonlocal snapshot
+        snapshot = Snapshot.take(stepper, vectors, best, history, after)
+
+    try:
+        while not _is_over(history, settings):
+            epoch = len(history)
+            started = time.perf_counter() - passed.seconds
+            if epoch:
+                passed = _train_epoch(frozen, prompt, vectors, stepper, examples, settings, epoch, pieces, passed, keep)
+            if passed.stopped:
+                # The vectors may be spoilt; what was best before stays.
+                line = {"epoch": epoch, "stopped": passed.stopped}
+            else:
+                line = {
+                    "epoch": epoch,
+                    "train_loss": passed.loss / len(examples) if epoch else None,
+                    "dev_loss": mean_loss(frozen, prompt, vectors, dev_examples, pieces),
+                    "dev_accuracy": dev_accuracy(vectors.detach()) if dev_accuracy else None,
+                    "gradient_norm": passed.norms / passed.steps if epoch else None,
+                    "drift": _drift(vectors, prompt),
+                }
+            seconds = time.perf_counter() - started
+            line["tokens_per_s"] = round(passed.tokens / seconds, 1) if epoch and not passed.stopped else None
+            line |= {"seconds": round(seconds, 3), "peak_memory_bytes": peak_memory_bytes(frozen)}
+            history = [*history, line]
+            line["best"] = best_epoch(history, settings) == epoch
+            if line["best"]:
+                best = vectors.detach().clone()
+            passed = Passed()
+            save_state(state, run, Snapshot.take(stepper, vectors, best, history, passed))
+            snapshot = None
+            log(line)
+    except KeyboardInterrupt:
+        if snapshot is not None:
+            save_state(state, run, snapshot)
+            say(f"interrupted: {snapshot.passed.steps} steps of epoch {len(snapshot.history)} are saved")
+        raise
     trained = PromptEmbedding(best.cpu(), prompt.initial, prompt.slot, dict(prompt.header))
     trained.header["settings"] = asdict(settings)
     trained.header["best_epoch"] = best_epoch(history, settings)
@@ -163,24 +175,29 @@ def _train_epoch(
     settings: Settings,
     epoch: int,
     pieces: Pieces,
-) -> dict:
-    """One pass over the training items; gradient of the sum of Eq. 6, divided by the items of the batch."""
+    passed: Passed,
+    keep: Callable[[Passed], None],
+) -> Passed:
+    """The rest of one pass over the training items; gradient of the sum of Eq. 6, divided by the items of the batch."""
     shuffler = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
     order = torch.randperm(len(examples), generator=shuffler).tolist()
-    total, tokens, norms = 0.0, 0, []
-    for start in range(0, len(order), settings.batch_size):
+    started = time.perf_counter() - passed.seconds
+    for start in range(passed.steps * settings.batch_size, len(order), settings.batch_size):
         batch = [examples[index] for index in order[start : start + settings.batch_size]]
         stepper.zero_grad()
         value, targets = accumulate(frozen, prompt.slot, vectors, batch, pieces)
         vectors.grad.div_(len(batch) if settings.loss_reduction == "item_sum" else targets)
         norm = float(vectors.grad.norm())
         if not (math.isfinite(value) and math.isfinite(norm)):
-            return {"stopped": f"loss {value} or gradient {norm} is not finite at item {batch[0].id}"}
+            return replace(passed, stopped=f"loss {value} or gradient {norm} is not finite at item {batch[0].id}")
         stepper.step()
-        total += value
-        norms.append(norm)
-        tokens += sum(example.length for example in batch)
-    return {"train_loss": total / len(examples), "gradient_norm": sum(norms) / len(norms), "tokens": tokens}
+        tokens = sum(example.length for example in batch)
+        passed = passed.after(value, norm, tokens, time.perf_counter() - started)
+        keep(passed)
+    if not (drift := _drift(vectors, prompt)) <= MAX_DRIFT:
+        told = f"the vectors have moved {drift:.3g} times their length on average, more than {MAX_DRIFT:g}"
+        return replace(passed, stopped=told)
+    return passed
 
 
 @torch.no_grad()
@@ -246,46 +263,3 @@ def _fingerprint(
         torch.__version__,
     ]
     return sha256_of_bytes(json.dumps(parts, sort_keys=True).encode())
-
-
-def _save_state(
-    path: str | Path | None,
-    run: str,
-    stepper: torch.optim.Optimizer,
-    vectors: torch.Tensor,
-    best: torch.Tensor,
-    history: list[dict],
-) -> None:
-    if path is None:
-        return
-    tensors = {"vectors": vectors.detach(), "best": best, **stepper.state.get(vectors, {})}
-    tensors = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-    metadata = {"embedgrad": json.dumps({"run": run, "history": history}, allow_nan=False)}
-    with write_whole(path) as temporary:
-        save_file({name: tensor.cpu().clone() for name, tensor in tensors.items()}, temporary, metadata=metadata)
-
-
-def _load_state(path: str | Path | None, run: str) -> tuple[dict[str, torch.Tensor], list[dict]] | None:
-    if path is None or not Path(path).exists():
-        return None
-    try:
-        with safe_open(path, framework="pt") as source:
-            tensors = {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118 (not a mapping)
-            saved = json.loads(source.metadata()["embedgrad"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: unreadable resume state ({error}); delete it to start the optimisation anew."
-        ) from None
-    if saved["run"] != run:
-        raise UserError(
-            f"{path}: this resume state belongs to another model, data or setting; delete it to start anew."
-        )
-    return tensors, saved["history"]
-
-
-def _restore(stepper: torch.optim.Optimizer, vectors: torch.Tensor, tensors: dict[str, torch.Tensor]) -> None:
-    with torch.no_grad():
-        vectors.copy_(tensors["vectors"])
-    moments = {name: tensors[name] for name in ("step", "exp_avg", "exp_avg_sq") if name in tensors}
-    if moments:
-        stepper.load_state_dict({"state": {0: moments}, "param_groups": stepper.state_dict()["param_groups"]})

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from contracts import UserError, sha256_of_file, write_whole
+from contracts import UserError, checksum, sha256_of_bytes, sha256_of_file, write_whole
 from embedgrad_core.layout import Slot, layout_from_header
 from embedgrad_core.model import FrozenModel
 
@@ -56,6 +56,8 @@ class PromptEmbedding:
             "initial": self.initial.float().cpu().contiguous(),
             "token_ids": torch.tensor(self.slot.prompt_ids, dtype=torch.int64),
         }
+        header |= {"tensors": tensors_sha256(tensors)}
+        header |= {"check": checksum(header)}
         text = json.dumps(header, sort_keys=True, ensure_ascii=False, allow_nan=False)
         with write_whole(path) as temporary:
             save_file(tensors, temporary, metadata={"embedgrad": text})
@@ -120,15 +122,26 @@ def read_prompt_file(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
             and ids.shape == vectors.shape[:1]
             and len(ids) > 0
         )
+        # Files of earlier versions carry no checksum.
+        intact = "check" not in header or (
+            header.pop("check") == checksum(header) and header.pop("tensors") == tensors_sha256(tensors)
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: not a prompt file of this suite ({type(error).__name__}: {error}); {again}."
         ) from None
     if not sound:
         raise UserError(f"{path}: a prompt file with shapes or a format this version does not know; {again}.")
+    if not intact:
+        raise UserError(f"{path}: the content does not fit its checksum, so it was changed since; {again}.")
     if not (torch.isfinite(vectors).all() and torch.isfinite(initial).all()):
         raise UserError(f"{path}: holds numbers that are not finite; {again}.")
     return tensors, header
+
+
+def tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Hash over names and bytes of tensors on the CPU, in the order of their names."""
+    return sha256_of_bytes(b"".join(name.encode() + tensors[name].numpy().tobytes() for name in sorted(tensors)))
 
 
 def prompt_sha256(path: str | Path) -> str:

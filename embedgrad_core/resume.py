@@ -1,0 +1,113 @@
+"""What an interrupted optimisation goes on from: vectors, Adam's moments, the best so far, and how far the epoch has come."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from contracts import UserError, checksum, write_whole
+from embedgrad_core.prompt import tensors_sha256
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True)
+class Passed:
+    """How much of the current epoch is done.
+
+    Attributes:
+        steps: whole steps.
+        loss: summed over their items, nats.
+        norms: summed gradient norms.
+        tokens: of their items.
+        seconds: that they took.
+        stopped: why the epoch cannot go on, or empty.
+    """
+
+    steps: int = 0
+    loss: float = 0.0
+    norms: float = 0.0
+    tokens: int = 0
+    seconds: float = 0.0
+    stopped: str = ""
+
+    def after(self, loss: float, norm: float, tokens: int, seconds: float) -> Self:
+        """One step further."""
+        return type(self)(self.steps + 1, self.loss + loss, self.norms + norm, self.tokens + tokens, seconds)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A consistent state between two steps; tensors are copies on the CPU."""
+
+    tensors: dict[str, torch.Tensor]
+    history: list[dict]
+    passed: Passed
+
+    @classmethod
+    def take(
+        cls,
+        stepper: torch.optim.Optimizer,
+        vectors: torch.Tensor,
+        best: torch.Tensor,
+        history: list[dict],
+        passed: Passed,
+    ) -> Self:
+        """Copy what the next step will change."""
+        tensors = {"vectors": vectors.detach(), "best": best, **stepper.state.get(vectors, {})}
+        copies = {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items() if tensor is not None}
+        return cls(copies, history, passed)
+
+    def restore(self, stepper: torch.optim.Optimizer, vectors: torch.Tensor) -> tuple[torch.Tensor, list[dict], Passed]:
+        """Put vectors and moments back; returns best vectors, history and the epoch's progress."""
+        with torch.no_grad():
+            vectors.copy_(self.tensors["vectors"])
+        moments = {name: self.tensors[name] for name in MOMENTS if name in self.tensors}
+        if moments:
+            stepper.load_state_dict({"state": {0: moments}, "param_groups": stepper.state_dict()["param_groups"]})
+        return self.tensors["best"].to(vectors.device), self.history, self.passed
+
+
+def save_state(path: str | Path | None, run: str, snapshot: Snapshot) -> None:
+    """Write a snapshot, whole or not at all; ``run`` is a hash of all that a resumed run must share."""
+    if path is None:
+        return
+    head = {
+        "run": run,
+        "history": snapshot.history,
+        "passed": asdict(snapshot.passed),
+        "tensors": tensors_sha256(snapshot.tensors),
+    }
+    text = json.dumps(head | {"check": checksum(head)}, allow_nan=False)
+    with write_whole(path) as temporary:
+        save_file(snapshot.tensors, temporary, metadata={"embedgrad": text})
+
+
+def load_state(path: str | Path | None, run: str) -> Snapshot | None:
+    """The snapshot, or None where there is none.
+
+    Raises:
+        UserError: the file is damaged, or belongs to another run.
+    """
+    if path is None or not Path(path).exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as source:
+            tensors = {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118 (not a mapping)
+            head = json.loads(source.metadata()["embedgrad"])
+        if head["check"] != checksum(head) or head["tensors"] != tensors_sha256(tensors):
+            raise ValueError("its content does not fit its checksum")
+        saved, history, passed = head["run"], head["history"], Passed(**head["passed"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: unreadable resume state ({error}); delete it to start the optimisation anew."
+        ) from None
+    if saved != run:
+        raise UserError(
+            f"{path}: this resume state belongs to another model, data or setting; delete it to start anew."
+        )
+    return Snapshot(tensors, history, passed)
