@@ -63,6 +63,7 @@ def decode(
     stop_on_loop: int | None = None,
     engine: str = "native",
     on_progress: Callable[[int], None] = lambda done: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[Decoded]:
     """Answer every item greedily.
 
@@ -78,6 +79,7 @@ def decode(
         stop_on_loop: end an answer once its tail has repeated so many times; None never does.
         engine: ``native`` or ``vllm``.
         on_progress: called with the number of items done so far.
+        say: where to report that memory ran out and fewer rows run at a time.
 
     Raises:
         UserError: an input and ``max_new_tokens`` do not fit the context, naming the item; an architecture without a
@@ -107,6 +109,7 @@ def decode(
         run, weights = vllm_greedy, nullcontext()
     else:
         run, weights = greedy, packed_weights(frozen.network)
+        settings["say"] = say
     done: list[Decoded] = []
     with weights:
         for level in levels:

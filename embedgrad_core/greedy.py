@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from contracts import UserError
 from embedgrad_core.attention import attending
+from embedgrad_core.kernels import is_out_of_memory, release_memory
 from embedgrad_core.layout import Slot
 from embedgrad_core.loops import LoopRule, is_loop
 from embedgrad_core.model import FrozenModel
@@ -49,6 +51,7 @@ def greedy(
     batch_size: int = 16,
     stop_on_loop: LoopRule | None = None,
     on_end: Callable[[Row], None] = lambda row: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[Row]:
     """Greedy continuation of ``[head, vectors, body]`` for bodies of any lengths.
 
@@ -62,13 +65,37 @@ def greedy(
         batch_size: rows that run at a time.
         stop_on_loop: end a row as soon as its tail repeats so.
         on_end: called with each row when it has ended.
+        say: where to report that memory ran out and fewer rows run at a time.
 
     Returns:
         The rows in the order of ``bodies``.
+
+    Raises:
+        UserError: a single row does not fit into memory.
     """
-    return _Decoder(
-        frozen, slot, vectors, bodies, max_new_tokens, set(stop_ids), batch_size, stop_on_loop, on_end
-    ).run()
+    finished: dict[int, Row] = {}
+    while len(finished) < len(bodies):
+        left = [index for index in range(len(bodies)) if index not in finished]
+        decoder = _Decoder(
+            frozen, slot, vectors, bodies, left, max_new_tokens, set(stop_ids), batch_size, stop_on_loop, on_end
+        )
+        try:
+            decoder.run()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            batch_size = min(batch_size, len(left)) // 2
+            if not batch_size:
+                raise UserError(
+                    "out of memory with a single answer at a time; shorten the inputs (input_last_words), lower "
+                    "max_new_tokens, or use a larger card or a smaller model."
+                ) from None
+        finished |= decoder.finished
+        if len(finished) < len(bodies):
+            del decoder  # and with it its cache
+            release_memory(frozen.device)
+            say(f"out of memory: going on with {batch_size} answers at a time; results are the same")
+    return [finished[index] for index in range(len(bodies))]
 
 
 class _Decoder:
@@ -78,6 +105,7 @@ class _Decoder:
         slot: Slot,
         vectors: torch.Tensor,
         bodies: Sequence[list[int]],
+        wanted: Sequence[int],
         limit: int,
         stop_ids: set[int],
         batch_size: int,
@@ -91,22 +119,21 @@ class _Decoder:
         # A row must bring at least one token of its own to be answered: without a body that is the prompt's last vector.
         cut = len(shared) if all(bodies) else len(shared) - 1
         self.prefix, self.own = shared[:cut], shared[cut:]
-        self.waiting = deque(range(len(bodies)))
+        self.waiting = deque(wanted)
         self.active: list[Row] = []
         self.finished: dict[int, Row] = {}
-        self.cache = KeyValueSlots(min(batch_size, len(bodies)), frozen.device)
+        self.cache = KeyValueSlots(min(batch_size, len(wanted)), frozen.device)
         self.interval = INTERVAL.get(frozen.device.type, 1)
         self.chosen = torch.zeros(0, dtype=torch.long, device=frozen.device)  # the last token of each active row
 
-    def run(self) -> list[Row]:
-        """Decode everything."""
+    def run(self) -> None:
+        """Decode everything that is wanted into ``finished``."""
         if len(self.prefix):
             self._forward(self.prefix, self.cache.begin(0, [(0, len(self.prefix))]), torch.tensor([0]))
             for slot in range(1, len(self.cache.lengths)):
                 self.cache.copy(0, slot)
         while self.waiting or self.active:
             self._settle(*self._steps())
-        return [self.finished[index] for index in range(len(self.bodies))]
 
     def _steps(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Fill the free slots and take steps without a look at the outcome; tokens and bits, (steps, rows)."""

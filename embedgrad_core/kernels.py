@@ -100,3 +100,14 @@ def free_memory() -> int:
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an allocator gave up, on a card or in main memory."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give a card's cached blocks back before trying with less."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -15,6 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from contracts import UserError
 from embedgrad_core.attention import keep_plan
+from embedgrad_core.kernels import is_out_of_memory, release_memory
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.objective import Example, target_loss
@@ -106,8 +107,7 @@ def accumulate(
 
 def _smaller(piece: list[Example], pieces: Pieces, frozen: FrozenModel) -> list[list[Example]]:
     """What to try instead of a piece that did not fit."""
-    if frozen.device.type == "cuda":
-        torch.cuda.empty_cache()
+    release_memory(frozen.device)
     if len(piece) > 1:
         pieces.token_budget = max(1, min(pieces.token_budget, sum(example.length for example in piece)) // 2)
         pieces.say(f"out of memory: going on with at most {pieces.token_budget} tokens at a time; results are the same")
@@ -121,11 +121,6 @@ def _smaller(piece: list[Example], pieces: Pieces, frozen: FrozenModel) -> list[
         f"item {piece[0].id}: out of memory with this item alone ({piece[0].length} tokens); shorten the inputs "
         "(input_last_words), or use a larger card or a smaller model."
     )
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an allocator gave up, on a card or in main memory."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     def answer(some: list, **changed: object) -> list[dict]:
         return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, **(settings | changed))]
 
-    rows = answer(items, on_progress=on_progress)
+    rows = answer(items, on_progress=on_progress, say=plain_line)
     bar.close()
     invariance = None
     if arguments.batch_invariance_check:
