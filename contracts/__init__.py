@@ -14,7 +14,7 @@ from contracts.files import (
     write_jsonl,
     write_whole,
 )
-from contracts.rows import DECODED_KEYS, FAILURES, ITEM_KEYS, Item, read_items
+from contracts.rows import DECODED_KEYS, FAILURES, ITEM_KEYS, Item, answers_sha256, read_items
 
 __all__ = [
     "DECODED_KEYS",
@@ -22,6 +22,7 @@ __all__ = [
     "ITEM_KEYS",
     "Item",
     "UserError",
+    "answers_sha256",
     "checksum",
     "read_items",
     "read_json",

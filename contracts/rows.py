@@ -1,10 +1,11 @@
 """The rows that travel between steps."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from contracts.errors import UserError
-from contracts.files import read_jsonl
+from contracts.files import checksum, read_jsonl, sha256_of_bytes
 
 ITEM_KEYS = ("id", "input", "target", "answer", "level")
 DECODED_KEYS = ("id", "output", "n_tokens", "stop", "entropy_bits")
@@ -51,3 +52,9 @@ def read_items(path: str | Path, level: str | None = None) -> list[Item]:
     if not items:
         raise UserError(f"{path}: no items" + (f" of level {level!r}." if level is not None else "."))
     return items
+
+
+def answers_sha256(rows: Sequence[dict]) -> str:
+    """Hash of decoded answers, graded or not: of what the model said, in its order."""
+    told = (checksum({key: row[key] for key in DECODED_KEYS}) for row in rows)
+    return sha256_of_bytes("\n".join(told).encode())

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import FAILURES, UserError, read_json, sha256_of_file
+from contracts import FAILURES, UserError, read_json
+from reporting.agreement import check_agreement
 from reporting.cells import Cell
 
 _SIDE = {"correct": int, "accuracy": float, "wilson": list, "failures": dict.fromkeys(FAILURES, int)}
@@ -55,7 +56,8 @@ def collect(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | No
         seeds: the run's seeds; None takes the folders that are there.
 
     Raises:
-        UserError: metrics that are cut short, lack a key, are of another cell, table, split or protocol.
+        UserError: metrics that are cut short, lack a key, are of another cell or table, or do not agree with the others on split,
+            model revision or protocol.
     """
     folder, outcomes, where = Path(folder), [], {}
     for cell in cells:
@@ -70,8 +72,7 @@ def collect(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | No
             else:
                 missing[seed] = _why(path.with_name("skipped.json"))
         outcomes.append(Outcome(cell, tuple(found), missing))
-    _check_splits(outcomes, folder, where)
-    _check_protocols(outcomes)
+    check_agreement([(metrics, where[id(metrics)]) for outcome in outcomes for metrics in outcome.metrics], folder)
     return outcomes
 
 
@@ -135,37 +136,3 @@ def _misfit(value: object, shape: dict | type, where: str) -> str | None:
 
 def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_splits(outcomes: Sequence[Outcome], folder: Path, where: dict[int, Path]) -> None:
-    """All metrics of one task must rest on one split, the one that lies in the run if it is there."""
-    hashes, sizes = {}, {}
-    for outcome in outcomes:
-        for metrics in outcome.metrics:
-            path, task = where[id(metrics)], outcome.cell.task
-            split = folder / "data" / task / "split.json"
-            if task not in hashes:
-                hashes[task] = (sha256_of_file(split), split) if split.exists() else (metrics["split"]["sha256"], path)
-            expected, source = hashes[task]
-            if metrics["split"].get("sha256") != expected:
-                raise UserError(f"{path}: rests on another split of {task} than {source}; delete it and make it again.")
-            n, first = sizes.setdefault(outcome.cell.dataset, (metrics["n"], path))
-            if metrics["n"] != n:
-                raise UserError(f"{path}: has {metrics['n']} items where {first} has {n}; they are of different runs.")
-
-
-def _check_protocols(outcomes: Sequence[Outcome]) -> None:
-    """All sidecars that name a protocol must name the same."""
-    users: dict[str, list[str]] = {}
-    for outcome in outcomes:
-        for metrics in outcome.metrics:
-            for run in metrics["run"].values():
-                protocol = (run or {}).get("protocol")
-                name = f"{outcome.cell.name}/seed{metrics['cell']['seed']}"
-                if protocol is not None and name not in users.setdefault(str(protocol), []):
-                    users[str(protocol)].append(name)
-    if len(users) > 1:
-        told = "; ".join(f"{protocol[:12]}: {', '.join(names[:4])}" for protocol, names in users.items())
-        raise UserError(
-            f"the table would mix results of different protocols ({told}); make the cells of one side again."
-        )

@@ -21,6 +21,7 @@ from contracts import (
     sha256_of_file,
     write_json,
 )
+from reporting.agreement import check_answers, check_runs
 from reporting.cells import Cell
 from reporting.statistics import mcnemar, newcombe_paired, wilson
 from reporting.verdict import Ours, verdict
@@ -124,18 +125,19 @@ def metrics_from_files(
     Raises:
         UserError: a file that is missing, cut short, or does not fit the others.
     """
+    runs = {"optimize": _sidecar(optimize_run), "before": _sidecar(before_run), "after": _sidecar(after_run)}
+    graded = {name: read_jsonl(path, GRADED_KEYS) for name, path in (("before", before), ("after", after))}
+    for name, path in (("before", before), ("after", after)):
+        check_answers(graded[name], runs[name], str(path))
+    check_runs(runs, (_sidecar(split) or {}).get("files") or {}, _hash(test))
     metrics = build_metrics(
         cell,
         seed,
         read_items(test),
-        read_jsonl(before, GRADED_KEYS),
-        read_jsonl(after, GRADED_KEYS),
+        graded["before"],
+        graded["after"],
         read_jsonl(history, ("epoch",)) if history else (),
-        {
-            "optimize": _sidecar(optimize_run),
-            "before": _sidecar(before_run),
-            "after": _sidecar(after_run),
-        },
+        runs,
         split_sha256=_hash(split),
         prompt_sha256=_hash(prompt),
         names=(str(test), str(before), str(after)),

@@ -246,7 +246,7 @@ def test_a_mix_of_protocols_is_refused_with_the_cells_named(small):
     found = read_json(_metrics(folder, "b"))
     found["run"]["optimize"]["protocol"] = "b" * 64
     write_json(_metrics(folder, "b"), found)
-    with pytest.raises(UserError, match=r"aaaaaaaaaaaa: sums/a/seed0; bbbbbbbbbbbb: sums/b/seed0"):
+    with pytest.raises(UserError, match=r"a+: sums/a/seed0; b+: sums/b/seed0"):
         collect(cells, folder)
     del found["run"]["optimize"]["protocol"]
     write_json(_metrics(folder, "b"), found)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from contracts import UserError, read_items, write_json, write_jsonl
+from contracts import UserError, answers_sha256, read_items, sha256_of_file, write_json, write_jsonl
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_layout_arguments,
@@ -85,6 +85,15 @@ def run(arguments: argparse.Namespace) -> None:
             batch_invariance=invariance,
             layout=asdict(prompt.slot.layout),
             prompt_sha256=prompt_sha256(arguments.prompt_file) if arguments.prompt_file else None,
+            # What all cells of a table must share; limits and batches are a task's own.
+            protocol={
+                "layout": asdict(prompt.slot.layout),
+                "stop_rule": settings["stop_rule"],
+                "loop": asdict(settings["loop"]),
+                "stop_on_loop": settings["stop_on_loop"],
+            },
+            data_sha256={arguments.data.name: sha256_of_file(arguments.data)},
+            answers_sha256=answers_sha256(rows),
             items=len(items),
             new_tokens=sum(row["n_tokens"] for row in rows),
         )

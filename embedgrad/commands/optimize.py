@@ -11,7 +11,7 @@ import argparse
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from contracts import Item, UserError, read_items, write_json, write_jsonl
+from contracts import Item, UserError, read_items, sha256_of_file, write_json, write_jsonl
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -112,6 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
             best_epoch=trained.header["best_epoch"],
             stopped=history[-1].get("stopped"),
             items={"train": len(train), "dev": len(dev)},
+            data_sha256={path.name: sha256_of_file(path) for path in (arguments.train, arguments.dev) if path},
         )
         write_json(arguments.run_info, row)
     # Only now is the run complete: with the state gone, nothing is left to resume.

@@ -1,10 +1,13 @@
 # Configuration, wildcards and the functions that rules take their inputs, flags and resources from.
+import os
 import re
 import sys
 from pathlib import Path
 
 from contracts import UserError
+from embedgrad import run_lock
 from embedgrad.config import Config
+from embedgrad.interruption import PARENT
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -12,8 +15,12 @@ try:
     CONFIG.set_environment()
     for cell in CONFIG.cells:
         CONFIG.model_flags(cell.model)  # says at once if a model's folder is not there
+    if workflow.is_main_process and not run_lock.hold(CONFIG.run):
+        # A plan may still be made; what would write is refused by start().
+        print(f"run {CONFIG.run} is being made here by {run_lock.holder(CONFIG.run)}", file=sys.stderr)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+os.environ[PARENT] = str(os.getpid())  # jobs end with the Snakemake that started them
 
 # How a single cell is made again, as the report shows it.
 CELL_COMMAND = " ".join(["snakemake --cores 2", *(f"--configfile {f}" for f in workflow.configfiles), "--config"])
@@ -92,6 +99,15 @@ def tables():
 def figure_files():
     """The figures in both forms."""
     return [f"{FIGURES}/{name}.{suffix}" for name in FIGURE_NAMES for suffix in ("png", "pdf")]
+
+
+def start(jobs):
+    """Before the first job: nobody else makes this run here, and the models are at hand."""
+    try:
+        run_lock.insist(CONFIG.run)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    check_access(jobs)
 
 
 def check_access(jobs):
