@@ -23,7 +23,7 @@ VICTIMS = ("snakemake", "job", "all")
 def checkout(folder: Path) -> Path:
     """The workflow's files in a folder of their own."""
     folder.mkdir(parents=True)
-    for name in ("Snakefile", "workflow", "config"):
+    for name in ("Snakefile", "workflow", "config", "profiles"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "tests/configs", folder / "tests/configs")
     return folder

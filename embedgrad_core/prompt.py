@@ -8,7 +8,7 @@ from typing import Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from contracts import UserError, checksum, sha256_of_bytes, sha256_of_file, write_whole
 from embedgrad_core.layout import Slot, layout_from_header
@@ -60,7 +60,8 @@ class PromptEmbedding:
         header |= {"check": checksum(header)}
         text = json.dumps(header, sort_keys=True, ensure_ascii=False, allow_nan=False)
         with write_whole(path) as temporary:
-            save_file(tensors, temporary, metadata={"embedgrad": text})
+            # As bytes: safetensors would tell a full disk by an error of its own.
+            temporary.write_bytes(save(tensors, metadata={"embedgrad": text}))
 
     @classmethod
     def load(cls, path: str | Path, frozen: FrozenModel) -> Self:

@@ -7,7 +7,7 @@ from typing import Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from contracts import UserError, checksum, write_whole
 from embedgrad_core.prompt import tensors_sha256
@@ -84,7 +84,7 @@ def save_state(path: str | Path | None, run: str, snapshot: Snapshot) -> None:
     }
     text = json.dumps(head | {"check": checksum(head)}, allow_nan=False)
     with write_whole(path) as temporary:
-        save_file(snapshot.tensors, temporary, metadata={"embedgrad": text})
+        temporary.write_bytes(save(snapshot.tensors, metadata={"embedgrad": text}))
 
 
 def load_state(path: str | Path | None, run: str) -> Snapshot | None:

@@ -69,7 +69,18 @@ def _flat(outcome: Outcome, p_holm: float | None) -> dict:
         row[f"{side}_strict_correct"] = get(side, "strict_correct")
         row |= {f"{side}_entropy_{key}": get(side, "entropy_bits", key) for key in ("mean", "mean_without_loops")}
         row[f"{side}_mean_tokens"] = get(side, "mean_tokens")
-    return row | {"verdict": _verdict(outcome), "verdict_reason": get("verdict", "reason")}
+    row |= {"verdict": _verdict(outcome), "verdict_reason": get("verdict", "reason")}
+    return row | {"stopped": _stopped(outcome)}
+
+
+def _stopped(outcome: Outcome) -> str | None:
+    """Why the optimisation of some seed ended before its time."""
+    told = [
+        f"seed {metrics['cell']['seed']}: {reason}"
+        for metrics in outcome.metrics
+        if (reason := (metrics.get("prompt") or {}).get("stopped"))
+    ]
+    return "; ".join(told) or None
 
 
 def _spread(name: str, values: Sequence[float]) -> dict[str, float | None]:
@@ -111,7 +122,7 @@ def markdown(outcomes: Sequence[Outcome], title: str = "Table 2") -> str:
     """The table as Markdown that reads well in a terminal too."""
     rows = numbers(outcomes)
     with_paper = any(outcome.cell.paper for outcome in outcomes)
-    with_note = with_paper or any(row["status"] != "done" for row in rows)
+    with_note = with_paper or any(row["status"] != "done" or row["stopped"] for row in rows)
     head = ["task", "dataset", "model", "n"]
     head += ["paper: before → after (Δ)"] if with_paper else []
     head += ["before: k/n (%)", "after: k/n (%)", "Δ points [95 %]", "p", "failures"]
@@ -230,7 +241,9 @@ def _note(row: dict) -> str:
     if row["status"] == "missing":
         return f"missing: {short(row['missing_reason'])}"
     partly = f"; other seeds missing: {short(row['missing_reason'])}" if row["status"] == "partial" else ""
-    return (row["verdict"] or ("–" if not partly else "")) + partly
+    stopped = f"; optimisation stopped early, best prompt kept ({short(row['stopped'])})" if row["stopped"] else ""
+    told = partly + stopped
+    return row["verdict"] + told if row["verdict"] else told.removeprefix("; ") or "–"
 
 
 def latex(outcomes: Sequence[Outcome]) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import random
-import re
 
 import pytest
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
@@ -99,7 +98,7 @@ def test_one_flipped_bit_is_told_or_changes_nothing(tmp_path):
     rows = [{"id": f"i{n}", "output": f"It is {n}.", "correct": n % 2 == 0, "bits": n / 7} for n in range(6)]
     write_jsonl(tmp_path / "rows.jsonl", rows)
     write_json(tmp_path / "one.json", {"n": 6, "accuracy": 0.5, "side": {"correct": 3, "list": [1, 2.5, None]}})
-    told = 0
+    told = []
     for name, read in (("rows.jsonl", read_jsonl), ("one.json", read_json)):
         path = tmp_path / name
         data, sound = path.read_bytes(), read(path)
@@ -108,8 +107,7 @@ def test_one_flipped_bit_is_told_or_changes_nothing(tmp_path):
             try:
                 found = read(path)
             except UserError as error:
-                assert re.match(re.escape(str(path)), str(error))
-                told += 1
+                told.append((str(path), str(error)))
                 continue
             # A bit in the name of the checksum's key leaves one key too many, and a content that is whole.
             pairs = zip(found, sound, strict=True) if isinstance(found, list) else [(found, sound)]
@@ -123,7 +121,8 @@ def test_one_flipped_bit_is_told_or_changes_nothing(tmp_path):
                 continue
             # Cut between two lines: the number of rows tells, where they are used. Cut before the last line break: nothing lost.
             assert found == (sound if isinstance(sound, dict) else sound[: len(found)])
-    assert told > 1500
+    assert len(told) > 1500
+    assert all(message.startswith(name) for name, message in told)
 
 
 def test_files_of_earlier_versions_are_still_read(tmp_path):

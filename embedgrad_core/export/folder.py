@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from contracts import UserError
 from embedgrad_core.layout import Slot
@@ -19,21 +20,25 @@ def whole_folder(out: str | Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``out``; rename it to ``out`` if the block succeeds.
 
     Raises:
-        UserError: ``out`` exists and is not empty.
+        UserError: ``out`` exists and is not empty, or cannot be written.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists already; give a new folder, or delete it first.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp"))
+    temporary = None
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp"))
         yield temporary
         temporary.chmod(0o755)
         if out.exists():
             out.rmdir()
         temporary.rename(out)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{out}: cannot be written ({error}); mend that (space, rights) and export again.") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 # Inputs that an export's lines must read as ours does. None begins with white space, which a swallowing token would take.

@@ -7,7 +7,7 @@ becomes a virtual token of its own; in the chat layout the prompt stands inside 
 import json
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from contracts import UserError
 from embedgrad_core.costs import Shape
@@ -51,7 +51,8 @@ def export_peft(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name
         "tokenizer_name_or_path": None,
         "tokenizer_kwargs": None,
     }
-    save_file({"prompt_embeddings": vectors.contiguous()}, folder / "adapter_model.safetensors", {"format": "pt"})
+    weights = save({"prompt_embeddings": vectors.contiguous()}, {"format": "pt"})
+    (folder / "adapter_model.safetensors").write_bytes(weights)
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return snippet(
         "peft",

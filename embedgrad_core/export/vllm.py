@@ -5,7 +5,7 @@ https://docs.vllm.ai/en/stable/features/prompt_embeds.html
 
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from embedgrad_core.export.card import snippet
 from embedgrad_core.export.folder import before_input, reading
@@ -21,7 +21,7 @@ def export_vllm(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name
     Returns:
         Python lines that answer one input with vLLM.
     """
-    save_file({"before": before_input(frozen, prompt).contiguous()}, folder / FILE, {"format": "pt"})
+    (folder / FILE).write_bytes(save({"before": before_input(frozen, prompt).contiguous()}, {"format": "pt"}))
     return snippet(
         "vllm",
         name=frozen.name,
