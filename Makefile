@@ -32,9 +32,10 @@ paper: .venv/installed  ## all 26 cells; needs a GPU, the hub, and access to the
 vllm: .venv/installed  ## the faster decoding engine, on a CPU; an extra
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-vllm.txt
 
-.venv/installed: requirements.lock pyproject.toml
+.venv/installed: requirements.lock requirements.hashes pyproject.toml
 	@echo "Making .venv (a few minutes, once) …"
 	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.hashes
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

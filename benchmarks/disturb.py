@@ -15,8 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
-# What tells of clocks and machines and not of results.
-CLOCKS = re.compile(r'"(seconds|tokens_per_s|peak_memory_bytes|finished|check)": [^,}\n]*')
+# What tells of clocks, machines and the checkout and not of results.
+CLOCKS = re.compile(r'"(seconds|tokens_per_s|peak_memory_bytes|finished|check|commit|dirty)": [^,}\n]*')
 VICTIMS = ("snakemake", "job", "all")
 
 
