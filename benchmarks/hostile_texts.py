@@ -125,6 +125,7 @@ BOMBS = {
     "emphasis": "*_`#~" * 4_000,
     "text stops": "1" + "\\text{ " * 270,
     "space before a brace": "\\text{" + " " * 1_900,
+    "spaces before a text of spaces": "x" + " " * 900 + "\\text{" + " " * 900 + "x",
     "boxes in the box": "\\boxed{" * 250 + "1" + "}" * 250,
     "box, space": "\\boxed" + "\t" * 20_000,
     "currency": " " * 900 + "\\$" + " " * 900 + "\n",
@@ -149,8 +150,8 @@ HUGE = {
 }
 _COMMANDS = r"""
 \frac \sqrt \sqrt[3] \pm \mp \cup \cap \pi \infty \in \le \ge \ne \cdot \times \div \log_ \ln \sin \overline{3} \text{ \boxed{
-\fbox{ \mbox{ \left( \right) \{ \} \$ \% \\ \, \! ^\circ \degree \binom \lfloor \rfloor \begin{pmatrix} \end{pmatrix} \begin{array}{cc}
-\end{array} e9 99999 0.5 12,345 {,} ^{ _{ }{ )( ](
+\fbox{ \mbox{ \left( \right) \{ \} \$ \% \\ \, \! ^\circ \degree \binom \lfloor \rfloor \begin{pmatrix} \end{pmatrix}
+\begin{array}{cc} \end{array} e9 99999 0.5 12,345 {,} ^{ _{ }{ )( ](
 """
 _WORDS = "sad happy angry calm Yes No yes no not nor isn't never **sad** **No** answer: is 不是 伤心 答案： “ ” 「 」 ’"
 PIECES = [

@@ -225,7 +225,7 @@ def _exact_root(value: Fraction, degree: int) -> Fraction | None:
 
 
 def _whole_root(value: int, degree: int) -> int | None:
-    spend(value.bit_length() ** 2 // 100_000)
+    spend(value.bit_length() ** 2 // 50_000)
     if degree == 2:
         root = math.isqrt(value)
     else:
