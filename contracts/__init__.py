@@ -5,6 +5,7 @@ This package is the leaf of the house: every other package may import it, it imp
 
 from contracts.errors import UserError
 from contracts.files import (
+    parse_json,
     read_json,
     read_jsonl,
     sha256_of_bytes,
@@ -13,7 +14,7 @@ from contracts.files import (
     write_jsonl,
     write_whole,
 )
-from contracts.rows import DECODED_KEYS, FAILURES, ITEM_KEYS, Item, read_items
+from contracts.rows import DECODED_KEYS, FAILURES, ITEM_KEYS, Item, is_number, read_decoded, read_items
 
 __all__ = [
     "DECODED_KEYS",
@@ -21,6 +22,9 @@ __all__ = [
     "ITEM_KEYS",
     "Item",
     "UserError",
+    "is_number",
+    "parse_json",
+    "read_decoded",
     "read_items",
     "read_json",
     "read_jsonl",
