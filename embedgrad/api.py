@@ -282,13 +282,22 @@ def load(
         revision = revision or _commit(made_for) or made_for.get("revision") or "main"
         frozen = load_model(frozen, revision=revision, device=device, dtype=dtype, say=say)
     kept = header.get("grading")
-    grader = Grader(**kept) if kept else None
+    grader = _stored(path, "grading", Grader, kept) if kept else None
     if evaluator or labels:
         grader = make_grader(evaluator, labels)
     settings = {"max_new_tokens": 512, "batch_size": 16, **(header.get("decoding") or {})}
-    settings["loop"] = LoopRule(**settings["loop"]) if isinstance(settings.get("loop"), dict) else LoopRule()
+    loop = settings.get("loop")
+    settings["loop"] = _stored(path, "decoding.loop", LoopRule, loop) if isinstance(loop, dict) else LoopRule()
     settings |= {key: value for key, value in decoding.items() if value is not None}
     return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grader, settings)
+
+
+def _stored(path: str | Path, key: str, kind: type, values: dict) -> object:
+    """A part of a prompt file's header as what it was when it was saved."""
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UserError(f"{path}: {key} in its header is unreadable ({error}); take a whole copy.") from None
 
 
 def _commit(made_for: dict) -> str | None:

@@ -272,15 +272,16 @@ def _load_state(path: str | Path | None, run: str) -> tuple[dict[str, torch.Tens
         with safe_open(path, framework="pt") as source:
             tensors = {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118 (not a mapping)
             saved = json.loads(source.metadata()["embedgrad"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        found = saved["run"], saved["history"]
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UserError(
             f"{path}: unreadable resume state ({error}); delete it to start the optimisation anew."
         ) from None
-    if saved["run"] != run:
+    if found[0] != run:
         raise UserError(
             f"{path}: this resume state belongs to another model, data or setting; delete it to start anew."
         )
-    return tensors, saved["history"]
+    return tensors, found[1]
 
 
 def _restore(stepper: torch.optim.Optimizer, vectors: torch.Tensor, tensors: dict[str, torch.Tensor]) -> None:
