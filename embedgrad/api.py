@@ -19,6 +19,7 @@ from pathlib import Path
 from contracts import Item, UserError
 from embedgrad.grading import Grader
 from embedgrad.provenance import versions
+from embedgrad.stored import stored_decoding, stored_grader
 from embedgrad.tuning import tune
 from embedgrad_core import (
     FrozenModel,
@@ -281,23 +282,11 @@ def load(
     if isinstance(frozen, str):
         revision = revision or _commit(made_for) or made_for.get("revision") or "main"
         frozen = load_model(frozen, revision=revision, device=device, dtype=dtype, say=say)
-    kept = header.get("grading")
-    grader = _stored(path, "grading", Grader, kept) if kept else None
+    grader, settings = stored_grader(path, header), stored_decoding(path, header)
     if evaluator or labels:
         grader = make_grader(evaluator, labels)
-    settings = {"max_new_tokens": 512, "batch_size": 16, **(header.get("decoding") or {})}
-    loop = settings.get("loop")
-    settings["loop"] = _stored(path, "decoding.loop", LoopRule, loop) if isinstance(loop, dict) else LoopRule()
     settings |= {key: value for key, value in decoding.items() if value is not None}
     return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grader, settings)
-
-
-def _stored(path: str | Path, key: str, kind: type, values: dict) -> object:
-    """A part of a prompt file's header as what it was when it was saved."""
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise UserError(f"{path}: {key} in its header is unreadable ({error}); take a whole copy.") from None
 
 
 def _commit(made_for: dict) -> str | None:

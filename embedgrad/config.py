@@ -281,7 +281,10 @@ def read_config(path: str | Path) -> Config:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise UserError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}).") from None
-    return Config.check(values, str(path))
+    try:
+        return Config.check(values, str(path))
+    except UserError as error:  # of a table that the configuration names, or a cell
+        raise error if str(path) in str(error) else UserError(f"{path}: {error}") from None
 
 
 def _whole_numbers(seeds: object) -> object:
