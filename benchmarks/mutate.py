@@ -32,8 +32,8 @@ from benchmarks.specimens import KINDS, Specimen, specimen  # noqa: E402
 from contracts import UserError  # noqa: E402
 
 SECONDS = 2.0
-JUNK = (b"\x00", b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\xaf", b"\n", b"\r", b"\t", b'"', b"'", b"{", b"]", b",", b":", b"&a ", b"*a", b"NaN",
-        b"!!python/object/apply:os.system ['true']", b"1e999", b"-", b"9" * 5_000, b"[" * 3_000, b"\xe2\x80\xae")  # fmt: skip
+JUNK = (b"\x00", b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\xaf", b"\n", b"\r", b"\t", b'"', b"'", b"{", b"]", b",", b":",
+        b"&a ", b"*a", b"NaN", b"!!python/object/apply:os.system ['true']", b"1e999", b"-", b"9" * 5_000, b"[" * 3_000, b"\xe2\x80\xae")  # fmt: skip
 WATCHED = ("pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect")
 
 
