@@ -6,6 +6,7 @@ This package is the leaf of the house: every other package may import it, it imp
 from contracts.errors import UserError
 from contracts.files import (
     checksum,
+    parse_json,
     read_json,
     read_jsonl,
     sha256_of_bytes,
@@ -14,7 +15,7 @@ from contracts.files import (
     write_jsonl,
     write_whole,
 )
-from contracts.rows import DECODED_KEYS, FAILURES, ITEM_KEYS, Item, answers_sha256, read_items
+from contracts.rows import DECODED_KEYS, FAILURES, ITEM_KEYS, Item, answers_sha256, is_number, read_decoded, read_items
 
 __all__ = [
     "DECODED_KEYS",
@@ -24,6 +25,9 @@ __all__ = [
     "UserError",
     "answers_sha256",
     "checksum",
+    "is_number",
+    "parse_json",
+    "read_decoded",
     "read_items",
     "read_json",
     "read_jsonl",

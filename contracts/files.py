@@ -8,6 +8,7 @@ key ``check``, so that a byte that changed on disk is told and not read as a num
 import contextlib
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -56,16 +57,15 @@ def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as indented JSON with sorted keys, an object with its checksum; whole or not at all."""
     if isinstance(value, dict):
         value = value | {CHECK: checksum(value)}
-    text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False)
     with write_whole(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_bytes(_line(value, indent=2, sort_keys=True))
 
 
 def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
     """Write one JSON object a line, each with its checksum; whole or not at all."""
-    with write_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
+    with write_whole(path) as temporary, temporary.open("wb") as out:
         for row in rows:
-            out.write(json.dumps(row | {CHECK: checksum(row)}, ensure_ascii=False, allow_nan=False) + "\n")
+            out.write(_line(row | {CHECK: checksum(row)}))
 
 
 def checksum(value: dict) -> str:
@@ -91,6 +91,36 @@ def _unsealed(value: Any, where: str) -> Any:
     return {key: value[key] for key in value if key != CHECK}
 
 
+def _line(value: Any, **options: Any) -> bytes:
+    try:
+        return (json.dumps(value, ensure_ascii=False, allow_nan=False, **options) + "\n").encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, as an escape in a model's answer may give: JSON escapes it
+        return (json.dumps(value, allow_nan=False, **options) + "\n").encode("ascii")
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text; stricter than Python, which takes NaN and turns 1e999 into infinity.
+
+    Raises:
+        ValueError: it is not JSON, nested too deeply, or holds a number that cannot be kept.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
+
+
 def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
@@ -98,12 +128,14 @@ def read_json(path: str | Path) -> Any:
         UserError: the file is missing, not UTF-8, cut short or changed since; the message names it and what to do.
     """
     try:
-        return _unsealed(json.loads(_text(path)), str(path))
+        return _unsealed(parse_json(_text(path)), str(path))
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path}: not valid JSON at line {error.lineno} ({error.msg}); the file may be cut short. "
             "Delete it and run the step that makes it again."
         ) from None
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); delete it and run the step that makes it again.") from None
 
 
 def read_jsonl(path: str | Path, required: Iterable[str] = ()) -> list[dict]:
@@ -121,8 +153,8 @@ def read_jsonl(path: str | Path, required: Iterable[str] = ()) -> list[dict]:
         )
     for number, line in enumerate(text.split("\n")[:-1], start=1):
         try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
+            row = parse_json(line)
+        except ValueError:
             raise UserError(
                 f"{path}:{number}: not a JSON object; mend or delete the file and run the step again."
             ) from None

@@ -1,6 +1,6 @@
 """The rows that travel between steps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from contracts.files import checksum, read_jsonl, sha256_of_bytes
 
 ITEM_KEYS = ("id", "input", "target", "answer", "level")
 DECODED_KEYS = ("id", "output", "n_tokens", "stop", "entropy_bits")
+LARGEST = 1e300
 FAILURES = ("none", "wrong", "no_answer", "truncated", "loop", "undecided")
 
 
@@ -29,6 +30,32 @@ class Item:
     def row(self) -> dict:
         """The item as one JSON-lines row."""
         return asdict(self)
+
+
+def is_number(value: object) -> bool:
+    """Whether a value read from JSON is a number that a float can hold; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+
+
+def read_decoded(path: str | Path, required: Iterable[str] = DECODED_KEYS) -> list[dict]:
+    """Read decoded or graded answers, each with the ``required`` keys.
+
+    Raises:
+        UserError: a malformed line, or a value of the wrong kind.
+    """
+    rows = read_jsonl(path, required)
+    for number, row in enumerate(rows, start=1):
+        for key in ("id", "output", "stop"):
+            if not isinstance(row[key], str):
+                raise UserError(
+                    f"{path}:{number}: {key!r} must be text, found {type(row[key]).__name__}; decode again."
+                )
+        if row["entropy_bits"] is not None and not is_number(row["entropy_bits"]):
+            raise UserError(f"{path}:{number}: 'entropy_bits' must be a finite number or null; decode again.")
+        tokens = row["n_tokens"]
+        if not isinstance(tokens, int) or not is_number(tokens) or tokens < 0:
+            raise UserError(f"{path}:{number}: 'n_tokens' must be a whole number; decode again.")
+    return rows
 
 
 def read_items(path: str | Path, level: str | None = None) -> list[Item]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from contracts import Item, UserError
 from embedgrad.grading import Grader
 from embedgrad.provenance import versions
+from embedgrad.stored import stored_decoding, stored_grader
 from embedgrad.tuning import tune
 from embedgrad_core import (
     FrozenModel,
@@ -281,12 +282,9 @@ def load(
     if isinstance(frozen, str):
         revision = revision or _commit(made_for) or made_for.get("revision") or "main"
         frozen = load_model(frozen, revision=revision, device=device, dtype=dtype, say=say)
-    kept = header.get("grading")
-    grader = Grader(**kept) if kept else None
+    grader, settings = stored_grader(path, header), stored_decoding(path, header)
     if evaluator or labels:
         grader = make_grader(evaluator, labels)
-    settings = {"max_new_tokens": 512, "batch_size": 16, **(header.get("decoding") or {})}
-    settings["loop"] = LoopRule(**settings["loop"]) if isinstance(settings.get("loop"), dict) else LoopRule()
     settings |= {key: value for key, value in decoding.items() if value is not None}
     return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grader, settings)
 

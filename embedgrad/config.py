@@ -18,6 +18,7 @@ import jsonschema
 import yaml
 
 from contracts import UserError
+from embedgrad.plain import check_plain
 from reporting.cells import Cell, read_cells
 
 SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"
@@ -38,6 +39,7 @@ class Config:
             UserError: an unknown or missing key, a bad value, a cell table that does not fit, or an unknown cell; names
                 the key and says what is allowed.
         """
+        check_plain(values, source)
         if "seeds" in values:
             values = {**values, "seeds": _whole_numbers(values["seeds"])}
         schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
@@ -272,11 +274,17 @@ def read_config(path: str | Path) -> Config:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UserError(f"{path}: not valid YAML (nested too deeply).") from None
+    # The constructors of dates, numbers and tags raise what they please.
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise UserError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}).") from None
-    return Config.check(values, str(path))
+    try:
+        return Config.check(values, str(path))
+    except UserError as error:  # of a table that the configuration names, or a cell
+        raise error if str(path) in str(error) else UserError(f"{path}: {error}") from None
 
 
 def _whole_numbers(seeds: object) -> object:

@@ -193,6 +193,9 @@ class Slot:
 def layout_from_header(header: dict) -> Layout:
     """The layout that a prompt file was optimised in."""
     try:
-        return Layout(**header["layout"])
+        layout = Layout(**header["layout"])
+        if wrong := [key for key, value in asdict(layout).items() if not isinstance(value, str)]:
+            raise TypeError(f"{wrong[0]} must be text")
+        return layout
     except (KeyError, TypeError) as error:
         raise UserError(f"prompt header: unreadable layout {json.dumps(header.get('layout'))} ({error}).") from None

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from contracts import UserError, checksum, sha256_of_bytes, sha256_of_file, write_whole
+from contracts import UserError, checksum, parse_json, sha256_of_bytes, sha256_of_file, write_whole
 from embedgrad_core.layout import Slot, layout_from_header
 from embedgrad_core.model import FrozenModel
 
@@ -86,7 +86,11 @@ class PromptEmbedding:
         # of dtype between optimisation and use, nothing more.
         if not torch.allclose(rows, initial, rtol=2e-2, atol=1e-3 * float(initial.abs().max())):
             raise UserError(f"{mismatch}: the model's embeddings of the prompt's tokens differ from the stored ones.")
-        slot = Slot.place(frozen.tokenizer, layout_from_header(header), header["text"])
+        try:
+            layout = layout_from_header(header)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        slot = Slot.place(frozen.tokenizer, layout, header["text"])
         if slot.prompt_ids != tuple(ids.tolist()):
             raise UserError(f"{mismatch}: the tokenizer now reads the prompt text as other tokens.")
         if slot.header()["template"] != header["template"]:
@@ -107,16 +111,19 @@ def read_prompt_file(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
             metadata = source.metadata() or {}
     except FileNotFoundError:
         raise UserError(f"{path}: no such prompt file.") from None
-    except (SafetensorError, OSError) as error:
+    # A file that lies about its shapes or types can make the library raise almost anything; none of it is ours.
+    except (SafetensorError, OSError, ValueError, TypeError, LookupError, RuntimeError, AttributeError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({error}); {again}.") from None
     try:
-        header = json.loads(metadata["embedgrad"])
+        header = parse_json(metadata["embedgrad"])
         vectors, initial, ids = tensors["vectors"], tensors["initial"], tensors["token_ids"]
         sound = (
             header["format"] == FORMAT
             and isinstance(header["text"], str)
             and isinstance(header["template"], str)
+            and _fits(header)
             and vectors.dim() == 2
+            and vectors.shape[1] > 0
             and vectors.shape == initial.shape
             and vectors.dtype == initial.dtype == torch.float32
             and ids.dtype == torch.int64
@@ -143,6 +150,19 @@ def read_prompt_file(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
 def tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
     """Hash over names and bytes of tensors on the CPU, in the order of their names."""
     return sha256_of_bytes(b"".join(name.encode() + tensors[name].numpy().tobytes() for name in sorted(tensors)))
+
+
+def _fits(header: dict) -> bool:
+    """Whether the parts of a header that are not always there have the right kinds where they are."""
+    model, seen = header.get("model", {}), header.get("seen", [])
+    return (
+        isinstance(header["layout"], dict)
+        and isinstance(model, dict)
+        and all(isinstance(model.get(key), str | None) for key in ("name", "revision", "resolved"))
+        and isinstance(seen, list)
+        and all(isinstance(one, str) for one in seen)
+        and all(isinstance(header.get(key), dict | None) for key in ("grading", "decoding"))
+    )
 
 
 def prompt_sha256(path: str | Path) -> str:

@@ -102,7 +102,8 @@ def load_state(path: str | Path | None, run: str) -> Snapshot | None:
         if head["check"] != checksum(head) or head["tensors"] != tensors_sha256(tensors):
             raise ValueError("its content does not fit its checksum")
         saved, history, passed = head["run"], head["history"], Passed(**head["passed"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+    # As in a prompt file: a file that lies about its shapes can make the library raise almost anything.
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UserError(
             f"{path}: unreadable resume state ({error}); delete it to start the optimisation anew."
         ) from None

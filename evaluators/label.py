@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from evaluators.stated import stated
-from evaluators.verdict import Verdict
+from evaluators.verdict import Verdict, too_long
 
 CUES = re.compile(
     r"\b(?:(?:final |correct |best |my )?(?:answer|choice|label|classification|conclusion|category)\s*(?:is|would be|:|=|-)"
@@ -40,6 +40,8 @@ def grade(
         synonyms: other surface forms → label; only those that a task lists count.
         strict: the text must be, or end with, the label.
     """
+    if long := too_long(text):
+        return long
     started = time.perf_counter()
     forms = {name: name for name in labels} | dict(synonyms or {})
     found = stated(text, forms, CUES, strict)

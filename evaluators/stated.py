@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _EMPHASIS = re.compile(r"[*_`#~]+|</?(?:b|i|em|strong|u)>|\\(?:text|textbf|boxed|mathrm)\{|\\[\[\]()]")
-_THINKING = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
+_THINKING, _THOUGHT = re.compile(r"<think(?:ing)?>"), re.compile(r"</think(?:ing)?>")
 _SENTENCE_END = re.compile(r"[.!?。！？](?=\s|$|[\"'”’)])|[。！？\n]")
 _NEGATION = re.compile(
     r"(?:\b(?:not(?! only\b)|isn't|wasn't|aren't|doesn't|don't|didn't|can't|cannot|never|neither|nor|without|excluding|"
@@ -44,9 +44,19 @@ class Mention:
 
 def plain(text: str) -> str:
     """The end of the text, folded, without emphasis and thinking blocks, as the rules read it."""
-    text = _THINKING.sub(" ", text[-LONGEST:])
-    text = unicodedata.normalize("NFKC", text).replace("’", "'").casefold()
+    text = _without_thinking(text[-LONGEST:])
+    # One character may fold to eighteen, so the end is taken again.
+    text = unicodedata.normalize("NFKC", text).replace("’", "'").casefold()[-LONGEST:]
     return _EMPHASIS.sub("", text)
+
+
+def _without_thinking(text: str) -> str:
+    """Closed thinking blocks left out. Two searches in turn: one expression for both would be quadratic in open ones."""
+    kept, place = [], 0
+    while (begin := _THINKING.search(text, place)) and (end := _THOUGHT.search(text, begin.end())):
+        kept.append(text[place : begin.start()])
+        place = end.end()
+    return " ".join([*kept, text[place:]])
 
 
 def stated(text: str, forms: Mapping[str, str], cues: re.Pattern, strict: bool = False) -> str | None:
@@ -134,7 +144,7 @@ def _without_echoes(text: str, forms: Mapping[str, str]) -> str:
 
     text = re.sub(r"\[[^\[\]\n]{0,600}\]|\([^()\n]{0,600}\)|\{[^{}\n]{0,600}\}", blank, text)
     form = "|".join(_alone(form) for form in sorted(forms, key=len, reverse=True))
-    separator = r"[\"'“”「」]{0,3}\s*(?:,|/|、|，|\||\bor\b|\band\b|或|和)\s*(?:or\b|and\b)?\s*[\"'“”「」]{0,3}"
+    separator = r"[\"'“”「」]{0,3}\s*(?:,|/|、|，|\||\bor\b|\band\b|或|和)\s*(?:(?:or|and)\b\s*)?[\"'“”「」]{0,3}"
     run = rf"(?:{form})(?:{separator}(?:{form})){{1,40}}"
     enough = min(3, len(set(forms.values())))
     return re.sub(run, lambda match: " " * len(match[0]) if names_in(match[0]) >= enough else match[0], text)

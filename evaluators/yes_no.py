@@ -13,7 +13,7 @@ import re
 import time
 
 from evaluators.stated import plain, stated
-from evaluators.verdict import Verdict
+from evaluators.verdict import Verdict, too_long
 
 CUES = re.compile(
     r"\b(?:(?:final |correct |most likely |likely |best |my )?(?:answer|response|conclusion|verdict)"
@@ -34,6 +34,8 @@ _DETERMINER = re.compile(
 
 def grade(text: str, gold: str, *, strict: bool = False) -> Verdict:
     """Compare the stated Yes or No with ``gold``; ``strict``: the text must be, or end with, it."""
+    if long := too_long(text):
+        return long
     started = time.perf_counter()
     read = _BOTH.sub(" ", plain(text))
     if not strict:

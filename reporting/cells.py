@@ -15,8 +15,8 @@ from contracts import UserError
 COLUMNS = ("dataset", "task", "level", "model", "before", "after", "delta", "learning_rate", "epochs")
 PRINTED = ("before", "after", "delta")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_PERCENT = re.compile(r"\d{1,3}(\.\d+)?")
-_DELTA = re.compile(r"[+-]\d{1,3}(\.\d+)?")
+_PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]+)?")
+_DELTA = re.compile(r"[+-][0-9]{1,3}(\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,10 @@ def read_cells(path: str | Path) -> list[Cell]:
         raise UserError(f"{path}: no such file; give the table of cells, like config/cells.tsv.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
-    lines = list(csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    try:
+        lines = list(csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    except csv.Error as error:
+        raise UserError(f"{path}: not a table ({error}); mend it or take config/cells.tsv as a pattern.") from None
     if not lines or tuple(lines[0]) != COLUMNS:
         raise UserError(f"{path}:1: the header must be these columns, separated by tabs: {', '.join(COLUMNS)}.")
     cells, seen = [], {}
@@ -87,7 +90,7 @@ def _cell(row: dict[str, str], where: str) -> Cell:
             raise UserError(
                 f"{where}: {key} is {row[key]!r}; use lower-case letters, digits, dots, dashes and underscores."
             )
-    if row["level"] and not re.fullmatch(r"\d+", row["level"]):
+    if row["level"] and not re.fullmatch(r"[0-9]{1,9}", row["level"]):
         raise UserError(f"{where}: level is {row['level']!r}; it must be a whole number, or empty.")
     dataset = f"{row['task']}-L{row['level']}" if row["level"] else row["task"]
     if row["dataset"] != dataset:

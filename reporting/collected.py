@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import FAILURES, UserError, read_json
+from contracts import FAILURES, UserError, is_number, read_json
 from reporting.agreement import check_agreement
 from reporting.cells import Cell
 
@@ -86,6 +86,10 @@ def read_metrics(path: str | Path, cell: Cell, seed: int) -> dict:
     wrong = _misfit(metrics, _SHAPE, "")
     if wrong:
         raise UserError(f"{path}: key {wrong} is missing or of the wrong kind; delete the file and make it again.")
+    if bad := next(
+        (name for name, run in metrics["run"].items() if run is not None and not isinstance(run, dict)), None
+    ):
+        raise UserError(f"{path}: key run.{bad} is of the wrong kind; delete the file and make it again.")
     told = metrics["cell"]
     for key, expected in (("dataset", cell.dataset), ("task", cell.task), ("model", cell.model), ("seed", seed)):
         if told[key] != expected:
@@ -126,13 +130,11 @@ def _misfit(value: object, shape: dict | type, where: str) -> str | None:
                 return wrong
         return None
     if shape is list:
-        fits = isinstance(value, list) and len(value) == 2 and all(_number(end) for end in value)
+        fits = isinstance(value, list) and len(value) == 2 and all(is_number(end) for end in value)
     elif shape is float:
-        fits = _number(value)
+        fits = is_number(value)
+    elif shape is int:
+        fits = isinstance(value, int) and is_number(value)
     else:
         fits = isinstance(value, shape) and not isinstance(value, bool)
     return None if fits else where
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -15,14 +15,16 @@ from contracts import (
     FAILURES,
     Item,
     UserError,
+    is_number,
+    read_decoded,
     read_items,
     read_json,
-    read_jsonl,
     sha256_of_file,
     write_json,
 )
 from reporting.agreement import check_answers, check_runs
 from reporting.cells import Cell
+from reporting.history import read_history
 from reporting.statistics import mcnemar, newcombe_paired, wilson
 from reporting.verdict import Ours, verdict
 
@@ -126,7 +128,7 @@ def metrics_from_files(
         UserError: a file that is missing, cut short, or does not fit the others.
     """
     runs = {"optimize": _sidecar(optimize_run), "before": _sidecar(before_run), "after": _sidecar(after_run)}
-    graded = {name: read_jsonl(path, GRADED_KEYS) for name, path in (("before", before), ("after", after))}
+    graded = {name: read_decoded(path, GRADED_KEYS) for name, path in (("before", before), ("after", after))}
     for name, path in (("before", before), ("after", after)):
         check_answers(graded[name], runs[name], str(path))
     check_runs(runs, (_sidecar(split) or {}).get("files") or {}, _hash(test))
@@ -136,7 +138,7 @@ def metrics_from_files(
         read_items(test),
         graded["before"],
         graded["after"],
-        read_jsonl(history, ("epoch",)) if history else (),
+        read_history(history) if history else (),
         runs,
         split_sha256=_hash(split),
         prompt_sha256=_hash(prompt),
@@ -192,14 +194,12 @@ def _check(row: dict, where: str) -> None:
     if row["extracted"] is not None and not isinstance(row["extracted"], str):
         raise UserError(f"{where}: 'extracted' must be text or null; grade again.")
     entropy, tokens = row["entropy_bits"], row["n_tokens"]
-    if entropy is not None and not (_is_number(entropy) and math.isfinite(entropy)):
+    if entropy is not None and not is_number(entropy):
         raise UserError(f"{where}: 'entropy_bits' must be a finite number or null; decode again.")
-    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
+    if not isinstance(tokens, int) or not is_number(tokens) or tokens < 0:
         raise UserError(f"{where}: 'n_tokens' must be a whole number; decode again.")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if not isinstance(row.get("strict_correct", False), bool):
+        raise UserError(f"{where}: 'strict_correct' must be true or false; grade again.")
 
 
 def _side(rows: Sequence[dict], name: str) -> dict:
@@ -272,7 +272,7 @@ def _prompt(runs: dict[str, dict | None], sha256: str | None, after_name: str) -
     used = (runs["after"] or {}).get("prompt_sha256")
     if used and sha256 and used != sha256:
         raise UserError(
-            f"{after_name}: answered with the prompt {used[:12]}…, but the cell's prompt file is {sha256[:12]}…; "
+            f"{after_name}: answered with the prompt {str(used)[:12]}…, but the cell's prompt file is {sha256[:12]}…; "
             "decode again."
         )
     optimize = runs["optimize"] or {}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from contracts import UserError, read_jsonl
+from contracts import UserError
 from reporting.drawing import styled
+from reporting.history import read_history
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def read_curves(paths: Sequence[str | Path], folder: str | Path) -> list[Curve]:
             value = float(rate.removeprefix("lr"))
         except ValueError:
             raise UserError(f"{path}: not at {folder}/<dataset>/<model>/lr<rate>/optimize.jsonl.") from None
-        rows = read_jsonl(path, ("epoch",))
+        rows = read_history(path)
         if not rows:
             raise UserError(f"{path}: empty; delete it and run again.")
         losses, accuracies = (tuple(row.get(key) for row in rows) for key in ("dev_loss", "dev_accuracy"))

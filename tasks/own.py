@@ -4,14 +4,13 @@ Columns are found by their usual names or named by the caller. Every fault is to
 """
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from contracts import Item, UserError, sha256_of_bytes
+from contracts import Item, UserError, parse_json, sha256_of_bytes
 from tasks.duplicates import normalised, twin_groups
 from tasks.split import choose
 
@@ -138,9 +137,9 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            told = getattr(error, "msg", "nested too deeply")
+            row = parse_json(line)
+        except ValueError as error:
+            told = getattr(error, "msg", error)
             raise UserError(f"{path}:{number}: not a JSON object ({told}); each line is one object.") from None
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}.")

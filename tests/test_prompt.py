@@ -104,8 +104,8 @@ def test_a_failed_write_leaves_the_old_file(prompt, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("embedgrad_core.prompt.save_file", full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr("embedgrad_core.prompt.save", full)
+    with pytest.raises(UserError, match=r"p\.safetensors: cannot be written \(No space left on device\)"):
         prompt.save(path)
     assert path.read_bytes() == old
     assert [entry.name for entry in tmp_path.iterdir()] == ["p.safetensors"]

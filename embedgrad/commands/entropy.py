@@ -10,7 +10,7 @@ exactly into what the prompt does on the same text and what the text does under 
 import argparse
 from pathlib import Path
 
-from contracts import DECODED_KEYS, Item, UserError, read_items, read_jsonl, write_json
+from contracts import Item, UserError, read_decoded, read_items, write_json
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
 
 HELP = "trajectory entropy (Eq. 11), teacher-forced on the same text"
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _answers(path: Path, items: list[Item]) -> list[dict]:
     """The answers to ``items``, in their order."""
-    rows = {row["id"]: row for row in read_jsonl(path, DECODED_KEYS)}
+    rows = {row["id"]: row for row in read_decoded(path)}
     missing = [item.id for item in items if item.id not in rows]
     if missing:
         raise UserError(f"{path}: no answer to item {missing[0]} ({len(missing)} are missing); decode again.")

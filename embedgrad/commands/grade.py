@@ -7,7 +7,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from contracts import DECODED_KEYS, UserError, read_items, read_jsonl, write_jsonl
+from contracts import UserError, read_decoded, read_items, write_jsonl
 from embedgrad.commands.arguments import add_grading_arguments, plain_line
 
 HELP = "check decoded answers"
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     grader = grader_from(arguments)
     gold = {item.id: item.answer for item in read_items(arguments.data)}
-    rows = read_jsonl(arguments.outputs, DECODED_KEYS)
+    rows = read_decoded(arguments.outputs)
     for number, row in enumerate(rows, start=1):
         if row["id"] not in gold:
             raise UserError(f"{arguments.outputs}:{number}: item {row['id']!r} is not in {arguments.data}.")

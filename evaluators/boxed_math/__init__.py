@@ -18,46 +18,52 @@ The stages, one file each:
 * ``compare``: two answers of the same kind, part by part. Expressions with variables are equal when they agree at random
   points (polynomial identity testing), so no symbolic simplifier with an open-ended running time is needed.
 
-What lies beyond the bounds is ``undecided``, never ``wrong``.
+* ``bounds``: how much work one comparison may take, counted step by step.
+
+What lies beyond the bounds is ``undecided``, never ``wrong``; its reason begins with "out of bounds".
 """
 
 import time
 
-from evaluators.boxed_math.compare import Undecided, equal
+from evaluators.boxed_math.bounds import OutOfBounds, limited
+from evaluators.boxed_math.compare import equal
 from evaluators.boxed_math.extract import extract
 from evaluators.boxed_math.normalise import normalise
-from evaluators.verdict import Verdict
+from evaluators.verdict import Verdict, out_of_bounds, too_long
 
-LONGEST = 2_000  # characters of a box that is still compared
+LONGEST = 2_000  # characters of a box or a gold answer that is still compared
 
 __all__ = ["extract", "grade"]
 
 
 def grade(text: str, gold: str) -> Verdict:
     """The verdict on the last box of ``text``; never raises, never executes what it reads."""
+    if long := too_long(text):
+        return long
     started = time.perf_counter()
     answer = extract(text)
     if answer is None:
-        status, reason = "no_answer", "no balanced, non-empty box"
-    elif len(answer) > LONGEST:
-        status, reason, answer = "undecided", "the box is too long to compare", answer[:LONGEST]
-    else:
-        status, reason = _compare(answer, gold)
+        return Verdict("no_answer", None, "no balanced, non-empty box", time.perf_counter() - started)
+    try:
+        with limited():
+            status, reason = _compare(answer, gold)
+    except OutOfBounds as bound:
+        return out_of_bounds(str(bound), answer[:LONGEST], time.perf_counter() - started)
+    except RecursionError:
+        return out_of_bounds("nested too deeply", answer, time.perf_counter() - started)
+    # A checker must not end a run of hours over one text; undecided is counted apart, and the reason is stored.
+    except Exception as fault:  # noqa: BLE001
+        status, reason = "undecided", f"the checker failed: {type(fault).__name__}: {fault}"[:200]
     return Verdict(status, answer, reason, time.perf_counter() - started)
 
 
 def _compare(answer: str, gold: str) -> tuple[str, str]:
-    try:
-        ours, theirs = normalise(answer), normalise(gold)
-        if not ours:
-            return "no_answer", "the box holds nothing but form"
-        if ours == theirs:
-            return "correct", "equal after normalisation"
-        return ("correct", "equal by value") if equal(ours, theirs) else ("wrong", "different")
-    except Undecided as bound:
-        return "undecided", str(bound)
-    except RecursionError:
-        return "undecided", "nested too deeply"
-    # A checker must not end a run of hours over one text; undecided is counted apart, and the reason is stored.
-    except Exception as fault:  # noqa: BLE001
-        return "undecided", f"the checker failed: {type(fault).__name__}: {fault}"[:200]
+    for side, text in (("box", answer), ("gold answer", gold)):
+        if len(text) > LONGEST:
+            raise OutOfBounds(f"the {side} is too long to compare")
+    ours, theirs = normalise(answer), normalise(gold)
+    if not ours:
+        return "no_answer", "the box holds nothing but form"
+    if ours == theirs:
+        return "correct", "equal after normalisation"
+    return ("correct", "equal by value") if equal(ours, theirs) else ("wrong", "different")

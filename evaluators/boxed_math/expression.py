@@ -9,7 +9,8 @@ import re
 from fractions import Fraction
 from typing import NoReturn
 
-DEEPEST = 60
+from evaluators.boxed_math.bounds import DEEPEST, OutOfBounds
+
 _FUNCTION_NAMES = "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp sqrt abs floor ceil"
 _GREEK_NAMES = (
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau phi "
@@ -32,6 +33,7 @@ def parse(text: str) -> tuple:
 
     Raises:
         NotAnExpression: it is not one.
+        OutOfBounds: it is nested too deeply, or a number is too long.
     """
     return _Parser(_tokens(text)).whole()
 
@@ -92,7 +94,7 @@ class _Parser:
     def sum(self) -> tuple:
         self.depth += 1
         if self.depth > DEEPEST:
-            raise NotAnExpression("nested too deeply")
+            raise OutOfBounds("nested too deeply")
         terms = [self.signed()]
         while True:
             if self.take("+"):
@@ -295,7 +297,7 @@ def _number(text: str) -> tuple:
         return ("num", value + Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(fixed)), 0)
     mantissa, _, exponent = text.lower().partition("e")
     if len(mantissa) > 1_000 or len(exponent) > 4:
-        raise NotAnExpression("the number is too large to read")
+        raise OutOfBounds("a number is too long to read")
     digits = len(mantissa.replace(".", "").lstrip("0")) if "." in mantissa else 0
     return (
         "num",

@@ -13,7 +13,7 @@ def extract(text: str) -> str | None:
     it: a truncated answer is judged by what it had finished saying. One scan, linear in the text.
     """
     starts = {match.end(): match.start() for match in _BOX.finditer(text)}
-    found, best = None, -1
+    found, best = (0, 0), -1  # where the box found so far lies, and where it ends or begins
     open_braces: list[int] = []
     place, length = 0, len(text)
     while place < length:
@@ -21,7 +21,7 @@ def extract(text: str) -> str | None:
             bare = _BARE.match(text, place)
             # A space has to part the command from what it boxes; and "\boxed\frac…" is no bare word.
             if bare and text[place - 1].isspace():
-                found, best = bare[0].rstrip(".,;"), place
+                found, best = bare.span(), place
         character = text[place]
         if character == "\\":
             # An escaped brace, or the start of a command: nothing to count, but a box may begin behind it.
@@ -33,6 +33,8 @@ def extract(text: str) -> str | None:
             start = open_braces.pop()
             # The box that begins last wins; one inside another belongs to the outer one, which closes after it.
             if start in starts and (start > best or place > best):
-                found, best = text[start + 1 : place], place
+                found, best = (start + 1, place), place
         place += 1
-    return (found.strip() or None) if found is not None else None
+    content = text[slice(*found)]
+    # Only a bare word can bring along the stop of its sentence.
+    return (content if text[found[0] - 1 : found[0]] == "{" else content.rstrip(".,;")).strip() or None

@@ -6,6 +6,8 @@ Each rule is a line of ``_RULES`` or a short function with its reason.
 import re
 import unicodedata
 
+from evaluators.boxed_math.bounds import OutOfBounds
+
 _FRACTIONS = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8"}
 _SIGNS = {
     "−": "-", "–": "-", "—": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div ", "∗": "*",
@@ -47,17 +49,24 @@ _RULES = tuple(
     )
 )
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,] )(?<![\d.,])\d{1,3}(?: \d{3})+(?! ?\d)")
-_TRAILING = re.compile(r"(?:\s|\\\\|[.;,]|\\text\{\s*[.,;]?\s*\})+$")
+# Possessive, and one way to read each space: "\text{" and spaces would otherwise be tried over and over.
+_TRAILING = re.compile(r"(?:\s|\\\\|[.;,]|\\text\{\s*(?:[.,;]\s*)?\})++$")
+WIDEST = 8_000  # characters of a box once it is spelt out; one character may become a dozen
 
 
 def normalise(answer: str) -> str:
     """One line, one space, one spelling.
 
     The thousands rule reads 1,234 and 1 234 as one number, 12,34 and ``1, 234`` as two; inside brackets a comma separates.
+
+    Raises:
+        OutOfBounds: too many characters.
     """
     answer = "".join(_SIGNS.get(character, character) for character in answer)
     answer = "".join(f"\\frac{{{_FRACTIONS[c][0]}}}{{{_FRACTIONS[c][2]}}}" if c in _FRACTIONS else c for c in answer)
     answer = unicodedata.normalize("NFKC", answer)
+    if len(answer) > WIDEST:
+        raise OutOfBounds("the box is too long to compare")
     for pattern, replacement in _RULES:
         answer = pattern.sub(replacement, answer)
     if not re.search(r"[(\[]|\\\{", answer):

@@ -8,6 +8,7 @@ TeX braces: order unknown), ``("seq", open, close, [answers])`` (tuple, point or
 
 import re
 
+from evaluators.boxed_math.bounds import DEEPEST, OutOfBounds, spend
 from evaluators.boxed_math.expression import NotAnExpression, parse
 
 _OPEN, _CLOSE = "([{", ")]}"
@@ -31,7 +32,12 @@ _KNOWN_UNITS = {*_ALIASES, *_ALIASES.values()} - {""}
 
 
 def read(text: str) -> tuple:
-    """The answer that a normalised text states; anything that is no mathematics is ``("text", …)``."""
+    """The answer that a normalised text states; anything that is no mathematics is ``("text", …)``.
+
+    Raises:
+        OutOfBounds: nested too deeply, or more text than is read.
+    """
+    spend(2 + len(text))
     text = _peel(text.strip())
     parts = split(_AND.sub(",", text), ",")
     if len(parts) > 1:
@@ -128,9 +134,10 @@ def _without_unit(text: str) -> tuple[str, str | None]:
 
 def _relation(text: str) -> tuple | None:
     """``a < b <= c`` as operators and sides; a name in front of a colon-free equation counts as a side."""
-    operators, sides, start = [], [], 0
+    operators, sides, start, depth, counted = [], [], 0, 0, 0
     for match in _RELATION.finditer(text):
-        if depth_at(text, match.start()) == 0:
+        depth, counted = depth + depth_at(text[counted : match.start()]), match.start()
+        if depth == 0:
             operators.append(match[0])
             sides.append(text[start : match.start()])
             start = match.end()
@@ -149,7 +156,7 @@ def _bracketed(text: str) -> tuple | None:
             return ("set", []) if text == "\\{\\}" else None
         inner = text[2:-2]
         parts = split(inner, ",") if inner.strip() else []
-        return ("set", _members(parts)) if depth_at(inner, len(inner)) == 0 else None
+        return ("set", _members(parts)) if depth_at(inner) == 0 else None
     if text[:1] not in ("(", "[", "{") or _closing(text, 0) != len(text) - 1:
         return None
     parts = split(text[1:-1], ",")
@@ -171,12 +178,18 @@ def _chosen(text: str, plus: bool) -> str:
     return re.sub(r"\\mp(?![A-Za-z])", lower, text)
 
 
-def depth_at(text: str, end: int) -> int:
-    """How many brackets of any kind are open before ``end``; intervals may close with the other kind."""
+def depth_at(text: str) -> int:
+    """How many brackets of any kind are open at the end of ``text``; intervals may close with the other kind.
+
+    Raises:
+        OutOfBounds: they are nested too deeply.
+    """
     depth = 0
-    for character in text[:end]:
+    for character in text:
         depth += character in _OPEN
         depth -= character in _CLOSE
+        if depth > DEEPEST:
+            raise OutOfBounds("nested too deeply")
     return depth
 
 

@@ -1,7 +1,8 @@
 """The value of an expression tree at a point: an exact rational where possible, else a complex number to many digits.
 
-Everything is bounded: exponents, factorials and the size of numbers. Beyond a bound :class:`OutOfBounds` is raised, and
-where a value does not exist (division by zero) :class:`Undefined`.
+Everything is bounded: exponents, factorials, the size of numbers and the work on them. Beyond a bound
+:class:`~evaluators.boxed_math.bounds.OutOfBounds` is raised, and where a value does not exist (division by zero)
+:class:`Undefined`.
 """
 
 import hashlib
@@ -11,13 +12,13 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
+from evaluators.boxed_math.bounds import OutOfBounds, spend
+
 LARGEST_BITS = 200_000
 LARGEST_FACTORIAL = 3_000
+LARGEST_MAGNITUDE = 2_000_000  # bits of an inexact number, before or behind the point
+LARGEST_ANGLE_BITS = 5_000  # beyond, a sine needs π to as many bits
 DIGITS = (60, 250)  # working precisions; a difference that is only rounding shrinks with the second
-
-
-class OutOfBounds(Exception):
-    """A number too large to compute within the bounds."""
 
 
 class Undefined(Exception):
@@ -35,6 +36,7 @@ def _context(digits: int) -> Any:
 
 def point(name: str, trial: int) -> Fraction:
     """A variable's value in a trial: rational, the same for both sides, positive in the first trials, negative in the last."""
+    spend(5)
     seed = int.from_bytes(hashlib.sha256(f"{name} {trial}".encode()).digest()[:4], "big")
     value = Fraction(seed % 9_973 + 1_009, 4_001)
     return -value if trial == 2 else value
@@ -42,6 +44,7 @@ def point(name: str, trial: int) -> Fraction:
 
 def names(tree: tuple) -> set[str]:
     """The free variables of a tree."""
+    spend(1)
     if tree[0] == "name":
         return set() if tree[1] in ("\\pi", "e", "i") else {tree[1]}
     found: set[str] = set()
@@ -74,6 +77,18 @@ class _Evaluation:
         self.trial, self.mp, self.digits = trial, context, digits
 
     def of(self, tree: tuple) -> Any:
+        spend(2)
+        result = self._of(tree)
+        if isinstance(result, Fraction):
+            if _bits(result) > LARGEST_BITS:
+                raise OutOfBounds("a number is too large to compare")
+        elif not self.mp.isfinite(result):
+            raise Undefined  # ln 0: infinities less infinities would agree with anything
+        elif result and abs(self.mp.mag(result)) > LARGEST_MAGNITUDE:
+            raise OutOfBounds("a number is too large to compare")
+        return result
+
+    def _of(self, tree: tuple) -> Any:
         kind = tree[0]
         if kind == "num":
             return tree[1]
@@ -107,17 +122,21 @@ class _Evaluation:
         total = self.of(trees[0])
         for tree in trees[1:]:
             total = operation(*self.same_kind(total, self.of(tree)))
-            if isinstance(total, Fraction) and _bits(total) > LARGEST_BITS:
-                raise OutOfBounds("a number is too large to compare")
         return total
 
     def same_kind(self, a: Any, b: Any) -> tuple[Any, Any]:
         if isinstance(a, Fraction) and isinstance(b, Fraction):
+            bits = _bits(a) + _bits(b)
+            spend(bits * bits // 1_000_000)
+            if bits > 2 * LARGEST_BITS:
+                raise OutOfBounds("a number is too large to compare")
             return a, b
+        spend(self.digits // 8)
         return self.inexact(a), self.inexact(b)
 
     def inexact(self, value: Any) -> Any:
         if isinstance(value, Fraction):
+            spend(10 + _bits(value) // 100)
             return self.mp.mpc(self.mp.mpf(value.numerator) / self.mp.mpf(value.denominator))
         return value
 
@@ -131,6 +150,7 @@ class _Evaluation:
             if root is not None:
                 if abs(exponent.numerator) * _bits(root) > LARGEST_BITS:
                     raise OutOfBounds("a power is too large to compare")
+                spend((exponent.numerator * _bits(root)) ** 2 // 4_000_000)
                 return root**exponent.numerator
             if base < 0 and exponent.denominator % 2:
                 # The real root of a negative number, as \sqrt[3]{-2} is meant.
@@ -139,6 +159,7 @@ class _Evaluation:
         base, exponent = self.inexact(base), self.inexact(exponent)
         if base == 0:
             raise Undefined
+        spend(2 * self.digits)
         if abs(exponent) > 10**6 or abs(exponent * self.mp.log(base)) > LARGEST_BITS:
             raise OutOfBounds("a power is too large to compare")
         return self.mp.power(base, exponent)
@@ -158,6 +179,9 @@ class _Evaluation:
         if function in ("floor", "ceil", "abs") and isinstance(value, Fraction):
             return Fraction({"floor": math.floor, "ceil": math.ceil, "abs": abs}[function](value))
         inexact = self.inexact(value)
+        spend(2 * self.digits)
+        if function in _OF_ANGLES and inexact and self.mp.mag(inexact) > LARGEST_ANGLE_BITS:
+            raise OutOfBounds("an angle is too large to compare")
         if abs(inexact) > 10**6 and function in ("exp", "sinh", "cosh", "tanh"):
             raise OutOfBounds("an exponential is too large to compare")
         if function in ("floor", "ceil"):
@@ -177,6 +201,7 @@ class _Evaluation:
         return Fraction(math.comb(int(top), int(bottom)))
 
 
+_OF_ANGLES = frozenset(["sin", "cos", "tan", "cot", "sec", "csc"])
 _FUNCTIONS = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "log": "log10"}
 
 
@@ -200,12 +225,15 @@ def _exact_root(value: Fraction, degree: int) -> Fraction | None:
 
 
 def _whole_root(value: int, degree: int) -> int | None:
+    spend(value.bit_length() ** 2 // 50_000)
     if degree == 2:
         root = math.isqrt(value)
     else:
-        low, high = 0, 1 << (value.bit_length() // degree + 1)
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if middle**degree <= value else (low, middle - 1)
-        root = low
+        # Newton's steps from above: a search bit by bit takes a minute at 100,000 bits.
+        root, lower = 1 << (value.bit_length() // degree + 1), 0
+        while True:
+            lower = ((degree - 1) * root + value // root ** (degree - 1)) // degree
+            if lower >= root:
+                break
+            root = lower
     return root if root**degree == value else None

@@ -1,0 +1,51 @@
+"""What YAML may hold beyond a configuration's plain values, refused before the schema sees it.
+
+YAML knows dates, sets, keys that are no text, numbers that are none, and aliases that unfold a small file into billions of values.
+"""
+
+import math
+from collections.abc import Mapping
+
+from contracts import UserError
+
+DEEPEST = 20
+MOST = 50_000  # values
+LARGEST = 2**63  # what numbers must stay below: seeds and sizes are 64-bit
+
+
+def check_plain(values: object, source: str) -> None:
+    """Check that a configuration is a mapping of text to plain values, all the way down.
+
+    Raises:
+        UserError: it is not; names the key.
+    """
+    if not isinstance(values, Mapping):
+        raise UserError(f"{source}: expected keys and values at top level, found {type(values).__name__}.")
+    seen, waiting = 0, [(values, ())]
+    while waiting:
+        value, path = waiting.pop()
+        seen += 1
+        where = ".".join(path)[:200] or "top level"
+        if seen > MOST or len(path) > DEEPEST:
+            raise UserError(f"{source}: {where}: too many values in one another; aliases may unfold without end.")
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                if not isinstance(key, str):
+                    raise UserError(f"{source}: {where}: key {str(key)[:60]!r} must be text; put it in quotes.")
+                waiting.append((inner, (*path, key)))
+        elif isinstance(value, list):
+            waiting += [(inner, (*path, str(place))) for place, inner in enumerate(value)]
+        elif isinstance(value, bool | str | None):
+            _check_text(value, where, source)
+        elif not isinstance(value, int | float):
+            raise UserError(
+                f"{source}: {where}: must be text or a number, found {type(value).__name__}; put it in quotes."
+            )
+        elif not math.isfinite(value) if isinstance(value, float) else abs(value) >= LARGEST:
+            raise UserError(f"{source}: {where}: not a number that can be used.")
+
+
+def _check_text(value: object, where: str, source: str) -> None:
+    """Flags and file names carry no NUL and no half of a surrogate pair."""
+    if isinstance(value, str) and ("\0" in value or any("\ud800" <= one <= "\udfff" for one in value)):
+        raise UserError(f"{source}: {where}: holds a character that no command line can carry; take it out.")

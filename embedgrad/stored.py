@@ -1,0 +1,73 @@
+"""How a prompt file says its answers are decoded and checked; a file that was changed since may say anything."""
+
+from pathlib import Path
+
+from contracts import UserError
+from embedgrad.grading import Grader
+from embedgrad_core import LoopRule
+
+_EVALUATORS = ("label", "yes_no", "boxed_math", "exact")
+_NUMBERS = ("max_new_tokens", "batch_size")
+
+
+def stored_grader(path: str | Path, header: dict) -> Grader | None:
+    """The grader in a prompt file's header, or None.
+
+    Raises:
+        UserError: it is not what the suite writes there.
+    """
+    kept = header.get("grading")
+    if not kept:
+        return None
+    options = kept.get("options")
+    fits = (
+        set(kept) <= {"evaluator", "options", "strict"}
+        and kept.get("evaluator") in _EVALUATORS
+        and isinstance(options, dict)
+        and set(options) <= {"labels", "synonyms"}
+        and isinstance(kept.get("strict", False), bool)
+    )
+    if fits and kept["evaluator"] == "label":
+        labels, synonyms = options.get("labels"), options.get("synonyms", {})
+        fits = isinstance(labels, list) and len(labels) > 1 and all(_word(label) for label in labels)
+        fits = fits and isinstance(synonyms, dict) and all(_word(key) and _word(to) for key, to in synonyms.items())
+    elif fits:
+        fits = not options
+    if not fits:
+        raise _unreadable(path, "grading")
+    return Grader(**kept)
+
+
+def stored_decoding(path: str | Path, header: dict) -> dict:
+    """The arguments of decoding in a prompt file's header, the usual ones where it has none.
+
+    Raises:
+        UserError: it is not what the suite writes there.
+    """
+    kept = {"max_new_tokens": 512, "batch_size": 16, **(header.get("decoding") or {})}
+    loop = kept.get("loop") or {}
+    fits = (
+        set(kept) <= {*_NUMBERS, "stop_rule", "engine", "stop_on_loop", "loop"}
+        and all(_whole(kept[key]) for key in _NUMBERS)
+        and kept.get("stop_rule", "family") in ("family", "checkpoint")
+        and kept.get("engine", "native") in ("native", "vllm")
+        and (kept.get("stop_on_loop") is None or _whole(kept["stop_on_loop"]))
+        and isinstance(loop, dict)
+        and set(loop) <= {"repeats", "tokens"}
+        and all(map(_whole, loop.values()))
+    )
+    if not fits:
+        raise _unreadable(path, "decoding")
+    return {**kept, "loop": LoopRule(**loop)}
+
+
+def _word(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
+
+
+def _unreadable(path: str | Path, key: str) -> UserError:
+    return UserError(f"{path}: key {key!r} of its header is not what this suite writes; take a whole copy.")
