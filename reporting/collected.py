@@ -8,8 +8,17 @@ from contracts import FAILURES, UserError, is_number, read_json
 from reporting.agreement import check_agreement
 from reporting.cells import Cell
 
-_SIDE = {"correct": int, "accuracy": float, "wilson": list, "failures": dict.fromkeys(FAILURES, int)}
-# The keys that the table and the figures read, with their types.
+_ENTROPY = {"mean": (float,), "mean_without_loops": (float,), "n_without_loops": int}
+_SIDE = {
+    "correct": int,
+    "accuracy": float,
+    "wilson": list,
+    "failures": dict.fromkeys(FAILURES, int),
+    "strict_correct": (int,),
+    "entropy_bits": _ENTROPY,
+    "mean_tokens": (float,),
+}
+# The keys that the table and the figures read, with their types; a type in brackets may be null.
 _SHAPE = {
     "cell": {"dataset": str, "task": str, "model": str, "seed": int},
     "n": int,
@@ -18,8 +27,10 @@ _SHAPE = {
     "delta": {"points": float, "newcombe": list},
     "mcnemar": {"only_before": int, "only_after": int, "p_exact": float, "p_mid": float},
     "gain": {"became_extractable": int, "became_right": int, "lost_extractable": int, "lost_right": int, "net": int},
-    "verdict": {"reason": str},
-    "split": dict,
+    "verdict": {"word": (str,), "reason": str},
+    "prompt": dict,
+    "training": (dict,),
+    "split": {"sha256": (str,)},
     "run": dict,
 }
 NOT_RUN = "not run yet"
@@ -118,8 +129,10 @@ def _why(marker: Path) -> str:
     return skipped["reason"]
 
 
-def _misfit(value: object, shape: dict | type, where: str) -> str | None:
+def _misfit(value: object, shape: dict | tuple | type, where: str) -> str | None:
     """The first key at which ``value`` has not the shape, or None."""
+    if isinstance(shape, tuple):
+        return None if value is None else _misfit(value, shape[0], where)
     if isinstance(shape, dict):
         if not isinstance(value, dict):
             return where or "(all)"

@@ -15,6 +15,7 @@ from embedgrad_core.decode import in_order
 from embedgrad_core.greedy import INTERVAL, entropy_bits, greedy
 from embedgrad_core.loops import is_loop
 from embedgrad_core.scoring import forced_entropies
+from embedgrad_core.slots import KeyValueSlots
 
 PROMPT = "please reason step by step."
 LIMIT = 24
@@ -199,3 +200,33 @@ LOOPS = [
 @pytest.mark.parametrize(("ids", "expected", "why"), LOOPS, ids=[why for *_, why in LOOPS])
 def test_loops(ids, expected, why):
     assert is_loop(ids, LoopRule(repeats=3, tokens=24)) is expected
+
+
+def test_out_of_memory_answers_fewer_rows_at_a_time(frozen, slot, items, monkeypatch):
+    """An allocator that refuses more than three rows, in the middle of the work: what has ended is kept, the rest is the same."""
+    vectors = PromptEmbedding.from_text(frozen, slot).vectors
+    whole = decode(frozen, slot, vectors, items, max_new_tokens=LIMIT, batch_size=6)
+    reserve, said, ended = KeyValueSlots._reserve, [], []
+
+    def small_memory(self, needed):
+        if len(self.lengths) > 3 and needed > 30:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
+        reserve(self, needed)
+
+    monkeypatch.setattr(KeyValueSlots, "_reserve", small_memory)
+    monkeypatch.setattr("embedgrad_core.slots.GROWTH", 1)
+    settings = {"max_new_tokens": LIMIT, "batch_size": 6, "on_progress": ended.append, "say": said.append}
+    found = decode(frozen, slot, vectors, items, **settings)
+    assert said
+    assert all(line.startswith("out of memory: going on with ") for line in said)
+    assert [(row.id, row.output, row.stop) for row in found] == [(row.id, row.output, row.stop) for row in whole]
+    assert ended == list(range(1, len(items) + 1))
+
+
+def test_a_single_answer_that_does_not_fit_is_one_error(frozen, slot, items, monkeypatch):
+    def no_memory(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(KeyValueSlots, "_reserve", no_memory)
+    with pytest.raises(UserError, match="out of memory with a single answer at a time; shorten the inputs"):
+        decode(frozen, slot, PromptEmbedding.from_text(frozen, slot).vectors, items, max_new_tokens=LIMIT)

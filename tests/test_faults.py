@@ -12,8 +12,8 @@ import time
 
 import pytest
 from conftest import ROOT, tiny_model
-from benchmarks.disturb import SNAKEMAKE, checkout, completed, disturbed, finish, leftovers, processes, results, start
 
+from benchmarks.disturb import SNAKEMAKE, checkout, completed, disturbed, finish, leftovers, processes, results, start
 from contracts import read_json, write_json, write_jsonl
 
 CONFIG = "tests/configs/small.yaml"

@@ -184,3 +184,9 @@ def test_a_seed_gives_the_same_inputs_on_any_number_of_cores(tmp_path):
         return json.loads(out.read_text())["statuses"]
 
     assert statuses(1) == statuses(2)
+
+
+def test_a_fraction_and_a_float_are_each_held_against_nothing():
+    """π = π differs from itself by 0 exactly, a line's two sides by a float: the two do not compare with each other."""
+    assert boxed_math.grade(r"so \boxed{\pi = \pi}.", "y = 2x + 3").status == "wrong"
+    assert boxed_math.grade(r"so \boxed{0 = 0}.", "y = 2x + 3").status == "wrong"

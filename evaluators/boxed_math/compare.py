@@ -198,9 +198,10 @@ def _ratio(first: tuple, second: tuple) -> object:
             a, b = (value.evaluate(tree, trial, value.DIGITS[0]) for tree in (first, second))
         except value.Undefined:
             continue
-        if abs(a) < 1e-40 or abs(b) < 1e-40:
-            if max(abs(a), abs(b)) < 1e-40:
-                continue
+        nothing = [abs(side) < 1e-40 for side in (a, b)]  # each by itself: a fraction and a float do not compare
+        if all(nothing):
+            continue
+        if any(nothing):
             return None
         ratios.append(_like(a, b) / _like(b, a))
     if not ratios or any(abs(ratio / ratios[0] - 1) > 1e-40 for ratio in ratios):
