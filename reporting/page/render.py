@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from reporting.figures_gain import entropy, gain
 from reporting.figures_prompt import anchoring, lat
 from reporting.page import collect
 
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 HERE = Path(__file__).resolve().parent
 
 
@@ -71,7 +73,8 @@ def write_page(
         style_hash=_hash(style),
     )
     with write_whole(path) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")
+        # Half of a surrogate pair, which a model's answer may hold, is no character that a page can carry.
+        Path(temporary).write_text(_HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text), encoding="utf-8")
 
 
 def _hash(text: str) -> str:
