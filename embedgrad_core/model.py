@@ -5,11 +5,13 @@ Nothing here is ever trained: every weight has ``requires_grad=False`` and the m
 
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -19,6 +21,10 @@ from embedgrad_core.kernels import freeze_linears
 # End tokens of the model families in use. A base model names only one of them in its files, and then runs on for ever
 # behind a chat template that ends a turn with another (https://github.com/QwenLM/Qwen2.5-Math/issues/47).
 FAMILY_END_TOKENS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "</s>")
+
+
+# Seconds before each new try when the hub answers that it is failing.
+RETRIES = (1.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -147,27 +153,54 @@ def load_model(
     where = {} if is_folder else {"revision": revision}
     if not sys.stderr.isatty():
         transformers_logging.disable_progress_bar()  # a log holds plain lines
-    try:
-        # Said outright: unset, transformers asks on a terminal whether to run a repository's code.
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
-        network = AutoModelForCausalLM.from_pretrained(
-            name, dtype=chosen, use_safetensors=True, trust_remote_code=False, **where
-        )
-    # A hub, a disk and three file formats stand behind these calls; each fault becomes one sentence and stays chained.
-    except Exception as error:
-        raise UserError(_why_not_loaded(name, revision, is_folder, error)) from error
+    for wait in (*RETRIES, None):
+        try:
+            # Said outright: unset, transformers asks on a terminal whether to run a repository's code.
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
+            network = AutoModelForCausalLM.from_pretrained(
+                name, dtype=chosen, use_safetensors=True, trust_remote_code=False, **where
+            )
+            break
+        # A hub, a disk and three file formats stand behind these calls; each fault becomes one sentence and stays chained.
+        except Exception as error:
+            if wait is None or is_folder or not _may_pass(error):
+                raise UserError(_why_not_loaded(name, revision, is_folder, error)) from error
+            say(f"{name}: the hub failed ({_status(error)}); trying again in {wait:g} s")
+            time.sleep(wait)
     network.requires_grad_(False)
     network.eval().to(place)
     freeze_linears(network)
-    resolved = folder_fingerprint(Path(name)) if is_folder else getattr(network.config, "_commit_hash", None)
-    return FrozenModel(network, tokenizer, name, revision, resolved or "unknown")
+    resolved = folder_fingerprint(Path(name)) if is_folder else _commit(name, revision)
+    return FrozenModel(network, tokenizer, name, revision, resolved)
+
+
+def _commit(name: str, revision: str) -> str:
+    """The commit that a hub model was read at: the name of its folder in the cache."""
+    place = try_to_load_from_cache(name, "config.json", revision=revision)
+    return Path(place).parent.name if isinstance(place, str) else "unknown"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status behind an error, if there is one."""
+    answers = (getattr(link, "response", None) for link in _chain(error))
+    return next((answer.status_code for answer in answers if answer is not None), None)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the hub itself failed; lost connections are tried again by its client."""
+    status = _status(error)
+    return status is not None and (status >= 500 or status == 429)
 
 
 def _why_not_loaded(name: str, revision: str, is_folder: bool, error: Exception) -> str:
-    chain, link = [], error
-    while link is not None:
-        chain.append(type(link).__name__)
-        link = link.__cause__ or link.__context__
+    chain = [type(link).__name__ for link in _chain(error)]
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
     if "trust_remote_code" in str(error):
         return (
@@ -185,7 +218,12 @@ def _why_not_loaded(name: str, revision: str, is_folder: bool, error: Exception)
         return f"model {name}: revision {revision!r} does not exist; mend `revision` in the config."
     if "RepositoryNotFoundError" in chain:
         return f"model {name}: no such repository on the hub, or it is private; mend `hub` in the config."
+    if _may_pass(error):
+        return f"model {name}: the hub answered {_status(error)}, {len(RETRIES) + 1} times; try again later."
     offline = {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError", "ConnectTimeout"}
+    broken = {"RemoteProtocolError", "ReadTimeout", "ReadError"}
+    if broken & set(chain):
+        return f"model {name}: the hub broke off or did not answer, again and again; try later; what has come is kept."
     if offline & set(chain) or isinstance(error, OSError):
         return (
             f"model {name}: not in the local cache and the hub cannot be reached ({type(error).__name__}); connect, "

@@ -1,4 +1,4 @@
-"""A small hub on 127.0.0.1 that speaks as much of the Hugging Face protocol as ``datasets.load_dataset`` asks for.
+"""A small hub on 127.0.0.1 that speaks as much of the Hugging Face protocol as loading a data set or a model asks for.
 
 It stands in for the network only: the client code that reads from it is the real one.
 """
@@ -15,10 +15,17 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextlib.contextmanager
-def hub(repositories: dict[str, dict[str, bytes]], refusals: dict[str, tuple[int, str]]) -> Iterator[str]:
-    """Serve ``{repository id: {path: bytes}}``; answer the ids in ``refusals`` with (HTTP status, X-Error-Code).
+def hub(
+    repositories: dict[str, dict[str, bytes]],
+    refusals: dict[str, tuple[int, str]],
+    models: dict[str, dict[str, bytes]] | None = None,
+    trouble: list[str] | None = None,
+) -> Iterator[str]:
+    """Serve data sets as ``{repository id: {path: bytes}}``; answer the ids in ``refusals`` with (HTTP status, X-Error-Code).
 
-    A status of 0 never answers. Yields the address for HF_ENDPOINT.
+    A status of 0 never answers. ``models`` are served likewise. ``trouble`` is what happens to each request for a
+    model's weights in turn, an empty list being no trouble: ``500``, ``half`` (the connection ends in the middle) or ``hang``.
+    Yields the address for HF_ENDPOINT.
     """
 
     silence = threading.Event()
@@ -42,7 +49,30 @@ def hub(repositories: dict[str, dict[str, bytes]], refusals: dict[str, tuple[int
                     if file in files:
                         return self.reply(files[file], etag=hashlib.sha256(files[file]).hexdigest())
                     return self.reply(b"", status=404, error="EntryNotFound")
+            for name, files in (models or {}).items():
+                if path.startswith(f"/api/models/{name}"):
+                    what = path.removeprefix(f"/api/models/{name}").removeprefix("/") or f"revision/{COMMIT}"
+                    return self.reply_about(what, name, files, body)
+                if path.startswith(f"/{name}/resolve/"):
+                    return self.reply_file(files, path.removeprefix(f"/{name}/resolve/").partition("/")[2])
             return self.reply(b"", status=404, error="RepoNotFound")
+
+        def reply_file(self, files: dict[str, bytes], file: str) -> None:
+            if file not in files:
+                return self.reply(b"", status=404, error="EntryNotFound")
+            data = files[file]
+            if trouble and file.endswith(".safetensors") and self.command == "GET":
+                kind = trouble.pop(0)
+                if kind == "500":
+                    return self.reply(b"", status=500)
+                if kind == "hang":
+                    silence.wait(30)
+                    return None
+                if kind == "half":
+                    self.reply(data[: len(data) // 2], etag=hashlib.sha256(data).hexdigest(), length=len(data))
+                    self.close_connection = True
+                    return None
+            return self.reply(data, etag=hashlib.sha256(data).hexdigest())
 
         def reply_about(self, what: str, name: str, files: dict[str, bytes], body: bytes) -> None:
             kind, _, rest = what.partition("/")
@@ -68,9 +98,11 @@ def hub(repositories: dict[str, dict[str, bytes]], refusals: dict[str, tuple[int
         def reply_json(self, value) -> None:
             self.reply(json.dumps(value).encode(), content="application/json")
 
-        def reply(self, data: bytes, status=200, error=None, etag=None, content="application/octet-stream") -> None:
+        def reply(
+            self, data: bytes, status=200, error=None, etag=None, content="application/octet-stream", length=None
+        ) -> None:
             self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Length", str(length or len(data)))
             self.send_header("Content-Type", content)
             self.send_header("X-Repo-Commit", COMMIT)
             if etag:
