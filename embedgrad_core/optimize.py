@@ -158,6 +158,9 @@ def optimize(
     except KeyboardInterrupt:
         if snapshot is not None:
             save_state(state, run, snapshot)
+        elif history:  # between two epochs; the last one is saved
+            snapshot = Snapshot.take(stepper, vectors, best, history, passed)
+        if snapshot is not None and state:
             say(f"interrupted: {snapshot.passed.steps} steps of epoch {len(snapshot.history)} are saved")
         raise
     trained = PromptEmbedding(best.cpu(), prompt.initial, prompt.slot, dict(prompt.header))
