@@ -16,6 +16,7 @@ from contracts.files import (
     write_whole,
 )
 from contracts.rows import DECODED_KEYS, FAILURES, ITEM_KEYS, Item, answers_sha256, is_number, read_decoded, read_items
+from contracts.shards import in_blocks, in_order, shard
 
 __all__ = [
     "DECODED_KEYS",
@@ -25,6 +26,8 @@ __all__ = [
     "UserError",
     "answers_sha256",
     "checksum",
+    "in_blocks",
+    "in_order",
     "is_number",
     "parse_json",
     "read_decoded",
@@ -33,6 +36,7 @@ __all__ = [
     "read_jsonl",
     "sha256_of_bytes",
     "sha256_of_file",
+    "shard",
     "write_json",
     "write_jsonl",
     "write_whole",

@@ -55,6 +55,12 @@ class Config:
                         f"`{kind}` in {source}."
                     )
         _ = config.cells, config.sensitivity
+        for task, spec in values["tasks"].items():
+            if spec.get("shards", 1) > 1 and "block" not in values["decode"]:
+                raise UserError(
+                    f"{source}: tasks.{task}.shards needs decode.block, the items that are answered together (say 128): with "
+                    "it the number of shards changes no digit."
+                )
         return config
 
     @property
@@ -192,6 +198,7 @@ class Config:
         flags = {
             "max-new-tokens": self.values["tasks"][task]["max_new_tokens"],
             "decode-batch-size": decode.get("batch_size"),
+            "block": decode.get("block"),
             "stop-rule": decode.get("stop_rule"),
             "engine": decode.get("engine"),
             "stop-on-loop": decode.get("stop_on_loop"),
@@ -199,6 +206,10 @@ class Config:
             "loop-tokens": decode.get("loop_tokens"),
         }
         return _flags(flags)
+
+    def shards(self, task: str) -> int:
+        """How many jobs share a decoding of the task's test half."""
+        return self.values["tasks"][task].get("shards", 1)
 
     def grade_flags(self, task: str) -> str:
         """Flags of grading."""

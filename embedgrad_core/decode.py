@@ -7,11 +7,10 @@ faster. "Before" goes through the same embeddings path as "after".
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from itertools import groupby
 
 import torch
 
-from contracts import Item, UserError
+from contracts import Item, UserError, in_blocks
 from embedgrad_core.attention import check_attention
 from embedgrad_core.greedy import Row, greedy
 from embedgrad_core.kernels import packed_weights
@@ -41,15 +40,6 @@ class Decoded:
         return asdict(self)
 
 
-def in_order(items: Sequence[Item]) -> list[list[Item]]:
-    """Items by (level, id), a list for each level.
-
-    A level is decoded by itself: its items meet the same neighbours whether it is decoded alone or with the whole task.
-    """
-    ordered = sorted(items, key=lambda item: (item.level or "", item.id))
-    return [list(level) for _, level in groupby(ordered, key=lambda item: item.level)]
-
-
 def decode(
     frozen: FrozenModel,
     slot: Slot,
@@ -58,6 +48,7 @@ def decode(
     *,
     max_new_tokens: int,
     batch_size: int = 16,
+    block: int | None = None,
     stop_rule: str = "family",
     loop: LoopRule | None = None,
     stop_on_loop: int | None = None,
@@ -71,9 +62,10 @@ def decode(
         frozen: the frozen model.
         slot: where the prompt sits.
         vectors: (k, d) prompt vectors, optimised or the text's own.
-        items: what to answer; returned in the order of :func:`in_order`.
+        items: what to answer; returned in the order of :func:`contracts.in_order`.
         max_new_tokens: token limit of an answer.
         batch_size: rows decoded at a time.
+        block: items that are answered by themselves, so that their batches never depend on other items; None: a level.
         stop_rule: see :meth:`FrozenModel.stop_ids`.
         loop: when a truncated answer counts as a loop; the default rule if None.
         stop_on_loop: end an answer once its tail has repeated so many times; None never does.
@@ -90,9 +82,11 @@ def decode(
     check_attention(frozen.network)
     loop = loop or LoopRule()
     stop_ids = frozen.stop_ids(stop_rule)
-    levels = in_order(items)
+    blocks = in_blocks(items, block)
     bodies = {item.id: slot.body_ids(item.input) for item in items}
     check_lengths(frozen, slot, bodies, max_new_tokens)
+    if not items:  # a shard of which there was nothing left
+        return []
     early = LoopRule(stop_on_loop, loop.tokens) if stop_on_loop else None
     count = 0
 
@@ -103,18 +97,21 @@ def decode(
 
     settings = {"batch_size": batch_size, "stop_on_loop": early, "on_end": count_row}
     if engine == "vllm":
-        from embedgrad_core.decode_vllm import vllm_greedy  # an extra; and here "before" and "after" are one batch each
+        from embedgrad_core.decode_vllm import load_vllm, vllm_greedy  # an extra
 
-        levels = [[item for level in levels for item in level]]
+        if block is None:  # vLLM has its own batches: all levels at once
+            blocks = [[item for level in blocks for item in level]]
+        longest = len(slot.head_ids) + slot.k + max(map(len, bodies.values())) + max_new_tokens
+        settings["llm"] = load_vllm(frozen, longest, batch_size)
         run, weights = vllm_greedy, nullcontext()
     else:
         run, weights = greedy, packed_weights(frozen.network)
         settings["say"] = say
     done: list[Decoded] = []
     with weights:
-        for level in levels:
-            rows = run(frozen, slot, vectors, [bodies[item.id] for item in level], max_new_tokens, stop_ids, **settings)
-            done += [to_decoded(frozen, item, row, stop_ids, loop) for item, row in zip(level, rows, strict=True)]
+        for some in blocks:
+            rows = run(frozen, slot, vectors, [bodies[item.id] for item in some], max_new_tokens, stop_ids, **settings)
+            done += [to_decoded(frozen, item, row, stop_ids, loop) for item, row in zip(some, rows, strict=True)]
     return done
 
 

@@ -110,6 +110,7 @@ def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("decoding")
     group.add_argument("--max-new-tokens", type=int, default=512, help="token limit of an answer")
     group.add_argument("--decode-batch-size", type=int, default=16, help="rows decoded together")
+    group.add_argument("--block", type=int, help="items answered by themselves, whatever the shards (default: a level)")
     group.add_argument(
         "--stop-rule", choices=["family", "checkpoint"], default="family", help="which tokens end a text"
     )
@@ -133,6 +134,7 @@ def decoding_from(arguments: argparse.Namespace) -> dict:
     return {
         "max_new_tokens": arguments.max_new_tokens,
         "batch_size": arguments.decode_batch_size,
+        "block": arguments.block,
         "stop_rule": arguments.stop_rule,
         "engine": arguments.engine,
         "stop_on_loop": arguments.stop_on_loop,

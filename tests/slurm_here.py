@@ -1,0 +1,168 @@
+"""A real Slurm on this machine alone: controller, one node, two GPUs that are none; its state in a folder that goes away.
+
+It wants root, Debian's packages slurmctld, slurmd, slurm-client and munge, and no Slurm of this machine's own. Munge signs the
+messages; everything listens on the loopback address.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ETC = Path("/etc/slurm")  # SLURM_CONF does not reach the srun inside a job
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "squeue", "scontrol")
+# The node has more cores and memory than the machine: what is tried here is who gets what, not how fast.
+SLURM_CONF = """\
+ClusterName=here
+SlurmctldHost=localhost
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+CredType=cred/munge
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+StateSaveLocation={state}/state
+SlurmdSpoolDir={state}/spool-%n
+SlurmctldPidFile={state}/slurmctld.pid
+SlurmdPidFile={state}/slurmd-%n.pid
+SlurmctldLogFile={state}/slurmctld.log
+SlurmdLogFile={state}/slurmd-%n.log
+MailProg=/bin/true
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SchedulerType=sched/backfill
+SchedulerParameters=sched_min_interval=0,sched_interval=1,batch_sched_delay=0,bf_interval=1
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=256
+EnforcePartLimits=ALL
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1
+JobAcctGatherParams=OverMemoryKill
+AccountingStorageType=accounting_storage/none
+ReturnToService=2
+MinJobAge=3600
+KillWait=5
+SlurmdParameters=config_overrides
+GresTypes=gpu
+NodeName=localhost CPUs=16 RealMemory=256000 Gres=gpu:h100:2
+PartitionName=gpu Nodes=localhost Default=NO MaxTime=1-0 State=UP
+PartitionName=cpu Nodes=localhost Default=YES MaxTime=1-0 State=UP
+"""
+
+
+def missing() -> str:
+    """Why no Slurm can be started here, or ""."""
+    if os.geteuid() != 0:
+        return "starting a Slurm needs root"
+    without = [name for name in PROGRAMS if shutil.which(name) is None]
+    if without:
+        return f"no {', '.join(without)}; apt-get install slurmctld slurmd slurm-client munge"
+    if (ETC / "slurm.conf").exists():
+        return f"{ETC}/slurm.conf: this machine has a Slurm of its own"
+    return ""
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """A running Slurm.
+
+    Attributes:
+        state: its folder; the daemons' logs lie there.
+    """
+
+    state: Path
+
+    def ask(self, *command: str) -> str:
+        """What one of Slurm's own commands prints."""
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def jobs(self, states: str = "all") -> list[dict[str, str]]:
+        """All jobs so far: id, state, name, restarts, GPUs, comment."""
+        keys = ("id", "state", "name", "comment", "gpus", "reason")
+        lines = self.ask("squeue", "-h", "-t", states, "-o", "%i|%T|%j|%k|%b|%r").splitlines()
+        return [dict(zip(keys, line.split("|"), strict=True)) for line in lines]
+
+    def wait_for(self, condition, seconds: float = 60) -> None:
+        """Until ``condition()`` holds.
+
+        Raises:
+            TimeoutError: it does not come.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.jobs()}")
+            time.sleep(0.1)
+
+
+@contextmanager
+def slurm(state: Path) -> Iterator[Slurm]:
+    """Start a Slurm, end it and all of its jobs afterwards.
+
+    Args:
+        state: an empty folder.
+
+    Raises:
+        RuntimeError: it does not come up; the end of its log.
+    """
+    reason = missing()
+    if reason:
+        raise RuntimeError(reason)
+    (state / "state").mkdir()
+    (state / "dev").mkdir()
+    for number in (0, 1):
+        subprocess.run(["mknod", state / f"dev/gpu{number}", "c", "1", "3"], check=True)
+    (state / "slurm.conf").write_text(SLURM_CONF.format(state=state))
+    (state / "gres.conf").write_text(f"NodeName=localhost Name=gpu Type=h100 File={state}/dev/gpu[0-1]\n")
+    ETC.mkdir(exist_ok=True)
+    links = [ETC / "slurm.conf", ETC / "gres.conf"]
+    for link in links:
+        link.symlink_to(state / link.name)
+    own_munge = not Path("/run/munge/munge.socket.2").exists()
+    try:
+        if own_munge:
+            subprocess.run(["install", "-d", "-o", "munge", "-g", "munge", "-m", "755", "/run/munge"], check=True)
+            subprocess.run(["runuser", "-u", "munge", "--", shutil.which("munged")], check=True)
+        subprocess.run(["slurmctld"], check=True)
+        subprocess.run(["slurmd", "-N", "localhost"], check=True)
+        here = Slurm(state)
+        deadline = time.monotonic() + 30
+        while "idle" not in _sinfo():
+            if time.monotonic() > deadline:
+                raise RuntimeError((state / "slurmctld.log").read_text()[-2000:])
+            time.sleep(0.1)
+        yield here
+    finally:
+        with_jobs = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=False).stdout
+        if with_jobs.split():
+            subprocess.run(["scancel", "--signal=KILL", *with_jobs.split()], check=False)
+            time.sleep(1)
+        for file in (state / "slurmd-localhost.pid", state / "slurmctld.pid"):
+            _end(file)
+        if own_munge:
+            _end(Path("/run/munge/munged.pid"))
+        for link in links:
+            link.unlink(missing_ok=True)
+
+
+def _sinfo() -> str:
+    return subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, check=False).stdout
+
+
+def _end(file: Path) -> None:
+    """End the daemon that wrote its process id there, and wait."""
+    try:
+        process = int(file.read_text())
+        os.kill(process, signal.SIGTERM)
+        for _ in range(100):
+            os.kill(process, 0)
+            time.sleep(0.1)
+        os.kill(process, signal.SIGKILL)
+    except (OSError, ValueError):
+        return
