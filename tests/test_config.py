@@ -46,6 +46,11 @@ WRONG = [
     (changed("cells", to="nothing"), "cells: 'nothing' is not in config/cells.tsv"),
     (changed("cell_table", to="config/none.tsv"), "config/none.tsv: no such file"),
     (changed("run", to="../paper"), "run: '../paper' does not match"),
+    (
+        {**changed("decode", "block", drop=True), "tasks": changed("tasks", "medd", "shards", to=4)["tasks"]},
+        "needs decode.block",
+    ),
+    (changed("tasks", "medd", "shards", to=0), "tasks.medd.shards: 0 is less than the minimum of 1"),
     (changed("models", "a b; rm", to=PAPER["models"]["qwen2.5-math-7b"]), "'a b; rm' does not match"),
 ]
 

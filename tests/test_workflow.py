@@ -93,6 +93,28 @@ def test_the_demo_has_at_least_ten_cells(checkout):
     assert counts["pretrain"] == 2
 
 
+def test_another_run_takes_nothing_from_the_papers_configuration(checkout):
+    run = snakemake(checkout, "--dry-run", "--configfile", "tests/configs/small.yaml")
+    assert job_counts(run)["metrics"] == 2
+    assert "paper.yaml" not in run.stdout + run.stderr
+
+
+def test_one_two_and_seven_shards_fill_the_same_cell(checkout):
+    cell = "results/small/mood/tiny/seed0"
+    files = [f"{cell}/after.outputs.jsonl", f"{cell}/after.jsonl", "results/small/mood/tiny/before.outputs.jsonl"]
+    found, trained = set(), set()
+    for shards in (1, 2, 7):
+        more = checkout / "shards.yaml"
+        more.write_text(f"decode: {{block: 9}}\ntasks: {{mood: {{shards: {shards}}}}}\n")
+        run = snakemake(checkout, "--configfile", "tests/configs/small.yaml", str(more), "--", f"{cell}/metrics.json")
+        assert run.returncode == 0, run.stderr
+        found.add(tuple((checkout / name).read_bytes() for name in files))
+        trained.add((checkout / cell / "prompt.safetensors").stat().st_mtime_ns)
+        assert json.loads((checkout / cell / "after.run.json").read_text()).get("shards", 1) == shards
+        assert not list(checkout.glob("results/**/shards/*"))
+    assert (len(found), len(trained)) == (1, 1)
+
+
 ERRORS = [
     (["--config", "sedes=[1]"], "unknown key 'sedes'; did you mean 'seeds'?"),
     (["--config", "cells=math500-L1/qwen2.5-math"], "did you mean math500-L1/qwen2.5-math-7b?"),

@@ -13,6 +13,10 @@ rule after:
         f"{RESULTS}/logs/after/{{dataset}}/{{model}}/seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/after/{{dataset}}/{{model}}/seed{{seed}}.tsv"
+    wildcard_constraints:
+        dataset=WHOLE_DATASETS,
+    group:
+        "answers-{model}"
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
@@ -24,10 +28,55 @@ rule after:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
         decode=lambda wildcards: CONFIG.decode_flags(task_of(wildcards)),
+        shard=shard_flag,
     shell:
-        "embedgrad decode {params.model} {params.level} {params.decode} --threads {threads}"
+        "embedgrad decode {params.model} {params.level} {params.decode} {params.shard} --threads {threads}"
         " --prompt-file {input.prompt:q} --data {input.data:q} --out {output.answers:q}"
         " --run-info {output.run:q} > {log:q} 2>&1"
+
+
+use rule after as after_shard with:
+    output:
+        answers=temp(f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/shards/after.{{scatteritem}}.outputs.jsonl"),
+        run=temp(f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/shards/after.{{scatteritem}}.run.json"),
+    log:
+        f"{RESULTS}/logs/after/{{dataset}}/{{model}}/seed{{seed}}.{{scatteritem}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/after/{{dataset}}/{{model}}/seed{{seed}}.{{scatteritem}}.tsv"
+    wildcard_constraints:
+        dataset=SHARDED_DATASETS,
+    group:
+        None
+
+
+rule gather_after:
+    input:
+        data=split_file("test.jsonl"),
+        answers=shard_files(f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/shards/after.{{scatteritem}}.outputs.jsonl"),
+        runs=shard_files(f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/shards/after.{{scatteritem}}.run.json"),
+    output:
+        answers=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.outputs.jsonl",
+        run=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.run.json",
+    log:
+        f"{RESULTS}/logs/gather_after/{{dataset}}/{{model}}/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gather_after/{{dataset}}/{{model}}/seed{{seed}}.tsv"
+    wildcard_constraints:
+        dataset=SHARDED_DATASETS,
+    group:
+        "answers-{model}"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    params:
+        level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
+    shell:
+        "embedgrad gather {params.level} --data {input.data:q} --outputs {input.answers:q} --runs {input.runs:q}"
+        " --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
 
 
 rule grade_after:
@@ -40,6 +89,8 @@ rule grade_after:
         f"{RESULTS}/logs/grade_after/{{dataset}}/{{model}}/seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/grade_after/{{dataset}}/{{model}}/seed{{seed}}.tsv"
+    group:
+        "answers-{model}"
     conda:
         "../../environment.yml"
     threads: 1

@@ -18,6 +18,8 @@ rule analyse:
         f"{RESULTS}/logs/analyse/{{dataset}}/{{model}}/seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/analyse/{{dataset}}/{{model}}/seed{{seed}}.tsv"
+    group:
+        "answers-{model}"
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)

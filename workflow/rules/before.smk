@@ -12,6 +12,10 @@ rule before:
         f"{RESULTS}/logs/before/{{task}}/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/before/{{task}}/{{model}}.tsv"
+    wildcard_constraints:
+        task=WHOLE_TASKS,
+    group:
+        "text-{model}"
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
@@ -23,9 +27,52 @@ rule before:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         prompt=lambda wildcards: CONFIG.prompt_flags(wildcards.task),
         decode=lambda wildcards: CONFIG.decode_flags(wildcards.task),
+        shard=shard_flag,
     shell:
-        "embedgrad decode {params.model} {params.prompt} {params.decode} --threads {threads}"
+        "embedgrad decode {params.model} {params.prompt} {params.decode} {params.shard} --threads {threads}"
         " --data {input.data:q} --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
+
+
+use rule before as before_shard with:
+    output:
+        answers=temp(f"{RESULTS}/{{task}}/{{model}}/shards/before.{{scatteritem}}.outputs.jsonl"),
+        run=temp(f"{RESULTS}/{{task}}/{{model}}/shards/before.{{scatteritem}}.run.json"),
+    log:
+        f"{RESULTS}/logs/before/{{task}}/{{model}}.{{scatteritem}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/before/{{task}}/{{model}}.{{scatteritem}}.tsv"
+    wildcard_constraints:
+        task=SHARDED_TASKS,
+    group:
+        None
+
+
+rule gather_before:
+    input:
+        data=split_file("test.jsonl"),
+        answers=shard_files(f"{RESULTS}/{{task}}/{{model}}/shards/before.{{scatteritem}}.outputs.jsonl"),
+        runs=shard_files(f"{RESULTS}/{{task}}/{{model}}/shards/before.{{scatteritem}}.run.json"),
+    output:
+        answers=f"{RESULTS}/{{task}}/{{model}}/before.outputs.jsonl",
+        run=f"{RESULTS}/{{task}}/{{model}}/before.run.json",
+    log:
+        f"{RESULTS}/logs/gather_before/{{task}}/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gather_before/{{task}}/{{model}}.tsv"
+    wildcard_constraints:
+        task=SHARDED_TASKS,
+    group:
+        "text-{model}"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=10,
+    shell:
+        "embedgrad gather --data {input.data:q} --outputs {input.answers:q} --runs {input.runs:q}"
+        " --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
 
 
 rule grade_before:
@@ -38,6 +85,8 @@ rule grade_before:
         f"{RESULTS}/logs/grade_before/{{task}}/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/grade_before/{{task}}/{{model}}.tsv"
+    group:
+        "text-{model}"
     conda:
         "../../environment.yml"
     threads: 1

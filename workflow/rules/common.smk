@@ -22,6 +22,12 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 os.environ[PARENT] = str(os.getpid())  # jobs end with the Snakemake that started them
 
+
+def one_of(names):
+    """A pattern for exactly these names; for none, one that nothing fits."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 # How a single cell is made again, as the report shows it.
 CELL_COMMAND = " ".join(["snakemake --cores 2", *(f"--configfile {f}" for f in workflow.configfiles), "--config"])
 RESULTS = f"results/{CONFIG.run}"
@@ -31,10 +37,21 @@ SENSITIVITY = ["sensitivity"] if CONFIG.sensitivity else []
 SPLITS = ["train.jsonl", "dev.jsonl", "test.jsonl", "split.json"]
 
 
+# Decodings that several jobs share, and those of one job.
+SHARDED_TASKS = one_of(task for task in CONFIG.values["tasks"] if CONFIG.shards(task) > 1)
+WHOLE_TASKS = one_of(task for task in CONFIG.values["tasks"] if CONFIG.shards(task) == 1)
+SHARDED_DATASETS = one_of(name for name, task in CONFIG.datasets.items() if CONFIG.shards(task) > 1)
+WHOLE_DATASETS = one_of(name for name, task in CONFIG.datasets.items() if CONFIG.shards(task) == 1)
+
+
+scattergather:
+    **{task: CONFIG.shards(task) for task in CONFIG.values["tasks"]},
+
+
 wildcard_constraints:
-    task="|".join(map(re.escape, CONFIG.values["tasks"])),
-    dataset="|".join(map(re.escape, CONFIG.datasets)),
-    model="|".join(map(re.escape, CONFIG.values["models"])),
+    task=one_of(CONFIG.values["tasks"]),
+    dataset=one_of(CONFIG.datasets),
+    model=one_of(CONFIG.values["models"]),
     seed=r"\d+",
     rate=r"[0-9.e-]+",
 
@@ -53,6 +70,16 @@ def model_folder(wildcards):
     """Input function: the folder of a model that the workflow itself makes; nothing for one from elsewhere."""
     spec = CONFIG.values["models"][wildcards.model]
     return [f"{RESULTS}/models/{wildcards.model}"] if "pretrain" in spec else []
+
+
+def shard_files(pattern):
+    """Input function: what the shards of a decoding write, in the order of their items."""
+    return lambda wildcards: getattr(gather, task_of(wildcards))(expand(pattern, **wildcards, allow_missing=True))
+
+
+def shard_flag(wildcards):
+    """``--shard I-of-N`` for a shard, nothing for a whole."""
+    return f"--shard {wildcards.scatteritem}" if hasattr(wildcards, "scatteritem") else ""
 
 
 def before_file(name):

@@ -18,6 +18,8 @@ rule metrics:
         f"{RESULTS}/logs/metrics/{{dataset}}/{{model}}/seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/metrics/{{dataset}}/{{model}}/seed{{seed}}.tsv"
+    group:
+        "answers-{model}"
     conda:
         "../../environment.yml"
     threads: 1
