@@ -19,3 +19,11 @@ use rule * from main
 
 onstart:
     main.onstart()
+
+
+onsuccess:
+    main.onsuccess()
+
+
+onerror:
+    main.onerror()

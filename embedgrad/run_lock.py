@@ -5,6 +5,7 @@ is the kernel's (flock): it ends with the process. Who holds it knows that no ot
 away stale locks of Snakemake's and half-written files.
 """
 
+import datetime
 import fcntl
 import os
 import shutil
@@ -16,6 +17,8 @@ from pathlib import Path
 from contracts import UserError
 
 FOLDER = Path(".snakemake")
+# The start that holds the run, handed to its jobs wherever they run.
+START = "EMBEDGRAD_START"
 _held: dict[Path, int] = {}
 
 
@@ -56,8 +59,10 @@ def hold(run: str, seconds: float = 0.0) -> bool:
             os.close(file)
             return True
     _held[path] = file
+    start = f"process {os.getpid()} on {socket.gethostname()} since {datetime.datetime.now(datetime.UTC).isoformat()}"
     os.ftruncate(file, 0)
-    os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    os.pwrite(file, f"{start}\n".encode(), 0)
+    os.environ[START] = start
     clear_away(run)
     return True
 
@@ -68,6 +73,17 @@ def holder(run: str) -> str:
         return (FOLDER / f"embedgrad.{run}.lock").read_text(encoding="utf-8").strip() or "another process"
     except OSError:
         return "another process"
+
+
+def belongs(run: str) -> None:
+    """In a job: refuse to work for a start that no longer holds the run.
+
+    Raises:
+        UserError: another start has taken the run over since this job was submitted.
+    """
+    mine = os.environ.get(START)
+    if mine and holder(run) not in (mine, "another process"):
+        raise UserError(f"this job is of an earlier start ({mine}); the run is now made by {holder(run)}.")
 
 
 def insist(run: str) -> None:

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from contracts import UserError
+from embedgrad import cards
 
 if TYPE_CHECKING:
     from contracts import Item
@@ -26,11 +27,16 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     group.add_argument("--sha256", help="refuse a local folder with another fingerprint (sha256:…)")
+    group.add_argument(
+        "--cards", type=int, default=0, help="take so many of the visible cards, alone; 0: use what is there"
+    )
     group.add_argument("--threads", type=int, help="CPU threads; tiny models are fastest with 1")
 
 
 def load_from(arguments: argparse.Namespace) -> "FrozenModel":
     """The model that the arguments name; loaded once a process."""
+    if arguments.device != "cpu":
+        cards.claim(arguments.cards)
     from embedgrad_core.model import use_threads
 
     use_threads(arguments.threads)

@@ -30,7 +30,7 @@ rule after:
         decode=lambda wildcards: CONFIG.decode_flags(task_of(wildcards)),
         shard=shard_flag,
     shell:
-        "embedgrad decode {params.model} {params.level} {params.decode} {params.shard} --threads {threads}"
+        "embedgrad decode {params.model} {params.level} {params.decode} {params.shard} --threads {threads} --cards {resources.gpu}"
         " --prompt-file {input.prompt:q} --data {input.data:q} --out {output.answers:q}"
         " --run-info {output.run:q} > {log:q} 2>&1"
 

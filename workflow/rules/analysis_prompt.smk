@@ -34,7 +34,7 @@ rule analyse:
         grade=lambda wildcards: CONFIG.grade_flags(task_of(wildcards)),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
-        "embedgrad analyse {params.model} {params.level} {params.decode} {params.grade} --threads {threads}"
+        "embedgrad analyse {params.model} {params.level} {params.decode} {params.grade} --threads {threads} --cards {resources.gpu}"
         " --prompt-file {input.prompt:q} --dev {input.dev:q} --test {input.test:q} --stimuli {input.stimuli:q}"
         " --before {input.before:q} --after {input.after:q} --out-folder {params.folder:q} > {log:q} 2>&1"
 
@@ -49,6 +49,8 @@ rule anchoring_figure:
         f"{RESULTS}/logs/anchoring_figure.log",
     benchmark:
         f"{RESULTS}/benchmarks/anchoring_figure.tsv"
+    group:
+        "report"
     conda:
         "../../environment.yml"
     threads: 1
@@ -72,6 +74,8 @@ rule lat_figure:
         f"{RESULTS}/logs/lat_figure.log",
     benchmark:
         f"{RESULTS}/benchmarks/lat_figure.tsv"
+    group:
+        "report"
     conda:
         "../../environment.yml"
     threads: 1

@@ -15,6 +15,8 @@ rule audit:
         f"{RESULTS}/logs/audit.log",
     benchmark:
         f"{RESULTS}/benchmarks/audit.tsv"
+    group:
+        "report"
     conda:
         "../../environment.yml"
     threads: 1

@@ -26,7 +26,7 @@ rule baselines:
         decode=lambda wildcards: CONFIG.decode_flags(wildcards.task),
         grade=lambda wildcards: CONFIG.grade_flags(wildcards.task),
     shell:
-        "embedgrad baselines {params.model} {params.prompt} {params.decode} {params.grade} --threads {threads}"
+        "embedgrad baselines {params.model} {params.prompt} {params.decode} {params.grade} --threads {threads} --cards {resources.gpu}"
         " --data {input.data:q} --train {input.train:q} --ladder {output.ladder:q}"
         " --recovery {output.recovery:q} > {log:q} 2>&1"
 
@@ -46,6 +46,8 @@ rule summary:
         f"{RESULTS}/logs/summary.log",
     benchmark:
         f"{RESULTS}/benchmarks/summary.tsv"
+    group:
+        "report"
     conda:
         "../../environment.yml"
     threads: 1

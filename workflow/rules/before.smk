@@ -29,7 +29,7 @@ rule before:
         decode=lambda wildcards: CONFIG.decode_flags(wildcards.task),
         shard=shard_flag,
     shell:
-        "embedgrad decode {params.model} {params.prompt} {params.decode} {params.shard} --threads {threads}"
+        "embedgrad decode {params.model} {params.prompt} {params.decode} {params.shard} --threads {threads} --cards {resources.gpu}"
         " --data {input.data:q} --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
 
 

@@ -4,8 +4,9 @@ import re
 import sys
 from pathlib import Path
 
+import yaml
 from contracts import UserError
-from embedgrad import run_lock
+from embedgrad import cards, cluster, run_lock
 from embedgrad.config import Config
 from embedgrad.interruption import PARENT
 from snakemake.exceptions import WorkflowError
@@ -18,9 +19,14 @@ try:
     if workflow.is_main_process and not run_lock.hold(CONFIG.run):
         # A plan may still be made; what would write is refused by start().
         print(f"run {CONFIG.run} is being made here by {run_lock.holder(CONFIG.run)}", file=sys.stderr)
+    elif not workflow.is_main_process:
+        run_lock.belongs(CONFIG.run)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 os.environ[PARENT] = str(os.getpid())  # jobs end with the Snakemake that started them
+# On one machine no more jobs than cards, unless told otherwise (--resources gpu=N); a cluster counts its own.
+if workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", max(1, len(cards.visible())))
 
 
 def one_of(names):
@@ -129,12 +135,32 @@ def figure_files():
 
 
 def start(jobs):
-    """Before the first job: nobody else makes this run here, and the models are at hand."""
+    """Before the first job: nobody else makes this run here, where jobs go is there, and the models are at hand."""
+    jobs, slurm = list(jobs), workflow.executor_plugin.name == "slurm"
     try:
         run_lock.insist(CONFIG.run)
+        if slurm:
+            check_partitions(jobs)
+        # Slurm knows all jobs of a start under one name; the plugin tells it nowhere else.
+        cluster.take_over(CONFIG.run, workflow.scheduler._executor.run_uuid if slurm else None)
     except UserError as error:
         raise WorkflowError(str(error)) from None
     check_access(jobs)
+
+
+def end():
+    """Behind the last job, come what may."""
+    cluster.finished(CONFIG.run)
+
+
+def check_partitions(jobs):
+    """The partitions of the profile: the resource slurm_partition, or its file of partitions."""
+    file = workflow.executor_settings.partition_config or os.environ.get("SNAKEMAKE_SLURM_PARTITIONS")
+    asked = {job.resources.get("slurm_partition") for job in jobs if not job.is_local} - {None, ""}
+    if file and not asked:
+        cluster.check_partitions(yaml.safe_load(Path(file).read_text())["partitions"], str(file))
+    else:
+        cluster.check_partitions(asked, "slurm_partition under default-resources of the profile")
 
 
 def check_access(jobs):

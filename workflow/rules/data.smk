@@ -1,6 +1,11 @@
 # The data sets: loaded, normalised, split and certified.
 
 
+# On a cluster too they are made where Snakemake runs: compute nodes often have no way to the hub.
+localrules:
+    data,
+
+
 rule data:
     output:
         [f"{RESULTS}/data/{{task}}/{name}" for name in SPLITS],

@@ -12,6 +12,8 @@ rule report_page:
         f"{RESULTS}/logs/report_page.log",
     benchmark:
         f"{RESULTS}/benchmarks/report_page.tsv"
+    group:
+        "report"
     conda:
         "../../environment.yml"
     threads: 1
@@ -36,6 +38,8 @@ rule gain_figure:
         f"{RESULTS}/logs/gain_figure.log",
     benchmark:
         f"{RESULTS}/benchmarks/gain_figure.tsv"
+    group:
+        "report"
     conda:
         "../../environment.yml"
     threads: 1
@@ -59,6 +63,8 @@ rule entropy_figure:
         f"{RESULTS}/logs/entropy_figure.log",
     benchmark:
         f"{RESULTS}/benchmarks/entropy_figure.tsv"
+    group:
+        "report"
     conda:
         "../../environment.yml"
     threads: 1

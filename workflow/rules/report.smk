@@ -12,6 +12,8 @@ rule table2:
         f"{RESULTS}/logs/table2.log",
     benchmark:
         f"{RESULTS}/benchmarks/table2.tsv"
+    group:
+        "report"
     conda:
         "../../environment.yml"
     threads: 1
@@ -36,6 +38,8 @@ rule before_after:
         f"{RESULTS}/logs/before_after.log",
     benchmark:
         f"{RESULTS}/benchmarks/before_after.tsv"
+    group:
+        "report"
     conda:
         "../../environment.yml"
     threads: 1
@@ -60,6 +64,8 @@ rule training_curves:
         f"{RESULTS}/logs/training_curves.log",
     benchmark:
         f"{RESULTS}/benchmarks/training_curves.tsv"
+    group:
+        "report"
     conda:
         "../../environment.yml"
     threads: 1

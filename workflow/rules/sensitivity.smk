@@ -30,7 +30,7 @@ rule sensitivity:
         state=lambda wildcards: f"{RESULTS}/resume/sensitivity/{wildcards.dataset}/{wildcards.model}/{wildcards.rate}.state",
     shell:
         "embedgrad optimize {params.model} {params.prompt} {params.settings} {params.decode} {params.grade}"
-        " --threads {threads} --train {input.train:q} --dev {input.dev:q} --state {params.state:q}"
+        " --threads {threads} --cards {resources.gpu} --train {input.train:q} --dev {input.dev:q} --state {params.state:q}"
         " --out {output.prompt:q} --history {output.history:q} > {log:q} 2>&1"
 
 
@@ -45,6 +45,8 @@ rule sensitivity_table:
         f"{RESULTS}/logs/sensitivity_table.log",
     benchmark:
         f"{RESULTS}/benchmarks/sensitivity_table.tsv"
+    group:
+        "report"
     conda:
         "../../environment.yml"
     threads: 1
