@@ -37,6 +37,8 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
     """The model that the arguments name; loaded once a process."""
     if arguments.device != "cpu":
         cards.claim(arguments.cards)
+        if arguments.cards and cards.visible():
+            plain_line(f"cards: {','.join(cards.visible())}")
     from embedgrad_core.model import use_threads
 
     use_threads(arguments.threads)

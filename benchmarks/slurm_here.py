@@ -4,10 +4,14 @@ It wants root, Debian's packages slurmctld, slurmd, slurm-client and munge, and 
 messages; everything listens on the loopback address.
 """
 
+import datetime
+import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ETC = Path("/etc/slurm")  # SLURM_CONF does not reach the srun inside a job
+OURS = "embedgrad-slurm-"
+LOCK = Path(tempfile.gettempdir()) / "embedgrad-slurm.lock"  # one of these at a time on a machine
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "squeue", "scontrol")
 # The node has more cores and memory than the machine: what is tried here is who gets what, not how fast.
 SLURM_CONF = """\
@@ -63,7 +69,7 @@ def missing() -> str:
     without = [name for name in PROGRAMS if shutil.which(name) is None]
     if without:
         return f"no {', '.join(without)}; apt-get install slurmctld slurmd slurm-client munge"
-    if (ETC / "slurm.conf").exists():
+    if (ETC / "slurm.conf").exists() and not _ours(ETC / "slurm.conf"):
         return f"{ETC}/slurm.conf: this machine has a Slurm of its own"
     return ""
 
@@ -82,11 +88,14 @@ class Slurm:
         """What one of Slurm's own commands prints."""
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
-    def jobs(self, states: str = "all") -> list[dict[str, str]]:
-        """All jobs so far: id, state, name, restarts, GPUs, comment."""
-        keys = ("id", "state", "name", "comment", "gpus", "reason")
-        lines = self.ask("squeue", "-h", "-t", states, "-o", "%i|%T|%j|%k|%b|%r").splitlines()
-        return [dict(zip(keys, line.split("|"), strict=True)) for line in lines]
+    def running(self) -> list[int]:
+        """Ids of the jobs at work."""
+        return [int(number) for number in self.ask("squeue", "-h", "-t", "R", "-o", "%A").split()]
+
+    def jobs(self) -> list["Job"]:
+        """All jobs so far, the ended ones too."""
+        told = self.ask("scontrol", "--details", "show", "job")
+        return [Job.read(block) for block in told.split("\n\n") if block.startswith("JobId=")]
 
     def wait_for(self, condition, seconds: float = 60) -> None:
         """Until ``condition()`` holds.
@@ -101,19 +110,69 @@ class Slurm:
             time.sleep(0.1)
 
 
-@contextmanager
-def slurm(state: Path) -> Iterator[Slurm]:
-    """Start a Slurm, end it and all of its jobs afterwards.
+@dataclass(frozen=True)
+class Job:
+    """What Slurm remembers of a job.
 
-    Args:
-        state: an empty folder.
+    Attributes:
+        number: its id.
+        name: its name, one for all jobs of a Snakemake's start.
+        what: rule and wildcards, or the group.
+        state: COMPLETED, CANCELLED, OUT_OF_MEMORY, …
+        restarts: how often it was put back into the queue.
+        start: of its (last) run.
+        end: of that.
+        cards: indices of the cards it was given.
+    """
+
+    number: int
+    name: str
+    what: str
+    state: str
+    restarts: int
+    start: datetime.datetime
+    end: datetime.datetime
+    cards: tuple[int, ...]
+
+    @classmethod
+    def read(cls, block: str) -> "Job":
+        """From a block of ``scontrol --details show job``."""
+
+        def one(key: str) -> str:
+            return re.search(rf"\b{key}=(\S*)", block)[1]
+
+        def time_of(key: str) -> datetime.datetime:
+            told = one(key)
+            return datetime.datetime.max if told == "Unknown" else datetime.datetime.fromisoformat(told)
+
+        cards = re.search(r"GRES=gpu:\S*\(IDX:([\d,-]+)\)", block)
+        numbers: list[int] = []
+        for part in cards[1].split(",") if cards else ():
+            first, _, last = part.partition("-")
+            numbers += range(int(first), int(last or first) + 1)
+        return cls(
+            *(int(one("JobId")), one("JobName"), one("Comment").removeprefix("rule_"), one("JobState")),
+            *(int(one("Restarts")), time_of("StartTime"), time_of("EndTime"), tuple(numbers)),
+        )
+
+
+@contextmanager
+def slurm() -> Iterator[Slurm]:
+    """Start a Slurm; end it and all of its jobs afterwards. Waits for another one that was started so.
 
     Raises:
         RuntimeError: it does not come up; the end of its log.
     """
-    reason = missing()
-    if reason:
-        raise RuntimeError(reason)
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        reason = missing()
+        if reason:
+            raise RuntimeError(reason)
+        with tempfile.TemporaryDirectory(prefix=OURS) as state:
+            yield from _run(Path(state))
+
+
+def _run(state: Path) -> Iterator[Slurm]:
     (state / "state").mkdir()
     (state / "dev").mkdir()
     for number in (0, 1):
@@ -123,6 +182,8 @@ def slurm(state: Path) -> Iterator[Slurm]:
     ETC.mkdir(exist_ok=True)
     links = [ETC / "slurm.conf", ETC / "gres.conf"]
     for link in links:
+        if _ours(link):
+            link.unlink()  # of one that was killed
         link.symlink_to(state / link.name)
     own_munge = not Path("/run/munge/munge.socket.2").exists()
     try:
@@ -149,6 +210,11 @@ def slurm(state: Path) -> Iterator[Slurm]:
             _end(Path("/run/munge/munged.pid"))
         for link in links:
             link.unlink(missing_ok=True)
+
+
+def _ours(link: Path) -> bool:
+    """Whether a configuration is a link into a folder of this module's."""
+    return link.is_symlink() and link.readlink().parent.name.startswith(OURS)
 
 
 def _sinfo() -> str:
