@@ -70,8 +70,8 @@ rule gather_after:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
     shell:
@@ -96,8 +96,8 @@ rule grade_after:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         grade=lambda wildcards: CONFIG.grade_flags(task_of(wildcards)),
     shell:

@@ -49,15 +49,13 @@ rule anchoring_figure:
         f"{RESULTS}/logs/anchoring_figure.log",
     benchmark:
         f"{RESULTS}/benchmarks/anchoring_figure.tsv"
-    group:
-        "report"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         cells=CONFIG.table_flags(),
     shell:
@@ -74,15 +72,13 @@ rule lat_figure:
         f"{RESULTS}/logs/lat_figure.log",
     benchmark:
         f"{RESULTS}/benchmarks/lat_figure.tsv"
-    group:
-        "report"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         cells=CONFIG.table_flags(),
     shell:

@@ -68,8 +68,8 @@ rule gather_before:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     shell:
         "embedgrad gather --data {input.data:q} --outputs {input.answers:q} --runs {input.runs:q}"
         " --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
@@ -92,8 +92,8 @@ rule grade_before:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         grade=lambda wildcards: CONFIG.grade_flags(wildcards.task),
     shell:

@@ -93,9 +93,18 @@ def before_file(name):
     return lambda wildcards: f"{RESULTS}/{task_of(wildcards)}/{wildcards.model}/{name}"
 
 
+def growing(amount):
+    """Resource function: so much, and again as much with each new try (profiles for clusters try again)."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def job_resource(name, training=False):
-    """Resource function: gpu, mem_mb or runtime from the model's size."""
-    return lambda wildcards: CONFIG.job_resources(wildcards.model, training)[name]
+    """Resource function: gpu, mem_mb or runtime from the model's size; memory and time grow with each new try."""
+
+    def of(wildcards, attempt):
+        return CONFIG.job_resources(wildcards.model, training)[name] * (1 if name == "gpu" else attempt)
+
+    return of
 
 
 def cell_files(name):

@@ -18,8 +18,8 @@ rule data:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         flags=lambda wildcards: CONFIG.data_flags(wildcards.task),
         folder=lambda wildcards: f"{RESULTS}/data/{wildcards.task}",

@@ -25,8 +25,8 @@ rule metrics:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         cell=lambda wildcards: CONFIG.cell_flags(wildcards.dataset, wildcards.model, wildcards.seed),
     shell:

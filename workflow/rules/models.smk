@@ -13,8 +13,8 @@ rule pretrain:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         flags=lambda wildcards: CONFIG.pretrain_flags(wildcards.model),
     shell:

@@ -12,15 +12,13 @@ rule report_page:
         f"{RESULTS}/logs/report_page.log",
     benchmark:
         f"{RESULTS}/benchmarks/report_page.tsv"
-    group:
-        "report"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=growing(2000),
+        runtime=growing(20),
     params:
         cells=CONFIG.table_flags(),
         command=CELL_COMMAND,
@@ -38,15 +36,13 @@ rule gain_figure:
         f"{RESULTS}/logs/gain_figure.log",
     benchmark:
         f"{RESULTS}/benchmarks/gain_figure.tsv"
-    group:
-        "report"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         cells=CONFIG.table_flags(),
     shell:
@@ -63,15 +59,13 @@ rule entropy_figure:
         f"{RESULTS}/logs/entropy_figure.log",
     benchmark:
         f"{RESULTS}/benchmarks/entropy_figure.tsv"
-    group:
-        "report"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         cells=CONFIG.table_flags(),
     shell:

@@ -12,15 +12,13 @@ rule table2:
         f"{RESULTS}/logs/table2.log",
     benchmark:
         f"{RESULTS}/benchmarks/table2.tsv"
-    group:
-        "report"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         cells=CONFIG.table_flags(),
     shell:
@@ -38,15 +36,13 @@ rule before_after:
         f"{RESULTS}/logs/before_after.log",
     benchmark:
         f"{RESULTS}/benchmarks/before_after.tsv"
-    group:
-        "report"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         cells=CONFIG.table_flags(),
     shell:
@@ -64,15 +60,13 @@ rule training_curves:
         f"{RESULTS}/logs/training_curves.log",
     benchmark:
         f"{RESULTS}/benchmarks/training_curves.tsv"
-    group:
-        "report"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         cells=CONFIG.table_flags(),
     shell:

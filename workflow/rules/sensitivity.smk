@@ -45,15 +45,13 @@ rule sensitivity_table:
         f"{RESULTS}/logs/sensitivity_table.log",
     benchmark:
         f"{RESULTS}/benchmarks/sensitivity_table.tsv"
-    group:
-        "report"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         folder=subpath(output.csv, strip_suffix=".csv"),
     shell:
