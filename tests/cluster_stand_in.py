@@ -169,7 +169,7 @@ def cluster(folder: Path, environment: dict[str, str]) -> Iterator[Cluster]:
 
         def get_pods(self, name, part, query, _) -> None:
             if part == "log":  # a container that was never restarted has no previous one
-                if query.get("previous") == "true":
+                if query.get("previous", "").lower() == "true":
                     return self.refuse(400, "BadRequest", f'previous terminated container "snakemake" in pod "{name}" not found')
                 return self.reply(state.pods[name.removesuffix("-pod")].log(), text=True)
             job = query["labelSelector"].removeprefix("job-name=")
