@@ -37,8 +37,8 @@ def handed_on() -> list[str]:
 def mend() -> None:
     """Make the plugin (0.5.1) survive a pod that fails, and say in one line that no cluster is named.
 
-    Of a failed pod it wants the log of the container before, which a pod that is never restarted does not have. The server's refusal
-    then ends the whole run, without a retry, and other pods run on unwatched.
+    Of a failed pod it wants the log of the container before, which a pod that is never restarted does not have. The server's
+    refusal then ends the whole run, without a retry, and other pods run on unwatched.
     """
     import kubernetes
     from snakemake_interface_common.exceptions import WorkflowError

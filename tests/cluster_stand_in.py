@@ -20,7 +20,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
-NAMESPACES = shutil.which("unshare") is not None and not subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode
+NAMESPACES = (
+    shutil.which("unshare") is not None and not subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode
+)
 
 
 @dataclass
@@ -113,7 +115,9 @@ def refusal(manifest: dict) -> str | None:
         requests, limits = container["resources"]["requests"], container["resources"].get("limits") or {}
         for name, amount in requests.items():
             if "/" in name and limits.get(name) != amount:  # a card and its kind
-                return f"spec.containers[0].resources.limits: {name}: Limit must be set for non overcommitable resources"
+                return (
+                    f"spec.containers[0].resources.limits: {name}: Limit must be set for non overcommitable resources"
+                )
     return None
 
 
@@ -128,7 +132,9 @@ def cluster(folder: Path, environment: dict[str, str]) -> Iterator[Cluster]:
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             address = urlsplit(self.path)
-            found = re.fullmatch(r"/(?:api|apis/batch)/v1/namespaces/([^/]+)/(\w+)(?:/([^/]+))?(?:/(\w+))?", address.path)
+            found = re.fullmatch(
+                r"/(?:api|apis/batch)/v1/namespaces/([^/]+)/(\w+)(?:/([^/]+))?(?:/(\w+))?", address.path
+            )
             if not found:
                 return self.refuse(404, "NotFound", address.path)
             _, kind, name, part = found.groups()
@@ -170,7 +176,9 @@ def cluster(folder: Path, environment: dict[str, str]) -> Iterator[Cluster]:
         def get_pods(self, name, part, query, _) -> None:
             if part == "log":  # a container that was never restarted has no previous one
                 if query.get("previous", "").lower() == "true":
-                    return self.refuse(400, "BadRequest", f'previous terminated container "snakemake" in pod "{name}" not found')
+                    return self.refuse(
+                        400, "BadRequest", f'previous terminated container "snakemake" in pod "{name}" not found'
+                    )
                 return self.reply(state.pods[name.removesuffix("-pod")].log(), text=True)
             job = query["labelSelector"].removeprefix("job-name=")
             items = [self.pod(job, state.pods[job])] if job in state.pods and job not in state.deleted else []
@@ -183,7 +191,13 @@ def cluster(folder: Path, environment: dict[str, str]) -> Iterator[Cluster]:
         def pod(self, job: str, pod: Pod) -> dict:
             code = pod.status()
             container = pod.manifest["spec"]["template"]["spec"]["containers"][0]
-            status = {"name": "snakemake", "image": container["image"], "imageID": "", "ready": code is None, "restartCount": 0}
+            status = {
+                "name": "snakemake",
+                "image": container["image"],
+                "imageID": "",
+                "ready": code is None,
+                "restartCount": 0,
+            }
             status["state"] = {"running": {}} if code is None else {"terminated": {"exitCode": code}}
             return {"metadata": {"name": f"{job}-pod"}, "status": {"containerStatuses": [status]}}
 

@@ -67,20 +67,27 @@ def render(arguments: list[str]) -> list[dict]:
     """
     import kubernetes
     from snakemake.cli import main
+    from snakemake.executors import local
     from snakemake_executor_plugin_kubernetes import Executor
 
-    recorder, run_job = Recorder(), Executor.run_job
-    kubernetes.config.load_kube_config = lambda *_, **__: None
-    kubernetes.client.CoreV1Api = kubernetes.client.BatchV1Api = lambda *_, **__: recorder
+    recorder, begin, run_job = Recorder(), Executor.__post_init__, Executor.run_job
+
+    def replace(executor: Executor) -> None:
+        kubernetes.config.load_kube_config = lambda *_, **__: None
+        kubernetes.client.CoreV1Api = kubernetes.client.BatchV1Api = lambda *_, **__: recorder
+        begin(executor)
 
     def run(executor: Executor, job: object) -> None:
         run_job(executor, job)
-        for file in (*job.output, *job.log, job.benchmark):
-            place = Path(file.storage_object.query)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.mkdir(exist_ok=True) if file.is_directory else place.touch()
+        for file in _files(job):
+            _make_empty(file, Path(file.storage_object.query))
 
-    Executor.run_job = run
+    def run_here(executor: object, job: object, *_: object) -> None:
+        for file in _files(job):
+            _make_empty(file, Path(file))
+
+    local.Executor.cached_or_run = run_here
+    Executor.__post_init__, Executor.run_job = replace, run
     shared = os.environ.get("EMBEDGRAD_SHARED", "/embedgrad")
     with tempfile.TemporaryDirectory() as folder:
         for entry in Path.cwd().iterdir():
@@ -99,6 +106,15 @@ def render(arguments: list[str]) -> list[dict]:
                 raise
         told = yaml.safe_dump_all(recorder.posted, sort_keys=False).replace(folder, shared)
     return list(yaml.safe_load_all(told))
+
+
+def _files(job: object) -> list:
+    return [file for file in (*job.output, *job.log, job.benchmark) if file]
+
+
+def _make_empty(file: object, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.mkdir(exist_ok=True) if file.is_directory else place.touch()
 
 
 if __name__ == "__main__":
