@@ -62,6 +62,22 @@ def test_a_plugin_that_is_not_installed_is_one_line(tmp_path, package):
     assert said == [f"profile kubernetes: {name} is not installed; pip install 'embedgrad[kubernetes]'"]
 
 
+@needs_storage
+def test_a_machine_without_rsync_is_one_line(tmp_path):
+    for name in ("sh", "which", "git"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    run = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--profile", PROFILE, "--dry-run"],
+        cwd=ROOT,
+        env=ENVIRONMENT | {"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith("profile kubernetes: rsync is not installed")
+
+
 def render(*arguments, **environment):
     run = subprocess.run(
         [sys.executable, f"{PROFILE}/render.py", *arguments],
