@@ -6,6 +6,7 @@ The executor plugin, its client, the storage plugin, rsync and each container's 
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -221,7 +222,7 @@ def test_a_cell_is_made_in_pods_and_one_that_is_taken_away_goes_on(shared, image
     """A preempted optimisation saves its steps in the shared folder and its next pod goes on; the results are a local run's."""
     table = shared / "config/small_cells.tsv"
     header, *lines = table.read_text(encoding="utf-8").splitlines()
-    lines = ["\t".join([*line.split("\t")[:-1], "40"]) for line in lines]  # epochs: long enough to be met on its way
+    lines = ["\t".join([*line.split("\t")[:-1], "80"]) for line in lines]  # epochs: long enough to be met on its way
     table.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     states = shared / "results/small/resume"
     taken = {}
@@ -229,6 +230,7 @@ def test_a_cell_is_made_in_pods_and_one_that_is_taken_away_goes_on(shared, image
     def take_away():
         while not list(states.rglob("*.state")) and process.poll() is None:
             time.sleep(0.02)
+        time.sleep(1.5)  # some epochs on
         running = [pod for pod in state.pods.values() if pod.status() is None and rule(pod.manifest) == "optimize"]
         began = time.monotonic()
         running[0].terminate()
@@ -256,7 +258,8 @@ def test_a_cell_is_made_in_pods_and_one_that_is_taken_away_goes_on(shared, image
         in (tmp_path / "bin/wanted").read_text()
     )
     log = (shared / "results/small/logs/optimize/mood/tiny/seed0.log").read_text()
-    assert "goes on" in log or "resum" in log, log
+    assert "epoch 1:" not in log, log
+    assert "epoch 80:" in log
     local = checkout(tmp_path / "local")
     shutil.copy(table, local / "tests/configs/small_cells.tsv")
     status, told = finish(local, "tests/configs/small.yaml", "--", CELL)
@@ -289,8 +292,13 @@ def test_what_is_missing_is_told_before_anything_is_submitted(shared, image, tmp
 @pytest.mark.parametrize("through", ["pod.py", "a shell alone"])
 def test_process_1_hands_sigterm_on(tmp_path, through):
     """Why pod.py is there: behind a shell as process 1 a job never hears that it has to go."""
-    job = "import signal, sys\nsignal.signal(15, lambda *_: sys.exit('heard'))\nprint('ready', flush=True)\nsignal.pause()"
-    command = f'true && {sys.executable} -c "{job}" && true'
+    job = """
+import signal, sys, time
+signal.signal(15, lambda *_: (time.sleep(0.5), sys.exit('heard')))  # saves something first
+print('ready', flush=True)
+signal.pause()
+"""
+    command = f"true && {sys.executable} -c {shlex.quote(job)} && true"
     words = [sys.executable, str(ROOT / PROFILE / "pod.py"), command] if through == "pod.py" else ["sh", "-c", command]
     process = subprocess.Popen(
         ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *words],
