@@ -288,6 +288,26 @@ def test_what_is_missing_is_told_before_anything_is_submitted(shared, image, tmp
     assert expected[refused] in told
 
 
+@needs_storage
+def test_a_driver_that_is_interrupted_takes_its_pods_back(shared, image, tmp_path):
+    with cluster(tmp_path, image) as state:
+        process = start(shared, state, "--until", "data")
+        while not state.running() and process.poll() is None:
+            time.sleep(0.1)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        told, _ = process.communicate(timeout=60)
+        assert process.returncode != 0
+        names = {job["metadata"]["name"] for job in state.jobs()}
+        assert names
+        assert names <= set(state.deleted), told[-2000:]
+        deadline = time.monotonic() + 35
+        while state.running() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert not state.running()
+        assert not state.secrets
+
+
 @pytest.mark.skipif(not NAMESPACES, reason="no process namespaces here")
 @pytest.mark.parametrize("through", ["pod.py", "a shell alone"])
 def test_process_1_hands_sigterm_on(tmp_path, through):
