@@ -17,10 +17,18 @@ from contracts import UserError, read_json, write_json
 from embedgrad.run_lock import FOLDER
 
 
-def plugin(name: str) -> str:
-    """The executor's name if its plugin is installed; profiles ask, so that its absence is one line and not a usage text."""
-    if importlib.util.find_spec(f"snakemake_executor_plugin_{name}") is None:
-        sys.exit(f"the Snakemake plugin for {name} is not installed; pip install 'embedgrad[{name}]'")
+def plugin(name: str, *more: str) -> str:
+    """The executor's name if its plugin and ``more`` packages are installed.
+
+    Profiles ask for it while Snakemake reads them: so what is missing is one line, and not a usage text of several screens.
+
+    Raises:
+        SystemExit: a package is not installed; says how to install it.
+    """
+    for package in (f"snakemake_executor_plugin_{name}", *more):
+        if importlib.util.find_spec(package) is None:
+            missing = package.replace("_", "-")
+            sys.exit(f"profile {name}: {missing} is not installed; pip install 'embedgrad[{name}]'")
     return name
 
 

@@ -4,12 +4,12 @@ Called by ``workflow/profiles/kubernetes/config.yaml`` while Snakemake reads its
 """
 
 import functools
-import importlib.util
 import os
 import shutil
 import sys
 
-PACKAGES = ("snakemake_executor_plugin_kubernetes", "snakemake_storage_plugin_fs")
+from embedgrad.cluster import plugin
+
 # Of the environment, what jobs need to know; handed on in a Secret.
 HANDED_ON = ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "EMBEDGRAD_MIRROR")
 
@@ -20,10 +20,7 @@ def prepare() -> None:
     Raises:
         SystemExit: a package or rsync is not installed; says how to install it.
     """
-    for package in PACKAGES:
-        if importlib.util.find_spec(package) is None:
-            name = package.replace("_", "-")
-            sys.exit(f"profile kubernetes: {name} is not installed; pip install 'embedgrad[kubernetes]'")
+    plugin("kubernetes", "snakemake_storage_plugin_fs")
     if not shutil.which("rsync"):
         sys.exit("profile kubernetes: rsync is not installed; results are copied with it (apt install rsync)")
     mend()

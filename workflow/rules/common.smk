@@ -25,7 +25,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 os.environ[PARENT] = str(os.getpid())  # jobs end with the Snakemake that started them
 # On one machine no more jobs than cards, unless told otherwise (--resources gpu=N); a cluster counts its own.
-if workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
+if workflow.is_main_process and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", max(1, len(cards.visible())))
 
 
