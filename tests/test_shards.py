@@ -135,3 +135,57 @@ def test_a_shard_for_which_nothing_is_left_is_empty(embedgrad, folder):
     assert embedgrad("decode", *words, "--shard", "1-of-3", "--device", "cpu") == (0, "")
     assert (folder / "none.jsonl").read_bytes() == b""
     assert embedgrad("decode", *words, "--shard", "two") == (2, "embedgrad decode: --shard two: write it as 2-of-7.\n")
+
+
+def baselines(embedgrad, folder, count):
+    """Ladder and recovery of ``count`` shards, added up."""
+    words = [
+        "--model",
+        folder / "model",
+        "--prompt",
+        "step by step",
+        "--max-new-tokens",
+        6,
+        "--block",
+        3,
+        "--device",
+        "cpu",
+    ]
+    words += ["--data", folder / "test.jsonl", "--train", folder / "test.jsonl", "--evaluator", "exact", "--threads", 1]
+    parts = [(folder / f"{n}-{count}.ladder.json", folder / f"{n}-{count}.recovery.json") for n in range(1, count + 1)]
+    for number, (ladder, recovery) in enumerate(parts, start=1):
+        shard_ = ["--shard", f"{number}-of-{count}", "--ladder", ladder, "--recovery", recovery]
+        assert embedgrad("baselines", *words, *shard_) == (0, "")
+    ladders, recoveries = zip(*parts, strict=True)
+    return ladders, recoveries, _gather_baselines(embedgrad, folder, ladders, recoveries)
+
+
+def _gather_baselines(embedgrad, folder, ladders, recoveries):
+    out = folder / "ladder.json", folder / "recovery.json"
+    words = ["--ladders", *ladders, "--recoveries", *recoveries, "--ladder", out[0], "--recovery", out[1]]
+    status, said = embedgrad("gather-baselines", *words)
+    return status, said, [path.read_bytes() for path in out if path.exists()]
+
+
+def test_baselines_of_shards_add_up_to_those_of_the_whole(embedgrad, folder):
+    (ladder,), (recovery,), (status, *_, whole) = baselines(embedgrad, folder, 1)
+    assert status == 0
+    assert whole == [ladder.read_bytes(), recovery.read_bytes()]
+    rungs = read_json(ladder)["rungs"]
+    assert {rung["n"] for rung in rungs.values()} == {23}
+    assert {level: row["n"] for level, row in rungs["bare"]["levels"].items()} == {"1": 12, "2": 11}
+    for count in (2, 7):
+        ladders, recoveries, (status, said, gathered) = baselines(embedgrad, folder, count)
+        assert (status, said) == (0, "")
+        assert gathered == whole
+    for path in (folder / "ladder.json", folder / "recovery.json"):
+        path.unlink()
+    other = folder / "other.ladder.json"
+    write_json(other, read_json(ladders[1]) | {"decoding": {}})
+    status, said, gathered = _gather_baselines(embedgrad, folder, [ladders[0], other], recoveries[:2])
+    assert (status, gathered) == (2, [])
+    assert f"{other}: was made otherwise than {ladders[0]}" in said
+    left = folder / "left.ladder.json"
+    write_json(left, read_json(ladders[1]) | {"rungs": rungs | {"few_shot": {"left_out": "too long"}}})
+    assert _gather_baselines(embedgrad, folder, [ladders[0], left], recoveries[:2])[0] == 0
+    assert read_json(folder / "ladder.json")["rungs"]["few_shot"] == {"left_out": "too long"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from contracts import UserError
+from contracts import UserError, shard
 from embedgrad import cards
 
 if TYPE_CHECKING:
@@ -133,6 +133,23 @@ def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
         help="end an answer once its tail has repeated N times (default: never)",
     )
     group.add_argument("--loop-tokens", type=int, default=24, help="… over at least so many tokens")
+
+
+def add_shard_argument(parser: argparse.ArgumentParser) -> None:
+    """--shard: a part of the items."""
+    parser.add_argument("--shard", metavar="I-of-N", help="only shard I of N, in whole blocks; for embedgrad gather")
+
+
+def shard_from(arguments: argparse.Namespace, items: "list[Item]") -> "list[Item]":
+    """The items of the shard that the arguments name, or all.
+
+    Raises:
+        UserError: it is not written as Snakemake writes a scatter item.
+    """
+    number, of, count = (arguments.shard or "1-of-1").partition("-of-")
+    if not (of and number.isdecimal() and count.isdecimal()):
+        raise UserError(f"--shard {arguments.shard}: write it as 2-of-7.")
+    return shard(items, arguments.block, int(number), int(count))
 
 
 def decoding_from(arguments: argparse.Namespace) -> dict:

@@ -13,6 +13,7 @@ from embedgrad.commands.arguments import (
     add_grading_arguments,
     add_layout_arguments,
     add_model_arguments,
+    add_shard_argument,
     arguments_of,
 )
 
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, type=Path, help="the items to answer")
     parser.add_argument("--train", required=True, type=Path, help="where the ladder's examples come from")
     add_decoding_arguments(parser)
+    add_shard_argument(parser)
     add_grading_arguments(parser)
     parser.add_argument("--ladder", required=True, type=Path, help="JSON")
     parser.add_argument("--recovery", required=True, type=Path, help="JSON")

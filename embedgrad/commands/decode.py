@@ -10,15 +10,17 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from contracts import UserError, answers_sha256, read_items, sha256_of_file, shard, write_json, write_jsonl
+from contracts import UserError, answers_sha256, read_items, sha256_of_file, write_json, write_jsonl
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_layout_arguments,
     add_model_arguments,
+    add_shard_argument,
     decoding_from,
     layout_from,
     load_from,
     plain_line,
+    shard_from,
 )
 
 HELP = "answer a split greedily, before or after optimisation"
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="JSON lines: id, input, target, answer, level")
     parser.add_argument("--level", help="only the items of this level")
-    parser.add_argument("--shard", metavar="I-of-N", help="only shard I of N, whole blocks (embedgrad gather)")
+    add_shard_argument(parser)
     add_decoding_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, help="JSON lines: id, output, n_tokens, stop, entropy_bits")
     parser.add_argument(
@@ -45,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Load, decode, write."""
     items = read_items(arguments.data, arguments.level)  # before torch is imported: a bad line is said at once
-    number, count = _shard(arguments.shard or "1-of-1")
+    items = shard_from(arguments, items)
     from tqdm import tqdm
 
     from embedgrad.provenance import Run
@@ -63,7 +65,6 @@ def run(arguments: argparse.Namespace) -> None:
     else:
         raise UserError("--prompt is empty; write at least one word.")
     settings = decoding_from(arguments)
-    items = shard(items, arguments.block, number, count)
     bar = tqdm(total=len(items), unit="item", disable=not sys.stderr.isatty())
 
     def on_progress(done: int) -> None:
@@ -102,14 +103,6 @@ def run(arguments: argparse.Namespace) -> None:
         )
         write_json(arguments.run_info, row)
     plain_line(f"{arguments.out}: {len(rows)} answers")
-
-
-def _shard(text: str) -> tuple[int, int]:
-    """Snakemake's name of a scatter item: ``2-of-7``."""
-    number, of, count = text.partition("-of-")
-    if not (of and number.isdecimal() and count.isdecimal()):
-        raise UserError(f"--shard {text}: write it as 2-of-7.")
-    return int(number), int(count)
 
 
 def _batch_invariance(count: int, items: list, rows: list[dict], answer: Callable[..., list[dict]]) -> dict:

@@ -20,10 +20,12 @@ from embedgrad.commands.arguments import (
     add_grading_arguments,
     add_layout_arguments,
     add_model_arguments,
+    add_shard_argument,
     decoding_from,
     layout_from,
     load_from,
     plain_line,
+    shard_from,
 )
 
 if TYPE_CHECKING:
@@ -43,13 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", required=True, type=Path, help="where the examples come from")
     parser.add_argument("--examples", type=int, default=3, help="examples of few_shot")
     add_decoding_arguments(parser)
+    add_shard_argument(parser)
     add_grading_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, help="JSON: for each rung n and right answers, by level too")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Decode and grade rung by rung."""
-    items, train = read_items(arguments.data), read_items(arguments.train)
+    items, train = shard_from(arguments, read_items(arguments.data)), read_items(arguments.train)
     from embedgrad.grading import grader_from
     from embedgrad.provenance import versions
     from embedgrad_core import decode
@@ -72,7 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
             for level in {"", item.level or ""}:
                 counts[level][0] += right
                 counts[level][1] += 1
-        right, n = counts.pop("")
+        right, n = counts.pop("", (0, 0))
         levels = {level: {"correct": row[0], "n": row[1]} for level, row in sorted(counts.items())}
         found[name] = {"correct": right, "n": n, "levels": levels}
         plain_line(f"{name}: {right} of {n}")

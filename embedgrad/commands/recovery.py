@@ -11,16 +11,18 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from contracts import UserError, read_items, write_json
+from contracts import UserError, in_blocks, read_items, write_json
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
     add_layout_arguments,
     add_model_arguments,
+    add_shard_argument,
     decoding_from,
     layout_from,
     load_from,
     plain_line,
+    shard_from,
 )
 
 HELP = "the text prompt under each protocol that the paper leaves open"
@@ -35,13 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, type=Path, help="the items to answer")
     parser.add_argument("--limit-shares", default="0.25,0.5,1", help="token limits, as shares of --max-new-tokens")
     add_decoding_arguments(parser)
+    add_shard_argument(parser)
     add_grading_arguments(parser)
     parser.add_argument("--out", required=True, type=Path, help="JSON: for each protocol n and right answers, by level")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Decode once a layout, cut and grade."""
-    items = read_items(arguments.data)
+    blocks = in_blocks(shard_from(arguments, read_items(arguments.data)), arguments.block)
+    items = [item for block in blocks for item in block]
     shares = _shares(arguments.limit_shares)
     from embedgrad.grading import Grader, grader_from
     from embedgrad.provenance import versions
@@ -62,15 +66,19 @@ def run(arguments: argparse.Namespace) -> None:
         bodies = {item.id: slot.body_ids(item.input) for item in items}
         check_lengths(frozen, slot, bodies, most)
         with packed_weights(frozen.network):
-            rows = greedy(
-                frozen,
-                slot,
-                vectors,
-                list(bodies.values()),
-                most,
-                stops["checkpoint"],
-                batch_size=settings["batch_size"],
-            )
+            rows = [
+                row
+                for block in blocks
+                for row in greedy(
+                    frozen,
+                    slot,
+                    vectors,
+                    [bodies[item.id] for item in block],
+                    most,
+                    stops["checkpoint"],
+                    batch_size=settings["batch_size"],
+                )
+            ]
         for rule, ends in stops.items():
             for share in shares:
                 limit = max(1, round(most * share))

@@ -13,6 +13,8 @@ rule baselines:
         f"{RESULTS}/logs/baselines/{{task}}/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/baselines/{{task}}/{{model}}.tsv"
+    wildcard_constraints:
+        task=WHOLE_TASKS,
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
@@ -25,10 +27,48 @@ rule baselines:
         prompt=lambda wildcards: CONFIG.prompt_flags(wildcards.task),
         decode=lambda wildcards: CONFIG.decode_flags(wildcards.task),
         grade=lambda wildcards: CONFIG.grade_flags(wildcards.task),
+        shard=shard_flag,
     shell:
-        "embedgrad baselines {params.model} {params.prompt} {params.decode} {params.grade} --threads {threads} --cards {resources.gpu}"
+        "embedgrad baselines {params.model} {params.prompt} {params.decode} {params.grade} {params.shard} --threads {threads} --cards {resources.gpu}"
         " --data {input.data:q} --train {input.train:q} --ladder {output.ladder:q}"
         " --recovery {output.recovery:q} > {log:q} 2>&1"
+
+
+use rule baselines as baselines_shard with:
+    output:
+        ladder=temp(f"{RESULTS}/{{task}}/{{model}}/shards/{{scatteritem}}.ladder.json"),
+        recovery=temp(f"{RESULTS}/{{task}}/{{model}}/shards/{{scatteritem}}.recovery.json"),
+    log:
+        f"{RESULTS}/logs/baselines/{{task}}/{{model}}.{{scatteritem}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/baselines/{{task}}/{{model}}.{{scatteritem}}.tsv"
+    wildcard_constraints:
+        task=SHARDED_TASKS,
+
+
+rule gather_baselines:
+    input:
+        ladders=shard_files(f"{RESULTS}/{{task}}/{{model}}/shards/{{scatteritem}}.ladder.json"),
+        recoveries=shard_files(f"{RESULTS}/{{task}}/{{model}}/shards/{{scatteritem}}.recovery.json"),
+    output:
+        ladder=f"{RESULTS}/{{task}}/{{model}}/ladder.json",
+        recovery=f"{RESULTS}/{{task}}/{{model}}/recovery.json",
+    log:
+        f"{RESULTS}/logs/gather_baselines/{{task}}/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/gather_baselines/{{task}}/{{model}}.tsv"
+    wildcard_constraints:
+        task=SHARDED_TASKS,
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    shell:
+        "embedgrad gather-baselines --ladders {input.ladders:q} --recoveries {input.recoveries:q}"
+        " --ladder {output.ladder:q} --recovery {output.recovery:q} > {log:q} 2>&1"
 
 
 rule summary:

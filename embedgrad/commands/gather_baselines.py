@@ -1,0 +1,74 @@
+"""Add up the ladder and the protocol recovery of all shards: they hold counts.
+
+embedgrad gather-baselines --ladders s1.ladder.json s2.ladder.json --recoveries s1.recovery.json s2.recovery.json \
+    --ladder ladder.json --recovery recovery.json
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from contracts import UserError, read_json, write_json
+
+HELP = "add up the baselines of shards"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Shards in, two files out."""
+    parser.add_argument("--ladders", required=True, nargs="+", type=Path, help="the shards' ladders")
+    parser.add_argument("--recoveries", required=True, nargs="+", type=Path, help="the shards' grids of protocols")
+    parser.add_argument("--ladder", required=True, type=Path, help="JSON")
+    parser.add_argument("--recovery", required=True, type=Path, help="JSON")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Add up; write.
+
+    Raises:
+        UserError: shards that were answered differently; names the file.
+    """
+    ladders = _alike(arguments.ladders, ("decoding", "versions"))
+    rungs = {name: _sum_of_rungs([ladder["rungs"][name] for ladder in ladders]) for name in ladders[0]["rungs"]}
+    grids = _alike(arguments.recoveries, ("own", "versions"))
+    protocols = [
+        {"protocol": same[0]["protocol"], "levels": _sum([one["levels"] for one in same])}
+        for same in zip(*(grid["protocols"] for grid in grids), strict=True)
+    ]
+    write_json(arguments.ladder, ladders[0] | {"rungs": rungs})
+    write_json(arguments.recovery, grids[0] | {"protocols": protocols})
+    print(f"{arguments.ladder}, {arguments.recovery}: {len(ladders)} shards")
+
+
+def _alike(paths: Sequence[Path], keys: Sequence[str]) -> list[dict]:
+    """The reports of one kind, which must agree on ``keys``, on the model's weights, and on what they counted."""
+    reports = [read_json(path) for path in paths]
+
+    def shared(report: dict) -> list:
+        kinds = list(report.get("rungs", ())) or [row["protocol"] for row in report["protocols"]]
+        return [report["model"]["resolved"], kinds, *(report[key] for key in keys)]
+
+    for report, path in zip(reports, paths, strict=True):
+        if shared(report) != shared(reports[0]):
+            raise UserError(
+                f"{path}: was made otherwise than {paths[0]}; make the baselines of all shards again together."
+            )
+    return reports
+
+
+def _sum_of_rungs(rungs: Sequence[dict]) -> dict:
+    """One rung; left out by one shard is left out."""
+    left_out = next((rung for rung in rungs if "left_out" in rung), None)
+    if left_out:
+        return left_out
+    levels = _sum([rung["levels"] for rung in rungs])
+    return {key: sum(rung[key] for rung in rungs) for key in ("correct", "n")} | {"levels": levels}
+
+
+def _sum(counts: Sequence[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
+    """Right answers and items by level."""
+    found: dict[str, dict[str, int]] = {}
+    for levels in counts:
+        for level, one in levels.items():
+            have = found.setdefault(level, {"correct": 0, "n": 0})
+            found[level] = {key: have[key] + one[key] for key in have}
+    return dict(sorted(found.items()))
