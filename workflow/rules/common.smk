@@ -1,4 +1,5 @@
 # Configuration, wildcards and the functions that rules take their inputs, flags and resources from.
+import gc
 import os
 import re
 import sys
@@ -20,6 +21,8 @@ try:
         print(f"run {CONFIG.run} is being made here by {run_lock.holder(CONFIG.run)}", file=sys.stderr)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+# A DAG is millions of objects that stay: looking through them for garbage takes a seventh of a plan.
+gc.set_threshold(50_000, 20, 100)
 os.environ[PARENT] = str(os.getpid())  # jobs end with the Snakemake that started them
 
 # How a single cell is made again, as the report shows it.
