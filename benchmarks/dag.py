@@ -48,6 +48,7 @@ def planned(arguments: Sequence[str], where: Path = ROOT) -> list[Planned]:
     if run.returncode:
         raise RuntimeError(run.stdout + run.stderr)
     rows = json.loads(run.stdout.splitlines()[-1])
+    rows.sort(key=lambda row: (row["rule"], *row["wildcards"].items()))  # Snakemake's own order differs from run to run
     maker = {file: place for place, row in enumerate(rows) for file in row["output"]}
     return [
         Planned(

@@ -1,11 +1,13 @@
-"""The same work cut otherwise: shards of a decoding, a cell's jobs as one, several GPUs for a large model."""
+"""The same work otherwise: shards of a decoding, a cell's jobs as one, several GPUs for a large model, GPUs taken away."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from math import expm1
 
 from list_schedule import Job, in_order
 
 CELL_RULES = ("optimize", "after", "grade_after", "metrics", "analyse")
+RESUMED = ("optimize", "sensitivity")  # go on from their last step; all others begin again
 GATHER = 6.0  # seconds of a job that only puts files together
 
 
@@ -55,3 +57,20 @@ def widened(jobs: Sequence[Job], gpus: int, large: Callable[[str], bool]) -> lis
         replace(job, gpus=gpus) if job.gpus and "model" in job.cell and large(job.cell["model"]) else job
         for job in jobs
     ]
+
+
+def preempted(jobs: Sequence[Job], rate: float) -> list[Job]:
+    """Expected seconds of each job where its GPU is taken away ``rate`` times an hour, at random, and given back at once.
+
+    A job of T seconds that begins again takes (exp(rT) - 1) / r on the average, one that goes on T (1 + r · its start).
+    """
+    a_second = rate / 3600
+
+    def expected(job: Job) -> float:
+        if not job.gpus or not rate:
+            return job.seconds
+        if job.rule in RESUMED:
+            return job.seconds * (1 + a_second * job.fixed)
+        return expm1(a_second * job.seconds) / a_second
+
+    return [replace(job, seconds=expected(job)) for job in jobs]

@@ -14,7 +14,7 @@ import yaml
 from dag import ROOT, planned
 from list_schedule import Job, Schedule, critical_path, schedule
 from measure import write
-from reshape import grouped, sharded, widened
+from reshape import grouped, preempted, sharded, widened
 
 from embedgrad.config import Config
 from embedgrad.planning import Access, named_card
@@ -49,20 +49,27 @@ def workload(card: str, seeds: int, load: float, where: Path = ROOT) -> tuple[li
     ], config
 
 
+def cut(jobs: list[Job], tasks: list[str], shards: int, rules: tuple[str, ...]) -> list[Job]:
+    """The decodings of several tasks in shards."""
+    for task in tasks:
+        jobs = sharded(jobs, task, shards, rules)
+    return jobs
+
+
 def scenarios(
-    jobs: list[Job], config: Config, task: str, shards: int, wait: float
+    jobs: list[Job], config: Config, tasks: list[str], shards: int, wait: float
 ) -> dict[str, tuple[list[Job], dict]]:
     """Name, jobs, and how they are scheduled."""
 
     def large(model: str) -> bool:
         return config.values["models"][model]["parameters"] > 14e9
 
-    everywhere = sharded(jobs, task, shards, BASELINES)
+    named = ", ".join(tasks)
     return {
         "as it is": (jobs, {}),
         "first come, first served": (jobs, {"longest_first": False}),
-        f"{task}: before and after in {shards} shards": (sharded(jobs, task, shards, DECODINGS), {}),
-        f"{task}: baselines in {shards} shards too": (everywhere, {}),
+        f"{named}: before and after in {shards} shards": (cut(jobs, tasks, shards, DECODINGS), {}),
+        f"{named}: baselines in {shards} shards too": (cut(jobs, tasks, shards, BASELINES), {}),
         f"{wait:.0f} s in a queue before each job": (jobs, {"wait": wait}),
         "the same, a cell's jobs as one": (grouped(jobs), {"wait": wait}),
         "the same, its model loaded once": (grouped(jobs, one_process=True), {"wait": wait}),
@@ -100,25 +107,43 @@ def tell(name: str, rows: list[dict], jobs: list[Job]) -> None:
     print(f"  critical path {rows[0]['critical_path'] / 3600:.2f} h: {' > '.join(rows[0]['chain'])}")
 
 
+def tell_preemptions(rates: list[float], cases: dict[str, list[Job]]) -> None:
+    """GPU hours by how often a GPU is taken away."""
+    print("\nGPUs taken away: expected GPU hours, and what that adds")
+    for rate in rates:
+        told = []
+        for name, jobs in cases.items():
+            plain, longer = (sum(job.gpus * job.seconds for job in own) for own in (jobs, preempted(jobs, rate)))
+            told.append(f"{name} {longer / 3600:.2f} (+{longer / plain - 1:.1%})")
+        print(f"  {rate:g} times an hour: {'; '.join(told)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--card", default="h100")
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--task", default="medd", help="whose decodings are sharded")
+    parser.add_argument("--tasks", nargs="+", default=["medd"], help="whose decodings are sharded")
     parser.add_argument("--shards", type=int, default=8)
     parser.add_argument("--queue-wait", type=float, default=30.0, help="seconds before each submitted job starts")
     parser.add_argument("--load", type=float, default=LOAD, help="bytes of weights read a second")
+    parser.add_argument(
+        "--preemptions", type=float, nargs="+", default=[0.05, 0.2, 1.0], help="times an hour that a GPU is taken away"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path, help="a PNG")
     arguments = parser.parse_args()
     jobs, config = workload(arguments.card, arguments.seeds, arguments.load)
     result: dict = {"arguments": {key: str(value) for key, value in vars(arguments).items()}, "scenarios": {}}
-    for name, (own, options) in scenarios(jobs, config, arguments.task, arguments.shards, arguments.queue_wait).items():
+    for name, (own, options) in scenarios(
+        jobs, config, arguments.tasks, arguments.shards, arguments.queue_wait
+    ).items():
         widest = max(job.gpus for job in own)
         rows = [measured(own, gpus, options) for gpus in arguments.gpus if gpus >= widest]
         tell(name, rows, own)
         result["scenarios"][name] = rows
+    cases = {"jobs as they are": jobs, "in shards": cut(jobs, arguments.tasks, arguments.shards, BASELINES)}
+    tell_preemptions(arguments.preemptions, cases)
     if arguments.figure:
         from schedule_figure import draw
 

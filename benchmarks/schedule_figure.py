@@ -19,7 +19,7 @@ def draw(whole: list[dict], shards: list[dict], arguments: Namespace, path: Path
         count = [row["gpus"] for row in whole]
         series = [
             ("jobs as they are", whole, BEFORE, "o"),
-            (f"{arguments.task.upper()} in {arguments.shards} shards, baselines too", shards, AFTER, "s"),
+            (f"{', '.join(arguments.tasks).upper()} in {arguments.shards} shards, baselines too", shards, AFTER, "s"),
         ]
         left.plot(count, [whole[0]["gpu_seconds"] / 3600 / n for n in count], color=LINK, lw=1.2, zorder=1)
         for name, rows, colour, mark in series:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from list_schedule import Job, critical_path, in_order, schedule
-from reshape import grouped, sharded, widened
+from reshape import grouped, preempted, sharded, widened
 
 FORK = [Job("a", 2), Job("b", 3, needs=(0,)), Job("c", 4, needs=(0,)), Job("d", 1, needs=(1, 2))]
 
@@ -113,6 +113,14 @@ def test_a_cell_as_one_job_waits_once():
     assert [job.needs for job in jobs] == [(), (0,), (1,)]
     assert sum(job.seconds for job in grouped(TABLE, one_process=True)) == 210 - 3 * 6
     assert [job.gpus for job in widened(TABLE, 2, lambda model: model == "m")] == [2, 2, 2, 0, 0, 0]
+
+
+def test_a_job_that_goes_on_loses_its_start_and_others_begin_again():
+    jobs = preempted(TABLE, 3600 / 86)
+    assert jobs[1].seconds == pytest.approx(20 * (1 + 6 / 86))
+    assert jobs[2].seconds == pytest.approx(86 * 1.71828, rel=1e-4)
+    assert [job.seconds for job in jobs[3:]] == [6, 6, 6]
+    assert preempted(TABLE, 0) == TABLE
 
 
 @pytest.mark.workflow
