@@ -125,9 +125,13 @@ class Config:
 
     def cell(self, dataset: str, model: str) -> Cell:
         """The table's row of a data set and a model."""
-        return next(cell for cell in self.table if (cell.dataset, cell.model) == (dataset, model))
+        return self._rows[dataset, model]
 
-    @property
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str], Cell]:
+        return {(cell.dataset, cell.model): cell for cell in self.table}
+
+    @cached_property
     def datasets(self) -> dict[str, str]:
         """Every data set of the table with its task: math500-L1 → math500."""
         return {cell.dataset: cell.task for cell in self.table}
@@ -252,7 +256,11 @@ class Config:
 
     def level_flags(self, dataset: str) -> str:
         """``--level N`` for a level's cell, nothing for a whole task."""
-        return _flags({"level": next(cell.level for cell in self.table if cell.dataset == dataset)})
+        return _flags({"level": self._levels[dataset]})
+
+    @cached_property
+    def _levels(self) -> dict[str, str | None]:
+        return {cell.dataset: cell.level for cell in reversed(self.table)}
 
     def data_flags(self, task: str) -> str:
         """Flags that prepare a task's splits.

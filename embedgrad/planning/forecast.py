@@ -15,8 +15,10 @@ from embedgrad_core.costs import Shape
 from embedgrad_core.objective import CHUNK
 from embedgrad_core.step import TOKEN_BUDGET
 
-# Decodings of the test half, in test halves: before and the ladder's rungs once a (task, model) …
-SHARED_DECODINGS = 5
+# Decodings of the test half, in test halves: before, the ladder's rungs and the two layouts of protocol recovery once a
+# (task, model) …
+RUNGS, LAYOUTS = 4, 2
+SHARED_DECODINGS = 1 + RUNGS + LAYOUTS
 # … and after once a cell; the round trip and its controls answer dev six times.
 DEV_DECODINGS = 6
 START = 6.0  # seconds in which a job imports torch and transformers
@@ -34,6 +36,7 @@ KNOWN = {
     7.62: Shape(28, 3584, 18_944, 28, 4, 128, 152_064, tied=False),
     8.03: Shape(32, 4096, 14_336, 32, 8, 128, 128_256, tied=False),  # Llama-3.1
     14.77: Shape(48, 5120, 13_824, 40, 8, 128, 152_064, tied=False),
+    70.55: Shape(80, 8192, 28_672, 64, 8, 128, 128_256, tied=False),  # Llama-3.1-70B
 }
 
 
@@ -91,8 +94,8 @@ def forecast(config: Config, access: Mapping[str, Access], machine: Machine) -> 
                 train_tokens=train_tokens,
                 decode_tokens=items * work.answer,
                 memory=memory,
-                train_seconds=START + epochs * _epoch_flops(shape, work, config.values["optimize"]) / machine.flops,
-                decode_seconds=(JOBS - 1) * START + _decoding(shape, work, items, batch, width, machine),
+                train_seconds=START + epochs * epoch_flops(shape, work, config.values["optimize"]) / machine.flops,
+                decode_seconds=(JOBS - 1) * START + decoding_seconds(shape, work, items, batch, width, machine),
                 # Text of about 5 bytes a token beside a bit more for entropies, once as answered and once as graded.
                 disk=items * work.answer * 20 + work.prompt * shape.width * 4,
                 fits=memory <= machine.memory,
@@ -101,7 +104,7 @@ def forecast(config: Config, access: Mapping[str, Access], machine: Machine) -> 
     return rows
 
 
-def _epoch_flops(shape: Shape, work: Work, settings: Mapping) -> float:
+def epoch_flops(shape: Shape, work: Work, settings: Mapping) -> float:
     """One pass over train, forward and backward, and the check on dev; the prompt runs once a batch."""
     shared = work.prompt / settings.get("batch_size", 8)
     own = work.input + work.target
@@ -111,7 +114,7 @@ def _epoch_flops(shape: Shape, work: Work, settings: Mapping) -> float:
     return step + shape.read_flops(work.dev * own, work.dev * work.target)
 
 
-def _decoding(shape: Shape, work: Work, items: int, batch: int, width: int, machine: Machine) -> float:
+def decoding_seconds(shape: Shape, work: Work, items: int, batch: int, width: int, machine: Machine) -> float:
     """Seconds of answering: the greater of arithmetic and of reading weights and cache, and reading the inputs."""
     tokens = items * work.answer
     arithmetic = shape.read_flops(tokens, tokens) / machine.flops

@@ -1,4 +1,5 @@
 # Configuration, wildcards and the functions that rules take their inputs, flags and resources from.
+import gc
 import os
 import re
 import sys
@@ -23,6 +24,8 @@ try:
         run_lock.belongs(CONFIG.run)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+# A DAG is millions of objects that stay: looking through them for garbage takes a seventh of a plan.
+gc.set_threshold(50_000, 20, 100)
 os.environ[PARENT] = str(os.getpid())  # jobs end with the Snakemake that started them
 # On one machine no more jobs than cards, unless told otherwise (--resources gpu=N); a cluster counts its own.
 if workflow.is_main_process and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:

@@ -1,0 +1,118 @@
+"""Seconds of each job of the workflow: the forecast of a run, dealt out to the rules that do the work.
+
+What a job adds to its work: importing torch and transformers, and reading the model's weights.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from embedgrad.config import Config
+from embedgrad.planning.access import Access
+from embedgrad.planning.forecast import (
+    BYTES,
+    DEV_DECODINGS,
+    LAYOUTS,
+    RUNGS,
+    START,
+    decoding_seconds,
+    epoch_flops,
+    shape_of,
+)
+from embedgrad.planning.machines import Machine
+from embedgrad.planning.work import Work, work_of
+from embedgrad_core.costs import Shape
+
+LOAD = 2e9  # bytes a second from a local disk to a card; a shared file system may give a tenth of it
+READINGS, SCORED = 4, 200  # the entropy analysis reads both answers of so many items under both prompts
+MADE = 60.0  # seconds in which a data set is fetched, split and certified
+
+
+@dataclass(frozen=True)
+class Durations:
+    """Forecasts of single jobs.
+
+    Attributes:
+        config: the run.
+        access: of each model, as :func:`embedgrad.planning.look_up` gives it.
+        machine: what one job has to itself.
+        load: bytes of weights read a second.
+    """
+
+    config: Config
+    access: Mapping[str, Access]
+    machine: Machine
+    load: float = LOAD
+
+    def fixed(self, rule: str, wildcards: Mapping[str, str]) -> float:
+        """Seconds before a job's work starts: imports, and the weights where the rule needs them."""
+        if rule not in WORK:
+            return START
+        shape, width = self._model(wildcards["model"])
+        return START + shape.weight_bytes(width) / self.load
+
+    def seconds(self, rule: str, wildcards: Mapping[str, str]) -> float:
+        """Seconds of one job from its start to its end.
+
+        Args:
+            rule: its rule's name; one that loads no model takes the time of its imports.
+            wildcards: of the rule.
+        """
+        if rule == "data":
+            return MADE
+        fixed = self.fixed(rule, wildcards)
+        return fixed + WORK[rule](self, wildcards) if rule in WORK else fixed
+
+    def _model(self, name: str) -> tuple[Shape, int]:
+        spec = self.config.values["models"][name]
+        return shape_of(spec["parameters"], self.access[name]), BYTES.get(spec["dtype"], self.machine.bytes_each)
+
+    def _work(self, wildcards: Mapping[str, str]) -> Work:
+        if "dataset" in wildcards:
+            cell = self.config.cell(wildcards["dataset"], wildcards["model"])
+            task, level = cell.task, cell.level
+        else:
+            task, level = wildcards["task"], None
+        return work_of(task, self.config.values["tasks"][task], self.config.values["split"], level)
+
+    def _answering(self, wildcards: Mapping[str, str], test: int, dev: int = 0) -> float:
+        """Seconds of so many decodings of the test half and of dev."""
+        (shape, width), work = self._model(wildcards["model"]), self._work(wildcards)
+        batch = self.config.values["decode"].get("batch_size", 16)
+        return decoding_seconds(shape, work, test * work.test + dev * work.dev, batch, width, self.machine)
+
+    def _training(self, wildcards: Mapping[str, str], epochs: int) -> float:
+        shape, work = self._model(wildcards["model"])[0], self._work(wildcards)
+        return epochs * epoch_flops(shape, work, self.config.values["optimize"]) / self.machine.flops
+
+    def _optimize(self, wildcards: Mapping[str, str]) -> float:
+        epochs = self.config.cell(wildcards["dataset"], wildcards["model"]).epochs
+        # The dev accuracy is taken before the first epoch and after each.
+        settings = self.config.values["optimize"]
+        decoded = settings.get("dev_accuracy") or settings.get("early_stop") == "dev_accuracy"
+        return self._training(wildcards, epochs) + self._answering(wildcards, 0, epochs + 1) * bool(decoded)
+
+    def _sweep(self, wildcards: Mapping[str, str]) -> float:
+        epochs = self.config.values["sensitivity"]["epochs"]
+        return self._training(wildcards, epochs) + self._answering(wildcards, 0, epochs + 1)
+
+    def _analyse(self, wildcards: Mapping[str, str]) -> float:
+        shape, work = self._model(wildcards["model"])[0], self._work(wildcards)
+        rows = READINGS * min(work.test, SCORED)
+        reading = shape.read_flops(rows * (work.input + work.answer), rows * work.answer) / self.machine.flops
+        return self._answering(wildcards, 0, DEV_DECODINGS) + reading
+
+    def _shard(self, wildcards: Mapping[str, str]) -> float:
+        task = wildcards.get("task") or self.config.datasets[wildcards["dataset"]]
+        return self._answering(wildcards, 1) / self.config.values["tasks"][task].get("shards", 1)
+
+
+WORK = {
+    "before": lambda durations, wildcards: durations._answering(wildcards, 1),
+    "baselines": lambda durations, wildcards: durations._answering(wildcards, RUNGS + LAYOUTS),
+    "after": lambda durations, wildcards: durations._answering(wildcards, 1),
+    "before_shard": Durations._shard,
+    "after_shard": Durations._shard,
+    "optimize": Durations._optimize,
+    "sensitivity": Durations._sweep,
+    "analyse": Durations._analyse,
+}
