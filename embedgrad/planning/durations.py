@@ -101,9 +101,9 @@ class Durations:
         reading = shape.read_flops(rows * (work.input + work.answer), rows * work.answer) / self.machine.flops
         return self._answering(wildcards, 0, DEV_DECODINGS) + reading
 
-    def _shard(self, wildcards: Mapping[str, str]) -> float:
+    def _shard(self, wildcards: Mapping[str, str], test: int = 1) -> float:
         task = wildcards.get("task") or self.config.datasets[wildcards["dataset"]]
-        return self._answering(wildcards, 1) / self.config.values["tasks"][task].get("shards", 1)
+        return self._answering(wildcards, test) / self.config.shards(task)
 
 
 WORK = {
@@ -112,6 +112,7 @@ WORK = {
     "after": lambda durations, wildcards: durations._answering(wildcards, 1),
     "before_shard": Durations._shard,
     "after_shard": Durations._shard,
+    "baselines_shard": lambda durations, wildcards: durations._shard(wildcards, RUNGS + LAYOUTS),
     "optimize": Durations._optimize,
     "sensitivity": Durations._sweep,
     "analyse": Durations._analyse,
