@@ -1,0 +1,80 @@
+"""Who holds a run, and what its jobs do when another start has taken it over."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from contracts import UserError, write_json
+from embedgrad import cluster, run_lock
+
+HOLD = """
+import os, sys
+from embedgrad import run_lock
+print(run_lock.hold("small"), os.environ.get(run_lock.START), flush=True)
+sys.stdin.read()
+"""
+
+
+def holding(folder):
+    """A process that holds the run in ``folder`` (or fails to), and what it said."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    held, start = process.stdout.readline().strip().split(" ", 1)
+    return process, held == "True", start
+
+
+def test_a_job_of_an_earlier_start_refuses_to_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, held, start = holding(tmp_path)
+    assert held
+    monkeypatch.setenv(run_lock.START, start)
+    run_lock.belongs("small")
+    second, held, _ = holding(tmp_path)  # turned away: the first one's jobs work on
+    assert not held
+    run_lock.belongs("small")
+    first.kill()
+    first.wait()
+    run_lock.belongs("small")  # killed, and nobody came after it
+    third, held, _ = holding(tmp_path)
+    assert held
+    with pytest.raises(
+        UserError, match=rf"of an earlier start \({re.escape(start)}\); the run is now made by process {third.pid}"
+    ):
+        run_lock.belongs("small")
+    monkeypatch.delenv(run_lock.START)
+    run_lock.belongs("small")  # by hand, or where no environment is handed on
+    for process in (second, third):
+        process.stdin.close()
+        process.wait()
+
+
+def test_a_run_that_slurm_may_still_be_making_is_not_started_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))  # no squeue
+    cluster.take_over("small", None)
+    write_json(".snakemake/embedgrad.small.slurm", {"name": "embedgrad_1234"})
+    with pytest.raises(UserError, match=r"Slurm jobs named embedgrad_1234, which may be at work still"):
+        cluster.take_over("small", None)
+    cluster.finished("small")
+    cluster.take_over("small", None)
+    with pytest.raises(UserError, match="no sbatch on this machine"):
+        cluster.check_partitions(["gpu"], "partitions.yaml")
+    # A squeue that fails is no sign that nothing is left.
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact slurm controller' >&2\nexit 1\n")
+    squeue.chmod(0o755)
+    write_json(".snakemake/embedgrad.small.slurm", {"name": "embedgrad_1234"})
+    with pytest.raises(UserError, match=r"squeue failed \(slurm_load_jobs error: .*\); is Slurm up\?"):
+        cluster.take_over("small", "embedgrad_5678")
+    assert "1234" in (tmp_path / ".snakemake/embedgrad.small.slurm").read_text()
