@@ -43,7 +43,14 @@ class Config:
         if "seeds" in values:
             values = {**values, "seeds": _whole_numbers(values["seeds"])}
         schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-        errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(values), key=lambda error: list(error.path))
+        try:
+            errors = sorted(
+                jsonschema.Draft202012Validator(schema).iter_errors(values), key=lambda error: list(error.path)
+            )
+        except (
+            ValueError
+        ):  # jsonschema writes the number into its message, and Python refuses to write thousands of digits
+            raise UserError(f"{source}: a number has more digits than Python writes; give a smaller one.") from None
         if errors:
             raise UserError(_sentence(errors[0], source))
         config = cls(values, read_cells(values["cell_table"]))

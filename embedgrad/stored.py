@@ -47,11 +47,11 @@ def stored_decoding(path: str | Path, header: dict) -> dict:
     kept = {"max_new_tokens": 512, "batch_size": 16, **(header.get("decoding") or {})}
     loop = kept.get("loop") or {}
     fits = (
-        set(kept) <= {*_NUMBERS, "stop_rule", "engine", "stop_on_loop", "loop"}
+        set(kept) <= {*_NUMBERS, "block", "stop_rule", "engine", "stop_on_loop", "loop"}
         and all(_whole(kept[key]) for key in _NUMBERS)
         and kept.get("stop_rule", "family") in ("family", "checkpoint")
         and kept.get("engine", "native") in ("native", "vllm")
-        and (kept.get("stop_on_loop") is None or _whole(kept["stop_on_loop"]))
+        and all(kept.get(key) is None or _whole(kept[key]) for key in ("block", "stop_on_loop"))
         and isinstance(loop, dict)
         and set(loop) <= {"repeats", "tokens"}
         and all(map(_whole, loop.values()))
