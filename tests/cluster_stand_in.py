@@ -7,6 +7,7 @@ us, as process 1 of a process namespace, as a pod runs it. A volume is not mount
 import base64
 import contextlib
 import http.server
+import importlib.util
 import json
 import os
 import re
@@ -19,10 +20,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+from conftest import ROOT
+
+from benchmarks.disturb import SNAKEMAKE
+
+PROFILE = "workflow/profiles/kubernetes"
+VERSIONS = ("1.30", "1.37")  # of the schemas
+TOKEN = "hf_not-a-real-token"
+needs_storage = pytest.mark.skipif(
+    importlib.util.find_spec("snakemake_storage_plugin_fs") is None or not shutil.which("rsync"),
+    reason="needs snakemake-storage-plugin-fs (extra kubernetes) and rsync",
+)
+ENVIRONMENT = {
+    **{key: value for key, value in os.environ.items() if not key.startswith(("EMBEDGRAD_", "HF_"))},
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    "PATH": f"{SNAKEMAKE.parent}{os.pathsep}{os.environ['PATH']}",
+    "HF_HUB_OFFLINE": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+}
 NAMESPACE = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 NAMESPACES = (
     shutil.which("unshare") is not None and not subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode
 )
+
+
+def container(manifest: dict) -> dict:
+    """The only one of a job."""
+    return manifest["spec"]["template"]["spec"]["containers"][0]
+
+
+def rules(manifest: dict) -> str:
+    """Names of the rules that a pod is there for, in order of the alphabet."""
+    return " ".join(sorted(re.search(r"--allowed-rules ([\w ]+?) --", container(manifest)["args"][1])[1].split()))
 
 
 @dataclass
@@ -45,6 +75,22 @@ class Pod:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[0])
 
+    def processes(self) -> Iterator[tuple[str, list[str], dict[str, str]]]:
+        """Of each process in it: its id as the pod counts, its words and its environment."""
+        inside = Path(f"/proc/{self.first()}/ns/pid").readlink()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended
+                if (entry / "ns/pid").readlink() != inside:
+                    continue
+                number = re.search(r"^NSpid:.*?(\d+)$", (entry / "status").read_text(), re.MULTILINE)[1]
+                words, variables = ((entry / name).read_bytes().decode().split("\0") for name in ("cmdline", "environ"))
+                yield number, words, dict(variable.partition("=")[::2] for variable in variables)
+
+    def kill(self) -> None:
+        """What a node does that goes down: nobody is asked."""
+        os.killpg(self.process.pid, signal.SIGKILL)  # unshare takes its namespace along
+        self.process.wait()
+
     def terminate(self, grace: float = 30.0) -> None:
         """What a node does with a pod that has to go: SIGTERM to process 1, SIGKILL to all after the grace period."""
         if self.process.poll() is not None:
@@ -54,8 +100,7 @@ class Pod:
         try:
             self.process.wait(grace)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)  # unshare takes its namespace along
-            self.process.wait()
+            self.kill()
 
     def log(self) -> str:
         """What it told."""
@@ -84,15 +129,15 @@ class Cluster:
 
     def start(self, manifest: dict) -> None:
         """Run a job's container."""
-        name, container = manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]["containers"][0]
+        name, asked = manifest["metadata"]["name"], container(manifest)
         folder = self.folder / name
         folder.mkdir(parents=True)
         environment = dict(self.environment)
-        for variable in container.get("env") or []:
+        for variable in asked.get("env") or []:
             reference = variable["valueFrom"]["secretKeyRef"]
             coded = self.secrets[reference["name"]]["data"][reference["key"]]
             environment[variable["name"]] = base64.b64decode(coded).decode()
-        command = [*(NAMESPACE if NAMESPACES else []), *container["command"], *container["args"]]
+        command = [*(NAMESPACE if NAMESPACES else []), *asked["command"], *asked["args"]]
         workdir = folder / "workdir"
         workdir.mkdir()
         with (folder / "told.log").open("wb") as told:
@@ -190,10 +235,9 @@ def cluster(folder: Path, environment: dict[str, str]) -> Iterator[Cluster]:
 
         def pod(self, job: str, pod: Pod) -> dict:
             code = pod.status()
-            container = pod.manifest["spec"]["template"]["spec"]["containers"][0]
             status = {
                 "name": "snakemake",
-                "image": container["image"],
+                "image": container(pod.manifest)["image"],
                 "imageID": "",
                 "ready": code is None,
                 "restartCount": 0,

@@ -46,7 +46,7 @@ use rule after as after_shard with:
     wildcard_constraints:
         dataset=SHARDED_DATASETS,
     group:
-        None
+        "shards"  # one job each, as they do not meet; None would leave them in the group of the rule above
 
 
 rule gather_after:

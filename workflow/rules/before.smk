@@ -44,7 +44,7 @@ use rule before as before_shard with:
     wildcard_constraints:
         task=SHARDED_TASKS,
     group:
-        None
+        "shards"  # one job each, as they do not meet; None would leave them in the group of the rule above
 
 
 rule gather_before:

@@ -22,6 +22,6 @@ rule data:
         runtime=growing(60),
     params:
         flags=lambda wildcards: CONFIG.data_flags(wildcards.task),
-        folder=lambda wildcards: f"{RESULTS}/data/{wildcards.task}",
+        folder=subpath(output[0], parent=True),
     shell:
         "embedgrad data {params.flags} --out {params.folder:q} > {log:q} 2>&1"

@@ -109,7 +109,9 @@ def render(arguments: list[str]) -> list[dict]:
 
 
 def _files(job: object) -> list:
-    return [file for file in (*job.output, *job.log, job.benchmark) if file]
+    """All that a job leaves; a group, which is one pod, leaves what its jobs do."""
+    jobs = job.jobs if job.is_group() else [job]
+    return [file for one in jobs for file in (*one.output, *one.log, one.benchmark) if file]
 
 
 def _make_empty(file: object, place: Path) -> None:
