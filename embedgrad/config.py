@@ -41,7 +41,7 @@ class Config:
         """
         check_plain(values, source)
         if "seeds" in values:
-            values = {**values, "seeds": _whole_numbers(values["seeds"])}
+            values = {**values, "seeds": _whole_numbers(values["seeds"], source)}
         schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
         try:
             errors = sorted(
@@ -313,13 +313,16 @@ def read_config(path: str | Path) -> Config:
         raise error if str(path) in str(error) else UserError(f"{path}: {error}") from None
 
 
-def _whole_numbers(seeds: object) -> object:
+def _whole_numbers(seeds: object, source: str) -> object:
     """Seeds as the command line gives them ("0,1,2" or ["0", "1"]) turned into numbers; anything else as it is."""
     if isinstance(seeds, (str, int)):
         seeds = [seed.strip() for seed in str(seeds).split(",")]
-    if isinstance(seeds, list):
+    if not isinstance(seeds, list):
+        return seeds
+    try:
         return [int(seed) if isinstance(seed, str) and seed.isdecimal() else seed for seed in seeds]
-    return seeds
+    except ValueError:  # Python reads no number of thousands of digits
+        raise UserError(f"{source}: seeds: a seed has too many digits.") from None
 
 
 def _flags(values: Mapping) -> str:
