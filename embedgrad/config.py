@@ -18,7 +18,7 @@ import jsonschema
 import yaml
 
 from contracts import UserError
-from embedgrad.plain import check_plain
+from embedgrad.plain import check_plain, whole_numbers
 from reporting.cells import Cell, read_cells
 
 SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"
@@ -41,7 +41,7 @@ class Config:
         """
         check_plain(values, source)
         if "seeds" in values:
-            values = {**values, "seeds": _whole_numbers(values["seeds"], source)}
+            values = {**values, "seeds": whole_numbers(values["seeds"], source)}
         schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
         try:
             errors = sorted(
@@ -311,18 +311,6 @@ def read_config(path: str | Path) -> Config:
         return Config.check(values, str(path))
     except UserError as error:  # of a table that the configuration names, or a cell
         raise error if str(path) in str(error) else UserError(f"{path}: {error}") from None
-
-
-def _whole_numbers(seeds: object, source: str) -> object:
-    """Seeds as the command line gives them ("0,1,2" or ["0", "1"]) turned into numbers; anything else as it is."""
-    if isinstance(seeds, (str, int)):
-        seeds = [seed.strip() for seed in str(seeds).split(",")]
-    if not isinstance(seeds, list):
-        return seeds
-    try:
-        return [int(seed) if isinstance(seed, str) and seed.isdecimal() else seed for seed in seeds]
-    except ValueError:  # Python reads no number of thousands of digits
-        raise UserError(f"{source}: seeds: a seed has too many digits.") from None
 
 
 def _flags(values: Mapping) -> str:

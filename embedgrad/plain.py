@@ -49,3 +49,19 @@ def _check_text(value: object, where: str, source: str) -> None:
     """Flags and file names carry no NUL and no half of a surrogate pair."""
     if isinstance(value, str) and ("\0" in value or any("\ud800" <= one <= "\udfff" for one in value)):
         raise UserError(f"{source}: {where}: holds a character that no command line can carry; take it out.")
+
+
+def whole_numbers(seeds: object, source: str) -> object:
+    """Seeds as the command line gives them ("0,1,2" or ["0", "1"]) turned into numbers; anything else as it is.
+
+    Raises:
+        UserError: a seed of thousands of digits.
+    """
+    if isinstance(seeds, (str, int)):
+        seeds = [seed.strip() for seed in str(seeds).split(",")]
+    if not isinstance(seeds, list):
+        return seeds
+    try:
+        return [int(seed) if isinstance(seed, str) and seed.isdecimal() else seed for seed in seeds]
+    except ValueError:  # Python reads no number of thousands of digits
+        raise UserError(f"{source}: seeds: a seed has too many digits.") from None

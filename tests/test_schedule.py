@@ -9,9 +9,13 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+# For these imports alone: a file there has the name of a package, and processes that tests spawn inherit the path.
 sys.path.insert(0, str(ROOT / "benchmarks"))
 from list_schedule import Job, critical_path, in_order, schedule
 from reshape import grouped, preempted, sharded, widened
+from schedule import workload
+
+sys.path.remove(str(ROOT / "benchmarks"))
 
 FORK = [Job("a", 2), Job("b", 3, needs=(0,)), Job("c", 4, needs=(0,)), Job("d", 1, needs=(1, 2))]
 
@@ -125,7 +129,6 @@ def test_a_job_that_goes_on_loses_its_start_and_others_begin_again():
 
 @pytest.mark.workflow
 def test_the_dag_is_snakemakes_own(tmp_path):
-    from schedule import workload
 
     (tmp_path / "Snakefile").symlink_to(ROOT / "Snakefile")
     for name in ("workflow", "config", "profiles"):
