@@ -66,7 +66,9 @@ def main() -> None:
                 imports.append(one)
                 seconds.append(two)
     print(f"weights {size / 1e9:.2f} GB; imports {min(imports):.1f} s")
-    print(f"from the disk {min(cold):.1f} s, read before on this node {min(warm):.1f} s, ratio {min(cold) / min(warm):.1f}")
+    print(
+        f"from the disk {min(cold):.1f} s, read before on this node {min(warm):.1f} s, ratio {min(cold) / min(warm):.1f}"
+    )
 
 
 if __name__ == "__main__":
