@@ -123,10 +123,13 @@ def test_what_a_job_asks_of_the_cluster(paper):
 
 @needs_storage
 def test_each_shard_is_a_pod_of_its_own(tmp_path):
-    """So that several cards share a decoding; gathering follows with what it is for."""
+    """And has a card, so that several share a decoding; gathering follows with what it is for."""
     more = tmp_path / "more.yaml"
     more.write_text("decode: {block: 16}\ntasks: {mood: {shards: 2}}\n", encoding="utf-8")
-    _, manifests = render("--configfile", "tests/configs/small.yaml", str(more))
+    _, manifests = render("--configfile", "tests/configs/small.yaml", str(more), "--config", "device=cuda")
+    for job in manifests[1:]:
+        card = "shard" in rules(job) or rules(job) in ("before", "baselines", "optimize", "after", "analyse")
+        assert container(job)["resources"]["limits"]["nvidia.com/gpu"] == str(int(card))
     assert Counter(map(rules, manifests[1:])) == {
         **dict.fromkeys(["pretrain", "before", "after", "baselines", "grade_before", "grade_after metrics"], 1),
         **dict.fromkeys(["gather_baselines", "gather_before grade_before", "gather_after grade_after metrics"], 1),
