@@ -15,10 +15,9 @@ import torch
 from contracts import Item, UserError
 from embedgrad_core import kernels
 from embedgrad_core.attention import Pack, attending
+from embedgrad_core.costs import CHUNK
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import FrozenModel
-
-CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -119,6 +118,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 slope = logits.sub_(normaliser).exp_()
                 slope.scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=slope.dtype))
                 gradient[part] = kernels.back(slope.to(weight.dtype), weight)
+                del slope
+            del logits  # else a chunk outlives the next one's making
         if wants_gradient:
             ctx.save_for_backward(gradient)
         return total

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from embedgrad_core.attention import Options, attend
-
-GROWTH = 256
+from embedgrad_core.costs import GROWTH
 
 
 class KeyValueSlots:
