@@ -20,7 +20,7 @@ from measure import machine, write
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from embedgrad_core.costs import HEAP_HOLES, LIBRARIES, Shape, process_bytes
+from embedgrad_core.costs import LIBRARIES, Shape, process_bytes
 
 # layers, width, feed-forward, heads, groups, vocabulary: a small one; SmolLM2-135M and -360M; Qwen2.5-0.5B.
 SIZES = {
@@ -74,8 +74,8 @@ def forecast(shape: Shape, phase: str, width: int) -> int:
     tokens, attended = K + ITEMS * (BODY + TARGET - 1), ITEMS * (K + BODY + TARGET - 1)
     above = {
         "load": 0,
-        "step": shape.step_bytes(tokens, ITEMS * TARGET, width, attended=attended, holes=HEAP_HOLES),
-        "step, checkpointing": shape.step_bytes(tokens, ITEMS * TARGET, width, True, attended, HEAP_HOLES),
+        "step": shape.step_bytes(tokens, ITEMS * TARGET, width, attended=attended, heap=True),
+        "step, checkpointing": shape.step_bytes(tokens, ITEMS * TARGET, width, True, attended, heap=True),
         "gate": shape.gate_bytes(K + BODY + TARGET, width),
         "decode": shape.packed_bytes(width) + shape.decoding_bytes(ROWS, K, INPUT, NEW, width),
     }
@@ -127,7 +127,6 @@ def child(folder: str, phase: str, dtype: str) -> None:
     from embedgrad_core.step import Pieces, accumulate
 
     # What the model's own class and the tokenizer bring belongs to the libraries.
-    import transformers.models.qwen2.modeling_qwen2  # isort: skip
     from transformers import AutoTokenizer  # isort: skip
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -149,33 +148,40 @@ def child(folder: str, phase: str, dtype: str) -> None:
     print(json.dumps({"libraries": libraries, "peak": status("VmHWM")}))
 
 
-def table(sizes: list[str], threads: int) -> list[Measured]:
+def table(sizes: list[str], phases: list[str], threads: int) -> list[Measured]:
     """Every size and phase in fp32; the file in fp32, but for loading, where it is bf16. The last size also in bf16."""
     rows = []
     print(f"{'model':8}{'phase':24}{'weights':10}{'forecast MB':>12}{'measured MB':>12}{'ratio':>7}{'above':>7}")
     for size in sizes:
-        for stored in ("float32", "bfloat16"):
+        plain = [(phase, "float32") for phase in phases if phase != "load"]
+        half = [(phase, "bfloat16") for phase in ("step", "decode") if size == sizes[-1] and "load" in phases]
+        loading = [("load", "float32")] if "load" in phases else []
+        for stored, wanted in (("float32", plain), ("bfloat16", loading + half)):
+            if not wanted:
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 shape = write_model(Path(folder), size, stored)
-                plain = [(phase, "float32") for phase in PHASES[1:]]
-                half = [(phase, "bfloat16") for phase in ("step", "decode")] if size == sizes[-1] else []
-                for phase, dtype in plain if stored == "float32" else [("load", "float32"), *half]:
+                for phase, dtype in wanted:
                     found = measure(Path(folder), phase, dtype, threads)
                     told = forecast(shape, phase, 4 if dtype == "float32" else 2)
-                    row = Measured(size, phase, dtype, stored, told, **found)
-                    rows.append(row)
-                    name = phase if phase != "load" else "load, bf16 as fp32"
-                    print(
-                        f"{size:8}{name:24}{dtype:10}{row.forecast / 1e6:12.0f}{row.peak / 1e6:12.0f}"
-                        f"{row.ratio:7.2f}{row.ratio_above:7.2f}",
-                        flush=True,
-                    )
+                    rows.append(Measured(size, phase, dtype, stored, told, **found))
+                    show(rows[-1])
     return rows
+
+
+def show(row: Measured) -> None:
+    name = row.phase if row.phase != "load" else "load, bf16 as fp32"
+    print(
+        f"{row.size:8}{name:24}{row.dtype:10}{row.forecast / 1e6:12.0f}{row.peak / 1e6:12.0f}"
+        f"{row.ratio:7.2f}{row.ratio_above:7.2f}",
+        flush=True,
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["25m", "135m", "360m", "0.5b"])
+    parser.add_argument("--phases", nargs="+", choices=PHASES, default=list(PHASES))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -186,7 +192,7 @@ def main() -> None:
     if arguments.child:
         child(arguments.child, arguments.phase, arguments.dtype)
         return
-    rows = table(arguments.sizes, arguments.threads)
+    rows = table(arguments.sizes, arguments.phases, arguments.threads)
     plain = [asdict(row) | {"ratio": row.ratio, "ratio_above": row.ratio_above} for row in rows]
     write(arguments.json, {"machine": machine("cpu"), "rows": plain})
 

@@ -17,9 +17,10 @@ GROWTH = 256
 SMALLEST = 2**18
 # Python, torch, transformers and a tokenizer, before any weight, and the free end of the heap that glibc keeps.
 LIBRARIES = 660 * 2**20
-# Part of kept activations that is lost besides in glibc's heap: an aligned block does not fit into the hole that one of its
-# own size left. With MALLOC_MMAP_THRESHOLD_=65536 there are none, and a step takes a fifth longer.
-HEAP_HOLES = 0.22
+# Part of a layer's passing rows that stays as holes in glibc's heap, between what is kept: an aligned block does not fit into
+# the hole that one of its own size left, but neighbouring holes melt. Fewer where a whole layer is given back at once. Measured:
+# with MALLOC_MMAP_THRESHOLD_=65536 there are none, a peak is what is asked for, and a step takes a fifth longer.
+HOLES, HOLES_CHECKPOINTING = 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,15 @@ class Shape:
         """Slopes alive at once while a layer is walked back: three of the feed-forward width, two of the residual."""
         return (3 * self.feed_forward + 2 * self.width) * tokens * bytes_each
 
+    def passing_bytes(self, tokens: int, bytes_each: int = 2) -> int:
+        """What the layers compute on the way forward and drop again.
+
+        Two norms, the output of attention and that of the feed-forward layer; queries, keys and values before they are
+        turned and before they are padded; attention without padding; the feed-forward layer's product.
+        """
+        rotated = self.head_width * (3 * self.heads + 3 * self.groups)
+        return self.layers * tokens * (4 * self.width + rotated + self.feed_forward) * bytes_each
+
     def head_bytes(self, rows: int) -> int:
         """Logits of one chunk in fp32, and as much again for the exponentials that their sum is made of."""
         return 2 * 4 * min(rows, CHUNK) * self.vocabulary
@@ -153,18 +163,19 @@ class Shape:
         bytes_each: int = 2,
         checkpointing: bool = False,
         attended: int | None = None,
-        holes: float = 0.0,
+        heap: bool = False,
     ) -> int:
         """Peak of a step above the weights: all that was kept, and either the head's chunk or a layer's slopes.
 
         With checkpointing the head runs while only the layers' inputs are kept, and a layer's own activations are there
-        only while it is walked back. ``holes`` is the share that the allocator loses: :data:`HEAP_HOLES` in main memory.
+        only while it is walked back. ``heap`` counts in what main memory's allocator loses in holes.
         """
         ends = 4 * self.width * tokens * bytes_each  # embeddings, last hidden states, and the slopes of both
         kept = self.activation_bytes(tokens, bytes_each, checkpointing, attended)
         inputs = self.layers * self.width * bytes_each * tokens if checkpointing else kept
         peak = max(inputs + self.head_bytes(targets), kept + self.backward_bytes(tokens, bytes_each))
-        return round(ends + peak + holes * kept)
+        share = (HOLES_CHECKPOINTING if checkpointing else HOLES) if heap else 0
+        return ends + peak + round(share * self.passing_bytes(tokens, bytes_each))
 
     def gate_bytes(self, tokens: int, bytes_each: int = 2) -> int:
         """Peak of the step-0 gate above the weights: the logits of one whole item, on two paths, in fp32."""
