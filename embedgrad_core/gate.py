@@ -69,7 +69,9 @@ def check_step_zero(frozen: FrozenModel, prompt: PromptEmbedding, items: Sequenc
         wanted = torch.tensor(example.target, device=frozen.device)
         expected = torch.nn.functional.cross_entropy(by_ids[len(before) - 1 :], wanted, reduction="sum")
         ours, _ = target_loss(frozen, slot, prompt.initial, [example])
-        worst_loss = max(worst_loss, float((ours - expected).abs() / expected.abs().clamp_min(1e-6)))
+        worst_loss = max(
+            worst_loss, float((ours.to(expected.device) - expected).abs() / expected.abs().clamp_min(1e-6))
+        )
     if not worst_logit <= tolerance:
         raise UserError(
             f"step-0 gate: {frozen.name} gives other logits for the prompt's embeddings than for its tokens "
