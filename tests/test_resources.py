@@ -19,6 +19,7 @@ from embedgrad.planning.demand import KNOWN, known_shape
 from embedgrad_core.costs import Shape
 
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
+assert PAPER["optimize"].pop("checkpointing") == "auto"
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 LARGE, MIDDLE, SMALL = "qwen2.5-14b-instruct", "qwen2.5-7b-instruct", "qwen2.5-0.5b-instruct"
 
