@@ -26,7 +26,7 @@ def timed(work: Callable[[], object], device: str) -> tuple[float, int]:
     if device == "cuda":
         torch.cuda.synchronize()
     seconds = time.perf_counter() - started
-    peak = torch.cuda.max_memory_allocated() if device == "cuda" else _status("VmHWM")
+    peak = torch.cuda.max_memory_allocated() if device == "cuda" else status("VmHWM")
     return seconds, max(0, peak - before)
 
 
@@ -39,10 +39,11 @@ def _reset_peak() -> int:
     ctypes.CDLL(None).malloc_trim(0)
     time.sleep(3)
     Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
+    return status("VmRSS")
 
 
-def _status(key: str) -> int:
+def status(key: str) -> int:
+    """Bytes of a line of this process's status (Linux)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 

@@ -181,6 +181,7 @@ def optimize(
     revision: str = "main",
     device: str = "auto",
     dtype: str = "auto",
+    device_map: str = "none",
     say: Callable[[str], None] = print,
     **settings: object,
 ) -> TunedPrompt:
@@ -201,6 +202,7 @@ def optimize(
         revision: of a hub model.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        device_map: ``none``, or ``auto`` or ``balanced``: the layers over all visible cards.
         say: where plain lines go.
         settings: any field of :class:`embedgrad_core.Settings`, e.g. ``learning_rate=0.01``, ``epochs=10``.
 
@@ -221,7 +223,7 @@ def optimize(
         layout = Layout(layout, target_prefix="\n" if layout == "bare" else "")
     frozen = model
     if isinstance(model, str):
-        frozen = load_model(model, revision=revision, device=device, dtype=dtype, say=say)
+        frozen = load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
     decoding = {
         "max_new_tokens": max_new_tokens,
         "batch_size": decode_batch_size,
@@ -255,6 +257,7 @@ def load(
     revision: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
+    device_map: str = "none",
     say: Callable[[str], None] = print,
     **decoding: object,
 ) -> TunedPrompt:
@@ -268,6 +271,7 @@ def load(
         revision: in place of the header's.
         device: as in :func:`optimize`.
         dtype: as in :func:`optimize`.
+        device_map: as in :func:`optimize`.
         say: where plain lines go.
         decoding: fields to change, e.g. ``max_new_tokens=64``.
 
@@ -281,7 +285,7 @@ def load(
         raise UserError(f"{path}: does not say which model it was made for; name it (--model).")
     if isinstance(frozen, str):
         revision = revision or _commit(made_for) or made_for.get("revision") or "main"
-        frozen = load_model(frozen, revision=revision, device=device, dtype=dtype, say=say)
+        frozen = load_model(frozen, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
     grader, settings = stored_grader(path, header), stored_decoding(path, header)
     if evaluator or labels:
         grader = make_grader(evaluator, labels)

@@ -19,6 +19,7 @@ import yaml
 
 from contracts import UserError
 from embedgrad.plain import check_plain, whole_numbers
+from embedgrad.planning.resources import Resources
 from reporting.cells import Cell, read_cells
 
 SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"
@@ -162,14 +163,21 @@ class Config:
         return spec.get("folder")
 
     def model_flags(self, model: str) -> str:
-        """Flags that load a model."""
+        """Flags that load a model.
+
+        Raises:
+            UserError: its folder is not there, or it fits on no number of the named cards that a node has.
+        """
         spec = self.values["models"][model]
+        for training in (True, False):
+            self.resources.cards(model, training)
         return _flags(
             {
                 "model": self.model_folder(model) or spec["hub"],
                 "revision": spec.get("revision", "main"),
                 "dtype": spec["dtype"],
                 "device": self.values.get("device", "auto"),
+                "device-map": self.resources.device_map(model),
                 "sha256": spec.get("sha256"),
             }
         )
@@ -182,18 +190,15 @@ class Config:
     def job_resources(self, model: str, training: bool) -> dict[str, int]:
         """What a job that loads ``model`` asks for: gpu (cards), mem_mb, runtime (minutes).
 
-        Rules of thumb from the parameter count, generous on purpose: a scheduler that kills a job costs more than an
-        idle gigabyte.
+        Raises:
+            UserError: the model fits on no number of the named cards that a node has.
         """
-        spec = self.values["models"][model]
-        billions = spec["parameters"] / 1e9
-        width = 4 if spec["dtype"] in ("auto", "float32") else 2
-        activations = 6_000 * billions if training else 2_000 * billions
-        return {
-            "gpu": 0 if self.values.get("device") == "cpu" else 1,
-            "mem_mb": round(2_000 + 1.2e3 * width * billions + activations),
-            "runtime": round(30 + 90 * billions),
-        }
+        return self.resources.job(model, training)
+
+    @cached_property
+    def resources(self) -> Resources:
+        """What jobs need, forecast once a model."""
+        return Resources(self)
 
     def prompt_flags(self, task: str) -> str:
         """Flags of the human prompt and its layout."""
@@ -212,6 +217,7 @@ class Config:
             "block": decode.get("block"),
             "stop-rule": decode.get("stop_rule"),
             "engine": decode.get("engine"),
+            "tensor-parallel": decode.get("tensor_parallel"),
             "stop-on-loop": decode.get("stop_on_loop"),
             "loop-repeats": decode.get("loop_repeats"),
             "loop-tokens": decode.get("loop_tokens"),
@@ -235,6 +241,7 @@ class Config:
             "epochs": cell.epochs,
             "seed": seed,
             **{key.replace("_", "-"): value for key, value in settings.items()},
+            "checkpointing": self.resources.checkpointing(model),
         }
         return _flags(flags)
 
@@ -248,6 +255,7 @@ class Config:
             "seed": self.values["seeds"][0],
             "patience": 0,
             "dev-accuracy": True,
+            "checkpointing": self.resources.checkpointing(model),
         }
         return _flags(flags)
 

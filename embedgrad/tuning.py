@@ -88,7 +88,9 @@ def tune(
     bar.close()
     trained.header["gate"] = gate.row()
     trained.header["grading"] = grader.row() if grader else None
-    trained.header["decoding"] = {**decoding, "loop": asdict(decoding["loop"])} if decoding else None
+    # How many cards answered says nothing about the answers.
+    kept = {key: value for key, value in (decoding or {}).items() if key != "tensor_parallel"}
+    trained.header["decoding"] = {**kept, "loop": asdict(kept["loop"])} if kept else None
     trained.header["seen"] = sorted({fingerprint(item.input) for item in (*train, *dev)})
     return Tuned(trained, history, gate)
 

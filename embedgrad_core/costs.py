@@ -1,7 +1,26 @@
-"""What a model costs, from its configuration alone: weights, cache, arithmetic."""
+"""What a model costs, from its configuration alone: arithmetic, and the bytes of weights, cache and activations.
 
+Needs no torch. The bytes are the sums of what is alive at a job's peak; ``benchmarks/memory.py`` measures them.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+
+# Tokens run together in a step. More gains no speed on a CPU, where the activations would leave the cache, and costs memory.
+TOKEN_BUDGET = 1024
+# Positions whose logits exist at a time.
+CHUNK = 256
+# Tokens by which a cache grows beyond what is needed.
+GROWTH = 256
+# Smaller weights stay with PyTorch's own products: there the call costs more than the product.
+SMALLEST = 2**18
+# Python, torch, transformers and a tokenizer, before any weight, and the free end of the heap that glibc keeps.
+LIBRARIES = 660 * 2**20
+# Part of a layer's passing rows that stays as holes in glibc's heap, between what is kept: an aligned block does not fit into
+# the hole that one of its own size left, but neighbouring holes melt. Fewer where a whole layer is given back at once. Measured:
+# with MALLOC_MMAP_THRESHOLD_=65536 there are none, a peak is what is asked for, and a step takes a fifth longer.
+HOLES, HOLES_CHECKPOINTING = 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -17,6 +36,7 @@ class Shape:
         head_width: of one head.
         vocabulary: V.
         tied: whether input and output embeddings are one matrix.
+        stored: bytes of a weight in its file.
     """
 
     layers: int
@@ -27,27 +47,43 @@ class Shape:
     head_width: int
     vocabulary: int
     tied: bool
+    stored: int = 2
 
     @classmethod
     def of(cls, config: Any) -> Self:
-        """From a transformers configuration."""
-        text = config.get_text_config()
+        """From a transformers configuration, or from the content of a ``config.json``.
+
+        Raises:
+            KeyError: it is not a decoder that this suite knows.
+        """
+        whole = config if isinstance(config, Mapping) else config.to_dict()
+        text = whole.get("text_config") or whole
+        kind = str(text.get("model_type", ""))
+        width, heads = _either(text, "hidden_size", "n_embd"), _either(text, "num_attention_heads", "n_head")
+        dtype = str(text.get("dtype") or text.get("torch_dtype") or whole.get("dtype") or whole.get("torch_dtype"))
         return cls(
-            layers=text.num_hidden_layers,
-            width=text.hidden_size,
-            feed_forward=getattr(text, "intermediate_size", None) or 4 * text.hidden_size,
-            heads=text.num_attention_heads,
-            groups=getattr(text, "num_key_value_heads", None) or text.num_attention_heads,
-            head_width=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
-            vocabulary=text.vocab_size,
-            tied=bool(text.tie_word_embeddings),
+            layers=_either(text, "num_hidden_layers", "n_layer"),
+            width=width,
+            feed_forward=text.get("intermediate_size") or text.get("n_inner") or 4 * width,
+            heads=heads,
+            groups=text.get("num_key_value_heads") or heads,
+            head_width=text.get("head_dim") or width // heads,
+            vocabulary=text["vocab_size"],
+            # These families leave the key out of their files and tie.
+            tied=bool(text.get("tie_word_embeddings", kind.startswith(("gemma", "gpt2")))),
+            stored=4 if "float32" in dtype else 2,
         )
 
     @property
     def body(self) -> int:
         """Parameters of all layers (biases and norms left out: under 0.1 %)."""
-        attention = self.width * self.head_width * 2 * (self.heads + self.groups)
-        return self.layers * (attention + 3 * self.width * self.feed_forward)
+        return self.layers * sum(self._products)
+
+    @property
+    def _products(self) -> list[int]:
+        """Parameters of each product of a layer: query, key, value, output, gate, up, down."""
+        query, key = self.width * self.head_width * self.heads, self.width * self.head_width * self.groups
+        return [query, key, key, query, *[self.width * self.feed_forward] * 3]
 
     @property
     def head(self) -> int:
@@ -79,18 +115,115 @@ class Shape:
         """All weights as they lie in memory, and nearly as they lie on disk."""
         return self.parameters * bytes_each
 
-    def activation_bytes(self, tokens: int, bytes_each: int = 2, checkpointing: bool = False) -> int:
+    def loading_bytes(self, bytes_each: int = 2) -> int:
+        """Peak while loading: the weights, and beside them the mapped file where its type is another.
+
+        A file of the same type is not copied: its pages are the weights.
+        """
+        return self.weight_bytes(bytes_each) + (0 if bytes_each == self.stored else self.weight_bytes(self.stored))
+
+    def activation_bytes(
+        self, tokens: int, bytes_each: int = 2, checkpointing: bool = False, attended: int | None = None
+    ) -> int:
         """What the backward pass needs of a piece of so many tokens (weights are frozen: no input of a product is kept).
 
         A layer keeps its two inputs to the norms, queries, keys, values and the output of attention, and three rows of the
-        feed-forward width; in half precision the norms keep fp32 copies besides.
+        feed-forward width; in half precision the norms keep fp32 copies besides. ``attended`` counts the tokens inside the
+        attention, where each item repeats the prompt and is padded to the longest.
         """
-        attention = self.head_width * (2 * self.heads + 2 * self.groups)
-        norms = 2 * self.width * (bytes_each if bytes_each == 4 else bytes_each + 4)
-        layer = norms + (attention + 3 * self.feed_forward) * bytes_each
-        kept = self.layers * self.width * bytes_each + layer if checkpointing else self.layers * layer
-        return kept * tokens
+        kept = self._layer_bytes(tokens, bytes_each, attended)
+        return self.layers * self.width * bytes_each * tokens + kept if checkpointing else self.layers * kept
 
-    def head_chunk_bytes(self, rows: int, bytes_each: int = 2) -> int:
-        """Logits of one chunk in fp32, and their slope in the weights' type where that is another."""
-        return rows * self.vocabulary * (4 if bytes_each == 4 else 4 + bytes_each)
+    def _layer_bytes(self, tokens: int, bytes_each: int, attended: int | None) -> int:
+        norms = 2 * self.width * (bytes_each if bytes_each == 4 else bytes_each + 4)
+        attention = self.head_width * (2 * self.heads + 2 * self.groups) * (attended or tokens)
+        return norms * tokens + (attention + 3 * self.feed_forward * tokens) * bytes_each
+
+    def backward_bytes(self, tokens: int, bytes_each: int = 2) -> int:
+        """Slopes alive at once while a layer is walked back: three of the feed-forward width, two of the residual."""
+        return (3 * self.feed_forward + 2 * self.width) * tokens * bytes_each
+
+    def passing_bytes(self, tokens: int, bytes_each: int = 2) -> int:
+        """What the layers compute on the way forward and drop again.
+
+        Two norms, the output of attention and that of the feed-forward layer; queries, keys and values before they are
+        turned and before they are padded; attention without padding; the feed-forward layer's product.
+        """
+        rotated = self.head_width * (3 * self.heads + 3 * self.groups)
+        return self.layers * tokens * (4 * self.width + rotated + self.feed_forward) * bytes_each
+
+    def head_bytes(self, rows: int) -> int:
+        """Logits of one chunk in fp32, and as much again for the exponentials that their sum is made of."""
+        return 2 * 4 * min(rows, CHUNK) * self.vocabulary
+
+    def step_bytes(
+        self,
+        tokens: int,
+        targets: int,
+        bytes_each: int = 2,
+        checkpointing: bool = False,
+        attended: int | None = None,
+        heap: bool = False,
+    ) -> int:
+        """Peak of a step above the weights: all that was kept, and either the head's chunk or a layer's slopes.
+
+        With checkpointing the head runs while only the layers' inputs are kept, and a layer's own activations are there
+        only while it is walked back. ``heap`` counts in what main memory's allocator loses in holes.
+        """
+        ends = 4 * self.width * tokens * bytes_each  # embeddings, last hidden states, and the slopes of both
+        kept = self.activation_bytes(tokens, bytes_each, checkpointing, attended)
+        inputs = self.layers * self.width * bytes_each * tokens if checkpointing else kept
+        peak = max(inputs + self.head_bytes(targets), kept + self.backward_bytes(tokens, bytes_each))
+        share = (HOLES_CHECKPOINTING if checkpointing else HOLES) if heap else 0
+        return ends + peak + round(share * self.passing_bytes(tokens, bytes_each))
+
+    def gate_bytes(self, tokens: int, bytes_each: int = 2) -> int:
+        """Peak of the step-0 gate above the weights: the logits of one whole item, on two paths, in fp32."""
+        return tokens * self.vocabulary * (8 if bytes_each == 4 else 10)
+
+    def packed_bytes(self, bytes_each: int = 2) -> int:
+        """Copies of the large weights in oneDNN's order, made while answers are decoded in fp32 on a CPU."""
+        if bytes_each != 4:
+            return 0
+        large = [size for size in self._products if size >= SMALLEST]
+        return 4 * (self.layers * sum(large) + (self.head if self.head >= SMALLEST else 0))
+
+    def reading_bytes(self, tokens: int, rows: int, bytes_each: int = 2) -> int:
+        """Transient of a forward pass without gradient: a layer's rows, then ``rows`` logits and their entropy.
+
+        Gate, its activation and their product at the feed-forward's width; the residual, its norm and embeddings. Four
+        times the logits in fp32: themselves, shifted, their softmax, and a product of the two.
+        """
+        layer = (3 * self.feed_forward + 4 * self.width) * tokens * bytes_each
+        return max(layer, 4 * 4 * rows * self.vocabulary)
+
+    def decoding_bytes(self, rows: int, prefix: int, body: int, new: int, bytes_each: int = 2) -> int:
+        """Peak of native decoding above the weights: cache at its last capacity, and the first pass over all inputs.
+
+        Args:
+            rows: answered at a time.
+            prefix: tokens shared by all rows.
+            body: tokens of an input.
+            new: token limit of an answer.
+            bytes_each: of a weight.
+        """
+        capacity = _capacity(prefix, prefix + body, prefix + body + new)
+        return self.cache_bytes(rows * capacity, bytes_each) + self.reading_bytes(rows * body, rows, bytes_each)
+
+
+def process_bytes(shape: Shape, bytes_each: int, above: int) -> int:
+    """Peak of a process in main memory that loads a model and then needs ``above`` besides its weights."""
+    return LIBRARIES + max(shape.loading_bytes(bytes_each), shape.weight_bytes(bytes_each) + above)
+
+
+def _capacity(first: int, filled: int, longest: int) -> int:
+    """Tokens a slot has room for in the end: it grows by half as much again (``slots.py``)."""
+    capacity = 0
+    for needed in (first, *range(filled, longest + 1)):
+        if needed > capacity:
+            capacity = max(needed, capacity * 3 // 2) + GROWTH
+    return capacity
+
+
+def _either(values: Mapping, name: str, other: str) -> int:
+    return values[name] if name in values else values[other]

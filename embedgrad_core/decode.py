@@ -53,6 +53,7 @@ def decode(
     loop: LoopRule | None = None,
     stop_on_loop: int | None = None,
     engine: str = "native",
+    tensor_parallel: int | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Decoded]:
@@ -70,6 +71,7 @@ def decode(
         loop: when a truncated answer counts as a loop; the default rule if None.
         stop_on_loop: end an answer once its tail has repeated so many times; None never does.
         engine: ``native`` or ``vllm``.
+        tensor_parallel: cards that vLLM shares every product over; None is one.
         on_progress: called with the number of items done so far.
         say: where to report that memory ran out and fewer rows run at a time.
 
@@ -79,6 +81,8 @@ def decode(
     """
     if engine not in ENGINES:
         raise UserError(f"engine is {engine!r}; it must be one of {', '.join(ENGINES)}.")
+    if tensor_parallel is not None and (engine != "vllm" or tensor_parallel < 1):
+        raise UserError(f"tensor_parallel {tensor_parallel} is the vllm engine's, and at least 1; leave it out.")
     check_attention(frozen.network)
     loop = loop or LoopRule()
     stop_ids = frozen.stop_ids(stop_rule)
@@ -104,6 +108,7 @@ def decode(
         longest = len(slot.head_ids) + slot.k + max(map(len, bodies.values())) + max_new_tokens
         settings["llm"] = load_vllm(frozen, longest, batch_size)
         run, weights = vllm_greedy, nullcontext()
+        settings["tensor_parallel"] = tensor_parallel
     else:
         run, weights = greedy, packed_weights(frozen.network)
         settings["say"] = say

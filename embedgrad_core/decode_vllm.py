@@ -34,6 +34,7 @@ def vllm_greedy(
     batch_size: int = 16,
     stop_on_loop: LoopRule | None = None,
     on_end: Callable[[Row], None] = lambda row: None,
+    tensor_parallel: int | None = None,
     llm: Any = None,
 ) -> list[Row]:
     """As :func:`embedgrad_core.greedy.greedy`, by vLLM.
@@ -52,7 +53,7 @@ def vllm_greedy(
             torch.cat([shared, frozen.embed(torch.tensor(body, dtype=torch.long))]).clone().cpu() for body in bodies
         ]
     longest = max(len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True))
-    llm = llm or load_vllm(frozen, longest, batch_size)
+    llm = llm or load_vllm(frozen, longest, batch_size, tensor_parallel)
     from vllm import SamplingParams
 
     settings = [
@@ -79,8 +80,8 @@ def vllm_greedy(
     return rows
 
 
-def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int) -> Any:
-    """A ``vllm.LLM`` of the same weights that takes embeddings.
+def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int, tensor_parallel: int | None = None) -> Any:
+    """A ``vllm.LLM`` of the same weights that takes embeddings, over ``tensor_parallel`` cards.
 
     Raises:
         UserError: vLLM is not installed, or refuses the model.
@@ -112,6 +113,7 @@ def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int) -> Any:
             enforce_eager=not on_card,
             async_scheduling=False,  # a step beyond the end of a row would add an entropy that belongs to no token
             logits_processors=[_processor()],
+            **({"tensor_parallel_size": tensor_parallel} if tensor_parallel else {}),
         )
     except (ValueError, RuntimeError, NotImplementedError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -61,13 +61,17 @@ def check_step_zero(frozen: FrozenModel, prompt: PromptEmbedding, items: Sequenc
         embeds = frozen.embed(ids).clone()
         start = len(slot.head_ids)
         embeds[0, start : start + slot.k] = prompt.initial.to(frozen.device, frozen.dtype)
-        by_embeds = frozen.network(inputs_embeds=embeds).logits[0].float()
         scale = float(by_ids.abs().max())
-        worst_logit = max(worst_logit, float((by_ids - by_embeds).abs().max()) / scale)
+        by_embeds = frozen.network(inputs_embeds=embeds).logits[0].float()
+        # In place: a whole item's logits over a large vocabulary are most of what a small model's job holds.
+        worst_logit = max(worst_logit, float(by_embeds.sub_(by_ids).abs_().max()) / scale)
+        del by_embeds
         wanted = torch.tensor(example.target, device=frozen.device)
         expected = torch.nn.functional.cross_entropy(by_ids[len(before) - 1 :], wanted, reduction="sum")
         ours, _ = target_loss(frozen, slot, prompt.initial, [example])
-        worst_loss = max(worst_loss, float((ours - expected).abs() / expected.abs().clamp_min(1e-6)))
+        worst_loss = max(
+            worst_loss, float((ours.to(expected.device) - expected).abs() / expected.abs().clamp_min(1e-6))
+        )
     if not worst_logit <= tolerance:
         raise UserError(
             f"step-0 gate: {frozen.name} gives other logits for the prompt's embeddings than for its tokens "

@@ -168,9 +168,10 @@ class _Decoder:
                 inputs_embeds=embeds[None],
                 position_ids=positions[None],
                 use_cache=False,
-                logits_to_keep=wanted.to(embeds.device),
+                # A list where layers lie on several cards: a tensor would be sent to the first, away from the last states.
+                logits_to_keep=wanted.tolist() if self.frozen.is_divided else wanted.to(embeds.device),
             )
-        return output.logits[0].float()
+        return output.logits[0].to(embeds.device).float()
 
     def _settle(self, tokens: torch.Tensor, bits: torch.Tensor) -> None:
         """Write the steps down, row by row, and close the slots of the rows that have ended."""

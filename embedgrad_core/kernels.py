@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-# Smaller weights stay with PyTorch: there the call costs more than the product.
-SMALLEST = 2**18
+from embedgrad_core.costs import SMALLEST
+
 # Rows that a packed weight is laid out for: the usual decoding batch.
 ROWS = 16
 

@@ -62,7 +62,7 @@ def hidden_states(frozen: FrozenModel, *, ids: Sequence[int] = (), embeds: torch
     else:
         fed = {"inputs_embeds": embeds[None].to(frozen.device, frozen.dtype)}
     states = frozen.network.base_model(**fed, output_hidden_states=True, use_cache=False).hidden_states
-    return torch.cat(states).float().cpu()
+    return torch.cat([state.cpu() for state in states]).float()
 
 
 def stimulus_states(frozen: FrozenModel, stimuli: Sequence[Stimulus]) -> torch.Tensor:

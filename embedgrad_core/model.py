@@ -23,6 +23,7 @@ from embedgrad_core.kernels import freeze_linears
 FAMILY_END_TOKENS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "</s>")
 
 
+DEVICE_MAPS = ("none", "auto", "balanced")
 # Seconds before each new try when the hub answers that it is failing.
 RETRIES = (1.0, 4.0)
 
@@ -47,8 +48,13 @@ class FrozenModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
-        return self.network.device
+        """Where the input embeddings lie; layers may lie on other cards (:attr:`is_divided`)."""
+        return self.network.get_input_embeddings().weight.device
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether the layers lie on several devices."""
+        return len(set(getattr(self.network, "hf_device_map", {}).values())) > 1
 
     @property
     def dtype(self) -> torch.dtype:
@@ -94,7 +100,7 @@ class FrozenModel:
             "architecture": type(self.network).__name__,
             "parameters": self.network.num_parameters(),
             "dtype": str(self.dtype).removeprefix("torch."),
-            "device": describe_device(self.device),
+            "device": describe_device(self.device) + (", layers on several" if self.is_divided else ""),
         }
 
 
@@ -138,19 +144,28 @@ def load_model(
     revision: str = "main",
     device: str = "auto",
     dtype: str = "auto",
+    device_map: str = "none",
     say: Callable[[str], None] = print,
 ) -> FrozenModel:
     """Load a causal language model and its tokenizer from a hub id or a local folder, frozen.
 
+    ``device_map`` deals the layers out over all visible cards: ``auto`` or ``balanced`` (accelerate), or ``none``. With one
+    card, or on a CPU, nothing is divided.
+
     Raises:
-        UserError: no such folder or repository, a gated repository without access, no network, or a broken file.
+        UserError: no such folder or repository, a gated repository without access, no network, a broken file, or a
+            model that the cards together do not hold.
     """
+    if device_map not in DEVICE_MAPS:
+        raise UserError(f"device_map is {device_map!r}; it must be one of {', '.join(DEVICE_MAPS)}.")
     place, chosen, why = choose_device(device, dtype)
-    say(f"{name}: {why}")
+    divided = device_map != "none" and place.type == "cuda" and place.index is None and torch.cuda.device_count() > 1
+    say(f"{name}: {why}" + (f"; layers over {torch.cuda.device_count()} cards" if divided else ""))
     is_folder = Path(name).is_dir()
     if not is_folder and (name.startswith((".", "/")) or name.count("/") > 1):
         raise UserError(f"model {name}: no such folder; give a folder with config.json or a hub id like owner/name.")
     where = {} if is_folder else {"revision": revision}
+    split = {"device_map": device_map} if divided else {}
     if not sys.stderr.isatty():
         transformers_logging.disable_progress_bar()  # a log holds plain lines
     for wait in (*RETRIES, None):
@@ -158,7 +173,7 @@ def load_model(
             # Said outright: unset, transformers asks on a terminal whether to run a repository's code.
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
             network = AutoModelForCausalLM.from_pretrained(
-                name, dtype=chosen, use_safetensors=True, trust_remote_code=False, **where
+                name, dtype=chosen, use_safetensors=True, trust_remote_code=False, **where, **split
             )
             break
         # A hub, a disk and three file formats stand behind these calls; each fault becomes one sentence and stays chained.
@@ -168,7 +183,14 @@ def load_model(
             say(f"{name}: the hub failed ({_status(error)}); trying again in {wait:g} s")
             time.sleep(wait)
     network.requires_grad_(False)
-    network.eval().to(place)
+    network.eval()
+    if not divided:
+        network.to(place)
+    elif left := {"cpu", "disk"} & {str(part) for part in network.hf_device_map.values()}:
+        raise UserError(
+            f"model {name}: the {torch.cuda.device_count()} visible cards do not hold it (parts are left to "
+            f"{' and '.join(sorted(left))}); give it more or larger cards, or a smaller dtype."
+        )
     freeze_linears(network)
     resolved = folder_fingerprint(Path(name)) if is_folder else _commit(name, revision)
     return FrozenModel(network, tokenizer, name, revision, resolved)

@@ -15,10 +15,9 @@ import torch
 from contracts import Item, UserError
 from embedgrad_core import kernels
 from embedgrad_core.attention import Pack, attending
+from embedgrad_core.costs import CHUNK
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import FrozenModel
-
-CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,16 @@ def target_loss(
         The summed loss (scalar, float32, nats) and the number of target tokens it runs over.
     """
     hidden = target_hidden(frozen, slot, vectors, examples)
-    targets = torch.tensor([token for example in examples for token in example.target], device=frozen.device)
+    targets = torch.tensor([token for example in examples for token in example.target], device=hidden.device)
     head = frozen.network.get_output_embeddings()
     return _ChunkedCrossEntropy.apply(hidden, head.weight, head.bias, targets), len(targets)
 
 
 def target_hidden(frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, examples: Sequence[Example]) -> torch.Tensor:
-    """(N, d) the model's last hidden states where it predicts the N target tokens of a batch, item by item."""
+    """(N, d) the model's last hidden states where it predicts the N target tokens of a batch, item by item.
+
+    On the output layer's device, which may be another than the embeddings'.
+    """
     device = frozen.device
     head = torch.tensor(slot.head_ids, dtype=torch.long)
     prefix = len(head) + len(vectors)
@@ -92,7 +94,9 @@ def target_hidden(frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, exampl
         output = frozen.network.base_model(
             inputs_embeds=embeds[None], position_ids=pack.positions()[None].to(device), use_cache=False
         )
-    return output.last_hidden_state[0, torch.tensor(predicts, device=device)]
+    states = output.last_hidden_state[0]
+    states = states[torch.tensor(predicts, device=states.device)]
+    return states.to(frozen.network.get_output_embeddings().weight.device)
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -119,6 +123,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 slope = logits.sub_(normaliser).exp_()
                 slope.scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=slope.dtype))
                 gradient[part] = kernels.back(slope.to(weight.dtype), weight)
+                del slope
+            del logits  # else a chunk outlives the next one's making
         if wants_gradient:
             ctx.save_for_backward(gradient)
         return total

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from embedgrad_core.attention import Options, attend
-
-GROWTH = 256
+from embedgrad_core.costs import GROWTH
 
 
 class KeyValueSlots:
@@ -18,6 +17,8 @@ class KeyValueSlots:
 
     Attributes:
         lengths: tokens held by each slot.
+
+    A layer's keys and values lie on the layer's own device; ``device`` is where positions are asked for.
     """
 
     def __init__(self, slots: int, device: torch.device) -> None:
@@ -37,9 +38,10 @@ class KeyValueSlots:
         """
         self.running = running
         self._stretches = [(slot, self.lengths[slot], tokens) for slot, tokens in stretches]
-        self._places = torch.tensor(self.lengths[:running], dtype=torch.long, device=self.device)
-        self._rows = torch.arange(running, device=self.device)
-        self._masks: dict[int | None, torch.Tensor] = {}
+        places = torch.tensor(self.lengths[:running], dtype=torch.long, device=self.device)
+        self._places = {self.device: places}
+        self._rows = {self.device: torch.arange(running, device=self.device)}
+        self._masks: dict[tuple[int | None, torch.device], torch.Tensor] = {}
         for slot in range(running):
             self.lengths[slot] += 1
         for slot, _, tokens in self._stretches:
@@ -47,7 +49,7 @@ class KeyValueSlots:
         self._longest = max(self.lengths[:running], default=0)
         self._reserve(max(self.lengths))
         new = [torch.arange(first, first + tokens, device=self.device) for _, first, tokens in self._stretches]
-        return torch.cat([self._places, *new])
+        return torch.cat([places, *new])
 
     def copy(self, source: int, target: int) -> None:
         """Give slot ``target`` what slot ``source`` holds."""
@@ -67,15 +69,16 @@ class KeyValueSlots:
         keys, values = self._cache(self._keys, layer, key), self._cache(self._values, layer, value)
         done, parts = self.running, []
         if done:
-            keys[self._rows, :, self._places] = key[0, :, :done].transpose(0, 1)
-            values[self._rows, :, self._places] = value[0, :, :done].transpose(0, 1)
+            rows, places = self._here(self._rows, key.device), self._here(self._places, key.device)
+            keys[rows, :, places] = key[0, :, :done].transpose(0, 1)
+            values[rows, :, places] = value[0, :, :done].transpose(0, 1)
             parts.append(self._one_each(query[0, :, :done], keys, values, options))
         for slot, first, tokens in self._stretches:
             here, last = slice(done, done + tokens), first + tokens
             keys[slot, :, first:last] = key[0, :, here]
             values[slot, :, first:last] = value[0, :, here]
             seen = (keys[slot : slot + 1, :, :last], values[slot : slot + 1, :, :last])
-            mask = _causal(tokens, last, options.window, self.device) if first else None
+            mask = _causal(tokens, last, options.window, query.device) if first else None
             parts.append(attend(query[:, :, here], *seen, options, mask)[0].transpose(0, 1))
             done += tokens
         return torch.cat(parts)
@@ -89,18 +92,24 @@ class KeyValueSlots:
         # The query heads that share a key head stand as if they were several queries of one head: nothing is repeated.
         folded = query.transpose(0, 1).reshape(rows, groups, heads // groups, width)
         seen = (keys[:rows, :, : self._longest], values[:rows, :, : self._longest])
-        out = attend(folded, *seen, options, self._mask(options.window))
+        out = attend(folded, *seen, options, self._mask(options.window, query.device))
         return out.reshape(rows, heads, values.shape[-1])
 
-    def _mask(self, window: int | None) -> torch.Tensor:
-        """(R, 1, 1, S): which of the cached places a row's new token sees; the same for all layers of a step."""
-        if window not in self._masks:
-            places = torch.arange(self._longest, device=self.device)
-            seen = places <= self._places[:, None]
+    def _here(self, copies: dict[torch.device, torch.Tensor], device: torch.device) -> torch.Tensor:
+        """A step's indices on a layer's device, sent there once a step."""
+        if device not in copies:
+            copies[device] = copies[self.device].to(device)
+        return copies[device]
+
+    def _mask(self, window: int | None, device: torch.device) -> torch.Tensor:
+        """(R, 1, 1, S): which of the cached places a row's new token sees; the same for a device's layers of a step."""
+        if (window, device) not in self._masks:
+            places, newest = torch.arange(self._longest, device=device), self._here(self._places, device)[:, None]
+            seen = places <= newest
             if window is not None:
-                seen &= places > self._places[:, None] - window
-            self._masks[window] = seen[:, None, None]
-        return self._masks[window]
+                seen &= places > newest - window
+            self._masks[window, device] = seen[:, None, None]
+        return self._masks[window, device]
 
     def _cache(self, cache: dict[int, torch.Tensor], layer: int, like: torch.Tensor) -> torch.Tensor:
         """A layer's cache (slots, G, capacity, D)."""

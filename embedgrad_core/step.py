@@ -15,13 +15,11 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from contracts import UserError
 from embedgrad_core.attention import keep_plan
+from embedgrad_core.costs import TOKEN_BUDGET
 from embedgrad_core.kernels import is_out_of_memory, release_memory
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.objective import Example, target_loss
-
-# Tokens run together. More gains no speed on a CPU, where the activations would leave the cache, and costs memory.
-TOKEN_BUDGET = 1024
 
 
 @dataclass

@@ -16,7 +16,10 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 import tasks
 from contracts import UserError
 from embedgrad.config import read_config
-from embedgrad.planning import CARDS, Access, forecast, look_up, named_card, this_machine
+from embedgrad.planning.access import Access, look_up
+from embedgrad.planning.cards import CARDS
+from embedgrad.planning.forecast import forecast
+from embedgrad.planning.machines import named_card, this_machine
 from embedgrad.planning.work import RECORDED, work_of
 from embedgrad_core import FrozenModel, Layout, Slot
 from embedgrad_core.costs import Shape
@@ -91,7 +94,7 @@ def test_larger_models_and_cards():
     for key in ("memory", "train_seconds", "decode_seconds"):
         assert getattr(small, key) < getattr(middle, key) < getattr(large, key)
     assert all(row.fits for row in rows.values())
-    assert 2 * 14.7e9 < large.memory < 40e9
+    assert 2 * 14.7e9 < large.memory < 45e9
     slow = {row.cell: row for row in forecast(config, unknown, named_card("t4"))}
     assert not slow[large.cell].fits
     assert slow[large.cell].train_seconds > large.train_seconds
@@ -155,7 +158,7 @@ def model_hub():
 
 LOOK_UP = """
 import json, sys
-from embedgrad.planning import look_up
+from embedgrad.planning.access import look_up
 for hub, revision in json.loads(sys.argv[1]):
     found = look_up("mine", {"hub": hub, "revision": revision}, None)
     print(json.dumps([found.where, found.missing, found.bytes_to_fetch, found.licence, found.gated]))

@@ -26,6 +26,12 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     group.add_argument("--revision", default="main", help="hub revision, best a commit sha")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
+    group.add_argument(
+        "--device-map",
+        choices=["none", "auto", "balanced"],
+        default="none",
+        help="auto, balanced: deal the layers out over all visible cards",
+    )
     group.add_argument("--sha256", help="refuse a local folder with another fingerprint (sha256:…)")
     group.add_argument(
         "--cards", type=int, default=0, help="take so many of the visible cards, alone; 0: use what is there"
@@ -43,7 +49,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
 
     use_threads(arguments.threads)
     say = silent if getattr(arguments, "quiet", False) or getattr(arguments, "json", False) is True else plain_line
-    frozen = _load(arguments.model, arguments.revision, arguments.device, arguments.dtype, say)
+    frozen = _load(arguments.model, arguments.revision, arguments.device, arguments.dtype, arguments.device_map, say)
     if arguments.sha256 and frozen.resolved != arguments.sha256:
         raise UserError(
             f"model {arguments.model}: its files have {frozen.resolved}, the config wants {arguments.sha256}; "
@@ -53,10 +59,10 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, revision: str, device: str, dtype: str, say: Callable[[str], None]) -> "FrozenModel":
+def _load(model: str, revision: str, device: str, dtype: str, device_map: str, say: Callable) -> "FrozenModel":
     from embedgrad_core.model import load_model
 
-    return load_model(model, revision=revision, device=device, dtype=dtype, say=say)
+    return load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
 
 
 def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
@@ -126,6 +132,7 @@ def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--engine", choices=["native", "vllm"], default="native", help="vllm: faster, an extra (docs/performance.md)"
     )
+    group.add_argument("--tensor-parallel", type=int, metavar="N", help="vllm: share every product over N cards")
     group.add_argument(
         "--stop-on-loop",
         type=int,
@@ -162,6 +169,7 @@ def decoding_from(arguments: argparse.Namespace) -> dict:
         "block": arguments.block,
         "stop_rule": arguments.stop_rule,
         "engine": arguments.engine,
+        **({"tensor_parallel": arguments.tensor_parallel} if arguments.tensor_parallel else {}),
         "stop_on_loop": arguments.stop_on_loop,
         "loop": LoopRule(arguments.loop_repeats, arguments.loop_tokens),
     }
@@ -204,6 +212,7 @@ def prompt_from(arguments: argparse.Namespace) -> "TunedPrompt":
         labels=labels or None,
         device=arguments.device,
         dtype=arguments.dtype,
+        device_map=arguments.device_map,
         say=silent if getattr(arguments, "quiet", False) or getattr(arguments, "json", False) is True else plain_line,
         max_new_tokens=arguments.max_new_tokens,
         batch_size=arguments.decode_batch_size,

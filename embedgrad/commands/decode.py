@@ -109,7 +109,7 @@ def _batch_invariance(count: int, items: list, rows: list[dict], answer: Callabl
     """How many of a sample of items are answered otherwise by the native engine at batch size 1."""
     sample = random.Random(0).sample(items, min(count, len(items)))
     together = {row["id"]: row["output"] for row in rows}
-    alone = answer(sample, batch_size=1, engine="native")
+    alone = answer(sample, batch_size=1, engine="native", tensor_parallel=None)
     flipped = [row["id"] for row in alone if row["output"] != together[row["id"]]]
     plain_line(f"batch invariance: {len(flipped)} of {len(sample)} answers differ when decoded one at a time")
     return {"items": len(sample), "flipped": len(flipped), "rate": len(flipped) / len(sample), "ids": flipped}

@@ -21,7 +21,10 @@ HELP = "forecast a run's tokens, memory, time and disk, and say what it lacks"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Configuration and machine."""
     parser.add_argument("--config", default=Path("config/paper.yaml"), type=Path, help="default: config/paper.yaml")
-    parser.add_argument("--card", help="forecast for a card by its data sheet: h200, h100, a100-80, l40s, t4, …")
+    parser.add_argument(
+        "--card",
+        help="forecast for a card by its data sheet: h200, h100, a100-80, l40s, t4, …; default: the config's `card`",
+    )
     parser.add_argument("--offline", action="store_true", help="do not ask the hub about models that are not at hand")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -29,28 +32,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Look up, forecast, print."""
     from embedgrad.config import read_config
-    from embedgrad.planning import forecast, look_up, named_card, this_machine
+    from embedgrad.planning.access import look_up
+    from embedgrad.planning.forecast import forecast
+    from embedgrad.planning.machines import named_card, this_machine
+    from embedgrad.planning.resources import Resources
 
     config = read_config(arguments.config)
     device = config.values.get("device", "auto")
-    machine = named_card(arguments.card) if arguments.card else this_machine(device)
+    resources = Resources(config, arguments.card)
+    machine = named_card(resources.card) if resources.card else this_machine(device)
     models = config.values["models"]
     wanted = dict.fromkeys(cell.model for cell in config.cells)
     access = {
         name: look_up(name, models[name], config.model_folder(name), offline=arguments.offline) for name in wanted
     }
-    rows = forecast(config, access, machine)
+    rows = forecast(config, access, machine, resources)
+    cards = {name: max(resources.cards(name, True), resources.cards(name, False)) for name in wanted}
     missing = [f"{name}: {found.missing}" for name, found in access.items() if found.missing]
-    missing += _too_large(rows, machine)
+    if not resources.card:
+        missing += _too_large(rows, machine)
     needed = sum(found.bytes_to_fetch for found in access.values()) + sum(row.disk for row in rows)
     if needed > machine.disk:
         missing.append(f"disk: {_gigabytes(needed)} GB needed, {_gigabytes(machine.disk)} GB free.")
     if arguments.json:
         plain = {name: {k: v for k, v in asdict(found).items() if k != "shape"} for name, found in access.items()}
-        result = {"machine": asdict(machine), "models": plain, "cells": [asdict(row) for row in rows]}
+        result = {"machine": asdict(machine), "models": plain, "cards": cards, "cells": [asdict(row) for row in rows]}
         print(json.dumps(result | {"missing": missing}, indent=1))
     else:
-        _print(config, machine, access, rows, missing)
+        _print(config, machine, access, rows, cards, missing)
     if missing:
         sys.exit(1)
 
@@ -64,7 +73,7 @@ def _too_large(rows: list, machine) -> list[str]:
     return [f"memory: {told}, but {machine.name} has {_gigabytes(machine.memory)} GB; choose a larger one (--card)."]
 
 
-def _print(config, machine, access, rows, missing) -> None:
+def _print(config, machine, access, rows, cards, missing) -> None:
     plain_line(f"{config.run}: {len(rows)} cells on {machine.name}, one job at a time")
     width = max(len(row.cell) for row in rows)
     plain_line(f"{'cell':{width}}  train tokens  answer tokens  memory GB     train    answer  disk MB")
@@ -81,7 +90,8 @@ def _print(config, machine, access, rows, missing) -> None:
         fetch = f", {_gigabytes(found.bytes_to_fetch)} GB to download" if found.bytes_to_fetch else ""
         gate = ", gated: its licence was accepted" if found.gated and not found.missing else ""
         licence = f", licence {found.licence}" if found.licence else ""
-        plain_line(f"model {name}: {found.where or 'missing'}{licence}{gate}{fetch}")
+        many = f", on {cards[name]} cards" if cards[name] > 1 else ""
+        plain_line(f"model {name}: {found.where or 'missing'}{licence}{gate}{fetch}{many}")
     for line in missing:
         plain_line(f"missing: {line}")
 

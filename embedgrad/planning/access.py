@@ -46,12 +46,12 @@ def look_up(name: str, spec: Mapping[str, Any], folder: str | None, *, offline: 
         offline: do not ask the hub.
     """
     if "pretrain" in spec:
-        return Access(MADE, shape=_of_pretraining(spec["pretrain"]))
+        return Access(MADE, shape=shape_of_pretraining(spec["pretrain"]))
     if folder:
         config = Path(folder, "config.json")
         if not config.is_file():
             return Access("", f"{folder} holds no config.json; mend models.{name}.folder or the mirror.")
-        return Access(HERE, shape=_shape(config))
+        return Access(HERE, shape=read_shape(config))
     cached = _cached(spec["hub"], spec.get("revision", "main"))
     if cached or not offline:
         return cached or _on_hub(name, spec)
@@ -75,7 +75,7 @@ def _cached(hub_id: str, revision: str) -> Access | None:
         shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         if not all(place(shard) for shard in shards):
             return None
-    return Access(CACHED, shape=_shape(config))
+    return Access(CACHED, shape=read_shape(config))
 
 
 def _on_hub(name: str, spec: Mapping[str, Any]) -> Access:
@@ -114,20 +114,17 @@ def _licence(about: Any) -> str:
     return str(card.get("license_name") or card.get("license") or "")
 
 
-def _shape(config: Path) -> Shape | None:
-    from transformers import AutoConfig
-
+def read_shape(config: Path) -> Shape | None:
+    """The shape that a config.json states, or None where it is no decoder that this suite knows; loading it will say so."""
     try:
-        return Shape.of(AutoConfig.from_pretrained(config.parent, trust_remote_code=False))
-    except (
-        ValueError,
-        KeyError,
-        AttributeError,
-        OSError,
-    ):  # not a decoder that this suite knows; loading it will say so
+        return Shape.of(json.loads(config.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, OSError):
         return None
 
 
-def _of_pretraining(spec: Mapping[str, Any]) -> Shape:
+def shape_of_pretraining(spec: Mapping[str, Any]) -> Shape:
+    """The shape of a tiny model that the run makes."""
     width = spec["width"]
-    return Shape(spec["layers"], width, spec.get("feed_forward", 4 * width), 4, 4, width // 4, 2_000, tied=True)
+    return Shape(
+        spec["layers"], width, spec.get("feed_forward", 4 * width), 4, 4, width // 4, 2_000, tied=True, stored=4
+    )

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from embedgrad.config import Config
 from embedgrad.planning.access import Access
 from embedgrad.planning.forecast import (
-    BYTES,
     DEV_DECODINGS,
     LAYOUTS,
     RUNGS,
@@ -19,6 +18,7 @@ from embedgrad.planning.forecast import (
     shape_of,
 )
 from embedgrad.planning.machines import Machine
+from embedgrad.planning.resources import WIDTHS, Resources
 from embedgrad.planning.work import Work, work_of
 from embedgrad_core.costs import Shape
 
@@ -64,7 +64,7 @@ class Durations:
 
     def _model(self, name: str) -> tuple[Shape, int]:
         spec = self.config.values["models"][name]
-        return shape_of(spec["parameters"], self.access[name]), BYTES.get(spec["dtype"], self.machine.bytes_each)
+        return shape_of(spec["parameters"], self.access[name]), WIDTHS.get(spec["dtype"], self.machine.bytes_each)
 
     def _work(self, wildcards: Mapping[str, str]) -> Work:
         if "dataset" in wildcards:
@@ -82,7 +82,8 @@ class Durations:
 
     def _training(self, wildcards: Mapping[str, str], epochs: int) -> float:
         shape, work = self._model(wildcards["model"])[0], self._work(wildcards)
-        return epochs * epoch_flops(shape, work, self.config.values["optimize"]) / self.machine.flops
+        again = Resources(self.config).checkpointing(wildcards["model"])
+        return epochs * epoch_flops(shape, work, self.config.values["optimize"], again) / self.machine.flops
 
     def _optimize(self, wildcards: Mapping[str, str]) -> float:
         epochs = self.config.cell(wildcards["dataset"], wildcards["model"]).epochs

@@ -9,21 +9,11 @@ from pathlib import Path
 import torch
 
 from contracts import UserError
+from embedgrad.planning.cards import CARDS, card_bytes
 from embedgrad_core import kernels
 
 # Part of a data sheet's rates that these loops are taken to reach; no run on a card has checked it yet.
 SHARE = 0.4
-# Gigabytes; bf16 (T4: fp16) dense TFLOP/s; TB/s. Data sheets of NVIDIA: H200, H100 SXM, A100, L40S, A10, RTX 4090, T4.
-CARDS = {
-    "h200": (141, 989, 4.8),
-    "h100": (80, 989, 3.35),
-    "a100-80": (80, 312, 2.04),
-    "a100-40": (40, 312, 1.56),
-    "l40s": (48, 362, 0.86),
-    "a10": (24, 125, 0.6),
-    "rtx4090": (24, 165, 1.01),
-    "t4": (16, 65, 0.3),
-}
 
 
 @dataclass(frozen=True)
@@ -37,6 +27,7 @@ class Machine:
         read: bytes a second that products of few rows read weights at.
         bytes_each: of a weight: 4 in fp32, 2 in bf16.
         disk: bytes free where results go.
+        is_card: whether memory is a card's, or else main memory.
     """
 
     name: str
@@ -45,6 +36,7 @@ class Machine:
     read: float
     bytes_each: int
     disk: int
+    is_card: bool = False
 
 
 def named_card(name: str) -> Machine:
@@ -53,11 +45,10 @@ def named_card(name: str) -> Machine:
     Raises:
         UserError: a name that is not in ``CARDS``.
     """
-    if name not in CARDS:
-        raise UserError(f"--card {name}: no such card; known are {', '.join(CARDS)}.")
-    gigabytes, teraflops, terabytes = CARDS[name]
+    memory = card_bytes(name)
+    _, teraflops, terabytes = CARDS[name]
     rates = (teraflops * 1e12 * SHARE, terabytes * 1e12 * SHARE)
-    return Machine(f"one {name} (data sheet × {SHARE})", gigabytes * 10**9, *rates, 2, _free_disk())
+    return Machine(f"one {name} (data sheet × {SHARE})", memory, *rates, 2, _free_disk(), is_card=True)
 
 
 def this_machine(device: str = "auto") -> Machine:
@@ -70,7 +61,7 @@ def this_machine(device: str = "auto") -> Machine:
     flops, read = _rates(place, dtype)
     if wants_card:
         free, _ = torch.cuda.mem_get_info()
-        return Machine(torch.cuda.get_device_name(), free, flops, read, 2, _free_disk())
+        return Machine(torch.cuda.get_device_name(), free, flops, read, 2, _free_disk(), is_card=True)
     name = f"this CPU, {torch.get_num_threads()} threads, fp32"
     return Machine(name, kernels.free_memory(), flops, read, 4, _free_disk())
 

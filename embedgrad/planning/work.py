@@ -23,6 +23,8 @@ ANSWER = {"math500": 900}
 ANSWER_ELSE = 200
 # Share of MATH-500's items on each level.
 LEVELS = {"1": 0.086, "2": 0.18, "3": 0.21, "4": 0.256, "5": 0.268}
+# The longest input or target is taken to be so many times the mean.
+LONGEST = 4
 TOKENS_A_WORD, CHARACTERS_A_TOKEN = 1.35, 4.5
 
 
@@ -38,7 +40,7 @@ class Work:
         input: tokens of an input.
         target: tokens of a target.
         answer: tokens of an answer.
-        longest: a bound on the tokens of prompt, input and answer together.
+        limit: tokens of the longest answer.
     """
 
     train: int
@@ -48,7 +50,7 @@ class Work:
     input: int
     target: int
     answer: int
-    longest: int
+    limit: int
 
 
 def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level: str | None) -> Work:
@@ -64,7 +66,7 @@ def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level:
     prompt = max(1, round(len(spec["prompt"]) / CHARACTERS_A_TOKEN))
     limit = spec["max_new_tokens"]
     answer = min(limit, ANSWER.get(task, ANSWER_ELSE))
-    return Work(half - dev, dev, count - half, prompt, body, target + 1, answer, prompt + 4 * body + limit)
+    return Work(half - dev, dev, count - half, prompt, body, target + 1, answer, limit)
 
 
 def _counted(task: str, spec: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -1,0 +1,117 @@
+"""The bytes that a job needs, in main memory or on cards: the formulas of :mod:`embedgrad_core.costs` over a task's sizes.
+
+``embedgrad plan`` and the resources of the workflow's rules both come from here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+
+from embedgrad.planning.work import LONGEST, Work
+from embedgrad_core.costs import CHUNK, TOKEN_BUDGET, Shape, process_bytes
+
+# CUDA's context, its libraries' workspaces and the split of its allocator, on each card. An assumption: no card was at hand.
+CONTEXT = 10**9
+# Part of a card's memory that is planned with.
+SPARE = 0.92
+# What vLLM sets aside for keys and values on a CPU (decode_vllm.py), in bytes.
+VLLM_CPU_CACHE = 2 * 2**30
+
+# config.json of each model on https://huggingface.co, by its size in 10^9 parameters, for models that are not at hand.
+KNOWN = {
+    0.135: Shape(30, 576, 1536, 9, 3, 64, 49_152, tied=True),  # SmolLM2-135M
+    0.362: Shape(32, 960, 2560, 15, 5, 64, 49_152, tied=True),  # SmolLM2-360M
+    0.494: Shape(24, 896, 4864, 14, 2, 64, 151_936, tied=True),  # Qwen2.5
+    1.54: Shape(28, 1536, 8960, 12, 2, 128, 151_936, tied=True),
+    3.09: Shape(36, 2048, 11_008, 16, 2, 128, 151_936, tied=True),
+    7.62: Shape(28, 3584, 18_944, 28, 4, 128, 152_064, tied=False),
+    8.03: Shape(32, 4096, 14_336, 32, 8, 128, 128_256, tied=False),  # Llama-3.1
+    14.77: Shape(48, 5120, 13_824, 40, 8, 128, 152_064, tied=False),
+    70.55: Shape(80, 8192, 28_672, 64, 8, 128, 128_256, tied=False),  # Llama-3.1-70B
+}
+
+
+def known_shape(parameters: float) -> Shape:
+    """The known shape nearest in size; where none is within a tenth, with as many layers as the count asks for."""
+    near = KNOWN[min(KNOWN, key=lambda size: abs(size - parameters / 1e9))]
+    if abs(near.parameters - parameters) <= parameters / 10:
+        return near
+    layers = near.layers * (parameters - near.parameters + near.body) / near.body
+    return replace(near, layers=max(1, round(layers)))
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a job needs above its weights.
+
+    Attributes:
+        spread: bytes that follow the layers and are split with them: kept activations or the cache.
+        whole: bytes that one device needs at a time: a chunk's logits, a layer's slopes.
+    """
+
+    spread: int
+    whole: int
+
+    @property
+    def bytes(self) -> int:
+        """Both, as one device needs them."""
+        return self.spread + self.whole
+
+
+def step_demand(
+    shape: Shape, work: Work, settings: Mapping, width: int, checkpointing: bool, heap: bool = False
+) -> Demand:
+    """Of an optimisation: its step, or the gate before it."""
+    batch = settings.get("batch_size", 8)
+    own = LONGEST * (work.input + work.target)
+    tokens = max(min(settings.get("token_budget") or TOKEN_BUDGET, work.prompt + batch * own), work.prompt + own)
+    attended = tokens + (batch - 1) * work.prompt
+    spread = shape.activation_bytes(tokens, width, checkpointing, attended)
+    step = shape.step_bytes(tokens, batch * LONGEST * work.target, width, checkpointing, attended, heap)
+    gate = shape.gate_bytes(work.prompt + own, width)
+    return Demand(spread, step - spread) if step >= gate else Demand(0, gate)
+
+
+def answer_demand(shape: Shape, work: Work, settings: Mapping, width: int, packed: bool = False) -> Demand:
+    """Of decoding, or of reading an answer for its entropies."""
+    rows, body = settings.get("batch_size", 16), LONGEST * work.input
+    whole = max(shape.reading_bytes(rows * body, rows, width), shape.reading_bytes(TOKEN_BUDGET, CHUNK, width))
+    if packed and settings.get("engine") == "vllm":
+        return Demand(VLLM_CPU_CACHE, whole + shape.weight_bytes(width))
+    cache = shape.decoding_bytes(rows, work.prompt, body, work.limit, width) - shape.reading_bytes(
+        rows * body, rows, width
+    )
+    return Demand(cache, whole + (shape.packed_bytes(width) if packed else 0))
+
+
+def host_bytes(shape: Shape, width: int, demand: Demand) -> int:
+    """Main memory of a job on a CPU."""
+    return process_bytes(shape, width, demand.bytes)
+
+
+def step_on_cpu(shape: Shape, work: Work, settings: Mapping, width: int, checkpointing: bool) -> int:
+    """Main memory of an optimisation on a CPU."""
+    return host_bytes(shape, width, step_demand(shape, work, settings, width, checkpointing, heap=True))
+
+
+def answer_on_cpu(shape: Shape, work: Work, settings: Mapping, width: int) -> int:
+    """Main memory of answering on a CPU."""
+    return host_bytes(shape, width, answer_demand(shape, work, settings, width, packed=True))
+
+
+def bytes_a_card(shape: Shape, width: int, demand: Demand, cards: int = 1) -> int:
+    """Memory of the fullest of so many cards, the layers dealt out in turn; embeddings and head count in full."""
+    share = ceil(shape.layers / cards) / shape.layers
+    ends = (shape.parameters - shape.body) * width
+    return round(CONTEXT + ends + demand.whole + share * (shape.body * width + demand.spread))
+
+
+def bytes_a_part(shape: Shape, width: int, demand: Demand, parts: int) -> int:
+    """Memory of each of so many cards that share every product (vLLM's tensor parallelism)."""
+    return round(CONTEXT + demand.whole + (shape.weight_bytes(width) + demand.spread) / parts)
+
+
+def cards_needed(shape: Shape, width: int, demand: Demand, card: int, most: int) -> int | None:
+    """The fewest cards of ``card`` bytes that hold a job, or None if ``most`` do not."""
+    counts = range(1, min(most, shape.layers) + 1)
+    return next((n for n in counts if bytes_a_card(shape, width, demand, n) <= SPARE * card), None)

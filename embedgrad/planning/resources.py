@@ -1,0 +1,187 @@
+"""What the jobs of a workflow ask a scheduler for, from the configuration alone: cards, main memory, minutes.
+
+Read by Snakemake while it plans: no torch, no network, each model looked at once.
+"""
+
+import os
+from functools import cache
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contracts import UserError
+from embedgrad.planning.access import read_shape, shape_of_pretraining
+from embedgrad.planning.cards import card_bytes
+from embedgrad.planning.demand import (
+    SPARE,
+    Demand,
+    answer_demand,
+    answer_on_cpu,
+    bytes_a_card,
+    bytes_a_part,
+    cards_needed,
+    known_shape,
+    step_demand,
+    step_on_cpu,
+)
+from embedgrad.planning.work import Work, work_of
+from embedgrad_core.costs import LIBRARIES, Shape
+
+if TYPE_CHECKING:
+    from embedgrad.config import Config
+
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
+# A scheduler kills what exceeds its request: longer items than the mean suggests, another allocator.
+MARGIN = 1.25
+# The job's own Snakemake, in bytes.
+SNAKEMAKE = 200 * 10**6
+# Main memory that CUDA's libraries take. An assumption: no card was at hand.
+CUDA_LIBRARIES = 3 * 10**9
+# Parameters from which `checkpointing: auto` computes activations again.
+LARGE = 7e9
+MOST_CARDS = 8
+
+
+class Resources:
+    """The needs of a configuration's jobs.
+
+    Args:
+        config: the configuration.
+        card: a card in place of the configuration's own.
+
+    Raises:
+        UserError: a card that is not known.
+    """
+
+    def __init__(self, config: "Config", card: str | None = None) -> None:
+        self.config, self.values = config, config.values
+        self.device = self.values.get("device", "auto")
+        self.card = None if self.device == "cpu" and not card else card or self.values.get("card")
+        self.card_bytes = card_bytes(self.card) if self.card else 0
+        self.most = self.values.get("cards_per_node", MOST_CARDS)
+        self.shape, self.works, self.cards = cache(self._shape), cache(self._works), cache(self._cards)
+        self.checkpointing, self.job = cache(self._checkpointing), cache(self._job)
+
+    def _shape(self, model: str) -> Shape:
+        spec = self.values["models"][model]
+        if "pretrain" in spec:
+            return shape_of_pretraining(spec["pretrain"])
+        folder = self.config.model_folder(model) or _cached(spec["hub"], spec.get("revision", "main"))
+        return (folder and read_shape(Path(folder, "config.json"))) or known_shape(spec["parameters"])
+
+    def _works(self, model: str) -> list[Work]:
+        """Each task that a selected cell or the sweep has with the model."""
+        cells = [*self.config.cells, *(cell for cell, _ in self.config.sensitivity)]
+        tasks = dict.fromkeys(cell.task for cell in cells if cell.model == model)
+        return [
+            work_of(task, self.values["tasks"][task], self.values["split"], None)
+            for task in tasks or dict.fromkeys(cell.task for cell in self.config.table if cell.model == model)
+        ]
+
+    def width(self, model: str) -> int:
+        """Bytes of a weight: ``auto`` is bf16 on a card and fp32 on a CPU."""
+        on_card = self.card or self.device.startswith("cuda")
+        return WIDTHS.get(self.values["models"][model]["dtype"], 2 if on_card else 4)
+
+    def _demand(self, model: str, training: bool, checkpointing: bool) -> Demand:
+        """The largest over the model's tasks, on a card."""
+        shape, width = self.shape(model), self.width(model)
+        found = []
+        for work in self.works(model):
+            if training:
+                found.append(step_demand(shape, work, self.values["optimize"], width, checkpointing))
+            if not training or self.values["optimize"].get("dev_accuracy"):
+                found.append(answer_demand(shape, work, self.values["decode"], width))
+        return max(found, key=lambda demand: demand.bytes, default=Demand(0, 0))
+
+    def _needed(self, model: str, training: bool, checkpointing: bool) -> int | None:
+        demand = self._demand(model, training, checkpointing)
+        return cards_needed(self.shape(model), self.width(model), demand, self.card_bytes, self.most)
+
+    def _checkpointing(self, model: str) -> bool:
+        setting = self.values["optimize"].get("checkpointing")
+        if isinstance(setting, bool):
+            return setting
+        if setting == "auto" and self.values["models"][model]["parameters"] >= LARGE:
+            return True
+        if not self.card:
+            return False
+        plain, less = self._needed(model, True, False), self._needed(model, True, True)
+        return less is not None and (plain is None or less < plain)
+
+    def _cards(self, model: str, training: bool) -> int:
+        """Cards of a job: 0 on a CPU, 1 where no card is named.
+
+        Raises:
+            UserError: all cards of a node do not hold it, or the configuration keeps it on fewer than it needs.
+        """
+        if self.device == "cpu" and not self.card:
+            return 0
+        parts = self.values["decode"].get("tensor_parallel", 1)
+        by_vllm = not training and self.values["decode"].get("engine") == "vllm"
+        if not self.card:
+            return parts if by_vllm else 1
+        shape, width = self.shape(model), self.width(model)
+        demand = self._demand(model, training, training and self.checkpointing(model))
+        room = SPARE * self.card_bytes
+        if by_vllm:
+            needs = bytes_a_part(shape, width, demand, parts)
+            if needs <= room:
+                return parts
+            todo = "raise decode.tensor_parallel, name a larger card or leave its cells out (--config cells=…)"
+            raise UserError(_too_large(model, needs, parts, self.card, self.card_bytes, todo))
+        count = cards_needed(shape, width, demand, self.card_bytes, self.most)
+        if count is None:
+            needs = bytes_a_card(shape, width, demand, self.most)
+            todo = "name a larger card, raise cards_per_node or leave its cells out (--config cells=…)"
+            raise UserError(_too_large(model, needs, self.most, self.card, self.card_bytes, todo))
+        if count > 1 and self.values.get("device_map") == "none":
+            needs = bytes_a_card(shape, width, demand)
+            todo = f"it needs {count} of them: set device_map: auto, or name a larger card"
+            raise UserError(_too_large(model, needs, 1, self.card, self.card_bytes, todo))
+        return count
+
+    def device_map(self, model: str) -> str | None:
+        """How the model is split: as configured, or ``auto`` where the named card is too small for one of its jobs."""
+        chosen = self.values.get("device_map")
+        if chosen:
+            return None if chosen == "none" else chosen
+        return "auto" if self.card and max(self.cards(model, True), self.native_cards(model)) > 1 else None
+
+    def native_cards(self, model: str) -> int:
+        """Cards of answering where layers are dealt out; vLLM splits by itself."""
+        return 1 if self.values["decode"].get("engine") == "vllm" else self.cards(model, False)
+
+    def _job(self, model: str, training: bool) -> dict[str, int]:
+        """What a job asks for: gpu (cards), mem_mb, runtime (minutes)."""
+        shape, width, works = self.shape(model), self.width(model), self.works(model)
+        cards = self.cards(model, training)
+        main = LIBRARIES + CUDA_LIBRARIES + shape.loading_bytes(width) if cards else 0
+        if not (self.card or self.device.startswith("cuda")):  # it may run on a CPU
+            optimize, decode = self.values["optimize"], self.values["decode"]
+            found = [answer_on_cpu(shape, work, decode, width) for work in works if not training]
+            if training:
+                found = [step_on_cpu(shape, work, optimize, width, self.checkpointing(model)) for work in works]
+                if optimize.get("dev_accuracy"):
+                    found += [answer_on_cpu(shape, work, decode, width) for work in works]
+            main = max([main, *found])
+        return {
+            "gpu": cards,
+            "mem_mb": ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100,
+            "runtime": round(30 + 90 * self.values["models"][model]["parameters"] / 1e9),
+        }
+
+
+def _too_large(model: str, needs: int, count: int, card: str, memory: int, todo: str) -> str:
+    each = f"on each of {count} {card}" if count > 1 else f"on one {card}"
+    return f"model {model}: needs {needs / 1e9:.1f} GB {each}, which has {memory / 1e9:.0f} GB; {todo}."
+
+
+def _cached(hub_id: str, revision: str) -> Path | None:
+    """The snapshot of a hub model in the local cache, found without the hub's client."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    place = Path(os.environ.get("HF_HUB_CACHE", home / "hub")) / f"models--{hub_id.replace('/', '--')}"
+    named = place / "refs" / revision
+    commit = named.read_text(encoding="utf-8").strip() if named.is_file() else revision
+    folder = place / "snapshots" / commit
+    return folder if folder.is_dir() else None

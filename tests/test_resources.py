@@ -1,0 +1,145 @@
+"""What jobs ask a scheduler for: from the forecast, quickly, without torch, and with one error where no cards suffice."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import ROOT
+from transformers import Gemma2Config, GPT2Config, LlamaConfig, Qwen2Config
+
+from contracts import UserError
+from embedgrad.config import Config
+from embedgrad.planning.access import read_shape
+from embedgrad.planning.cards import CARDS
+from embedgrad.planning.demand import KNOWN, known_shape
+from embedgrad_core.costs import Shape
+
+PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
+assert PAPER["optimize"].pop("checkpointing") == "auto"
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+LARGE, MIDDLE, SMALL = "qwen2.5-14b-instruct", "qwen2.5-7b-instruct", "qwen2.5-0.5b-instruct"
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("EMBEDGRAD_MIRROR", raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+
+
+def with_keys(**keys):
+    values = copy.deepcopy(PAPER)
+    for key, value in keys.items():
+        part, _, name = key.partition("__")
+        if name:
+            values[part][name] = value
+        else:
+            values[part] = value
+    return Config.check(values)
+
+
+def test_planning_needs_no_torch():
+    code = (
+        "import sys; from embedgrad.config import read_config; c = read_config('config/paper.yaml');"
+        "[c.job_resources(m, t) for m in c.values['models'] for t in (True, False)];"
+        "[c.model_flags(m) for m in c.values['models']];"
+        "assert not {'torch', 'transformers'} & set(sys.modules), 'heavy'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
+def test_the_schema_knows_the_cards():
+    assert SCHEMA["properties"]["card"]["enum"] == list(CARDS)
+
+
+@pytest.mark.parametrize("family", [Qwen2Config, LlamaConfig, Gemma2Config, GPT2Config])
+def test_a_config_file_gives_the_shape_that_transformers_reads(family, tmp_path):
+    config = family()
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    found = read_shape(tmp_path / "config.json")
+    assert found == Shape.of(config)
+    assert (found.layers, found.width) == (config.num_hidden_layers, config.hidden_size)
+    assert found.tied == config.tie_word_embeddings
+
+
+def test_what_is_no_decoder_has_no_shape(tmp_path):
+    for content in ("{}", "[]", "nothing", '{"hidden_size": 0, "num_attention_heads": 0, "vocab_size": 1}'):
+        (tmp_path / "config.json").write_text(content)
+        assert read_shape(tmp_path / "config.json") is None
+
+
+def test_unknown_sizes_are_met_by_more_or_fewer_layers():
+    assert known_shape(7.62e9) == KNOWN[7.62]
+    for count in (5e7, 2.5e9, 3.2e10, 7e10):
+        assert known_shape(count).parameters == pytest.approx(count, rel=0.25)
+
+
+def test_a_card_takes_what_fits_and_several_take_more():
+    on_h100, on_a10 = with_keys(card="h100"), with_keys(card="a10")
+    assert on_h100.job_resources(LARGE, True)["gpu"] == 1
+    assert on_a10.job_resources(SMALL, True)["gpu"] == 1
+    assert on_a10.job_resources(LARGE, True)["gpu"] > 1
+    assert "--device-map auto" in on_a10.model_flags(LARGE)
+    assert "--device-map" not in on_a10.model_flags(SMALL) + on_h100.model_flags(LARGE)
+
+
+def test_main_memory_is_not_the_cards():
+    on_cpu, on_card = with_keys(device="cpu"), with_keys(card="h100")
+    assert on_cpu.job_resources(SMALL, True)["gpu"] == 0
+    # Layers and batches live on the card; main memory holds libraries and passes the weights on.
+    assert on_card.job_resources(LARGE, True)["mem_mb"] < on_cpu.job_resources(LARGE, True)["mem_mb"]
+    assert on_card.job_resources(LARGE, True)["mem_mb"] == on_card.job_resources(LARGE, False)["mem_mb"]
+
+
+def test_no_number_of_cards_suffices():
+    with pytest.raises(UserError) as caught:
+        with_keys(card="t4", cards_per_node=1).model_flags(LARGE)
+    told = str(caught.value)
+    assert told.startswith(f"model {LARGE}: needs ")
+    assert "GB on one t4, which has 16 GB; name a larger card, raise cards_per_node" in told
+    assert "\n" not in told
+    with pytest.raises(UserError, match=r"it needs \d of them: set device_map: auto"):
+        with_keys(card="t4", device_map="none").model_flags(LARGE)
+
+
+def test_checkpointing_is_chosen_where_it_is_needed():
+    def flags(config, model):
+        return "--checkpointing" in config.optimize_flags("imdb", model, 0).split()
+
+    assert not any(flags(with_keys(), model) for model in (SMALL, MIDDLE, LARGE))
+    automatic = with_keys(optimize__checkpointing="auto")
+    assert [flags(automatic, model) for model in (SMALL, MIDDLE, LARGE)] == [False, True, True]
+    assert flags(with_keys(optimize__checkpointing=True), SMALL)
+    assert not flags(with_keys(card="h100"), MIDDLE)
+    assert flags(with_keys(card="a10"), MIDDLE)
+    assert not flags(with_keys(card="a100-40", optimize__checkpointing=False), MIDDLE)
+
+
+def test_vllm_shares_products_over_cards():
+    two = with_keys(card="a10", decode__engine="vllm", decode__tensor_parallel=2)
+    assert two.job_resources(LARGE, False)["gpu"] == 2
+    assert "--tensor-parallel 2" in two.decode_flags("imdb")
+    assert "--tensor-parallel" not in with_keys().decode_flags("imdb")
+    with pytest.raises(UserError, match=r"raise decode.tensor_parallel"):
+        with_keys(card="a10", decode__engine="vllm").model_flags(LARGE)
+
+
+def test_snakemake_and_plan_say_so_before_anything_starts(tmp_path):
+    for name in ("Snakefile", "workflow", "config", "profiles"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    snakemake = [sys.executable, "-m", "snakemake", "--cores", "1", "-n", "--config", "card=t4", "cards_per_node=1"]
+    plan = [sys.executable, "-m", "embedgrad", "plan", "--card", "t4", "--offline", "--config"]
+    values = copy.deepcopy(PAPER) | {"cards_per_node": 1}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
+    for command in (snakemake, [*plan, "mine.yaml"]):
+        run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+        assert run.returncode != 0
+        told = run.stdout + run.stderr
+        assert "GB on one t4, which has 16 GB" in told
+        assert "Traceback" not in told
+    assert not (tmp_path / "results").exists()
