@@ -124,7 +124,9 @@ def read_shape(config: Path) -> Shape | None:
 
 def shape_of_pretraining(spec: Mapping[str, Any]) -> Shape:
     """The shape of a tiny model that the run makes."""
-    width = spec["width"]
+    width, heads = spec.get("width", 128), spec.get("heads", 4)
     return Shape(
-        spec["layers"], width, spec.get("feed_forward", 4 * width), 4, 4, width // 4, 2_000, tied=True, stored=4
+        *(spec.get("layers", 4), width, spec.get("feed_forward", 352), heads, heads, max(1, width // heads), 400),
+        tied=True,
+        stored=4,
     )

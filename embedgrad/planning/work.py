@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import tasks
-from contracts import Item
+from contracts import Item, UserError
 
 # items on the hub, tokens an input, tokens a target (MATH-500: solution, answer)
 RECORDED = {
@@ -87,4 +87,7 @@ def _of_level(task: str, spec: Mapping[str, Any], level: str | None, count: int)
 
 
 def _generated(task: str, spec: Mapping[str, Any]) -> list[Item]:
-    return tasks.find(task).load(None, **spec.get("options", {})).items
+    try:
+        return tasks.find(task).load(None, **spec.get("options", {})).items
+    except TypeError as error:  # an option of another task
+        raise UserError(f"tasks.{task}.options: {error}; config/README.md has the options of each task.") from None
