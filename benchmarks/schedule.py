@@ -8,6 +8,7 @@ The jobs and what waits for what are Snakemake's own plan (``dag.py``), their se
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -108,6 +109,14 @@ def tell(name: str, rows: list[dict], jobs: list[Job]) -> None:
     print(f"  critical path {rows[0]['critical_path'] / 3600:.2f} h: {' > '.join(rows[0]['chain'])}")
 
 
+def tell_rules(jobs: list[Job]) -> None:
+    """GPU hours of each rule."""
+    hours: Counter[str] = Counter()
+    for job in jobs:
+        hours[job.rule] += job.gpus * job.seconds / 3600
+    print("\nGPU hours by rule: " + ", ".join(f"{rule} {spent:.1f}" for rule, spent in hours.most_common() if spent))
+
+
 def tell_preemptions(rates: list[float], cases: dict[str, list[Job]]) -> None:
     """GPU hours by how often a GPU is taken away."""
     print("\nGPUs taken away: expected GPU hours, and what that adds")
@@ -144,6 +153,7 @@ def main() -> None:
         tell(name, rows, own)
         result["scenarios"][name] = rows
     cases = {"jobs as they are": jobs, "in shards": cut(jobs, arguments.tasks, arguments.shards, BASELINES)}
+    tell_rules(jobs)
     tell_preemptions(arguments.preemptions, cases)
     if arguments.figure:
         from schedule_figure import draw
