@@ -5,8 +5,8 @@ python benchmarks/large_models.py --cards h100 h200
 
 import argparse
 
+from embedgrad.planning.cards import named_card
 from embedgrad.planning.demand import KNOWN, Demand, cards_needed
-from embedgrad.planning.machines import named_card
 from embedgrad_core.costs import CHUNK, TOKEN_BUDGET, Shape
 
 ROWS, TOKENS = 16, 1024  # answered at a time, and in the cache of each on the average
@@ -37,7 +37,7 @@ def main() -> None:
         print(f"{size:6.2f} B parameters {told[0]:>6} {told[1]:>6} {told[2]:>12} {told[3]:>13} {told[4]:>14}")
         for name in arguments.cards:
             card = named_card(name)
-            cards = [cards_needed(shape, 2, need, card.memory, MOST) for need in needs]
+            cards = [cards_needed(shape, 2, [need], card.memory, MOST) for need in needs]
             step = shape.step_flops(ITEMS * LENGTH, ITEMS * TARGETS) / card.flops
             decoding = (shape.bytes_a_decoding_step() + cache) / card.read
             print(

@@ -18,9 +18,8 @@ from measure import write
 from reshape import grouped, preempted, sharded, widened
 
 from embedgrad.config import Config
-from embedgrad.planning.access import Access
+from embedgrad.planning.cards import named_card
 from embedgrad.planning.durations import LOAD, Durations
-from embedgrad.planning.machines import named_card
 
 CONFIGS = ("config/paper.yaml", "config/sensitivity.yaml")
 # What the work's shards are of: the decodings of the cells, and those of the baselines (their rungs) besides.
@@ -35,8 +34,7 @@ def workload(card: str, seeds: int, load: float, where: Path = ROOT) -> tuple[li
     config = Config.check({**values, "seeds": list(range(seeds))})
     wanted = ",".join(map(str, range(seeds)))
     plan = planned(["--configfile", *CONFIGS, "--config", f"seeds={wanted}"], where)
-    access = {name: Access("") for name in values["models"]}  # shapes by size: the same with and without a network
-    durations = Durations(config, access, named_card(card), load)
+    durations = Durations(config, named_card(card), load)
     return [
         Job(
             " ".join([job.rule, *job.wildcards.values()]),

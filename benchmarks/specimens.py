@@ -85,7 +85,7 @@ def _config(folder: Path) -> Specimen:
     def read() -> None:
         config = read_config(path)
         for cell in config.cells:
-            config.job_resources(cell.model, True)
+            config.resources.job(cell.model, True)
             config.prompt_flags(cell.task), config.decode_flags(cell.task), config.grade_flags(cell.task)
             config.data_flags(cell.task), config.level_flags(cell.dataset)
             for seed in config.values["seeds"][:3]:

@@ -187,17 +187,9 @@ class Config:
         spec = self.values["models"][model]["pretrain"]
         return _flags({"name": model, "spec": json.dumps(spec, sort_keys=True)})
 
-    def job_resources(self, model: str, training: bool) -> dict[str, int]:
-        """What a job that loads ``model`` asks for: gpu (cards), mem_mb, runtime (minutes).
-
-        Raises:
-            UserError: the model fits on no number of the named cards that a node has.
-        """
-        return self.resources.job(model, training)
-
     @cached_property
     def resources(self) -> Resources:
-        """What jobs need, forecast once a model."""
+        """What jobs need, forecast once a model: ``resources.job(model, training)``, ``resources.minutes(rule, wildcards)``."""
         return Resources(self)
 
     def prompt_flags(self, task: str) -> str:

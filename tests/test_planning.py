@@ -17,9 +17,9 @@ import tasks
 from contracts import UserError
 from embedgrad.config import read_config
 from embedgrad.planning.access import Access, look_up
-from embedgrad.planning.cards import CARDS
+from embedgrad.planning.cards import CARDS, named_card
 from embedgrad.planning.forecast import forecast
-from embedgrad.planning.machines import named_card, this_machine
+from embedgrad.planning.machines import this_machine
 from embedgrad.planning.work import RECORDED, work_of
 from embedgrad_core import FrozenModel, Layout, Slot
 from embedgrad_core.costs import Shape

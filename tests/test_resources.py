@@ -45,7 +45,7 @@ def with_keys(**keys):
 def test_planning_needs_no_torch():
     code = (
         "import sys; from embedgrad.config import read_config; c = read_config('config/paper.yaml');"
-        "[c.job_resources(m, t) for m in c.values['models'] for t in (True, False)];"
+        "[c.resources.job(m, t) for m in c.values['models'] for t in (True, False)];"
         "[c.model_flags(m) for m in c.values['models']];"
         "assert not {'torch', 'transformers'} & set(sys.modules), 'heavy'"
     )
@@ -80,19 +80,19 @@ def test_unknown_sizes_are_met_by_more_or_fewer_layers():
 
 def test_a_card_takes_what_fits_and_several_take_more():
     on_h100, on_a10 = with_keys(card="h100"), with_keys(card="a10")
-    assert on_h100.job_resources(LARGE, True)["gpu"] == 1
-    assert on_a10.job_resources(SMALL, True)["gpu"] == 1
-    assert on_a10.job_resources(LARGE, True)["gpu"] > 1
+    assert on_h100.resources.job(LARGE, True)["gpu"] == 1
+    assert on_a10.resources.job(SMALL, True)["gpu"] == 1
+    assert on_a10.resources.job(LARGE, True)["gpu"] > 1
     assert "--device-map auto" in on_a10.model_flags(LARGE)
     assert "--device-map" not in on_a10.model_flags(SMALL) + on_h100.model_flags(LARGE)
 
 
 def test_main_memory_is_not_the_cards():
     on_cpu, on_card = with_keys(device="cpu"), with_keys(card="h100")
-    assert on_cpu.job_resources(SMALL, True)["gpu"] == 0
+    assert on_cpu.resources.job(SMALL, True)["gpu"] == 0
     # Layers and batches live on the card; main memory holds libraries and passes the weights on.
-    assert on_card.job_resources(LARGE, True)["mem_mb"] < on_cpu.job_resources(LARGE, True)["mem_mb"]
-    assert on_card.job_resources(LARGE, True)["mem_mb"] == on_card.job_resources(LARGE, False)["mem_mb"]
+    assert on_card.resources.job(LARGE, True)["mem_mb"] < on_cpu.resources.job(LARGE, True)["mem_mb"]
+    assert on_card.resources.job(LARGE, True)["mem_mb"] == on_card.resources.job(LARGE, False)["mem_mb"]
 
 
 def test_no_number_of_cards_suffices():
@@ -120,9 +120,9 @@ def test_checkpointing_is_chosen_where_it_is_needed():
 
 
 def test_vllm_shares_products_over_cards():
-    two = with_keys(card="a10", decode__engine="vllm", decode__tensor_parallel=2)
-    assert two.job_resources(LARGE, False)["gpu"] == 2
-    assert "--tensor-parallel 2" in two.decode_flags("imdb")
+    four = with_keys(card="a10", decode__engine="vllm", decode__tensor_parallel=4)
+    assert four.resources.job(LARGE, False)["gpu"] == 4
+    assert "--tensor-parallel 4" in four.decode_flags("imdb")
     assert "--tensor-parallel" not in with_keys().decode_flags("imdb")
     with pytest.raises(UserError, match=r"raise decode.tensor_parallel"):
         with_keys(card="a10", decode__engine="vllm").model_flags(LARGE)

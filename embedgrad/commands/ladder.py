@@ -27,6 +27,7 @@ from embedgrad.commands.arguments import (
     plain_line,
     shard_from,
 )
+from embedgrad.planning.demand import EXAMPLES
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="the items to answer")
     parser.add_argument("--train", required=True, type=Path, help="where the examples come from")
-    parser.add_argument("--examples", type=int, default=3, help="examples of few_shot")
+    parser.add_argument("--examples", type=int, default=EXAMPLES, help="examples of few_shot")
     add_decoding_arguments(parser)
     add_shard_argument(parser)
     add_grading_arguments(parser)

@@ -33,8 +33,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Look up, forecast, print."""
     from embedgrad.config import read_config
     from embedgrad.planning.access import look_up
+    from embedgrad.planning.cards import named_card
     from embedgrad.planning.forecast import forecast
-    from embedgrad.planning.machines import named_card, this_machine
+    from embedgrad.planning.machines import this_machine
     from embedgrad.planning.resources import Resources
 
     config = read_config(arguments.config)

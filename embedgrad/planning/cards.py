@@ -1,4 +1,9 @@
-"""Cards by their data sheets. Needs no torch, so that planning a workflow stays quick."""
+"""Cards by their data sheets, and what forecasts take jobs to run on. Needs no torch, so that planning a workflow stays quick."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
 
 from contracts import UserError
 
@@ -13,6 +18,35 @@ CARDS = {
     "rtx4090": (24, 165, 1.01),
     "t4": (16, 65, 0.3),
 }
+# Part of a data sheet's rates that these loops are taken to reach; no run on a card has checked it yet.
+SHARE = 0.4
+# A card that nobody named is taken to be this one.
+UNNAMED = "a100-40"
+# What a CPU is taken to do, in operations a second and thread, and bytes a second: half of what a small virtual machine did.
+CPU_FLOPS, CPU_READ = 40e9, 5e9
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a forecast needs to know of a machine.
+
+    Attributes:
+        name: for people.
+        memory: bytes that a job may take.
+        flops: arithmetic a second that products of many rows reach.
+        read: bytes a second that products of few rows read weights at.
+        bytes_each: of a weight: 4 in fp32, 2 in bf16.
+        disk: bytes free where results go.
+        is_card: whether memory is a card's, or else main memory.
+    """
+
+    name: str
+    memory: int
+    flops: float
+    read: float
+    bytes_each: int
+    disk: int
+    is_card: bool = False
 
 
 def card_bytes(name: str) -> int:
@@ -24,3 +58,28 @@ def card_bytes(name: str) -> int:
     if name not in CARDS:
         raise UserError(f"card {name}: no such card; known are {', '.join(CARDS)}.")
     return CARDS[name][0] * 10**9
+
+
+def named_card(name: str) -> Machine:
+    """A card by its data sheet.
+
+    Raises:
+        UserError: a name that is not in ``CARDS``.
+    """
+    memory = card_bytes(name)
+    _, teraflops, terabytes = CARDS[name]
+    rates = (teraflops * 1e12 * SHARE, terabytes * 1e12 * SHARE)
+    return Machine(f"one {name} (data sheet × {SHARE})", memory, *rates, 2, free_disk(), is_card=True)
+
+
+def some_cpu(threads: int) -> Machine:
+    """A slow CPU, for the time limits of jobs that may land on any."""
+    return Machine(f"a CPU, {threads} threads", 0, threads * CPU_FLOPS, CPU_READ, 4, free_disk())
+
+
+def free_disk() -> int:
+    """Bytes free where weights go."""
+    place = Path(os.environ.get("HF_HOME", Path.cwd()))
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free

@@ -3,7 +3,7 @@
 ``embedgrad plan`` and the resources of the workflow's rules both come from here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -14,6 +14,9 @@ from embedgrad_core.costs import CHUNK, TOKEN_BUDGET, Shape, process_bytes
 CONTEXT = 10**9
 # Part of a card's memory that is planned with.
 SPARE = 0.92
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
+# The longest prompt that is answered behind: the ladder's few_shot, with so many worked examples.
+EXAMPLES = 3
 # What vLLM sets aside for keys and values on a CPU (decode_vllm.py), in bytes.
 VLLM_CPU_CACHE = 2 * 2**30
 
@@ -73,14 +76,13 @@ def step_demand(
 
 
 def answer_demand(shape: Shape, work: Work, settings: Mapping, width: int, packed: bool = False) -> Demand:
-    """Of decoding, or of reading an answer for its entropies."""
+    """Of decoding behind the longest prompt, or of reading an answer for its entropies."""
     rows, body = settings.get("batch_size", 16), LONGEST * work.input
+    prompt = work.prompt + EXAMPLES * (work.input + work.target)
     whole = max(shape.reading_bytes(rows * body, rows, width), shape.reading_bytes(TOKEN_BUDGET, CHUNK, width))
     if packed and settings.get("engine") == "vllm":
         return Demand(VLLM_CPU_CACHE, whole + shape.weight_bytes(width))
-    cache = shape.decoding_bytes(rows, work.prompt, body, work.limit, width) - shape.reading_bytes(
-        rows * body, rows, width
-    )
+    cache = shape.decoding_bytes(rows, prompt, body, work.limit, width) - shape.reading_bytes(rows * body, rows, width)
     return Demand(cache, whole + (shape.packed_bytes(width) if packed else 0))
 
 
@@ -111,7 +113,12 @@ def bytes_a_part(shape: Shape, width: int, demand: Demand, parts: int) -> int:
     return round(CONTEXT + demand.whole + (shape.weight_bytes(width) + demand.spread) / parts)
 
 
-def cards_needed(shape: Shape, width: int, demand: Demand, card: int, most: int) -> int | None:
-    """The fewest cards of ``card`` bytes that hold a job, or None if ``most`` do not."""
-    counts = range(1, min(most, shape.layers) + 1)
-    return next((n for n in counts if bytes_a_card(shape, width, demand, n) <= SPARE * card), None)
+def cards_needed(shape: Shape, width: int, demands: Iterable[Demand], card: int, most: int) -> int | None:
+    """The fewest cards of ``card`` bytes that hold each of these jobs, or None if ``most`` do not."""
+    counts, demands = range(1, min(most, shape.layers) + 1), list(demands)
+    return next((n for n in counts if largest(shape, width, demands, n) <= SPARE * card), None)
+
+
+def largest(shape: Shape, width: int, demands: Iterable[Demand], cards: int) -> int:
+    """Memory of the fullest card over all of these jobs."""
+    return max(bytes_a_card(shape, width, demand, cards) for demand in demands)

@@ -10,28 +10,23 @@ from typing import TYPE_CHECKING
 
 from embedgrad.planning.access import Access
 from embedgrad.planning.demand import (
+    WIDTHS,
     answer_demand,
     answer_on_cpu,
-    bytes_a_card,
     known_shape,
+    largest,
     step_demand,
     step_on_cpu,
 )
-from embedgrad.planning.resources import WIDTHS, Resources
+from embedgrad.planning.durations import DEV_DECODINGS, SHARED_DECODINGS, START, decoding_seconds, epoch_flops
+from embedgrad.planning.resources import Resources
 from embedgrad.planning.work import Work, work_of
 from embedgrad_core.costs import Shape
 
 if TYPE_CHECKING:
     from embedgrad.config import Config
-    from embedgrad.planning.machines import Machine
+    from embedgrad.planning.cards import Machine
 
-# Decodings of the test half, in test halves: before, the ladder's rungs and the two layouts of protocol recovery once a
-# (task, model) …
-RUNGS, LAYOUTS = 4, 2
-SHARED_DECODINGS = 1 + RUNGS + LAYOUTS
-# … and after once a cell; the round trip and its controls answer dev six times.
-DEV_DECODINGS = 6
-START = 6.0  # seconds in which a job imports torch and transformers
 JOBS = 3  # jobs of a cell that load the model: optimize, after, analyse
 
 
@@ -107,30 +102,10 @@ def forecast(
     return rows
 
 
-def epoch_flops(shape: Shape, work: Work, settings: Mapping, checkpointing: bool = False) -> float:
-    """One pass over train, forward and backward, and the check on dev; the prompt runs once a batch."""
-    shared = work.prompt / settings.get("batch_size", 8)
-    own = work.input + work.target
-    step = shape.step_flops(work.train * (own + shared), work.train * work.target)
-    if checkpointing:
-        step *= 1.5
-    return step + shape.read_flops(work.dev * own, work.dev * work.target)
-
-
-def decoding_seconds(shape: Shape, work: Work, items: int, batch: int, width: int, machine: "Machine") -> float:
-    """Seconds of answering: the greater of arithmetic and of reading weights and cache, and reading the inputs."""
-    tokens = items * work.answer
-    arithmetic = shape.read_flops(tokens, tokens) / machine.flops
-    cache = shape.cache_bytes(batch * (work.prompt + work.input + work.answer // 2), width)
-    steps = tokens / max(1, min(batch, items))
-    reading = steps * (shape.bytes_a_decoding_step(width) + cache) / machine.read
-    return max(arithmetic, reading) + shape.read_flops(items * work.input, items) / machine.flops
-
-
 def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing: bool, on_card: bool) -> int:
     """Bytes of the larger of an optimisation and a decoding, on one card or in main memory."""
     optimize, decode = values["optimize"], values["decode"]
     if on_card:
         demands = step_demand(shape, work, optimize, width, checkpointing), answer_demand(shape, work, decode, width)
-        return max(bytes_a_card(shape, width, demand) for demand in demands)
+        return largest(shape, width, demands, 1)
     return max(step_on_cpu(shape, work, optimize, width, checkpointing), answer_on_cpu(shape, work, decode, width))

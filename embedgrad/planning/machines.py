@@ -1,54 +1,12 @@
-"""Rates and memory of a machine: measured here in a second, or a named card's from its data sheet."""
+"""Rates and memory of the machine at hand, measured in a second."""
 
-import os
-import shutil
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from contracts import UserError
-from embedgrad.planning.cards import CARDS, card_bytes
+from embedgrad.planning.cards import Machine, free_disk
 from embedgrad_core import kernels
-
-# Part of a data sheet's rates that these loops are taken to reach; no run on a card has checked it yet.
-SHARE = 0.4
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a forecast needs to know of a machine.
-
-    Attributes:
-        name: for people.
-        memory: bytes that a job may take.
-        flops: arithmetic a second that products of many rows reach.
-        read: bytes a second that products of few rows read weights at.
-        bytes_each: of a weight: 4 in fp32, 2 in bf16.
-        disk: bytes free where results go.
-        is_card: whether memory is a card's, or else main memory.
-    """
-
-    name: str
-    memory: int
-    flops: float
-    read: float
-    bytes_each: int
-    disk: int
-    is_card: bool = False
-
-
-def named_card(name: str) -> Machine:
-    """A card by its data sheet.
-
-    Raises:
-        UserError: a name that is not in ``CARDS``.
-    """
-    memory = card_bytes(name)
-    _, teraflops, terabytes = CARDS[name]
-    rates = (teraflops * 1e12 * SHARE, terabytes * 1e12 * SHARE)
-    return Machine(f"one {name} (data sheet × {SHARE})", memory, *rates, 2, _free_disk(), is_card=True)
 
 
 def this_machine(device: str = "auto") -> Machine:
@@ -61,9 +19,9 @@ def this_machine(device: str = "auto") -> Machine:
     flops, read = _rates(place, dtype)
     if wants_card:
         free, _ = torch.cuda.mem_get_info()
-        return Machine(torch.cuda.get_device_name(), free, flops, read, 2, _free_disk(), is_card=True)
+        return Machine(torch.cuda.get_device_name(), free, flops, read, 2, free_disk(), is_card=True)
     name = f"this CPU, {torch.get_num_threads()} threads, fp32"
-    return Machine(name, kernels.free_memory(), flops, read, 4, _free_disk())
+    return Machine(name, kernels.free_memory(), flops, read, 4, free_disk())
 
 
 @torch.no_grad()
@@ -86,10 +44,3 @@ def _rates(place: torch.device, dtype: torch.dtype) -> tuple[float, float]:
 def _wait(place: torch.device) -> None:
     if place.type == "cuda":
         torch.cuda.synchronize()
-
-
-def _free_disk() -> int:
-    place = Path(os.environ.get("HF_HOME", Path.cwd()))
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free

@@ -4,33 +4,35 @@ Read by Snakemake while it plans: no torch, no network, each model looked at onc
 """
 
 import os
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, cached_property
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts import UserError
 from embedgrad.planning.access import read_shape, shape_of_pretraining
-from embedgrad.planning.cards import card_bytes
+from embedgrad.planning.cards import UNNAMED, card_bytes, named_card, some_cpu
 from embedgrad.planning.demand import (
     SPARE,
+    WIDTHS,
     Demand,
     answer_demand,
     answer_on_cpu,
-    bytes_a_card,
     bytes_a_part,
     cards_needed,
     known_shape,
+    largest,
     step_demand,
     step_on_cpu,
 )
+from embedgrad.planning.durations import Durations
 from embedgrad.planning.work import Work, work_of
 from embedgrad_core.costs import LIBRARIES, Shape
 
 if TYPE_CHECKING:
     from embedgrad.config import Config
 
-WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 # A scheduler kills what exceeds its request: longer items than the mean suggests, another allocator.
 MARGIN = 1.25
 # The job's own Snakemake, in bytes.
@@ -60,7 +62,7 @@ class Resources:
         self.card_bytes = card_bytes(self.card) if self.card else 0
         self.most = self.values.get("cards_per_node", MOST_CARDS)
         self.shape, self.works, self.cards = cache(self._shape), cache(self._works), cache(self._cards)
-        self.checkpointing, self.job = cache(self._checkpointing), cache(self._job)
+        self.checkpointing, self.job, self._limit = cache(self._checkpointing), cache(self._job), cache(self._minutes)
 
     def _shape(self, model: str) -> Shape:
         spec = self.values["models"][model]
@@ -83,20 +85,20 @@ class Resources:
         on_card = self.card or self.device.startswith("cuda")
         return WIDTHS.get(self.values["models"][model]["dtype"], 2 if on_card else 4)
 
-    def _demand(self, model: str, training: bool, checkpointing: bool) -> Demand:
-        """The largest over the model's tasks, on a card."""
+    def _demands(self, model: str, training: bool, checkpointing: bool) -> list[Demand]:
+        """Of the model's tasks, on a card; the weights alone if it has none."""
         shape, width = self.shape(model), self.width(model)
-        found = []
+        found = [Demand(0, 0)]
         for work in self.works(model):
             if training:
                 found.append(step_demand(shape, work, self.values["optimize"], width, checkpointing))
             if not training or self.values["optimize"].get("dev_accuracy"):
                 found.append(answer_demand(shape, work, self.values["decode"], width))
-        return max(found, key=lambda demand: demand.bytes, default=Demand(0, 0))
+        return found
 
     def _needed(self, model: str, training: bool, checkpointing: bool) -> int | None:
-        demand = self._demand(model, training, checkpointing)
-        return cards_needed(self.shape(model), self.width(model), demand, self.card_bytes, self.most)
+        demands = self._demands(model, training, checkpointing)
+        return cards_needed(self.shape(model), self.width(model), demands, self.card_bytes, self.most)
 
     def _checkpointing(self, model: str) -> bool:
         setting = self.values["optimize"].get("checkpointing")
@@ -122,21 +124,21 @@ class Resources:
         if not self.card:
             return parts if by_vllm else 1
         shape, width = self.shape(model), self.width(model)
-        demand = self._demand(model, training, training and self.checkpointing(model))
+        demands = self._demands(model, training, training and self.checkpointing(model))
         room = SPARE * self.card_bytes
         if by_vllm:
-            needs = bytes_a_part(shape, width, demand, parts)
+            needs = max(bytes_a_part(shape, width, demand, parts) for demand in demands)
             if needs <= room:
                 return parts
             todo = "raise decode.tensor_parallel, name a larger card or leave its cells out (--config cells=…)"
             raise UserError(_too_large(model, needs, parts, self.card, self.card_bytes, todo))
-        count = cards_needed(shape, width, demand, self.card_bytes, self.most)
+        count = cards_needed(shape, width, demands, self.card_bytes, self.most)
         if count is None:
-            needs = bytes_a_card(shape, width, demand, self.most)
+            needs = largest(shape, width, demands, self.most)
             todo = "name a larger card, raise cards_per_node or leave its cells out (--config cells=…)"
             raise UserError(_too_large(model, needs, self.most, self.card, self.card_bytes, todo))
         if count > 1 and self.values.get("device_map") == "none":
-            needs = bytes_a_card(shape, width, demand)
+            needs = largest(shape, width, demands, 1)
             todo = f"it needs {count} of them: set device_map: auto, or name a larger card"
             raise UserError(_too_large(model, needs, 1, self.card, self.card_bytes, todo))
         return count
@@ -153,7 +155,7 @@ class Resources:
         return 1 if self.values["decode"].get("engine") == "vllm" else self.cards(model, False)
 
     def _job(self, model: str, training: bool) -> dict[str, int]:
-        """What a job asks for: gpu (cards), mem_mb, runtime (minutes)."""
+        """What a job asks for: gpu (cards), mem_mb."""
         shape, width, works = self.shape(model), self.width(model), self.works(model)
         cards = self.cards(model, training)
         main = LIBRARIES + CUDA_LIBRARIES + shape.loading_bytes(width) if cards else 0
@@ -165,11 +167,22 @@ class Resources:
                 if optimize.get("dev_accuracy"):
                     found += [answer_on_cpu(shape, work, decode, width) for work in works]
             main = max([main, *found])
-        return {
-            "gpu": cards,
-            "mem_mb": ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100,
-            "runtime": round(30 + 90 * self.values["models"][model]["parameters"] / 1e9),
-        }
+        return {"gpu": cards, "mem_mb": ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100}
+
+    def minutes(self, rule: str, wildcards: Mapping[str, str]) -> int:
+        """The time limit of one job: see :meth:`Durations.minutes`. Seeds and shards of a job have the same."""
+        return self._limit(rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
+
+    def _minutes(self, rule: str, model: str, dataset: str | None, task: str | None) -> int:
+        named = {"model": model, "dataset": dataset, "task": task}
+        return self.durations.minutes(rule, {name: value for name, value in named.items() if value})
+
+    @cached_property
+    def durations(self) -> Durations:
+        """On the named card; on a middling one, or a slow CPU, where none is named."""
+        on_cpu = self.device == "cpu" and not self.card
+        machine = some_cpu(self.values.get("threads", 4)) if on_cpu else named_card(self.card or UNNAMED)
+        return Durations(self.config, machine)
 
 
 def _too_large(model: str, needs: int, count: int, card: str, memory: int, todo: str) -> str:

@@ -23,7 +23,7 @@ rule after:
     resources:
         gpu=job_resource("gpu"),
         mem_mb=job_resource("mem_mb"),
-        runtime=job_resource("runtime"),
+        runtime=job_minutes("after"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),

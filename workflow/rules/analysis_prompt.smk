@@ -26,7 +26,7 @@ rule analyse:
     resources:
         gpu=job_resource("gpu"),
         mem_mb=job_resource("mem_mb"),
-        runtime=job_resource("runtime"),
+        runtime=job_minutes("analyse"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),

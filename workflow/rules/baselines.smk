@@ -21,7 +21,7 @@ rule baselines:
     resources:
         gpu=job_resource("gpu"),
         mem_mb=job_resource("mem_mb"),
-        runtime=job_resource("runtime"),
+        runtime=job_minutes("baselines"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         prompt=lambda wildcards: CONFIG.prompt_flags(wildcards.task),

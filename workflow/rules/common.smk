@@ -102,10 +102,20 @@ def growing(amount):
 
 
 def job_resource(name, training=False):
-    """Resource function: gpu, mem_mb or runtime from the model's size; memory and time grow with each new try."""
+    """Resource function: gpu or mem_mb from the model's shape; memory grows with each new try."""
 
     def of(wildcards, attempt):
-        return CONFIG.job_resources(wildcards.model, training)[name] * (1 if name == "gpu" else attempt)
+        return CONFIG.resources.job(wildcards.model, training)[name] * (1 if name == "gpu" else attempt)
+
+    return of
+
+
+def job_minutes(rule):
+    """Resource function: the time limit from the job's forecast; it grows with each new try."""
+
+    def of(wildcards, attempt):
+        part = "_shard" if hasattr(wildcards, "scatteritem") else ""
+        return CONFIG.resources.minutes(rule + part, wildcards) * attempt
 
     return of
 

@@ -20,7 +20,7 @@ rule optimize:
     resources:
         gpu=job_resource("gpu", training=True),
         mem_mb=job_resource("mem_mb", training=True),
-        runtime=job_resource("runtime", training=True),
+        runtime=job_minutes("optimize"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         prompt=lambda wildcards: CONFIG.prompt_flags(task_of(wildcards)),
