@@ -6,10 +6,12 @@ machine choose by kernel locks (flock), which end with their process.
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import time
+from itertools import takewhile
 from pathlib import Path
 
 from contracts import UserError
@@ -19,13 +21,32 @@ _held: list[int] = []
 
 
 def visible() -> list[str]:
-    """Names of the cards that this process may use, as CUDA_VISIBLE_DEVICES would name them."""
+    """Names of the cards that this process may use, as CUDA_VISIBLE_DEVICES would name them.
+
+    A card that is divided (MIG) counts as its parts. As CUDA does it, a name that is none ends the list.
+    """
     if VISIBLE in os.environ:
-        return [name for name in os.environ[VISIBLE].split(",") if name.strip() and name != "-1"]
+        names = [name.strip() for name in os.environ[VISIBLE].split(",")]
+        return list(takewhile(lambda name: name not in ("", "-1", "NoDevFiles", "none", "void"), names))
+    names: list[str] = []
+    for index, parts in enumerate(_listed()):
+        names += parts[1:] or [str(index)]
+    return names
+
+
+def _listed() -> list[list[str]]:
+    """Of each card the UUID, and those of its parts if it is divided."""
     if shutil.which("nvidia-smi") is None:
         return []
     asked = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
-    return [str(number) for number, _ in enumerate(asked.stdout.splitlines())] if asked.returncode == 0 else []
+    found: list[list[str]] = []
+    for line in asked.stdout.splitlines() if asked.returncode == 0 else ():
+        uuid = re.search(r"\(UUID: (.*)\)", line)
+        if line.startswith("GPU "):
+            found.append([uuid[1] if uuid else ""])
+        elif found and uuid:
+            found[-1].append(uuid[1])
+    return found
 
 
 def claim(count: int, poll: float = 1.0) -> None:
@@ -40,9 +61,12 @@ def claim(count: int, poll: float = 1.0) -> None:
     if count < 1 or len(names) <= count:
         return
     folder = Path(tempfile.gettempdir()) / f"embedgrad-cards-{os.getuid()}"
+    # One lock a card, whether a shell names it by its number or its UUID.
+    uuids = {str(index): parts[0] for index, parts in enumerate(_listed()) if parts[0]}
+    locks = {name: folder / f"{uuids.get(name, name).replace('/', '_')}.lock" for name in names}
     waited = False
     while True:
-        taken = _take(folder, names, count)
+        taken = _take(locks, count)
         if len(taken) == count:
             break
         for file in taken.values():
@@ -55,18 +79,18 @@ def claim(count: int, poll: float = 1.0) -> None:
     os.environ[VISIBLE] = ",".join(taken)
 
 
-def _take(folder: Path, names: list[str], count: int) -> dict[str, int]:
+def _take(locks: dict[str, Path], count: int) -> dict[str, int]:
     """The first ``count`` free cards and their locks' files; fewer if there are no more."""
     taken: dict[str, int] = {}
-    for name in names:
+    for name, path in locks.items():
         if len(taken) == count:
             break
         try:
-            folder.mkdir(exist_ok=True)
-            file = os.open(folder / f"{name.replace('/', '_')}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            path.parent.mkdir(exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise UserError(
-                f"{folder}: cannot be written ({error.strerror}); set TMPDIR or CUDA_VISIBLE_DEVICES."
+                f"{path.parent}: cannot be written ({error.strerror}); set TMPDIR or CUDA_VISIBLE_DEVICES."
             ) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

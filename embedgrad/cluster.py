@@ -6,12 +6,15 @@ name and waits until it is gone. What was submitted in the very moment of the ki
 holds the run, and refuses to work (:func:`embedgrad.run_lock.belongs`).
 """
 
+import argparse
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from contracts import UserError, read_json, write_json
 from embedgrad.run_lock import FOLDER
@@ -29,6 +32,37 @@ def plugin(name: str, *more: str) -> str:
         if importlib.util.find_spec(package) is None:
             missing = package.replace("_", "-")
             sys.exit(f"profile {name}: {missing} is not installed; pip install 'embedgrad[{name}]'")
+    return name
+
+
+def partition_file(name: str) -> str:
+    """The name of a profile's file of partitions, if the plugin can read that file.
+
+    Profiles ask for it while Snakemake reads them: the plugin itself would end in a traceback.
+
+    Args:
+        name: beside the profile; ``--slurm-partition-config`` on the command line names another.
+
+    Raises:
+        SystemExit: the file is not there or not what the plugin reads; names the file and the key.
+    """
+    from snakemake_executor_plugin_slurm.partitions import read_partition_file
+
+    said = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    said.add_argument("--profile", default=os.environ.get("SNAKEMAKE_PROFILE", ""))
+    said.add_argument("--slurm-partition-config", type=Path)
+    given = said.parse_known_args()[0]
+    file = given.slurm_partition_config or Path(given.profile, name)
+    try:
+        if given.slurm_partition_config or given.profile:
+            read_partition_file(file)
+    except Exception as error:  # noqa: BLE001 the plugin raises what Python raises
+        told = str(error).replace("PartitionLimits.__init__() got an unexpected keyword argument", "unknown key")
+        if isinstance(error, AttributeError | TypeError) and told == str(error):
+            told = "every partition needs keys of its own, at least one"
+        sys.exit(
+            f"profile slurm: {file}: {told}; keys: documentation of snakemake-executor-plugin-slurm, dynamic partition selection"
+        )
     return name
 
 
@@ -56,6 +90,30 @@ def check_partitions(wanted: Iterable[str], place: str) -> None:
             raise UserError(f"{place}: partition {name!r} is not there; {has}")
 
 
+def check_fit(jobs: Iterable, partitions: Iterable, place: str) -> None:
+    """Each job must fit into one of the partitions; the plugin would send it to the cluster's default one.
+
+    Args:
+        jobs: Snakemake's jobs and groups.
+        partitions: the plugin's own, which say what fits (``score_job_fit``).
+        place: where they are written, for the message.
+
+    Raises:
+        UserError: names a job, and what it asks for.
+    """
+    partitions = list(partitions)
+    for job in jobs:
+        if all(partition.score_job_fit(job) is None for partition in partitions):
+            asked = {key: job.resources.get(key) for key in ("gpu", "gpu_model", "mem_mb", "runtime")}
+            if not asked["gpu"]:
+                del asked["gpu"], asked["gpu_model"]
+            told = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
+            raise UserError(
+                f"{place}: no partition takes {job.name} ({told}, {job.threads} threads; runtime in minutes); "
+                "raise its limits or name a larger partition."
+            )
+
+
 def take_over(run: str, name: str | None, seconds: float = 120.0) -> None:
     """Cancel the Slurm jobs of this run's start before, wait for their end, and write down the name of this start's.
 
@@ -81,9 +139,24 @@ def take_over(run: str, name: str | None, seconds: float = 120.0) -> None:
         write_json(path, {"name": name})
 
 
-def finished(run: str) -> None:
-    """This start's jobs have all ended: nothing is left to take over."""
-    (FOLDER / f"embedgrad.{run}.slurm").unlink(missing_ok=True)
+def finished(run: str, seconds: float = 20.0) -> None:
+    """Behind the last job: there is nothing left to take over, as far as Slurm says so.
+
+    After Ctrl-C jobs may still be saving, and after an error of Snakemake's they may be at work: what is left after ``seconds``,
+    or cannot be asked for, is left to the next start.
+    """
+    path = FOLDER / f"embedgrad.{run}.slurm"
+    if not path.exists():
+        return
+    deadline = time.monotonic() + seconds
+    try:
+        while _ask("squeue", "--noheader", "--name", str(read_json(path).get("name")), "--format", "%A").split():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(1)
+    except UserError:
+        return
+    path.unlink(missing_ok=True)
 
 
 def _cancel(name: str, seconds: float) -> None:

@@ -106,9 +106,8 @@ def decode(
         if block is None:  # vLLM has its own batches: all levels at once
             blocks = [[item for level in blocks for item in level]]
         longest = len(slot.head_ids) + slot.k + max(map(len, bodies.values())) + max_new_tokens
-        settings["llm"] = load_vllm(frozen, longest, batch_size)
+        settings["llm"] = load_vllm(frozen, longest, batch_size, tensor_parallel)
         run, weights = vllm_greedy, nullcontext()
-        settings["tensor_parallel"] = tensor_parallel
     else:
         run, weights = greedy, packed_weights(frozen.network)
         settings["say"] = say

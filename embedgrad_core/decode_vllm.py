@@ -1,26 +1,29 @@
 """The vLLM engine: greedy decoding of prompt embeddings by vLLM (https://docs.vllm.ai/en/stable/features/prompt_embeds.html).
 
 An extra, for speed. vLLM loads the same weights itself and continues ``[head, vectors, body]`` given as embeddings. Eq. 11
-is measured inside it, on the raw logits of each step, by a logits processor that changes nothing: no second model and no
-scoring pass. Where a row's entropies did not arrive one for each token, the frozen model scores that row
-(:mod:`embedgrad_core.scoring`).
+is measured inside it, on the raw logits of each step, by a logits processor that changes nothing
+(:mod:`embedgrad_core.vllm_entropy`): no second model and no scoring pass. Where a row's entropies did not arrive one for each
+token, the frozen model scores that row (:mod:`embedgrad_core.scoring`).
 """
 
 import os
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from contracts import UserError
-from embedgrad_core.greedy import Row, entropy_bits
+from embedgrad_core.greedy import Row
 from embedgrad_core.layout import Slot
 from embedgrad_core.loops import LoopRule, is_loop
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.scoring import forced_entropies
 
-ROW = "embedgrad_row"
-_entropies: dict[int, list[float]] = {}
+# Where the processes of each vLLM write their entropies.
+_folders: "weakref.WeakKeyDictionary[Any, str]" = weakref.WeakKeyDictionary()
 
 
 def vllm_greedy(
@@ -56,6 +59,8 @@ def vllm_greedy(
     llm = llm or load_vllm(frozen, longest, batch_size, tensor_parallel)
     from vllm import SamplingParams
 
+    from embedgrad_core.vllm_entropy import ROW, collect
+
     settings = [
         # ignore_eos: the end tokens are those of our stop rule, not what vLLM reads from the checkpoint.
         SamplingParams(
@@ -68,9 +73,10 @@ def vllm_greedy(
         )
         for row, limit in enumerate(limits)
     ]
-    _entropies.clear()
+    collect(_folders[llm])  # of a call that was interrupted
     answers = llm.generate([{"prompt_embeds": prompt} for prompt in prompts], settings, use_tqdm=False)
-    rows = [Row(row, list(answer.outputs[0].token_ids), _entropies.get(row, [])) for row, answer in enumerate(answers)]
+    bits = collect(_folders[llm])
+    rows = [Row(row, list(answer.outputs[0].token_ids), bits.get(row, [])) for row, answer in enumerate(answers)]
     for row in rows:
         if len(row.bits) != len(row.ids):
             row.bits = forced_entropies(frozen, slot, vectors, [bodies[row.index]], [row.ids])[0]
@@ -86,7 +92,7 @@ def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int, tensor_para
     Raises:
         UserError: vLLM is not installed, or refuses the model.
     """
-    # In this process, so that the entropies are at hand.
+    # In this process: a second one takes seconds more to come up.
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -96,12 +102,15 @@ def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int, tensor_para
         raise UserError(
             f"engine vllm: vLLM cannot be imported ({error}); install it as docs/performance.md says, or use engine native."
         ) from None
-    on_card = frozen.device.type == "cuda"
-    if on_card:
+    from embedgrad_core.vllm_entropy import FOLDER, NAME
+
+    os.environ[FOLDER] = folder = tempfile.mkdtemp(prefix="embedgrad-entropies-")
+    on_card = torch.cuda.is_available()
+    if frozen.device.type == "cuda":
         frozen.network.cpu()  # vLLM brings a copy of its own; the card need not hold two
         torch.cuda.empty_cache()
     try:
-        return LLM(
+        llm = LLM(
             model=frozen.name,
             revision=None if frozen.revision == "main" else frozen.revision,
             dtype=str(frozen.dtype).removeprefix("torch."),
@@ -112,46 +121,16 @@ def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int, tensor_para
             max_num_seqs=batch_size,
             enforce_eager=not on_card,
             async_scheduling=False,  # a step beyond the end of a row would add an entropy that belongs to no token
-            logits_processors=[_processor()],
+            logits_processors=[NAME],
             **({"tensor_parallel_size": tensor_parallel} if tensor_parallel else {}),
         )
-    except (ValueError, RuntimeError, NotImplementedError) as error:
+    except (ValueError, RuntimeError, NotImplementedError, AssertionError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise UserError(f"engine vllm: vLLM refuses {frozen.name} ({first}); use engine native.") from error
-
-
-def _processor() -> type:
-    """A logits processor class that writes down each row's entropy and hands the logits on untouched."""
-    from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDirectionality
-
-    class EntropyRecorder(LogitsProcessor):
-        def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
-            self.rows: dict[int, int] = {}  # place in vLLM's batch → our row
-
-        def is_argmax_invariant(self) -> bool:
-            return False  # vLLM would skip it in greedy sampling otherwise
-
-        def update_state(self, batch_update: BatchUpdate | None) -> None:
-            if batch_update is None:
-                return
-            for place in batch_update.removed:
-                self.rows.pop(place, None)
-            for place, settings, *_ in batch_update.added:
-                self.rows[place] = settings.extra_args[ROW]
-            for source, target, direction in batch_update.moved:
-                moved, replaced = self.rows.pop(source, None), self.rows.pop(target, None)
-                if moved is not None:
-                    self.rows[target] = moved
-                if direction == MoveDirectionality.SWAP and replaced is not None:
-                    self.rows[source] = replaced
-
-        def apply(self, logits: torch.Tensor) -> torch.Tensor:
-            for place, bits in enumerate(entropy_bits(logits.float()).tolist()):
-                if place in self.rows:
-                    _entropies.setdefault(self.rows[place], []).append(bits)
-            return logits
-
-    return EntropyRecorder
+    _folders[llm] = folder
+    weakref.finalize(llm, shutil.rmtree, folder, ignore_errors=True)
+    return llm
 
 
 def _cut_at_loop(row: Row, rule: LoopRule) -> None:

@@ -239,9 +239,10 @@ def _drift(vectors: torch.Tensor, prompt: PromptEmbedding) -> float:
 
 
 def peak_memory_bytes(frozen: FrozenModel) -> int:
-    """Peak memory so far: of the card where there is one, else of the process."""
+    """Peak memory so far: of the fullest card where there is one, else of the process."""
     if frozen.device.type == "cuda":
-        return torch.cuda.max_memory_allocated(frozen.device)
+        cards = range(torch.cuda.device_count()) if frozen.is_divided else [frozen.device]
+        return max(torch.cuda.max_memory_allocated(card) for card in cards)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

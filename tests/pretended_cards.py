@@ -136,7 +136,8 @@ class Placed(AlignDevicesHook):
 def divide(network, cut):
     """Deal a transformers decoder's layers out: embeddings and layers before ``cut`` on card 0, the rest on card 1."""
     inner = network.base_model
-    places = {"model.embed_tokens": 0, "model.rotary_emb": 0, "model.norm": 1, "lm_head": 1}
+    tied = network.config.tie_word_embeddings  # then the head lies where the embeddings do
+    places = {"model.embed_tokens": 0, "model.rotary_emb": 0, "model.norm": 1, "lm_head": 0 if tied else 1}
     places |= {f"model.layers.{number}": int(number >= cut) for number in range(len(inner.layers))}
     for name, index in places.items():
         for module in network.get_submodule(name).modules():
@@ -146,6 +147,8 @@ def divide(network, cut):
             for key, buffer in list(module._buffers.items()):
                 if buffer is not None:
                     module._buffers[key] = CardTensor(buffer, index)
+    if tied:
+        network.lm_head._parameters["weight"] = inner.embed_tokens.weight
     devices = {name: torch.device("card", index) for name, index in places.items()}
     for name, device in {"": torch.device("card", 0), **devices}.items():
         # As accelerate's dispatch_model hooks them: the whole network answers where it was asked.

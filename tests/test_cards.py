@@ -52,9 +52,42 @@ def test_what_a_scheduler_has_dealt_out_is_left_alone(tmp_path, monkeypatch, cou
 
 
 def test_no_card_is_visible_where_there_is_none(monkeypatch):
-    for names, expected in (("", []), ("-1", []), ("1,3", ["1", "3"])):
+    for names, expected in (("", []), ("-1", []), ("1, 3", ["1", "3"]), ("2,-1,0", ["2"]), ("NoDevFiles", [])):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
         assert cards.visible() == expected
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setenv("PATH", "/nowhere")
     assert cards.visible() == []
+
+
+LISTED = """\
+GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa)
+GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-bbbb)
+  MIG 3g.40gb     Device  0: (UUID: MIG-cccc)
+  MIG 3g.40gb     Device  1: (UUID: MIG-dddd)
+"""
+
+
+@pytest.fixture
+def listing(tmp_path, monkeypatch):
+    """An nvidia-smi that lists a card and a divided one."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{LISTED}END\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
+def test_a_divided_card_counts_as_its_parts(listing, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert cards.visible() == ["0", "MIG-cccc", "MIG-dddd"]
+
+
+def test_a_card_has_one_lock_by_number_and_by_uuid(listing, tmp_path):
+    first = job(tmp_path, 1, "0,1")
+    assert first.stdout.readline() == "0\n"
+    second = job(tmp_path, 1, "GPU-aaaa,GPU-bbbb")
+    assert second.stdout.readline() == "GPU-bbbb\n"
+    for process in (first, second):
+        process.stdin.close()
+        process.wait()

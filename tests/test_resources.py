@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ from contracts import UserError
 from embedgrad.config import Config
 from embedgrad.planning.access import read_shape
 from embedgrad.planning.cards import CARDS
-from embedgrad.planning.demand import KNOWN, known_shape
+from embedgrad.planning.demand import EXAMPLES, KNOWN, answer_demand, known_shape
 from embedgrad_core.costs import Shape
 
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
@@ -124,6 +125,11 @@ def test_vllm_shares_products_over_cards():
     assert four.resources.job(LARGE, False)["gpu"] == 4
     assert "--tensor-parallel 4" in four.decode_flags("imdb")
     assert "--tensor-parallel" not in with_keys().decode_flags("imdb")
+    assert four.resources.job(LARGE, False)["mem_mb"] > with_keys(card="a10").resources.job(LARGE, False)["mem_mb"]
+    with pytest.raises(UserError, match=r"vllm engine's: set decode.engine"):
+        with_keys(decode__tensor_parallel=2).model_flags(SMALL)
+    with pytest.raises(UserError, match=r"16 cards, a node has 2"):
+        with_keys(decode__engine="vllm", decode__tensor_parallel=16, cards_per_node=2).model_flags(SMALL)
     with pytest.raises(UserError, match=r"raise decode.tensor_parallel"):
         with_keys(card="a10", decode__engine="vllm").model_flags(LARGE)
 
@@ -142,4 +148,42 @@ def test_snakemake_and_plan_say_so_before_anything_starts(tmp_path):
         told = run.stdout + run.stderr
         assert "GB on one t4, which has 16 GB" in told
         assert "Traceback" not in told
+    assert not (tmp_path / "results").exists()
+
+
+def test_time_limits_follow_the_forecast_and_not_the_seed():
+    fast, slow, unnamed = (with_keys(card="h100"), with_keys(card="t4"), with_keys())
+    cell = {"dataset": "medd", "model": MIDDLE}
+    asked = [config.resources.minutes("after", cell) for config in (fast, unnamed, slow)]
+    assert asked == sorted(asked)
+    assert asked[0] >= 30
+    seconds = fast.resources.durations.seconds("after", cell)
+    assert asked[0] == pytest.approx(30 + 4 * seconds / 60, abs=1)
+    assert fast.resources.minutes("after", cell | {"seed": "7"}) == asked[0]
+    ladder = {"task": "medd", "model": MIDDLE}
+    assert fast.resources.minutes("baselines", ladder) > asked[0]
+    in_parts = with_keys(
+        card="h100", tasks=PAPER["tasks"] | {"medd": PAPER["tasks"]["medd"] | {"shards": 8}}, decode__block=128
+    )
+    assert in_parts.resources.minutes("baselines_shard", ladder) < fast.resources.minutes("baselines", ladder)
+    on_cpu = with_keys(device="cpu")
+    assert on_cpu.resources.minutes("after", cell) > asked[-1]
+
+
+def test_the_ladders_examples_count_in_what_answering_needs():
+    config = with_keys(card="h100")
+    shape, (work, *_) = config.resources.shape(LARGE), config.resources.works(LARGE)
+    least = shape.cache_bytes(16 * (work.prompt + EXAMPLES * (work.input + work.target) + work.input + work.limit), 2)
+    assert answer_demand(shape, work, config.values["decode"], 2).spread >= least
+
+
+def test_one_machine_gives_no_more_cards_than_it_has(tmp_path):
+    for name in ("Snakefile", "workflow", "config", "profiles"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "0"}
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "card=t4", f"cells=medd/{LARGE}"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert run.returncode != 0
+    assert re.search(rf"model {LARGE}: \w+ needs \d cards, this machine gives 1; name a larger card", run.stderr)
+    assert "Traceback" not in run.stderr
     assert not (tmp_path / "results").exists()

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -66,8 +67,9 @@ def test_a_run_that_slurm_may_still_be_making_is_not_started_elsewhere(tmp_path,
     write_json(".snakemake/embedgrad.small.slurm", {"name": "embedgrad_1234"})
     with pytest.raises(UserError, match=r"Slurm jobs named embedgrad_1234, which may be at work still"):
         cluster.take_over("small", None)
-    cluster.finished("small")
-    cluster.take_over("small", None)
+    cluster.finished("small")  # cannot ask either, and leaves it to the next start
+    with pytest.raises(UserError, match="may be at work still"):
+        cluster.take_over("small", None)
     with pytest.raises(UserError, match="no sbatch on this machine"):
         cluster.check_partitions(["gpu"], "partitions.yaml")
     # A squeue that fails is no sign that nothing is left.
@@ -78,3 +80,34 @@ def test_a_run_that_slurm_may_still_be_making_is_not_started_elsewhere(tmp_path,
     with pytest.raises(UserError, match=r"squeue failed \(slurm_load_jobs error: .*\); is Slurm up\?"):
         cluster.take_over("small", "embedgrad_5678")
     assert "1234" in (tmp_path / ".snakemake/embedgrad.small.slurm").read_text()
+
+
+def test_the_end_of_a_start_forgets_its_jobs_only_when_they_are_gone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    record = tmp_path / ".snakemake/embedgrad.small.slurm"
+    squeue = tmp_path / "squeue"
+    for told, kept in (("17\\n18", True), ("", False)):  # two that are still saving behind Ctrl-C; none
+        write_json(".snakemake/embedgrad.small.slurm", {"name": "embedgrad_1234"})
+        squeue.write_text(f"#!/bin/sh\n[ $3 = embedgrad_1234 ] && printf '{told}'\nexit 0\n")
+        squeue.chmod(0o755)
+        cluster.finished("small", seconds=0)
+        assert record.exists() is kept
+
+
+class Fits:
+    """A partition that takes so many minutes."""
+
+    def __init__(self, minutes):
+        self.minutes = minutes
+
+    def score_job_fit(self, job):
+        return 1.0 if job.resources["runtime"] <= self.minutes else None
+
+
+def test_a_job_that_fits_no_partition_is_named():
+    job = SimpleNamespace(name="answers-qwen", threads=4, resources={"gpu": 1, "mem_mb": 9000, "runtime": 300})
+    cluster.check_fit([job], [Fits(60), Fits(300)], "partitions.yaml")
+    told = r"partitions.yaml: no partition takes answers-qwen \(gpu 1, mem_mb 9000, runtime 300, 4 threads; runtime in minutes\)"
+    with pytest.raises(UserError, match=told):
+        cluster.check_fit([job], [Fits(60), Fits(299)], "partitions.yaml")

@@ -16,21 +16,23 @@ from embedgrad_core import model as MODEL
 # In a process of its own: the pretended device type stays registered.
 BOTH = """
 import copy
+import sys
 import pretended_cards
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from embedgrad_core import FrozenModel, Layout, Slot
+from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Slot, check_step_zero
 from embedgrad_core.greedy import greedy
 from embedgrad_core.lat import hidden_states
 from embedgrad_core.objective import Example
 from embedgrad_core.scoring import forced_entropies
 from embedgrad_core.step import Pieces, accumulate
 
+gate = sys.modules[check_step_zero.__module__]
 torch.set_num_threads(1)
 torch.manual_seed(0)
 config = Qwen2Config(vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
-                     num_key_value_heads=2, tie_word_embeddings=False)
+                     num_key_value_heads=2, tie_word_embeddings=sys.argv[1] == "tied")
 network = Qwen2ForCausalLM(config).eval().requires_grad_(False)
 for weight in network.parameters():
     if weight.dim() > 1:
@@ -39,7 +41,7 @@ other = copy.deepcopy(network)
 slot = Slot(None, Layout(), "", (), (5, 6, 7))
 examples = [Example(str(n), list(range(1, 10 + n)), [3, 4]) for n in range(4)]
 bodies = [example.body for example in examples]
-start = network.model.embed_tokens.weight[:3].clone()
+start = network.model.embed_tokens.weight[5:8].clone()
 
 
 def gradient(frozen, vectors, checkpointing):
@@ -59,8 +61,12 @@ with pretended_cards.pretended():
         raise AssertionError("two cards in one operation")
     two = FrozenModel(pretended_cards.divide(other, 1), None, "two", "main", "")
     assert two.is_divided and not one.is_divided
-    assert str(two.device) == "card:0" and str(other.lm_head.weight.device) == "card:1"
+    assert str(two.device) == "card:0"
+    assert str(other.lm_head.weight.device) == ("card:0" if sys.argv[1] == "tied" else "card:1")
     vectors = pretended_cards.CardTensor(start.clone(), 0)
+    gate.encode = lambda *_: examples[:1]
+    check_step_zero(one, PromptEmbedding(start, start, slot, {}), [])
+    check_step_zero(two, PromptEmbedding(vectors, vectors, slot, {}), [])
     for checkpointing in (False, True):
         loss, expected = gradient(one, start, checkpointing)
         divided, found = gradient(two, vectors, checkpointing)
@@ -79,9 +85,10 @@ print("the same")
 """
 
 
-def test_gradient_answers_and_states_are_those_of_an_undivided_model():
+@pytest.mark.parametrize("head", ["tied", "untied"])
+def test_gradient_answers_and_states_are_those_of_an_undivided_model(head):
     run = subprocess.run(
-        [sys.executable, "-c", BOTH],
+        [sys.executable, "-c", BOTH, head],
         capture_output=True,
         text=True,
         check=False,

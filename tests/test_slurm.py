@@ -38,26 +38,28 @@ def told(folder):
 def test_the_tables_are_those_of_one_machine_and_no_card_is_shared(whole, tmp_path):
     folder = checkout(tmp_path / "cluster")
     with slurm() as here:
-        process = start(folder, CONFIG, *CLUSTER, *CARDS)
+        # As if the model needed two cards to be trained.
+        process = start(folder, CONFIG, *CLUSTER, *CARDS, "--set-resources", "optimize:gpu=2")
         seen = {}
         while process.poll() is None:
             at_work = [job for job in here.jobs() if job.state == "RUNNING"]
             cards = [card for job in at_work for card in job.cards]
             assert len(cards) == len(set(cards)), at_work
-            seen |= {job.what: job.cards for job in at_work}
+            seen |= {job.number: (job.what, job.cards) for job in at_work}
             time.sleep(0.3)
         assert process.returncode == 0, told(folder)[-3000:]
         ended = here.jobs()
     assert results(folder) == whole
     assert leftovers(folder) == []
-    # Every job that loads a model had one card, and its command saw that one; the others had none.
-    with_model = {what: cards for what, cards in seen.items() if re.match(r"optimize|baselines|text|answers", what)}
-    assert {len(cards) for cards in with_model.values()} == {1}
-    assert not any(cards for what, cards in seen.items() if what not in with_model)
-    logs = [*folder.glob("results/small/logs/optimize/**/*.log"), *folder.glob("results/small/logs/before/**/*.log")]
-    assert len(logs) == 4
-    for log in logs:
-        assert re.search(r"^cards: [01]$", log.read_text(), re.MULTILINE), log.read_text()
+    # Every job that loads a model had its cards, and its commands saw those and no others.
+    rules = {"optimize": ["optimize"], "text": ["before"], "baselines": ["baselines"], "answers": ["after", "analyse"]}
+    for job, named in rules.items():
+        given = sorted(",".join(map(str, cards)) for what, cards in seen.values() if what.startswith(job))
+        assert {len(cards.split(",")) for cards in given} == {2 if job == "optimize" else 1}
+        for rule in named:
+            logs = [log.read_text() for log in folder.glob(f"results/small/logs/{rule}/**/*.log")]
+            assert sorted(re.search(r"^cards: (.*)$", log, re.MULTILINE)[1] for log in logs) == given
+    assert not any(cards for what, cards in seen.values() if not what.startswith(tuple(rules)))
     # A cell's answers, grading, analysis and metrics are one job, all tables and figures another.
     assert {job.state for job in ended} == {"COMPLETED"}
     kinds = sorted(job.what.split("_")[0] for job in ended)
@@ -104,9 +106,9 @@ def test_cancelled_drained_starved_and_killed_it_ends_with_the_same_tables(whole
     assert all(now[name] == stamp for name, stamp in settled.items())
 
 
-def refused(folder, *more, **environment):
+def refused(folder, *more, config=CONFIG, **environment):
     run = subprocess.run(
-        [SNAKEMAKE, "--configfile", CONFIG, *CLUSTER, *more],
+        [SNAKEMAKE, "--configfile", config, *CLUSTER, *more],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"} | environment,
         capture_output=True,
@@ -128,7 +130,20 @@ def test_a_profile_that_does_not_fit_is_one_line_before_anything_is_submitted(tm
         assert f"{empty}: no partition is named; this cluster has gpu, cpu." in said
         said = refused(folder, "--default-resources", "slurm_partition=fast")
         assert "default-resources of the profile: partition 'fast' is not there; this cluster has gpu, cpu." in said
+        # The paper's run fits into the partitions as they are shipped: what it lacks here are its models.
+        said = refused(folder, config="config/paper.yaml", HF_HUB_CACHE=str(tmp_path / "nothing"))
+        assert "model qwen2.5-14b-instruct: " in said
+        assert "no partition takes" not in said
+        short = tmp_path / "short.yaml"
+        short.write_text("partitions:\n  gpu: {max_gpu: 8, max_runtime: 1h}\n  cpu: {max_runtime: 1h}\n")
+        said = refused(folder, "--slurm-partition-config", str(short), config="config/paper.yaml")
+        assert re.search(
+            rf"{short}: no partition takes \S+ \(gpu 1, gpu_model h100, mem_mb \d+, runtime \d+, \d threads;", said
+        )
         assert here.jobs() == []
+    short.write_text("partitions:\n  gpu: {max_gpus: 8}\n")
+    said = refused(folder, "--slurm-partition-config", str(short))
+    assert said.splitlines()[-1].startswith(f"profile slurm: {short}: unknown key 'max_gpus'; keys: ")
     # A stand-in that hides the plugin from Python, as if it had never been installed.
     hidden = tmp_path / "hidden"
     hidden.mkdir()

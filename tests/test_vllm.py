@@ -34,6 +34,27 @@ print("same")
 """
 
 
+# What reaches vLLM of tensor_parallel; no machine of these tests has two cards.
+PARTS = """
+import sys, vllm
+from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
+from embedgrad_core.decode import decode
+from contracts import Item, UserError
+
+class Refused:
+    def __init__(self, **settings):
+        raise ValueError(f"asked for {settings['tensor_parallel_size']} cards")
+
+vllm.LLM = Refused
+frozen = load_model(sys.argv[1])
+slot = Slot.place(frozen.tokenizer, Layout(), "Once upon a time")
+vectors = PromptEmbedding.from_text(frozen, slot).vectors
+try:
+    decode(frozen, slot, vectors, [Item("0", "A dog", "", "")], max_new_tokens=4, engine="vllm", tensor_parallel=2)
+except UserError as error:
+    print(error)
+"""
+
 SERVE_MERGED = """
 import json, sys
 from vllm import LLM, SamplingParams
@@ -76,6 +97,10 @@ def last_line(code, *arguments, cwd=None):
     )
     assert run.returncode == 0, run.stderr[-2000:]
     return run.stdout.splitlines()[-1]
+
+
+def test_tensor_parallelism_reaches_vllm(vllm, mirror):
+    assert "asked for 2 cards" in last_line(PARTS, str(mirror / "models" / "stories3M"))
 
 
 def test_tokens_and_entropies_equal_the_native_engine(vllm, mirror):

@@ -41,15 +41,21 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
 
 def load_from(arguments: argparse.Namespace) -> "FrozenModel":
     """The model that the arguments name; loaded once a process."""
-    if arguments.device != "cpu":
+    if arguments.device in ("auto", "cuda"):  # cuda:1 is a choice already
         cards.claim(arguments.cards)
         if arguments.cards and cards.visible():
             plain_line(f"cards: {','.join(cards.visible())}")
-    from embedgrad_core.model import use_threads
+    from embedgrad_core.model import choose_device, use_threads
 
     use_threads(arguments.threads)
+    device, dtype, device_map = arguments.device, arguments.dtype, arguments.device_map
+    if (getattr(arguments, "tensor_parallel", None) or 1) > 1:
+        # The cards are vLLM's, and one of them may be too small for the whole model: what this process needs of it (embeddings,
+        # activations for the analyses) it computes in main memory, in the dtype that the cards have.
+        dtype = str(choose_device(device, dtype)[1]).removeprefix("torch.")
+        device, device_map = "cpu", "none"
     say = silent if getattr(arguments, "quiet", False) or getattr(arguments, "json", False) is True else plain_line
-    frozen = _load(arguments.model, arguments.revision, arguments.device, arguments.dtype, arguments.device_map, say)
+    frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, say)
     if arguments.sha256 and frozen.resolved != arguments.sha256:
         raise UserError(
             f"model {arguments.model}: its files have {frozen.resolved}, the config wants {arguments.sha256}; "

@@ -52,7 +52,7 @@ class Resources:
         card: a card in place of the configuration's own.
 
     Raises:
-        UserError: a card that is not known.
+        UserError: a card that is not known, or tensor parallelism that this engine or a node does not have.
     """
 
     def __init__(self, config: "Config", card: str | None = None) -> None:
@@ -61,6 +61,12 @@ class Resources:
         self.card = None if self.device == "cpu" and not card else card or self.values.get("card")
         self.card_bytes = card_bytes(self.card) if self.card else 0
         self.most = self.values.get("cards_per_node", MOST_CARDS)
+        self.parts = self.values["decode"].get("tensor_parallel", 1)
+        self.by_vllm = self.values["decode"].get("engine") == "vllm"
+        if self.parts > 1 and not self.by_vllm:
+            raise UserError("decode.tensor_parallel is the vllm engine's: set decode.engine: vllm, or leave it out.")
+        if self.parts > self.most:
+            raise UserError(f"decode.tensor_parallel: {self.parts} cards, a node has {self.most} (cards_per_node).")
         self.shape, self.works, self.cards = cache(self._shape), cache(self._works), cache(self._cards)
         self.checkpointing, self.job, self._limit = cache(self._checkpointing), cache(self._job), cache(self._minutes)
 
@@ -119,8 +125,7 @@ class Resources:
         """
         if self.device == "cpu" and not self.card:
             return 0
-        parts = self.values["decode"].get("tensor_parallel", 1)
-        by_vllm = not training and self.values["decode"].get("engine") == "vllm"
+        parts, by_vllm = self.parts, self.by_vllm and not training
         if not self.card:
             return parts if by_vllm else 1
         shape, width = self.shape(model), self.width(model)
@@ -152,13 +157,15 @@ class Resources:
 
     def native_cards(self, model: str) -> int:
         """Cards of answering where layers are dealt out; vLLM splits by itself."""
-        return 1 if self.values["decode"].get("engine") == "vllm" else self.cards(model, False)
+        return 1 if self.by_vllm else self.cards(model, False)
 
     def _job(self, model: str, training: bool) -> dict[str, int]:
         """What a job asks for: gpu (cards), mem_mb."""
         shape, width, works = self.shape(model), self.width(model), self.works(model)
         cards = self.cards(model, training)
         main = LIBRARIES + CUDA_LIBRARIES + shape.loading_bytes(width) if cards else 0
+        if self.parts > 1 and not training:  # the whole model stays in main memory beside vLLM's
+            main += shape.weight_bytes(width)
         if not (self.card or self.device.startswith("cuda")):  # it may run on a CPU
             optimize, decode = self.values["optimize"], self.values["decode"]
             found = [answer_on_cpu(shape, work, decode, width) for work in works if not training]

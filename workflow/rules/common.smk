@@ -5,7 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-import yaml
 from contracts import UserError
 from embedgrad import cards, cluster, run_lock
 from embedgrad.config import Config
@@ -44,6 +43,9 @@ FIGURES = f"figures/{CONFIG.run}"
 FIGURE_NAMES = ["before_after", "training_curves", "gain", "entropy", "anchoring", "lat"]
 SENSITIVITY = ["sensitivity"] if CONFIG.sensitivity else []
 SPLITS = ["train.jsonl", "dev.jsonl", "test.jsonl", "split.json"]
+# Rules that load a model, and those of them that train.
+LOADING = {"before", "baselines", "optimize", "after", "analyse", "sensitivity"}
+TRAINING = {"optimize", "sensitivity"}
 
 
 # Decodings that several jobs share, and those of one job.
@@ -163,6 +165,8 @@ def start(jobs):
         run_lock.insist(CONFIG.run)
         if slurm:
             check_partitions(jobs)
+        elif workflow.resource_settings.nodes is None:
+            check_cards(jobs)
         # Slurm knows all jobs of a start under one name; the plugin tells it nowhere else.
         cluster.take_over(CONFIG.run, workflow.scheduler._executor.run_uuid if slurm else None)
     except UserError as error:
@@ -176,21 +180,38 @@ def end():
 
 
 def check_partitions(jobs):
-    """The partitions of the profile: the resource slurm_partition, or its file of partitions."""
+    """The partitions of the profile, by the resource slurm_partition or its file of partitions, are there and take each job."""
     file = workflow.executor_settings.partition_config or os.environ.get("SNAKEMAKE_SLURM_PARTITIONS")
     asked = {job.resources.get("slurm_partition") for job in jobs if not job.is_local} - {None, ""}
     if file and not asked:
-        cluster.check_partitions(yaml.safe_load(Path(file).read_text())["partitions"], str(file))
+        partitions = workflow.scheduler._executor._partitions
+        cluster.check_partitions([partition.name for partition in partitions], str(file))
+        sent = {workflow.dag.get_job_group(job) or job: None for job in jobs if not job.is_local}
+        cluster.check_fit(sent, partitions, str(file))
     else:
         cluster.check_partitions(asked, "slurm_partition under default-resources of the profile")
+
+
+def check_cards(jobs):
+    """On one machine Snakemake cuts what a job asks for down to what is there: a model would not fit on it."""
+    there = workflow.global_resources["gpu"].value
+    for job in jobs:
+        name = job.rule.name.removesuffix("_shard")
+        if name not in LOADING:
+            continue
+        needed = CONFIG.resources.job(job.wildcards.model, name in TRAINING)["gpu"]
+        if needed > there:
+            raise UserError(
+                f"model {job.wildcards.model}: {name} needs {needed} cards, this machine gives {there}; "
+                "name a larger card, use a cluster's profile or leave its cells out (--config cells=…)."
+            )
 
 
 def check_access(jobs):
     """Refuse to start if a model that one of these jobs loads can be had nowhere; says each licence that the hub names."""
     from embedgrad.planning.access import look_up
 
-    loading = {"before", "baselines", "optimize", "after", "analyse", "sensitivity"}
-    models = sorted({job.wildcards.model for job in jobs if job.rule.name in loading})
+    models = sorted({job.wildcards.model for job in jobs if job.rule.name.removesuffix("_shard") in LOADING})
     found = {name: look_up(name, CONFIG.values["models"][name], CONFIG.model_folder(name)) for name in models}
     for name, access in found.items():
         if access.licence:
