@@ -7,11 +7,14 @@ scored or generated follows it. The command line is lm-eval's own (https://githu
 importing this module registers the model for its Python API.
 """
 
+import argparse
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import torch
+import yaml
 from lm_eval.__main__ import cli_evaluate
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
@@ -71,6 +74,20 @@ class EmbedGradLM(HFLM):
         self.vectors = loaded.initial if _is_true(text_prompt) else loaded.vectors
         rows = int(batch_size) if str(batch_size).isdecimal() else 16
         super().__init__(pretrained=frozen.network, tokenizer=frozen.tokenizer, batch_size=rows, **more)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: Mapping[str, Any], additional_config: Mapping[str, Any] | None = None
+    ) -> Self:
+        """As lm-eval makes a model from --model_args and its own flags; what --model_args says goes first.
+
+        Raises:
+            UserError: no prompt file is named.
+        """
+        named = {key: value for key, value in (additional_config or {}).items() if value is not None} | dict(arg_dict)
+        if not named.get("prompt"):
+            raise UserError("--model_args names no prompt file; give prompt=prompt.safetensors.")
+        return cls(**named)
 
     @property
     def room(self) -> int:
@@ -163,9 +180,48 @@ def _is_true(value: object) -> bool:
     return str(value).casefold() in ("true", "1", "yes")
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """lm-eval's own command line, with the device chosen as everywhere in the suite; an error of its user is one line."""
+    words = sys.argv[1:]
+    if len(words) > 1 and words[0] not in ("ls", "validate") and not _names_device(words):
+        sys.argv += ["--device", "auto"]  # lm-eval's default is cuda:0, also where there is none
     try:
         cli_evaluate()
     except UserError as error:
-        print(f"embedgrad_core.lm_eval: {error}", file=sys.stderr)
-        sys.exit(2)
+        return _refuse(str(error))
+    except (OSError, TypeError, ValueError) as error:
+        if not _is_lm_evals(error):
+            raise
+        return _refuse(" ".join(str(error).split()))
+    return 0
+
+
+def _names_device(words: Sequence[str]) -> bool:
+    """Whether the flags, or the file of flags that they name, say a device."""
+    parser = argparse.ArgumentParser(prog="lm-eval", add_help=False)
+    parser.add_argument("--device")
+    parser.add_argument("--config", "-C", type=Path)
+    flags, _ = parser.parse_known_args(words)
+    if flags.device or not flags.config:
+        return bool(flags.device)
+    try:
+        return "device" in yaml.safe_load(flags.config.read_text(encoding="utf-8"))
+    except (OSError, TypeError, ValueError, yaml.YAMLError):
+        return False  # lm-eval says what is wrong with it
+
+
+def _is_lm_evals(error: BaseException) -> bool:
+    """Whether lm-eval raised it, as it does for wrong flags; any other is a fault, and its traceback is wanted."""
+    place = error.__traceback__
+    while place.tb_next:
+        place = place.tb_next
+    return place.tb_frame.f_globals.get("__name__", "").startswith("lm_eval.")
+
+
+def _refuse(told: str) -> int:
+    print(f"embedgrad_core.lm_eval: {told}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
