@@ -8,6 +8,7 @@ importing this module registers the model for its Python API.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 
 from contracts import UserError
-from embedgrad_core import FrozenModel, PromptEmbedding, kernels, load_model, read_prompt_file
+from embedgrad_core import FrozenModel, LoopRule, PromptEmbedding, kernels, load_model, read_prompt_file
 from embedgrad_core.attention import check_attention
 from embedgrad_core.greedy import greedy
 from embedgrad_core.kernels import packed_weights
@@ -59,19 +60,23 @@ class EmbedGradLM(HFLM):
         batch_size: int | str = 16,
         **more: Any,
     ) -> None:
-        made_for = read_prompt_file(prompt)[1].get("model") or {}
+        header = read_prompt_file(prompt)[1]
+        made_for, decoding = header.get("model") or {}, header.get("decoding") or {}
         frozen = pretrained or made_for.get("name")
         if not frozen:
             raise UserError(f"{prompt}: does not say which model it was made for; give pretrained=….")
         if isinstance(frozen, str):
-            frozen = load_model(
-                frozen, revision=revision or made_for.get("revision") or "main", device=device or "auto", dtype=dtype
-            )
+            own = _commit(made_for) or made_for.get("revision") if frozen == made_for.get("name") else None
+            frozen = load_model(frozen, revision=revision or own or "main", device=device or "auto", dtype=dtype)
         check_attention(frozen.network)
         self.frozen = frozen
         loaded = PromptEmbedding.load(prompt, frozen)
         self.slot = loaded.slot
         self.vectors = loaded.initial if _is_true(text_prompt) else loaded.vectors
+        # How its answers end is the prompt's own, whatever the task; how long they may get is the task's.
+        self.stop_ids = frozen.stop_ids("checkpoint" if decoding.get("stop_rule") == "checkpoint" else "family")
+        repeats, tail = decoding.get("stop_on_loop"), (decoding.get("loop") or {}).get("tokens", LoopRule().tokens)
+        self.stop_on_loop = LoopRule(repeats, tail) if repeats else None
         rows = int(batch_size) if str(batch_size).isdecimal() else 16
         super().__init__(pretrained=frozen.network, tokenizer=frozen.tokenizer, batch_size=rows, **more)
 
@@ -128,17 +133,17 @@ class EmbedGradLM(HFLM):
         answers: dict[int, str] = {}
         limits: dict[int, list[int]] = {}
         for place, request in enumerate(requests):
-            settings = request.args[1]
-            if settings.get("do_sample") and settings.get("temperature", 1) > 0:
+            asked = request.args[1]
+            if asked.get("do_sample") and asked.get("temperature", 1) > 0:
                 raise UserError("embedgrad decodes greedily; set do_sample: false in the task's generation_kwargs.")
-            limits.setdefault(int(settings.get("max_gen_toks", self.max_gen_toks)), []).append(place)
-        stop_ids = self.frozen.stop_ids()
+            limits.setdefault(int(asked.get("max_gen_toks", self.max_gen_toks)), []).append(place)
+        settings = {"batch_size": self.batch_size, "stop_on_loop": self.stop_on_loop}
         for limit, places in limits.items():
             bodies = [self._cut(self.slot.body_ids(requests[place].args[0]), self.room - limit) for place in places]
             with packed_weights(self.frozen.network):
-                rows = greedy(self.frozen, self.slot, self.vectors, bodies, limit, stop_ids, batch_size=self.batch_size)
+                rows = greedy(self.frozen, self.slot, self.vectors, bodies, limit, self.stop_ids, **settings)
             for place, row in zip(places, rows, strict=True):
-                ended = bool(row.ids) and row.ids[-1] in stop_ids
+                ended = bool(row.ids) and row.ids[-1] in self.stop_ids
                 ids = row.ids[:-1] if ended else row.ids
                 text = self.frozen.tokenizer.decode(ids, skip_special_tokens=True)
                 until = requests[place].args[1].get("until") or []
@@ -174,6 +179,12 @@ class EmbedGradLM(HFLM):
             parts = zip(piece, torch.cat(values).split(sizes), torch.cat(greedy_hits).split(sizes), strict=True)
             found |= {example.id: (float(value.double().sum()), bool(hit.all())) for example, value, hit in parts}
         return [found[example.id] for example in examples]
+
+
+def _commit(made_for: Mapping[str, Any]) -> str | None:
+    """The commit that a hub model was read at, as :func:`embedgrad.load` takes it: a branch may have moved since."""
+    resolved = made_for.get("resolved") or ""
+    return resolved if re.fullmatch("[0-9a-f]{40}", resolved) else None
 
 
 def _is_true(value: object) -> bool:
