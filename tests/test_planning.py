@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from contracts import UserError
 from embedgrad.config import read_config
 from embedgrad.planning.access import Access, look_up
 from embedgrad.planning.cards import CARDS, named_card
-from embedgrad.planning.forecast import forecast
+from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.machines import this_machine
 from embedgrad.planning.work import RECORDED, work_of
 from embedgrad_core import FrozenModel, Layout, Slot
@@ -103,6 +104,32 @@ def test_larger_models_and_cards():
     with pytest.raises(UserError, match="no such card; known are h200"):
         named_card("abacus")
     assert all(gigabytes > 0 and rate > 0 for gigabytes, rate, _ in CARDS.values())
+
+
+def test_the_outlook_of_all_jobs_is_the_forecast_of_all_cells():
+    """The workflow's sentence counts job by job what the plan counts cell by cell; seeds count as often as they are."""
+    config = read_config(ROOT / "config" / "paper.yaml")
+    machine = named_card("h100")
+    rows = forecast(config, {cell.model: Access("") for cell in config.cells}, machine)
+    pairs = dict.fromkeys((cell.task, cell.model) for cell in config.cells)
+    once = [(rule, {"task": task, "model": model}) for rule in ("before", "baselines") for task, model in pairs]
+    each = [
+        (rule, {"dataset": cell.dataset, "model": cell.model, "seed": seed})
+        for rule in ("optimize", "after", "analyse", "grade_after")
+        for cell in config.cells
+        for seed in "01"
+    ]
+    alone, both = (
+        [
+            int(number.replace(",", ""))
+            for number in re.findall(r"([\d,]+)(?: tokens)? to ", outlook(config, jobs, machine))
+        ]
+        for jobs in (once + each[::2], once + each)
+    )
+    assert alone == [sum(row.train_tokens for row in rows), sum(row.decode_tokens for row in rows)]
+    assert both[0] == 2 * alone[0]
+    assert alone[1] < both[1] < 2 * alone[1]
+    assert outlook(config, [("data", {"task": "imdb"})], machine) == ""
 
 
 def test_this_machine_is_measured():

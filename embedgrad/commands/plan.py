@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from embedgrad.commands.arguments import plain_line
+from embedgrad.planning.forecast import clock
 
 HELP = "forecast a run's tokens, memory, time and disk, and say what it lacks"
 
@@ -80,13 +81,13 @@ def _print(config, machine, access, rows, cards, missing) -> None:
     plain_line(f"{'cell':{width}}  train tokens  answer tokens  memory GB     train    answer  disk MB")
     for row in rows:
         memory = f"{row.memory / 1e9:8.1f}{' ' if row.fits else '!'}"
-        seconds = f"{_clock(row.train_seconds):>8}  {_clock(row.decode_seconds):>8}"
+        seconds = f"{clock(row.train_seconds):>8}  {clock(row.decode_seconds):>8}"
         plain_line(
             f"{row.cell:{width}}  {row.train_tokens:12,d}  {row.decode_tokens:13,d}  {memory}  {seconds}  {row.disk / 1e6:7.1f}"
         )
     train, decode = sum(row.train_seconds for row in rows), sum(row.decode_seconds for row in rows)
     seeds = len(config.values["seeds"])
-    plain_line(f"in all {_clock(train)} training, {_clock(decode)} answering; × {seeds} seed{'s' * (seeds > 1)}")
+    plain_line(f"in all {clock(train)} training, {clock(decode)} answering; × {seeds} seed{'s' * (seeds > 1)}")
     for name, found in access.items():
         fetch = f", {_gigabytes(found.bytes_to_fetch)} GB to download" if found.bytes_to_fetch else ""
         gate = ", gated: its licence was accepted" if found.gated and not found.missing else ""
@@ -99,9 +100,3 @@ def _print(config, machine, access, rows, cards, missing) -> None:
 
 def _gigabytes(count: float) -> str:
     return f"{count / 1e9:.1f}"
-
-
-def _clock(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
