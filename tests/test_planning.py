@@ -16,8 +16,9 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 import tasks
 from contracts import UserError
+from embedgrad.cli import main
 from embedgrad.config import read_config
-from embedgrad.planning.access import Access, look_up
+from embedgrad.planning.access import Access, look_up, look_up_data
 from embedgrad.planning.cards import CARDS, named_card
 from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.machines import this_machine
@@ -259,4 +260,36 @@ def test_the_command(config, cells, lacks, tmp_path):
     assert len(result["cells"]) == cells
     assert bool(result["missing"]) == lacks
     assert f"{config}: {cells} cells on this CPU" in plain.stdout
-    assert plain.stdout.count("missing: ") == (3 if lacks else 0)
+    assert plain.stdout.count("missing: ") == (6 if lacks else 0)  # models and data sets
+    assert {found["where"] for found in result["data"].values()} == {"" if lacks else "made by the run"}
+    assert plain.stdout.count("data set ") == 3
+
+
+def test_data_sets_are_looked_up(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ConnectionError
+
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    assert look_up_data("mood", {}, tmp_path).where == "made by the run"
+    partial = look_up_data("imdb", {}, tmp_path)
+    assert partial.where == ""
+    assert "imdb_subset.jsonl: no such file in the mirror; put imdb_subset.jsonl" in partial.missing
+    told = look_up_data("imdb", {}, None, offline=True).missing
+    assert "stanfordnlp/imdb is not cached at the commit of tasks.imdb.revision, and the hub was not asked" in told
+    assert "a mirror folder that holds data/imdb_subset.jsonl" in told
+    assert "not asked" in look_up_data("medd", {"revision": "a" * 40}, None, offline=True).missing
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", fail)
+    assert "the hub cannot be reached (" in look_up_data("imdb", {}, None).missing
+
+
+@pytest.mark.mirror
+def test_the_mirrors_data_are_found(mirror):
+    assert {look_up_data(name, {}, mirror).where for name in RECORDED} == {"here"}
+
+
+def test_a_full_disk_is_told(monkeypatch, capsys):
+    monkeypatch.setattr("embedgrad.planning.machines.free_disk", lambda: 1000)
+    with pytest.raises(SystemExit):
+        main(["plan", "--config", str(ROOT / "config/demo.yaml"), "--offline"])
+    assert "missing: disk: 0.0 GB needed, 0.0 GB free." in capsys.readouterr().out
