@@ -18,6 +18,7 @@ from pathlib import Path
 
 from contracts import Item, UserError
 from embedgrad.grading import Grader
+from embedgrad.measured import measured
 from embedgrad.provenance import versions
 from embedgrad.stored import stored_decoding, stored_grader
 from embedgrad.tuning import tune
@@ -49,6 +50,7 @@ class Evaluation:
         wilson: 95 % intervals of both accuracies, as fractions.
         failures: for both sides how many answers failed in which way.
         left_out: items that the prompt was trained on.
+        measured: whose numbers these are, see :func:`embedgrad.measured.measured`.
         rows: the graded answers of both sides, item by item.
     """
 
@@ -61,10 +63,12 @@ class Evaluation:
     wilson: dict[str, tuple[float, float]]
     failures: dict[str, dict[str, int]]
     left_out: int
+    measured: dict
     rows: list[dict] = field(repr=False)
 
     def __str__(self) -> str:
         left = f" ({self.left_out} items that it was trained on are left out)" if self.left_out else ""
+        left += f" ({self.measured['seen']} items are some that it was trained on)" if self.measured["seen"] else ""
         return (
             f"before {self.before}/{self.n} ({100 * self.before / self.n:.1f} %), after {self.after}/{self.n} "
             f"({100 * self.after / self.n:.1f} %): {self.points:+.1f} points [{self.interval[0]:+.1f}, {self.interval[1]:+.1f}], "
@@ -101,7 +105,13 @@ class TunedPrompt:
         return answers[0] if isinstance(text, str) else answers
 
     def evaluate(
-        self, data: str | Path | Sequence[Item], *, columns: Columns | None = None, keep_seen: bool = False, **hub: str
+        self,
+        data: str | Path | Sequence[Item],
+        *,
+        columns: Columns | None = None,
+        keep_seen: bool = False,
+        name: str | None = None,
+        **hub: str,
     ) -> Evaluation:
         """Answer and grade every item with the text prompt and with the optimised one.
 
@@ -109,6 +119,7 @@ class TunedPrompt:
             data: a file or hub data set (``tasks.own``), or items.
             columns: of a file or hub data set.
             keep_seen: also count items that the prompt was trained on.
+            name: what to call items that are given as such.
             hub: ``revision``, ``config`` and ``split`` of a hub data set.
 
         Raises:
@@ -117,6 +128,7 @@ class TunedPrompt:
         if self.grader is None:
             raise UserError("this prompt does not say how answers are checked; give an evaluator.")
         if isinstance(data, (str, Path)):
+            name = str(data)
             data = read_own(data, self.grader.evaluator, self.grader.options.get("labels", ()), columns, **hub)
         seen = set() if keep_seen else set(self.prompt.header.get("seen", ()))
         items = [item for item in data if fingerprint(item.input) not in seen]
@@ -129,10 +141,11 @@ class TunedPrompt:
         for side, vectors in (("before", self.prompt.initial), ("after", self.prompt.vectors)):
             rows = decode(self.frozen, self.prompt.slot, vectors, items, **self.decoding)
             graded[side] = {row.id: self.grader.line(row.row(), gold[row.id]) for row in rows}
-        return _evaluation(items, graded, len(data) - len(items))
+        about = measured(self.frozen, self.prompt, items, name, keep_seen)
+        return _evaluation(items, graded, len(data) - len(items), about)
 
 
-def _evaluation(items: Sequence[Item], graded: dict[str, dict[str, dict]], left_out: int) -> Evaluation:
+def _evaluation(items: Sequence[Item], graded: dict[str, dict[str, dict]], left_out: int, about: dict) -> Evaluation:
     pairs = Counter((graded["before"][item.id]["correct"], graded["after"][item.id]["correct"]) for item in items)
     both, lost, won, neither = (pairs[key] for key in ((True, True), (True, False), (False, True), (False, False)))
     n = len(items)
@@ -147,6 +160,7 @@ def _evaluation(items: Sequence[Item], graded: dict[str, dict[str, dict]], left_
         wilson={"before": wilson(both + lost, n), "after": wilson(both + won, n)},
         failures={side: dict(Counter(row["failure"] for row in rows.values())) for side, rows in graded.items()},
         left_out=left_out,
+        measured=about,
         rows=[{"before": graded["before"][item.id], "after": graded["after"][item.id]} for item in items],
     )
 

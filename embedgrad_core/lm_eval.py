@@ -7,18 +7,22 @@ scored or generated follows it. The command line is lm-eval's own (https://githu
 importing this module registers the model for its Python API.
 """
 
+import argparse
+import re
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import torch
+import yaml
 from lm_eval.__main__ import cli_evaluate
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 
 from contracts import UserError
-from embedgrad_core import FrozenModel, PromptEmbedding, kernels, load_model, read_prompt_file
+from embedgrad_core import FrozenModel, LoopRule, PromptEmbedding, kernels, load_model, read_prompt_file
 from embedgrad_core.attention import check_attention
 from embedgrad_core.greedy import greedy
 from embedgrad_core.kernels import packed_weights
@@ -56,21 +60,39 @@ class EmbedGradLM(HFLM):
         batch_size: int | str = 16,
         **more: Any,
     ) -> None:
-        made_for = read_prompt_file(prompt)[1].get("model") or {}
+        header = read_prompt_file(prompt)[1]
+        made_for, decoding = header.get("model") or {}, header.get("decoding") or {}
         frozen = pretrained or made_for.get("name")
         if not frozen:
             raise UserError(f"{prompt}: does not say which model it was made for; give pretrained=….")
         if isinstance(frozen, str):
-            frozen = load_model(
-                frozen, revision=revision or made_for.get("revision") or "main", device=device or "auto", dtype=dtype
-            )
+            own = _commit(made_for) or made_for.get("revision") if frozen == made_for.get("name") else None
+            frozen = load_model(frozen, revision=revision or own or "main", device=device or "auto", dtype=dtype)
         check_attention(frozen.network)
         self.frozen = frozen
         loaded = PromptEmbedding.load(prompt, frozen)
         self.slot = loaded.slot
         self.vectors = loaded.initial if _is_true(text_prompt) else loaded.vectors
+        # How its answers end is the prompt's own, whatever the task; how long they may get is the task's.
+        self.stop_ids = frozen.stop_ids("checkpoint" if decoding.get("stop_rule") == "checkpoint" else "family")
+        repeats, tail = decoding.get("stop_on_loop"), (decoding.get("loop") or {}).get("tokens", LoopRule().tokens)
+        self.stop_on_loop = LoopRule(repeats, tail) if repeats else None
         rows = int(batch_size) if str(batch_size).isdecimal() else 16
         super().__init__(pretrained=frozen.network, tokenizer=frozen.tokenizer, batch_size=rows, **more)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: Mapping[str, Any], additional_config: Mapping[str, Any] | None = None
+    ) -> Self:
+        """As lm-eval makes a model from --model_args and its own flags; what --model_args says goes first.
+
+        Raises:
+            UserError: no prompt file is named.
+        """
+        named = {key: value for key, value in (additional_config or {}).items() if value is not None} | dict(arg_dict)
+        if not named.get("prompt"):
+            raise UserError("--model_args names no prompt file; give prompt=prompt.safetensors.")
+        return cls(**named)
 
     @property
     def room(self) -> int:
@@ -111,17 +133,17 @@ class EmbedGradLM(HFLM):
         answers: dict[int, str] = {}
         limits: dict[int, list[int]] = {}
         for place, request in enumerate(requests):
-            settings = request.args[1]
-            if settings.get("do_sample") and settings.get("temperature", 1) > 0:
+            asked = request.args[1]
+            if asked.get("do_sample") and asked.get("temperature", 1) > 0:
                 raise UserError("embedgrad decodes greedily; set do_sample: false in the task's generation_kwargs.")
-            limits.setdefault(int(settings.get("max_gen_toks", self.max_gen_toks)), []).append(place)
-        stop_ids = self.frozen.stop_ids()
+            limits.setdefault(int(asked.get("max_gen_toks", self.max_gen_toks)), []).append(place)
+        settings = {"batch_size": self.batch_size, "stop_on_loop": self.stop_on_loop}
         for limit, places in limits.items():
             bodies = [self._cut(self.slot.body_ids(requests[place].args[0]), self.room - limit) for place in places]
             with packed_weights(self.frozen.network):
-                rows = greedy(self.frozen, self.slot, self.vectors, bodies, limit, stop_ids, batch_size=self.batch_size)
+                rows = greedy(self.frozen, self.slot, self.vectors, bodies, limit, self.stop_ids, **settings)
             for place, row in zip(places, rows, strict=True):
-                ended = bool(row.ids) and row.ids[-1] in stop_ids
+                ended = bool(row.ids) and row.ids[-1] in self.stop_ids
                 ids = row.ids[:-1] if ended else row.ids
                 text = self.frozen.tokenizer.decode(ids, skip_special_tokens=True)
                 until = requests[place].args[1].get("until") or []
@@ -159,13 +181,58 @@ class EmbedGradLM(HFLM):
         return [found[example.id] for example in examples]
 
 
+def _commit(made_for: Mapping[str, Any]) -> str | None:
+    """The commit that a hub model was read at, as :func:`embedgrad.load` takes it: a branch may have moved since."""
+    resolved = made_for.get("resolved") or ""
+    return resolved if re.fullmatch("[0-9a-f]{40}", resolved) else None
+
+
 def _is_true(value: object) -> bool:
     return str(value).casefold() in ("true", "1", "yes")
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """lm-eval's own command line, with the device chosen as everywhere in the suite; an error of its user is one line."""
+    words = sys.argv[1:]
+    if len(words) > 1 and words[0] not in ("ls", "validate") and not _names_device(words):
+        sys.argv += ["--device", "auto"]  # lm-eval's default is cuda:0, also where there is none
     try:
         cli_evaluate()
     except UserError as error:
-        print(f"embedgrad_core.lm_eval: {error}", file=sys.stderr)
-        sys.exit(2)
+        return _refuse(str(error))
+    except (OSError, TypeError, ValueError) as error:
+        if not _is_lm_evals(error):
+            raise
+        return _refuse(" ".join(str(error).split()))
+    return 0
+
+
+def _names_device(words: Sequence[str]) -> bool:
+    """Whether the flags, or the file of flags that they name, say a device."""
+    parser = argparse.ArgumentParser(prog="lm-eval", add_help=False)
+    parser.add_argument("--device")
+    parser.add_argument("--config", "-C", type=Path)
+    flags, _ = parser.parse_known_args(words)
+    if flags.device or not flags.config:
+        return bool(flags.device)
+    try:
+        return "device" in yaml.safe_load(flags.config.read_text(encoding="utf-8"))
+    except (OSError, TypeError, ValueError, yaml.YAMLError):
+        return False  # lm-eval says what is wrong with it
+
+
+def _is_lm_evals(error: BaseException) -> bool:
+    """Whether lm-eval raised it, as it does for wrong flags; any other is a fault, and its traceback is wanted."""
+    place = error.__traceback__
+    while place.tb_next:
+        place = place.tb_next
+    return place.tb_frame.f_globals.get("__name__", "").startswith("lm_eval.")
+
+
+def _refuse(told: str) -> int:
+    print(f"embedgrad_core.lm_eval: {told}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,6 +7,7 @@ import sys
 import pytest
 import reference
 import torch
+import yaml
 from conftest import ROOT, tiny_model
 from test_families import FAMILIES, model_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -15,6 +16,7 @@ from contracts import UserError
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
 from embedgrad_core.export import export
 from embedgrad_core.export.folder import before_input, reading
+from embedgrad_core.export.metrics import content_sha256
 from embedgrad_core.greedy import greedy
 
 TEXTS = ["12 + 30", "the statement is positive", "No", "x y, and then\nnothing"]
@@ -215,23 +217,84 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_left(tokenizer, tmp_p
         export("merged", twice, moved(twice, Layout()), tmp_path / "twice")
 
 
-def test_the_card_shows_both_kinds_of_metrics(tokenizer, tmp_path):
-    folder = tmp_path / "model"
-    tiny_model(tokenizer).network.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    frozen = load_model(str(folder), device="cpu", dtype="float32", say=lambda line: None)
-    evaluated = {
-        "n": 80, "before": 40, "after": 60, "points": 25.0, "interval": [10.0, 40.0], "p": 0.001,
-        "wilson": {"before": [0.39, 0.61], "after": [0.64, 0.83]},
+@pytest.fixture
+def small(tokenizer, tmp_path):
+    """A model as a folder, with a moved prompt."""
+    tiny_model(tokenizer).network.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    frozen = load_model(str(tmp_path / "model"), device="cpu", dtype="float32", say=lambda line: None)
+    return frozen, moved(frozen, Layout())
+
+
+def evaluated(frozen, prompt, **measured):
+    """What `embedgrad evaluate --json` prints."""
+    model = {"name": frozen.name, "resolved": frozen.resolved}
+    about = {"prompt": content_sha256(prompt), "model": model, "data": "more.csv", "keep_seen": False, "seen": 0}
+    return {
+        "n": 80, "before": 40, "after": 60, "points": 25.0, "interval": [10.0, 40.0], "p": 0.001, "left_out": 2,
+        "wilson": {"before": [0.39, 0.61], "after": [0.64, 0.83]}, "measured": about | measured,
     }  # fmt: skip
-    export("vllm", frozen, moved(frozen, Layout()), tmp_path / "out", metrics=evaluated)
-    card = (tmp_path / "out" / "README.md").read_text()
-    assert "| text prompt | 40 of 80 | 50.0 % | 39.0–61.0 % |" in card
-    assert "Change +25.0 points, 95 % interval +10.0 to +40.0" in card
-    cell = {
-        "n": 80, "dataset": "imdb",
+
+
+def of_a_cell(frozen, sha256):
+    return {
+        "n": 80, "cell": {"dataset": "imdb"}, "prompt": {"sha256": sha256}, "run": {"after": {"model": frozen.identity()}},
         "before": {"correct": 40, "wilson": [0.39, 0.61]}, "after": {"correct": 60, "wilson": [0.64, 0.83]},
         "delta": {"points": 25.0, "newcombe": [10.0, 40.0]}, "mcnemar": {"p_exact": 0.001},
     }  # fmt: skip
-    export("vllm", frozen, moved(frozen, Layout()), tmp_path / "out2", metrics=cell)
-    assert "80 held-out items of imdb" in (tmp_path / "out2" / "README.md").read_text()
+
+
+def test_the_card_shows_both_kinds_of_metrics(small, tmp_path):
+    export("vllm", *small, tmp_path / "out", metrics=evaluated(*small))
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| text prompt | 40 of 80 | 50.0 % | 39.0–61.0 % |" in card
+    assert "Change +25.0 points, 95 % interval +10.0 to +40.0" in card
+    assert "80 held-out items of more.csv (2 more, which the prompt was trained on, are left out); greedy" in card
+    cell = of_a_cell(small[0], "a" * 64)
+    export("vllm", *small, tmp_path / "out2", metrics=cell, prompt_sha256="a" * 64)
+    assert "80 held-out items of imdb; greedy" in (tmp_path / "out2" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"), [(12, "80 items of more.csv, **12 of which"), (None, "does not say whether")]
+)
+def test_the_card_calls_nothing_held_out_that_is_not(small, seen, told, tmp_path):
+    export("vllm", *small, tmp_path / "out", metrics=evaluated(*small, keep_seen=True, seen=seen))
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert told in card
+    assert "held-out items" not in card
+
+
+def test_metrics_of_another_prompt_or_model_or_of_nothing_are_refused(small, tmp_path):
+    frozen, prompt = small
+    good, other = evaluated(frozen, prompt), evaluated(frozen, moved(frozen, Layout()))
+    other["measured"]["prompt"] = "b" * 64
+    model = {"name": "another", "resolved": "c" * 40}
+    cell = of_a_cell(frozen, "a" * 64)
+    cases = [
+        ({}, "m.json: neither a cell's"),
+        (good | {"n": 0}, "m.json: key 'n' is 0"),
+        (good | {"after": 81}, "81 right answers after of 80"),
+        ({key: value for key, value in good.items() if key != "measured"}, "'measured'"),
+        (other, "m.json: these metrics are another prompt's"),
+        (evaluated(frozen, prompt, model=model), "another model's \\(another at cccc"),
+        (cell, "its file has sha256 aaaaaaaaaaaa…, this one dddddddddddd…"),
+        (cell | {"prompt": {"sha256": None}}, "nothing says which prompt file"),
+        (cell | {"run": {"after": {"model": model}}, "prompt": {"sha256": "d" * 64}}, "another model's"),
+    ]
+    for metrics, told in cases:
+        with pytest.raises(UserError, match=told):
+            export("vllm", *small, tmp_path / "out", metrics=metrics, metrics_name="m.json", prompt_sha256="d" * 64)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_licence_stays_in_its_line(small, tmp_path):
+    for wrong in ("mit\nbase_model: evil", " ", ""):
+        with pytest.raises(UserError, match="in one line"):
+            export("vllm", *small, tmp_path / "out", licence=wrong)
+    export("vllm", *small, tmp_path / "out", licence="mit: #1 | mine")
+    card = (tmp_path / "out" / "README.md").read_text()
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["license"] == "mit: #1 | mine"
+    assert (front["base_model"], front["library_name"]) == ("model", "vllm")
+    assert "| licence | mit: #1 \\| mine |" in card

@@ -3,6 +3,11 @@
 import json
 import logging
 import math
+import os
+import re
+import shlex
+import subprocess
+import sys
 
 import lm_eval
 import pytest
@@ -11,9 +16,11 @@ from conftest import ROOT, tiny_model
 from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
 
-from contracts import Item, UserError, read_json, read_jsonl
-from embedgrad_core import Layout, PromptEmbedding, Slot, decode
-from embedgrad_core.lm_eval import EmbedGradLM
+import embedgrad
+from contracts import Item, UserError, read_json, read_jsonl, write_jsonl
+from embedgrad.grading import Grader
+from embedgrad_core import Layout, PromptEmbedding, Slot, decode, load_model
+from embedgrad_core.lm_eval import EmbedGradLM, _names_device, main
 from embedgrad_core.objective import encode
 
 PROMPT = "Determine whether the statement is positive or negative."
@@ -29,6 +36,29 @@ def model(request, tokenizer, tmp_path_factory):
     path = tmp_path_factory.mktemp("lm") / "prompt.safetensors"
     prompt.save(path)
     return EmbedGradLM(str(path), frozen, batch_size=3), prompt
+
+
+@pytest.fixture(scope="module")
+def home(tokenizer, tmp_path_factory):
+    """Where the README's commands are typed: model, prompt file, a run's test split, and the suite's tasks."""
+    folder = tmp_path_factory.mktemp("typed")
+    tiny_model(tokenizer, max_position_embeddings=1024).network.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    frozen = load_model(str(folder / "model"), device="cpu", say=lambda line: None)
+    prompt = PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(), PROMPT))
+    prompt.save(folder / "prompt.safetensors")
+    (folder / "results/paper/data/imdb").mkdir(parents=True)
+    labels = ["positive", "negative"]
+    rows = [
+        {"id": f"imdb/{n}", "input": f"film {n}", "target": labels[n % 2], "answer": labels[n % 2], "level": None}
+        for n in range(3)
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "results/paper/data/imdb/test.jsonl").write_text(lines)
+    (folder / "embedgrad").symlink_to(ROOT / "embedgrad")
+    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (folder / "python").chmod(0o755)
+    return folder
 
 
 def ask(kind, *arguments):
@@ -136,6 +166,81 @@ def test_the_text_prompt_is_the_objective_before(model):
     assert value == pytest.approx(by_hand(lm.frozen, untouched, example.body, target)[0], rel=1e-5)
 
 
+def suite_run(task, lm, **metadata):
+    """lm-eval on one of the suite's tasks: a verdict and a text for each item, and the whole result."""
+    logging.getLogger("lm-eval").setLevel(logging.ERROR)
+    manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata)
+    found = lm_eval.simple_evaluate(
+        lm, tasks=[f"embedgrad_{task}"], task_manager=manager, bootstrap_iters=0, metadata=metadata
+    )
+    samples = found["samples"][f"embedgrad_{task}"]
+    return {sample["doc"]["id"]: (bool(sample["acc"]), sample["resps"][0][0]) for sample in samples}, found
+
+
+@pytest.fixture(scope="module")
+def tuned(mirror):
+    """Real weights that learn within a second to write a label first, and then go on writing."""
+    frozen = load_model(str(mirror / "models" / "stories3M"), device="cpu", say=lambda line: None)
+    rows = [("a lovely film", "positive"), ("a dull film", "negative"), ("I liked it", "positive")]
+    items = [Item(f"{text}/{n}", f"{text} {n}", word, word) for n in range(5) for text, word in rows]
+    layout = Layout(suffix=" Answer:", target_prefix=" ", end="none")
+    few = {"epochs": 6, "learning_rate": 0.02, "patience": 0, "layout": layout, "labels": ["positive", "negative"]}
+    return embedgrad.optimize(
+        frozen, "Positive or negative?", items[:8], dev=items[8:10], say=lambda line: None, **few
+    ), items
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize("named", ["prompt", "results"])
+@pytest.mark.parametrize(
+    ("limit", "strict", "right"), [(4, False, True), (2, False, False), (8, False, True), (8, True, False)]
+)
+def test_limit_and_grader_are_the_prompt_files(tuned, limit, strict, right, named, tmp_path):
+    """Of the YAML's 512 tokens the model has no room for, and its grader is not strict."""
+    tuned, items = tuned
+    tuned.decoding = {**tuned.decoding, "max_new_tokens": limit}
+    tuned.grader = Grader("label", {"labels": ["positive", "negative"]}, strict)
+    kept = {**tuned.decoding, "loop": None}
+    tuned.prompt.header |= {"decoding": kept, "grading": tuned.grader.row(), "data": {"task": "imdb"}}
+    path = tmp_path / "imdb" / "stories3m" / "seed0" / "prompt.safetensors"
+    path.parent.mkdir(parents=True)
+    tuned.save(path)
+    (tmp_path / "data" / "imdb").mkdir(parents=True)
+    write_jsonl(tmp_path / "data" / "imdb" / "test.jsonl", [item.row() for item in items])
+    metadata = {"results": str(tmp_path)} | ({"prompt": str(path)} if named == "prompt" else {})
+    theirs, found = suite_run("imdb", EmbedGradLM(str(path), tuned.frozen), **metadata)
+    ours = [row["after"] for row in tuned.evaluate(items, keep_seen=True).rows]
+    assert theirs == {row["id"]: (row["correct"], row["output"]) for row in ours}
+    assert any(verdict for verdict, _ in theirs.values()) == right
+    assert found["configs"]["embedgrad_imdb"]["generation_kwargs"]["max_gen_toks"] == limit
+
+
+def test_a_prompt_of_another_task_is_answered_and_graded_as_the_task_says(home):
+    header = {"decoding": {"max_new_tokens": 7}, "grading": {"evaluator": "exact", "options": {}, "strict": False}}
+    path = home / "other.safetensors"
+    frozen = load_model(str(home / "model"), device="cpu", say=lambda line: None)
+    PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(), PROMPT)).save(path, header)
+    results = str(home / "results" / "paper")
+    _, found = suite_run("imdb", EmbedGradLM(str(path), frozen), results=results, prompt=str(path))
+    assert found["configs"]["embedgrad_imdb"]["generation_kwargs"]["max_gen_toks"] == 512
+
+
+def test_answers_end_as_the_prompts_do_and_the_model_is_the_one_it_was_made_for(tokenizer, tmp_path, monkeypatch):
+    frozen, asked = tiny_model(tokenizer), []
+    prompt = PromptEmbedding.from_text(frozen, Slot.place(tokenizer, Layout(), PROMPT))
+    prompt.header["model"] |= {"name": "me/tiny", "revision": "main", "resolved": "a" * 40}
+    prompt.save(tmp_path / "prompt.safetensors", {"decoding": {"stop_rule": "checkpoint", "stop_on_loop": 2}})
+    monkeypatch.setattr(
+        "embedgrad_core.lm_eval.load_model", lambda name, **how: asked.append((name, how["revision"])) or frozen
+    )
+    lm = EmbedGradLM(str(tmp_path / "prompt.safetensors"))
+    assert lm.stop_ids == frozen.stop_ids("checkpoint") != frozen.stop_ids()
+    assert lm.stop_on_loop.repeats == 2
+    EmbedGradLM(str(tmp_path / "prompt.safetensors"), revision="v2")
+    EmbedGradLM(str(tmp_path / "prompt.safetensors"), "mine/tiny")
+    assert asked == [("me/tiny", "a" * 40), ("me/tiny", "v2"), ("mine/tiny", "main")]
+
+
 DEMO = ROOT / "results" / "demo"
 
 
@@ -145,19 +250,12 @@ def test_verdicts_equal_ours_item_by_item_on_the_demo(task, side):
     home = DEMO / task / "tiny-0.2m" / "seed0"
     if not (home / "metrics.json").exists():
         pytest.skip("the demo has not been run here (make demo)")
-    logging.getLogger("lm-eval").setLevel(logging.ERROR)
-    metadata = {"results": str(DEMO), "task": task}
-    manager = TaskManager(include_path=str(TASKS), include_defaults=False, metadata=metadata)
     lm = EmbedGradLM(
         str(home / "prompt.safetensors"), str(DEMO / "models" / "tiny-0.2m"), text_prompt=side == "before", device="cpu"
     )
-    found = lm_eval.simple_evaluate(
-        lm, tasks=[f"embedgrad_{task}"], task_manager=manager, bootstrap_iters=0, metadata=metadata
-    )
+    theirs, found = suite_run(task, lm, results=str(DEMO))
     graded = read_jsonl(home / "after.jsonl" if side == "after" else DEMO / task / "tiny-0.2m" / "before.jsonl")
-    ours = {row["id"]: row["correct"] for row in graded}
-    theirs = {sample["doc"]["id"]: bool(sample["acc"]) for sample in found["samples"][f"embedgrad_{task}"]}
-    assert theirs == ours
+    assert {key: verdict for key, (verdict, _) in theirs.items()} == {row["id"]: row["correct"] for row in graded}
     accuracy = read_json(home / "metrics.json")[side]["accuracy"]
     assert found["results"][f"embedgrad_{task}"]["acc,none"] == pytest.approx(accuracy)
 
@@ -178,3 +276,49 @@ def test_a_missing_split_is_one_error(tmp_path):
     row = {"id": "1", "input": "x", "target": "y", "answer": "y", "level": None}
     (tmp_path / "data" / "imdb" / "test.jsonl").write_text(json.dumps(row) + "\n")
     assert load("imdb", str(tmp_path))["test"][0] == {"task": "imdb", **row}
+
+
+def readme_command():
+    """The README's second lm-eval command, with this model's name."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = next(b for b in re.findall(r"```\w*\n(.*?)```\n", text, re.DOTALL) if "embedgrad_core.lm_eval" in b)
+    return "python -m" + block.replace("MODEL", "model").replace("\\\n", "").split("python -m")[2]
+
+
+def test_the_readmes_command_as_printed(home):
+    """On a machine without CUDA, which lm-eval's default device would be."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment |= {"PATH": f"{home}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
+    command = ["bash", "-euc", readme_command()]
+    run = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert re.search(r"\|embedgrad_imdb\| .*\|acc +\|", run.stdout)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (('\'{"results": "results/paper"}\'', "'{'"), "Invalid JSON: {"),
+        (("embedgrad_imdb", "embedgrad_imbd"), "Tasks not found: embedgrad_imbd"),
+        (("prompt=prompt.safetensors,", ""), "--model_args names no prompt file"),
+        (("pretrained=model", "pretrained=model,device=cuda:0"), "torch sees no CUDA device"),
+        (("results/paper", "results/none"), "test.jsonl: no such file"),
+    ],
+)
+def test_a_wrong_flag_is_one_line(home, changed, told, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", shlex.split(readme_command().replace(*changed))[2:])
+    assert main() == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("embedgrad_core.lm_eval: ")
+    assert told in last
+
+
+def test_a_device_that_is_named_is_kept(tmp_path):
+    (tmp_path / "flags.yaml").write_text("device: cpu\nlimit: 3\n")
+    (tmp_path / "none.yaml").write_text("limit: 3\n")
+    assert _names_device(["run", "--device", "cpu"])
+    assert _names_device(["run", "--config", str(tmp_path / "flags.yaml"), "--tasks", "x"])
+    assert not _names_device(["run", "-C", str(tmp_path / "none.yaml")])
+    assert not _names_device(["run", "--tasks", "x", "--config", str(tmp_path / "gone.yaml")])

@@ -69,6 +69,32 @@ def test_evaluate_prints_what_the_api_finds(prompt_file, home, capsys):
     assert str(found) in capsys.readouterr().out
 
 
+def test_the_card_says_what_evaluate_measured(prompt_file, home, capsys):
+    """From one command to the next: held out, or not."""
+    numbers = ["evaluate", "--prompt-file", str(prompt_file), "--json", "--data"]
+    export = ["export", "--prompt-file", str(prompt_file), "--to", "vllm", "--metrics", str(home / "m.json")]
+    for flags, told in (
+        ([str(home / "more_reviews.csv")], "20 held-out items of more_reviews.csv (3 more"),
+        (
+            [str(home / "reviews.csv"), "--keep-seen"],
+            "16 items of reviews.csv, **16 of which the prompt was trained on**",
+        ),
+    ):
+        assert main([*numbers, *flags]) == 0
+        (home / "m.json").write_text(capsys.readouterr().out.splitlines()[-1])
+        out = home / f"card{len(flags)}"
+        assert main([*export, "--out", str(out)]) == 0
+        assert f"Measured on {told}" in (out / "README.md").read_text()
+    capsys.readouterr()
+    found = json.loads((home / "m.json").read_text())
+    (home / "m.json").write_text(json.dumps(found | {"n": 0}))
+    assert main([*export, "--out", str(home / "card3")]) == 2
+    assert capsys.readouterr().err.startswith(f"embedgrad export: {home / 'm.json'}: key 'n' is 0")
+    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    assert tuned.evaluate(home / "reviews.csv", keep_seen=True).row()["measured"] == found["measured"]
+    assert found["measured"]["model"]["resolved"] == tuned.frozen.resolved
+
+
 def test_generate_from_arguments_a_file_and_the_keyboard(prompt_file, home, capsys, monkeypatch):
     tuned = embedgrad.load(prompt_file, say=lambda line: None)
     wanted = tuned.generate(["a lovely film", "I slept"])

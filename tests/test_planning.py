@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -15,10 +16,11 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 import tasks
 from contracts import UserError
+from embedgrad.cli import main
 from embedgrad.config import read_config
-from embedgrad.planning.access import Access, look_up
+from embedgrad.planning.access import Access, look_up, look_up_data
 from embedgrad.planning.cards import CARDS, named_card
-from embedgrad.planning.forecast import forecast
+from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.machines import this_machine
 from embedgrad.planning.work import RECORDED, work_of
 from embedgrad_core import FrozenModel, Layout, Slot
@@ -103,6 +105,32 @@ def test_larger_models_and_cards():
     with pytest.raises(UserError, match="no such card; known are h200"):
         named_card("abacus")
     assert all(gigabytes > 0 and rate > 0 for gigabytes, rate, _ in CARDS.values())
+
+
+def test_the_outlook_of_all_jobs_is_the_forecast_of_all_cells():
+    """The workflow's sentence counts job by job what the plan counts cell by cell; seeds count as often as they are."""
+    config = read_config(ROOT / "config" / "paper.yaml")
+    machine = named_card("h100")
+    rows = forecast(config, {cell.model: Access("") for cell in config.cells}, machine)
+    pairs = dict.fromkeys((cell.task, cell.model) for cell in config.cells)
+    once = [(rule, {"task": task, "model": model}) for rule in ("before", "baselines") for task, model in pairs]
+    each = [
+        (rule, {"dataset": cell.dataset, "model": cell.model, "seed": seed})
+        for rule in ("optimize", "after", "analyse", "grade_after")
+        for cell in config.cells
+        for seed in "01"
+    ]
+    alone, both = (
+        [
+            int(number.replace(",", ""))
+            for number in re.findall(r"([\d,]+)(?: tokens)? to ", outlook(config, jobs, machine))
+        ]
+        for jobs in (once + each[::2], once + each)
+    )
+    assert alone == [sum(row.train_tokens for row in rows), sum(row.decode_tokens for row in rows)]
+    assert both[0] == 2 * alone[0]
+    assert alone[1] < both[1] < 2 * alone[1]
+    assert outlook(config, [("data", {"task": "imdb"})], machine) == ""
 
 
 def test_this_machine_is_measured():
@@ -232,4 +260,36 @@ def test_the_command(config, cells, lacks, tmp_path):
     assert len(result["cells"]) == cells
     assert bool(result["missing"]) == lacks
     assert f"{config}: {cells} cells on this CPU" in plain.stdout
-    assert plain.stdout.count("missing: ") == (3 if lacks else 0)
+    assert plain.stdout.count("missing: ") == (6 if lacks else 0)  # models and data sets
+    assert {found["where"] for found in result["data"].values()} == {"" if lacks else "made by the run"}
+    assert plain.stdout.count("data set ") == 3
+
+
+def test_data_sets_are_looked_up(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ConnectionError
+
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    assert look_up_data("mood", {}, tmp_path).where == "made by the run"
+    partial = look_up_data("imdb", {}, tmp_path)
+    assert partial.where == ""
+    assert "imdb_subset.jsonl: no such file in the mirror; put imdb_subset.jsonl" in partial.missing
+    told = look_up_data("imdb", {}, None, offline=True).missing
+    assert "stanfordnlp/imdb is not cached at the commit of tasks.imdb.revision, and the hub was not asked" in told
+    assert "a mirror folder that holds data/imdb_subset.jsonl" in told
+    assert "not asked" in look_up_data("medd", {"revision": "a" * 40}, None, offline=True).missing
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", fail)
+    assert "the hub cannot be reached (" in look_up_data("imdb", {}, None).missing
+
+
+@pytest.mark.mirror
+def test_the_mirrors_data_are_found(mirror):
+    assert {look_up_data(name, {}, mirror).where for name in RECORDED} == {"here"}
+
+
+def test_a_full_disk_is_told(monkeypatch, capsys):
+    monkeypatch.setattr("embedgrad.planning.machines.free_disk", lambda: 1000)
+    with pytest.raises(SystemExit):
+        main(["plan", "--config", str(ROOT / "config/demo.yaml"), "--offline"])
+    assert "missing: disk: 0.0 GB needed, 0.0 GB free." in capsys.readouterr().out

@@ -13,6 +13,7 @@ from hub_stand_in import COMMIT, hub
 
 import tasks
 from contracts import UserError, sha256_of_bytes
+from embedgrad.planning.access import look_up_data
 from tasks import causal_judgment, imdb, math500, medd
 
 PREFIX = causal_judgment.TASK_PREFIX
@@ -232,7 +233,7 @@ def request(task: str, revision: str = "main", **source) -> dict:
     return {"task": task, "revision": revision, "source": source}
 
 
-def test_hub_rows_equal_mirror_rows_and_the_commit_is_recorded(small_mirror, tmp_path):
+def test_hub_rows_equal_mirror_rows_and_the_commit_is_recorded(small_mirror, tmp_path, monkeypatch):
     repositories, requests = {}, []
     for name, rows in HUB.items():
         source = tasks.find(name).SOURCE
@@ -256,6 +257,10 @@ def test_hub_rows_equal_mirror_rows_and_the_commit_is_recorded(small_mirror, tmp
     # once read at a commit, the same commit serves without network
     (offline,) = ask("http://127.0.0.1:9", tmp_path / "home", requests[-1:], HF_HUB_OFFLINE="1")
     assert offline == pinned
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("HF_DATASETS_CACHE", raising=False)
+    assert look_up_data("medd", {"revision": COMMIT}, None, offline=True).where == "cached"
+    assert look_up_data("medd", {"revision": COMMIT[::-1]}, None, offline=True).where == ""
 
 
 def test_each_failure_of_the_hub_is_one_sentence(tmp_path):

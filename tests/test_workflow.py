@@ -95,6 +95,7 @@ def test_the_demo_has_at_least_ten_cells(checkout):
 
 def test_another_run_takes_nothing_from_the_papers_configuration(checkout):
     run = snakemake(checkout, "--dry-run", "--configfile", "tests/configs/small.yaml")
+    assert "forecast" not in run.stdout + run.stderr
     assert job_counts(run)["metrics"] == 2
     assert "paper.yaml" not in run.stdout + run.stderr
 
@@ -108,11 +109,26 @@ def test_one_two_and_seven_shards_fill_the_same_cell(checkout):
         more.write_text(f"decode: {{block: 9}}\ntasks: {{mood: {{shards: {shards}}}}}\n")
         run = snakemake(checkout, "--configfile", "tests/configs/small.yaml", str(more), "--", f"{cell}/metrics.json")
         assert run.returncode == 0, run.stderr
+        check_forecast(run.stderr, shards)
         found.add(tuple((checkout / name).read_bytes() for name in files))
         trained.add((checkout / cell / "prompt.safetensors").stat().st_mtime_ns)
         assert json.loads((checkout / cell / "after.run.json").read_text()).get("shards", 1) == shards
         assert not list(checkout.glob("results/**/shards/*"))
     assert (len(found), len(trained)) == (1, 1)
+
+
+def check_forecast(told, shards):
+    """Before the first job, and only of what still has to run: with other shards that is answering alone."""
+    before, _, _ = told.partition("rule ")
+    trained, answered = re.search(
+        r"^forecast: ([\d,]+) tokens to train on, ([\d,]+) to answer: \S+ s of", before, re.M
+    ).groups()
+    # 4 epochs over 64 items of each a few tokens; before and after each answer 80 items with 8.
+    assert (int(trained.replace(",", "")) > 1000) == (shards == 1)
+    assert int(answered.replace(",", "")) == 2 * 80 * 8
+    assert "a CPU, 1 threads" in before
+    assert ("making of 1 tiny model" in before) == (shards == 1)
+    assert told.count("forecast: ") == 2
 
 
 ERRORS = [
@@ -191,6 +207,7 @@ def test_real_weights_on_real_reviews_fill_a_row(checkout, mirror):
     assert (checkout / "figures/stories/before_after.png").stat().st_size > 10_000
     again = snakemake(checkout, *arguments, mirror=mirror)
     assert "Nothing to be done" in again.stdout + again.stderr
+    assert "forecast" not in again.stderr
     same_seed_again(checkout, home, arguments, mirror)
 
 

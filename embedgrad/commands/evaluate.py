@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     tuned = prompt_from(arguments)
     items = own_items_from(arguments, arguments.data, tuned.grader)
-    found = tuned.evaluate(items, keep_seen=arguments.keep_seen)
+    found = tuned.evaluate(items, keep_seen=arguments.keep_seen, name=arguments.data)
     if arguments.out:
         write_jsonl(arguments.out, found.rows)
     plain_line(json.dumps(found.row(), sort_keys=True) if arguments.json else str(found))

@@ -34,10 +34,12 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{arguments.metrics}: expected a JSON object, found {type(metrics).__name__}.")
     from embedgrad.commands.inspect import prompt_of
     from embedgrad_core.export import export
+    from embedgrad_core.prompt import prompt_sha256
 
     prompt = prompt_of(arguments, arguments.prompt_file)
-    licence = arguments.licence or _licence(arguments.model)
-    export(arguments.to, arguments.frozen, prompt, arguments.out, metrics=metrics, licence=licence)
+    licence = arguments.licence if arguments.licence is not None else _licence(arguments.model)
+    about = {"metrics_name": str(arguments.metrics), "prompt_sha256": prompt_sha256(arguments.prompt_file)}
+    export(arguments.to, arguments.frozen, prompt, arguments.out, metrics=metrics, licence=licence, **about)
     plain_line(f"{arguments.out}: {prompt.slot.k} vectors as {arguments.to}; README.md says how to load it")
 
 

@@ -1,7 +1,7 @@
 r"""What a run will take on this machine or a named card, cell by cell, and what it lacks. Runs nothing.
 
-Forecasts are arithmetic from the models' shapes and a machine's rates; how long answers get is a guess. Models are looked
-up in the mirror, the local cache and on the hub, where licence and gate are read. Exits with 1 if something is missing.
+Forecasts are arithmetic from the models' shapes and a machine's rates; how long answers get is a guess. Models and data sets
+are looked up in the mirror, the local cache and on the hub, where licence and gate are read. Exits with 1 if one is missing.
 
     embedgrad plan --config config/laptop.yaml
     embedgrad plan --config config/paper.yaml --card h100
@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from embedgrad.commands.arguments import plain_line
+from embedgrad.planning.forecast import clock
 
 HELP = "forecast a run's tokens, memory, time and disk, and say what it lacks"
 
@@ -25,14 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--card",
         help="forecast for a card by its data sheet: h200, h100, a100-80, l40s, t4, …; default: the config's `card`",
     )
-    parser.add_argument("--offline", action="store_true", help="do not ask the hub about models that are not at hand")
+    parser.add_argument("--offline", action="store_true", help="do not ask the hub about what is not at hand")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Look up, forecast, print."""
     from embedgrad.config import read_config
-    from embedgrad.planning.access import look_up
+    from embedgrad.planning.access import look_up, look_up_data
     from embedgrad.planning.cards import named_card
     from embedgrad.planning.forecast import forecast
     from embedgrad.planning.machines import this_machine
@@ -47,9 +48,13 @@ def run(arguments: argparse.Namespace) -> None:
     access = {
         name: look_up(name, models[name], config.model_folder(name), offline=arguments.offline) for name in wanted
     }
+    data = {
+        name: look_up_data(name, config.values["tasks"][name], config.mirror, offline=arguments.offline)
+        for name in dict.fromkeys(cell.task for cell in config.cells)
+    }
     rows = forecast(config, access, machine, resources)
     cards = {name: max(resources.cards(name, True), resources.cards(name, False)) for name in wanted}
-    missing = [f"{name}: {found.missing}" for name, found in access.items() if found.missing]
+    missing = [f"{name}: {found.missing}" for name, found in (*access.items(), *data.items()) if found.missing]
     if not resources.card:
         missing += _too_large(rows, machine)
     needed = sum(found.bytes_to_fetch for found in access.values()) + sum(row.disk for row in rows)
@@ -57,10 +62,12 @@ def run(arguments: argparse.Namespace) -> None:
         missing.append(f"disk: {_gigabytes(needed)} GB needed, {_gigabytes(machine.disk)} GB free.")
     if arguments.json:
         plain = {name: {k: v for k, v in asdict(found).items() if k != "shape"} for name, found in access.items()}
-        result = {"machine": asdict(machine), "models": plain, "cards": cards, "cells": [asdict(row) for row in rows]}
+        sets = {name: {"where": found.where, "missing": found.missing} for name, found in data.items()}
+        result = {"machine": asdict(machine), "models": plain, "data": sets, "cards": cards}
+        result |= {"cells": [asdict(row) for row in rows]}
         print(json.dumps(result | {"missing": missing}, indent=1))
     else:
-        _print(config, machine, access, rows, cards, missing)
+        _print(config, machine, access, data, rows, cards, missing)
     if missing:
         sys.exit(1)
 
@@ -74,34 +81,31 @@ def _too_large(rows: list, machine) -> list[str]:
     return [f"memory: {told}, but {machine.name} has {_gigabytes(machine.memory)} GB; choose a larger one (--card)."]
 
 
-def _print(config, machine, access, rows, cards, missing) -> None:
+def _print(config, machine, access, data, rows, cards, missing) -> None:
     plain_line(f"{config.run}: {len(rows)} cells on {machine.name}, one job at a time")
     width = max(len(row.cell) for row in rows)
     plain_line(f"{'cell':{width}}  train tokens  answer tokens  memory GB     train    answer  disk MB")
     for row in rows:
         memory = f"{row.memory / 1e9:8.1f}{' ' if row.fits else '!'}"
-        seconds = f"{_clock(row.train_seconds):>8}  {_clock(row.decode_seconds):>8}"
+        seconds = f"{clock(row.train_seconds):>8}  {clock(row.decode_seconds):>8}"
         plain_line(
             f"{row.cell:{width}}  {row.train_tokens:12,d}  {row.decode_tokens:13,d}  {memory}  {seconds}  {row.disk / 1e6:7.1f}"
         )
     train, decode = sum(row.train_seconds for row in rows), sum(row.decode_seconds for row in rows)
     seeds = len(config.values["seeds"])
-    plain_line(f"in all {_clock(train)} training, {_clock(decode)} answering; × {seeds} seed{'s' * (seeds > 1)}")
+    plain_line(f"in all {clock(train)} training, {clock(decode)} answering; × {seeds} seed{'s' * (seeds > 1)}")
     for name, found in access.items():
         fetch = f", {_gigabytes(found.bytes_to_fetch)} GB to download" if found.bytes_to_fetch else ""
         gate = ", gated: its licence was accepted" if found.gated and not found.missing else ""
         licence = f", licence {found.licence}" if found.licence else ""
         many = f", on {cards[name]} cards" if cards[name] > 1 else ""
         plain_line(f"model {name}: {found.where or 'missing'}{licence}{gate}{fetch}{many}")
+    for name, found in data.items():
+        where = f"in the mirror {config.mirror}" if found.where == "here" else found.where or "missing"
+        plain_line(f"data set {name}: {where}")
     for line in missing:
         plain_line(f"missing: {line}")
 
 
 def _gigabytes(count: float) -> str:
     return f"{count / 1e9:.1f}"
-
-
-def _clock(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

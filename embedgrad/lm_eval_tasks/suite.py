@@ -1,13 +1,43 @@
-"""What the YAML files call: the workflow's split as a data set, and our grader on an answer."""
+"""What the YAML files call: the workflow's split as a data set, the prompt's own token limit, and its own grader on an answer."""
 
-from functools import lru_cache
+import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import datasets
+from lm_eval.api.task import ConfigurableTask
 
 import tasks
 from contracts import read_items
 from embedgrad.grading import Grader
+from embedgrad.stored import stored_decoding, stored_grader
+from embedgrad_core import read_prompt_file
+
+LOG = logging.getLogger("lm-eval")
+
+
+class SuiteTask(ConfigurableTask):
+    """One of the suite's tasks, answered and graded as the prompt file says; where it says nothing, as the YAML file does.
+
+    The prompt file is the one of ``--model_args``. Where no model takes one, it is a prompt file of the task among
+    ``--metadata '{"results": …}'``: all cells of a task have one limit and one grader. ``--gen_kwargs`` goes before both.
+
+    Raises:
+        UserError: no such prompt file or split, or one that this suite does not write.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        said = config["metadata"]
+        limit, self.grader = _as_stored(said["task"], said.get("prompt"), said.get("results", "results/paper"))
+        config = {key: value for key, value in config.items() if key != "class"}
+        if limit:
+            config["generation_kwargs"] = {**config["generation_kwargs"], "max_gen_toks": limit}
+        super().__init__(config=config)
+
+    def process_results(self, doc: dict, results: list[str]) -> dict[str, float]:
+        """Our verdict on one answer."""
+        return {"acc": float(self.grader.grade(results[0], doc["answer"]).status == "correct")}
 
 
 def load(task: str, results: str = "results/paper", level: str | None = None, split: str = "test", **_: object) -> dict:
@@ -21,13 +51,26 @@ def load(task: str, results: str = "results/paper", level: str | None = None, sp
     return {"test": datasets.Dataset.from_list(rows)}
 
 
-def process(doc: dict, results: list[str]) -> dict[str, float]:
-    """Our verdict on one answer."""
-    return {"acc": float(_grader(doc["task"]).grade(results[0], doc["answer"]).status == "correct")}
-
-
-@lru_cache
-def _grader(name: str) -> Grader:
+def _as_stored(name: str, prompt: str | None, results: str) -> tuple[int | None, Grader]:
+    """Token limit and grader of a prompt file made for this task; no limit and the task's own grader without one."""
     task = tasks.find(name)
     options = {"labels": list(task.LABELS), "synonyms": task.SYNONYMS} if task.EVALUATOR == "label" else {}
-    return Grader(task.EVALUATOR, options)
+    own = Grader(task.EVALUATOR, options)
+    # A level of a task is a data set of its own: math500-L1.
+    for path in [prompt] if prompt else sorted(Path(results).glob(f"{name}*/*/seed*/prompt.safetensors")):
+        header = read_prompt_file(path)[1]
+        grader = stored_grader(path, header)
+        if grader and _same_answers(grader, own) and (prompt or (header.get("data") or {}).get("task") == name):
+            limit = stored_decoding(path, header)["max_new_tokens"] if header.get("decoding") else None
+            return limit, grader
+        if prompt and grader:
+            LOG.warning(
+                f"{prompt}: made for other answers than {name}'s, so this task's own limit and grader are used."
+            )
+    return None, own
+
+
+def _same_answers(one: Grader, other: Grader) -> bool:
+    return one.evaluator == other.evaluator and set(one.options.get("labels", ())) == set(
+        other.options.get("labels", ())
+    )

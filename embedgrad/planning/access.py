@@ -1,15 +1,20 @@
-"""Whether a model's weights are at hand or can be had: local folder, cache, or hub; its licence, gate and size.
+"""Whether weights and data sets are at hand or can be had: local folder, mirror, cache, or hub; licence, gate and size.
 
 Nothing is downloaded but a few kilobytes of description.
 """
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import tasks
+from contracts import UserError
 from embedgrad_core.costs import Shape
+from tasks.source import Source, read
 
 TIMEOUT = 10  # seconds for the hub to answer
 HERE, CACHED, ON_HUB, MADE = "here", "cached", "on the hub", "made by the run"
@@ -17,7 +22,7 @@ HERE, CACHED, ON_HUB, MADE = "here", "cached", "on the hub", "made by the run"
 
 @dataclass(frozen=True)
 class Access:
-    """Where a model can be had from.
+    """Where a model or a data set can be had from.
 
     Attributes:
         where: ``here``, ``cached``, ``on the hub``, ``made by the run``, or "" when it cannot be had.
@@ -130,3 +135,66 @@ def shape_of_pretraining(spec: Mapping[str, Any]) -> Shape:
         tied=True,
         stored=4,
     )
+
+
+def look_up_data(name: str, spec: Mapping[str, Any], mirror: Path | None, *, offline: bool = False) -> Access:
+    """How to get at the data set of a task.
+
+    Args:
+        name: of the task.
+        spec: its entry under ``tasks``.
+        mirror: the run's mirror, from which every data set is then read, or None for the hub.
+        offline: do not ask the hub.
+    """
+    task = tasks.find(name)
+    source = getattr(task, "SOURCE", None)
+    if source is None:
+        return Access(MADE)
+    revision = spec.get("revision") or task.REVISION
+    if mirror is not None:
+        try:
+            read(source, mirror, revision)
+        except UserError as error:
+            return Access("", str(error))
+        return Access(HERE, licence=source.licence)
+    no_hub = offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+    # The run too takes a cached copy without the hub only of a full commit: nothing else says what was read.
+    if re.fullmatch("[0-9a-f]{40}", revision) and _data_cached(source, revision):
+        return Access(CACHED, licence=source.licence)
+    return _no_hub(name, source, "the hub was not asked") if no_hub else _data_on_hub(name, source, revision)
+
+
+def _data_cached(source: Source, revision: str) -> bool:
+    """Whether the datasets library has prepared this commit. Its folders spell names in lower case with more underscores."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    place = Path(os.environ.get("HF_DATASETS_CACHE", home / "datasets"))
+    wanted = source.hub_id.replace("/", "").replace("_", "").lower()
+    return any(
+        found.parents[3].name.replace("_", "").lower() == wanted
+        for found in place.glob(f"*___*/*/*/{revision}/dataset_info.json")
+    )
+
+
+def _data_on_hub(name: str, source: Source, revision: str) -> Access:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        HfApi().dataset_info(source.hub_id, revision=revision, timeout=TIMEOUT)
+    except GatedRepoError:
+        return Access("", f"{source.hub_id} is gated; accept its terms on the hub and log in with `hf auth login`.")
+    except RevisionNotFoundError:
+        return Access("", f"{source.hub_id} has no revision {revision!r}; mend tasks.{name}.revision.")
+    except RepositoryNotFoundError:
+        return Access("", f"{source.hub_id} is not on the hub any more, or is private; set a mirror folder.")
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "?"
+        return Access("", f"the hub answered {status} about {source.hub_id}; try again later.")
+    except Exception as error:  # noqa: BLE001 (as for models)
+        return _no_hub(name, source, f"the hub cannot be reached ({type(error).__name__})")
+    return Access(ON_HUB, licence=source.licence)
+
+
+def _no_hub(name: str, source: Source, why: str) -> Access:
+    todo = f"connect, or set a mirror folder that holds data/{source.file} (--config mirror=DIR)"
+    return Access("", f"{source.hub_id} is not cached at the commit of tasks.{name}.revision, and {why}; {todo}.")

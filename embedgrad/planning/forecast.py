@@ -4,7 +4,8 @@ A forecast, not a measurement: answers may be half or twice as long as assumed, 
 the arithmetic. The formulas stand in :mod:`embedgrad_core.costs`.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,16 @@ from embedgrad.planning.demand import (
     step_demand,
     step_on_cpu,
 )
-from embedgrad.planning.durations import DEV_DECODINGS, SHARED_DECODINGS, START, decoding_seconds, epoch_flops
+from embedgrad.planning.durations import (
+    DEV_DECODINGS,
+    LAYOUTS,
+    RUNGS,
+    SHARED_DECODINGS,
+    START,
+    Durations,
+    decoding_seconds,
+    epoch_flops,
+)
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.work import Work, work_of
 from embedgrad_core.costs import Shape
@@ -27,6 +37,7 @@ if TYPE_CHECKING:
     from embedgrad.config import Config
     from embedgrad.planning.cards import Machine
 
+TRAINING, ANSWERING = ("optimize", "sensitivity"), ("before", "baselines", "after", "analyse")
 JOBS = 3  # jobs of a cell that load the model: optimize, after, analyse
 
 
@@ -109,3 +120,59 @@ def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing
         demands = step_demand(shape, work, optimize, width, checkpointing), answer_demand(shape, work, decode, width)
         return largest(shape, width, demands, 1)
     return max(step_on_cpu(shape, work, optimize, width, checkpointing), answer_on_cpu(shape, work, decode, width))
+
+
+def outlook(config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], machine: "Machine") -> str:
+    """One sentence on the jobs that a run still has before it: tokens and time, as if one ran at a time on ``machine``.
+
+    Args:
+        config: the run.
+        jobs: each job's rule and wildcards.
+        machine: what a job is taken to have to itself.
+
+    Returns:
+        Nothing where no job trains or answers.
+    """
+    durations, counts = Durations(config, machine), Counter((rule, tuple(sorted(w.items()))) for rule, w in jobs)
+    seconds, trained, answered, alike = Counter(), 0, 0, {}
+    for (rule, pairs), count in counts.items():
+        kind, wildcards = rule.removesuffix("_shard"), dict(pairs)
+        if kind not in TRAINING + ANSWERING:
+            continue
+        # Seeds and shards of a job take the same: thousands of jobs are a few sums.
+        key = (rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
+        if key not in alike:
+            alike[key] = (durations.seconds(rule, wildcards), *_tokens(config, kind, wildcards, kind != rule))
+        one, read, written = alike[key]
+        seconds["training" if kind in TRAINING else "answering"] += count * one
+        trained, answered = trained + count * read, answered + count * written
+    if not seconds:
+        return ""
+    made = sum(count for (rule, _), count in counts.items() if rule == "pretrain")
+    beside = f", beside the making of {made} tiny model{'s' * (made > 1)}" if made else ""
+    return (
+        f"{trained:,} tokens to train on, {round(answered):,} to answer: {clock(seconds['training'])} of training and "
+        f"{clock(seconds['answering'])} of answering, if one job at a time has {machine.name}{beside}"
+    )
+
+
+def _tokens(config: "Config", kind: str, wildcards: Mapping[str, str], sharded: bool) -> tuple[int, float]:
+    """Tokens that one job runs forward and backward, and those that it answers."""
+    cell = config.cell(wildcards["dataset"], wildcards["model"]) if "dataset" in wildcards else None
+    task = cell.task if cell else wildcards["task"]
+    work = work_of(task, config.values["tasks"][task], config.values["split"], cell.level if cell else None)
+    if kind in TRAINING:
+        settings = config.values["optimize"]
+        epochs = int(cell.epochs if kind == "optimize" else config.values["sensitivity"]["epochs"])
+        looks = kind == "sensitivity" or settings.get("dev_accuracy") or settings.get("early_stop") == "dev_accuracy"
+        items = (epochs + 1) * work.dev * bool(looks)
+        return epochs * work.train * (work.input + work.target), items * work.answer
+    items = {"baselines": (RUNGS + LAYOUTS) * work.test, "analyse": DEV_DECODINGS * work.dev}.get(kind, work.test)
+    return 0, items * work.answer / (config.shards(task) if sharded else 1)
+
+
+def clock(seconds: float) -> str:
+    """A time for people: no digit more than a forecast knows."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import yaml
 
 from contracts import UserError
 from embedgrad_core.model import FrozenModel
@@ -30,6 +31,21 @@ def _quoted(text: str) -> str:
     return '"' + body.replace('"', '\\"') + '"'
 
 
+def cell(text: str) -> str:
+    """A stranger's word as one line of Markdown that ends no cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def check_licence(licence: str | None) -> None:
+    """Refuse what is no identifier in one line.
+
+    Raises:
+        UserError: names it.
+    """
+    if licence is not None and not (isinstance(licence, str) and licence.strip() and licence.isprintable()):
+        raise UserError(f"licence {licence!r}: write an identifier in one line, e.g. apache-2.0.")
+
+
 def card(
     kind: str,
     frozen: FrozenModel,
@@ -46,13 +62,18 @@ def card(
         frozen: the base model.
         prompt: what was exported.
         code: of :func:`snippet`.
-        metrics: ``metrics.json`` of a cell, or what ``embedgrad evaluate --json`` prints.
+        metrics: of :func:`embedgrad_core.export.metrics.card_numbers`.
         licence: identifier for the card's header, e.g. ``apache-2.0``.
-
-    Raises:
-        UserError: metrics of neither kind.
     """
     header = prompt.header
+    name = frozen.name if not Path(frozen.name).is_dir() else Path(frozen.name).name
+    front = {
+        "base_model": name,
+        **({"license": licence} if licence else {}),
+        "library_name": LIBRARIES[kind],
+        "pipeline_tag": "text-generation",
+        "tags": ["embedgrad", "prompt-tuning", *(["peft"] if kind == "peft" else [])],
+    }
     data = header.get("data") or {}
     seen = f"{data['train']} items, {data['dev']} more for early stopping" if "train" in data else "not recorded"
     if data.get("task"):
@@ -60,9 +81,10 @@ def card(
     settings = header.get("settings") or {}
     return _ENVIRONMENT.get_template("card.md.j2").render(
         kind=kind,
-        library=LIBRARIES[kind],
-        name=frozen.name if not Path(frozen.name).is_dir() else Path(frozen.name).name,
-        licence=licence,
+        # Written by a library: what is not a plain word would otherwise end its line or its key.
+        front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000),
+        name=cell(name),
+        licence=cell(licence) if licence else None,
         k=prompt.slot.k,
         text=prompt.slot.text.replace("\n", "\n> "),
         revision=frozen.resolved,
@@ -73,43 +95,6 @@ def card(
         settings=", ".join(f"{key} {value}" for key, value in settings.items() if value) or "not recorded",
         drift=f"{float(prompt.drift.mean()):.3g}",
         versions=", ".join(f"{key} {value}" for key, value in (header.get("versions") or {}).items()) or "not recorded",
-        metrics=_numbers(metrics) if metrics else None,
+        metrics=metrics,
         snippet=code.rstrip(),
     )
-
-
-def _numbers(metrics: dict) -> dict:
-    """One form for both kinds of result."""
-    try:
-        if "delta" in metrics:  # a cell of the workflow
-            sides = {side: (metrics[side]["correct"], metrics[side]["wilson"]) for side in ("before", "after")}
-            points, (low, high), p = (
-                metrics["delta"]["points"],
-                metrics["delta"]["newcombe"],
-                metrics["mcnemar"]["p_exact"],
-            )
-        else:
-            sides = {side: (metrics[side], metrics["wilson"][side]) for side in ("before", "after")}
-            points, (low, high), p = metrics["points"], metrics["interval"], metrics["p"]
-        n = metrics["n"]
-        return {
-            "n": n,
-            "where": metrics.get("dataset"),
-            "sides": {
-                side: {
-                    "correct": correct,
-                    "accuracy": f"{100 * correct / n:.1f}",
-                    "low": f"{100 * wilson[0]:.1f}",
-                    "high": f"{100 * wilson[1]:.1f}",
-                }
-                for side, (correct, wilson) in sides.items()
-            },
-            "points": f"{points:+.1f}",
-            "low": f"{low:+.1f}",
-            "high": f"{high:+.1f}",
-            "p": f"{p:.2g}",
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"these metrics are neither a cell's metrics.json nor what `embedgrad evaluate --json` prints ({error!r})."
-        ) from None

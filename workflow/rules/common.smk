@@ -172,6 +172,30 @@ def start(jobs):
     except UserError as error:
         raise WorkflowError(str(error)) from None
     check_access(jobs)
+    if workflow.executor_plugin.name == "local":
+        say_forecast(jobs)
+
+
+def say_forecast(jobs):
+    """What these jobs will take, from shapes and rates alone: measuring this machine would import torch, for seconds."""
+    from embedgrad.planning.cards import UNNAMED, named_card, some_cpu
+    from embedgrad.planning.forecast import outlook
+
+    card = CONFIG.resources.card or (
+        UNNAMED if CONFIG.values.get("device", "auto") != "cpu" and cards.visible() else None
+    )
+    try:
+        machine = named_card(card) if card else some_cpu(CONFIG.values.get("threads", 4))
+        told = outlook(CONFIG, [(job.rule.name, job.wildcards_dict) for job in jobs], machine)
+    except (UserError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        told = f"none could be made ({error})"  # no reason not to run
+    if told:
+        file = f" --config {os.path.relpath(workflow.configfiles[0])}" if len(workflow.configfiles) == 1 else ""
+        print(f"forecast: {told}", file=sys.stderr)
+        print(
+            f"forecast: by assumed rates; `embedgrad plan{file}` measures this machine and goes by cell",
+            file=sys.stderr,
+        )
 
 
 def end():

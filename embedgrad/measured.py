@@ -1,0 +1,30 @@
+"""What an evaluation remembers of itself, so that its numbers can be told from those of another prompt, model or data set."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from contracts import Item
+from embedgrad_core import FrozenModel, PromptEmbedding
+from embedgrad_core.export.metrics import content_sha256
+from tasks.own import fingerprint
+
+
+def measured(
+    frozen: FrozenModel, prompt: PromptEmbedding, items: Sequence[Item], data: str | Path | None, keep_seen: bool
+) -> dict:
+    """The key ``measured`` of what ``embedgrad evaluate --json`` prints.
+
+    Returns:
+        ``prompt``: hash of the prompt's vectors and tokens; ``model``: its name and what that was resolved to; ``data``: a file's
+        name or a hub data set; ``keep_seen``: whether items that the prompt was trained on were kept, and ``seen`` how many of
+        the answered ones they are, null where the prompt does not say what it was trained on.
+    """
+    trained_on = None if prompt.header.get("seen") is None else set(prompt.header["seen"])
+    name = None if data is None else Path(data).name if Path(data).is_file() else str(data)
+    return {
+        "prompt": content_sha256(prompt),
+        "model": {"name": frozen.name, "resolved": frozen.resolved},
+        "data": name,
+        "keep_seen": keep_seen,
+        "seen": None if trained_on is None else sum(fingerprint(item.input) in trained_on for item in items),
+    }
