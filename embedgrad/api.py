@@ -32,7 +32,7 @@ from embedgrad_core import (
     read_prompt_file,
 )
 from reporting.statistics import mcnemar, newcombe_paired, wilson
-from tasks.own import Columns, fingerprint, read_own, split_own
+from tasks.own import Columns, fingerprint, label_names, read_own, split_own
 
 
 @dataclass(frozen=True)
@@ -155,13 +155,13 @@ def make_grader(evaluator: str | None, labels: Sequence[str] | None, strict: boo
     """The grader of ``evaluator``; ``label`` where only labels are given.
 
     Raises:
-        UserError: neither is given, an unknown evaluator, or fewer than two labels.
+        UserError: neither is given, an unknown evaluator, or labels that ``tasks.own.label_names`` refuses.
     """
     evaluator = evaluator or ("label" if labels else None)
     if evaluator not in ("label", "yes_no", "boxed_math", "exact"):
         raise UserError(f"evaluator is {evaluator!r}; give label (with labels), yes_no, boxed_math or exact.")
-    if evaluator == "label" and len(set(labels or ())) < 2:
-        raise UserError("evaluator label needs at least two different labels.")
+    if evaluator == "label":
+        label_names(labels or ())
     return Grader(evaluator, {"labels": list(labels)} if evaluator == "label" else {}, strict)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import evaluators
 import tasks
 from contracts import UserError
+from tasks.own import label_names
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,16 @@ def failure(status: str, stop: str) -> str:
     return by_stop.get(stop) or status
 
 
+def labels_of(text: str | None) -> list[str]:
+    """The labels of a comma-separated list."""
+    return [label.strip() for label in (text or "").split(",") if label.strip()]
+
+
 def grader_from(arguments: argparse.Namespace) -> Grader:
     """The grader that --task or --evaluator names.
 
     Raises:
-        UserError: neither is given, or labels are missing.
+        UserError: neither is given, or labels are missing or equal.
     """
     if arguments.task:
         task = tasks.find(arguments.task)
@@ -85,8 +91,7 @@ def grader_from(arguments: argparse.Namespace) -> Grader:
     if not arguments.evaluator:
         raise UserError("give --task NAME, or --evaluator with --labels for data of your own.")
     if arguments.evaluator == "label":
-        labels = [label.strip() for label in (arguments.labels or "").split(",") if label.strip()]
-        if len(labels) < 2:
-            raise UserError("--evaluator label needs --labels with at least two labels, separated by commas.")
+        labels = labels_of(arguments.labels)
+        label_names(labels)
         return Grader("label", {"labels": labels}, arguments.strict)
     return Grader(arguments.evaluator, {}, arguments.strict)

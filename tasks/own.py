@@ -4,6 +4,7 @@ Columns are found by their usual names or named by the caller. Every fault is to
 """
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def read_own(
     Args:
         source: a file that ends in .jsonl, .json (JSON lines), .csv or .tsv; or ``owner/name`` on the hub.
         evaluator: ``label`` (answers must be among ``labels``), ``yes_no`` (Yes or No), ``boxed_math`` or ``exact``.
-        labels: the classes of ``label``; numbers in the data are taken as places in this list.
+        labels: the classes of ``label``; where none of them is a number, numbers in the data are places in this list.
         columns: names of the columns.
         revision: of a hub data set.
         config: of a hub data set.
@@ -57,9 +58,10 @@ def read_own(
 
     Raises:
         UserError: no such file or data set, an unknown kind, a missing column, an empty input or answer, a label outside the
-            list, two equal ids, or no usable row; names the file and the line.
+            list, two equal ids, or no usable row; names the file and the line. Labels that :func:`label_names` refuses.
     """
     columns = columns or Columns()
+    known = label_names(labels) if evaluator == "label" else {}
     path = Path(source)
     if path.is_file() or path.suffix.lower() in SUFFIXES or path.exists():
         name, rows = path.name, _rows(path)
@@ -73,7 +75,7 @@ def read_own(
     for where, row in rows:
         if chosen is None:
             chosen = _find_columns(row, evaluator, columns, where)
-        item = _item(row, chosen, where, name, evaluator, labels)
+        item = _item(row, chosen, where, name, evaluator, known)
         if item.id in seen:
             raise UserError(f"{where}: id {item.id!r} stands at {seen[item.id]} too; ids must differ.")
         seen[item.id] = where
@@ -81,6 +83,29 @@ def read_own(
     if not items:
         raise UserError(f"{source}: no usable rows; give at least one row with an input and an answer.")
     return items
+
+
+def label_names(labels: Sequence[str]) -> dict[str, str]:
+    """What data may call each label: its own name in any case and, where no label is a number, its place in the list.
+
+    Raises:
+        UserError: text in place of a list, fewer than two labels, an empty one, or two that differ in case alone.
+    """
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        raise UserError(f"labels is {labels!r}; give a list of texts, like ['good', 'bad'].")
+    names: dict[str, str] = {}
+    for label in labels:
+        key = label.strip().casefold()
+        if not key:
+            raise UserError(f"labels {', '.join(map(repr, labels))}: one of them is empty; write at least one word.")
+        if key in names:
+            raise UserError(f"labels {names[key]!r} and {label!r} are the same but for their case; keep one of them.")
+        names[key] = label
+    if len(names) < 2:
+        raise UserError("evaluator label needs --labels with at least two different labels, separated by commas.")
+    # Ratings: the 1 of "1,2,3,4,5" is the label itself, never the second place.
+    places = {} if any(map(_is_number, names)) else {str(place): label for place, label in enumerate(labels)}
+    return places | names
 
 
 def split_own(items: Sequence[Item], dev_fraction: float, seed: int) -> tuple[list[Item], list[Item]]:
@@ -148,7 +173,8 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict]]:
 
 def _table_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, dict]]:
     csv.field_size_limit(FIELD_BYTES)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    # Not splitlines: it also cuts where a text holds U+2028, U+0085, a form feed or the like.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
     start = 1
     while True:
@@ -219,7 +245,7 @@ def _find_columns(row: Mapping, evaluator: str, columns: Columns, where: str) ->
     return chosen
 
 
-def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str, labels: Sequence[str]) -> Item:
+def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str, known: Mapping[str, str]) -> Item:
     def text(role: str) -> str:
         column = columns[role]
         if column not in row:
@@ -231,7 +257,7 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
             raise UserError(f"{where}: column {column!r} is empty; fill it in or delete the row.")
         return str(value)
 
-    answer = _checked_answer(text("answer").strip(), where, evaluator, labels)
+    answer = _checked_answer(text("answer").strip(), where, evaluator, known)
     own_target = columns["target"] and columns["target"] != columns["answer"]
     target = text("target") if own_target else answer
     if evaluator == "boxed_math" and "\\boxed" not in target and not own_target:
@@ -249,13 +275,19 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
     )
 
 
-def _checked_answer(answer: str, where: str, evaluator: str, labels: Sequence[str]) -> str:
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _checked_answer(answer: str, where: str, evaluator: str, known: Mapping[str, str]) -> str:
     """The answer as the evaluator compares it."""
     if evaluator == "label":
-        known = {label.casefold(): label for label in labels} | {
-            str(place): label for place, label in enumerate(labels)
-        }
         if answer.casefold() not in known:
+            labels = dict.fromkeys(known.values())
             raise UserError(
                 f"{where}: label {answer[:60]!r} is not among {', '.join(labels)}; mend the row or --labels."
             )

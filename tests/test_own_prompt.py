@@ -87,6 +87,14 @@ def test_generate_from_arguments_a_file_and_the_keyboard(prompt_file, home, caps
     assert capsys.readouterr().out.endswith("\n".join(wanted) + "\n")
 
 
+def test_only_line_breaks_part_the_inputs_of_a_file(prompt_file, home, capsys):
+    texts = ["one\u2028two", "three\ffour\u0085five"]
+    (home / "marks.txt").write_bytes("\r\n".join(texts).encode())
+    assert main(["generate", "--prompt-file", str(prompt_file), "--file", str(home / "marks.txt"), "--json"]) == 0
+    lines = capsys.readouterr().out.rstrip("\n").split("\n")
+    assert [json.loads(line)["input"] for line in lines] == texts
+
+
 def test_inspect_shows_every_token(prompt_file, home, capsys):
     assert main(["inspect", str(prompt_file), "--png", str(home / "drift.png")]) == 0
     printed = capsys.readouterr().out

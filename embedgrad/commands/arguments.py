@@ -200,10 +200,11 @@ def add_prompt_arguments(parser: argparse.ArgumentParser, file: bool = True) -> 
 def prompt_from(arguments: argparse.Namespace) -> "TunedPrompt":
     """The prompt that the arguments name, with its model."""
     from embedgrad.api import load
+    from embedgrad.grading import labels_of
     from embedgrad_core.model import use_threads
 
     use_threads(arguments.threads)
-    labels = [label.strip() for label in (arguments.labels or "").split(",") if label.strip()]
+    labels = labels_of(arguments.labels)
     frozen = load_from(arguments) if arguments.model else None
     return load(
         arguments.prompt_file,

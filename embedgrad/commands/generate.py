@@ -65,7 +65,8 @@ def _given(arguments: argparse.Namespace) -> list[str] | None:
             raise UserError(f"{arguments.file}: cannot be read ({error.strerror}).") from None
         except UnicodeDecodeError as error:
             raise UserError(f"{arguments.file}: not UTF-8 at byte {error.start}; save the file as UTF-8.") from None
-        lines = [line for line in text.splitlines() if line.strip()]
+        # Not splitlines: it also cuts where a text holds U+2028, U+0085, a form feed or the like.
+        lines = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
         if not lines:
             raise UserError(f"{arguments.file}: no input; write one a line.")
         return lines
