@@ -32,6 +32,11 @@ class Item:
         return asdict(self)
 
 
+def is_whole_text(text: str) -> bool:
+    """Whether a text can be written as UTF-8: an escape in JSON or a command line may bring half of a surrogate pair."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
+
+
 def is_number(value: object) -> bool:
     """Whether a value read from JSON is a number that a float can hold; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST

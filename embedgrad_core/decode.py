@@ -77,10 +77,11 @@ def decode(
 
     Raises:
         UserError: an input and ``max_new_tokens`` do not fit the context, naming the item; an architecture without a
-            usable cache; an unknown engine, or one that is not installed.
+            usable cache; an unknown engine, or one that is not installed; a limit or a batch size below 1.
     """
-    if engine not in ENGINES:
-        raise UserError(f"engine is {engine!r}; it must be one of {', '.join(ENGINES)}.")
+    check_settings(
+        max_new_tokens=max_new_tokens, batch_size=batch_size, block=block, stop_on_loop=stop_on_loop, engine=engine
+    )
     if tensor_parallel is not None and (engine != "vllm" or tensor_parallel < 1):
         raise UserError(f"tensor_parallel {tensor_parallel} is the vllm engine's, and at least 1; leave it out.")
     check_attention(frozen.network)
@@ -118,6 +119,19 @@ def decode(
             rows = run(frozen, slot, vectors, [bodies[item.id] for item in some], max_new_tokens, stop_ids, **settings)
             done += [to_decoded(frozen, item, row, stop_ids, loop) for item, row in zip(some, rows, strict=True)]
     return done
+
+
+def check_settings(*, engine: str = "native", **numbers: int | None) -> None:
+    """Refuse settings that no decoding can have; None stands for a number that was not given.
+
+    Raises:
+        UserError: an unknown engine, or a number below 1.
+    """
+    if engine not in ENGINES:
+        raise UserError(f"engine is {engine!r}; it must be one of {', '.join(ENGINES)}.")
+    for name, number in numbers.items():
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+            raise UserError(f"{name} is {number!r}; it must be a whole number of at least 1.")
 
 
 def check_lengths(frozen: FrozenModel, slot: Slot, bodies: dict[str, list[int]], max_new_tokens: int) -> None:

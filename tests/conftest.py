@@ -17,6 +17,12 @@ TEXTS = [
     "What is 12 + 30? We add 12 and 30 and get \\boxed{42}.",
     "Determine whether the statement is positive or negative. Let’s think step by step. positive negative Yes No",
 ]
+REVIEWS = [
+    ("a lovely film", "positive"),
+    ("a dull film", "negative"),
+    ("I liked it", "positive"),
+    ("I slept", "negative"),
+]
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -105,3 +111,29 @@ def mirror() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("EMBEDGRAD_MIRROR is not set to a folder with real data")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def home(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder and two files of data of one's own."""
+    folder = tmp_path_factory.mktemp("own")
+    tiny_model(tokenizer, max_position_embeddings=1024).network.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    lines = [f"{text} {place},{label}" for place in range(4) for text, label in REVIEWS]
+    (folder / "reviews.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
+    more = [*lines[:3], *(f"{text} number {place},{label}" for place in range(5) for text, label in REVIEWS)]
+    (folder / "more_reviews.csv").write_text("text,label\n" + "\n".join(more) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prompt_file(home: Path) -> Path:
+    """A prompt that the command optimised on the first of the files."""
+    from embedgrad.cli import main
+
+    data = ["--data", str(home / "reviews.csv"), "--evaluator", "label", "--labels", "positive,negative"]
+    flags = ["--learning-rate", "0.05", "--epochs", "6", "--max-new-tokens", "12", "--threads", "1"]
+    out = home / "prompt.safetensors"
+    prompt = "Determine whether the statement is positive or negative."
+    assert main(["optimize", "--model", str(home / "model"), "--prompt", prompt, *data, *flags, "--out", str(out)]) == 0
+    return out

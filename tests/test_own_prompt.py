@@ -7,37 +7,12 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, tiny_model
+from conftest import REVIEWS, ROOT, tiny_model
 from hub_stand_in import hub
 
 import embedgrad
 from contracts import Item
 from embedgrad.cli import main
-
-ROWS = [("a lovely film", "positive"), ("a dull film", "negative"), ("I liked it", "positive"), ("I slept", "negative")]
-
-
-@pytest.fixture(scope="module")
-def home(tokenizer, tmp_path_factory):
-    """A model folder and two files of data."""
-    folder = tmp_path_factory.mktemp("own")
-    tiny_model(tokenizer, max_position_embeddings=1024).network.save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
-    lines = [f"{text} {place},{label}" for place in range(4) for text, label in ROWS]
-    (folder / "reviews.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
-    more = [*lines[:3], *(f"{text} number {place},{label}" for place in range(5) for text, label in ROWS)]
-    (folder / "more_reviews.csv").write_text("text,label\n" + "\n".join(more) + "\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def prompt_file(home):
-    data = ["--data", str(home / "reviews.csv"), "--evaluator", "label", "--labels", "positive,negative"]
-    flags = ["--learning-rate", "0.05", "--epochs", "6", "--max-new-tokens", "12", "--threads", "1"]
-    out = home / "prompt.safetensors"
-    prompt = "Determine whether the statement is positive or negative."
-    assert main(["optimize", "--model", str(home / "model"), "--prompt", prompt, *data, *flags, "--out", str(out)]) == 0
-    return out
 
 
 def test_the_prompt_file_remembers_how_it_is_used(prompt_file, home):
@@ -126,7 +101,7 @@ def test_export_by_the_command(prompt_file, home, capsys):
 
 
 def test_items_in_memory_and_a_loaded_model(home, tokenizer):
-    items = [Item(str(place), f"{text} {place}", label, label) for place in range(3) for text, label in ROWS]
+    items = [Item(str(place), f"{text} {place}", label, label) for place in range(3) for text, label in REVIEWS]
     frozen = tiny_model(tokenizer)
     tuned = embedgrad.optimize(
         frozen,
@@ -135,63 +110,11 @@ def test_items_in_memory_and_a_loaded_model(home, tokenizer):
         dev=items[8:],
         labels=["positive", "negative"],
         epochs=1,
+        max_new_tokens=12,
         say=lambda line: None,
     )
     assert tuned.history[-1]["epoch"] == 1
     assert tuned.frozen is frozen
-
-
-BAD = {
-    "no labels": (["--evaluator", "label"], "needs --labels"),
-    "no evaluator": ([], "--evaluator"),
-    "prompt without tokens": (["--evaluator", "exact", "--prompt", ""], "has no tokens"),
-    "no such column": (["--evaluator", "exact", "--input-column", "stars"], "reviews.csv:2: no column 'stars'"),
-    "label outside": (["--evaluator", "label", "--labels", "good,bad"], "reviews.csv:2: label 'positive' is not among"),
-    "both kinds of data": (["--evaluator", "exact", "--train", "x.jsonl"], "give --data"),
-    "fraction": (["--evaluator", "exact", "--dev-fraction", "2"], "must lie between 0 and 1"),
-    "target longer than the context": (["--evaluator", "exact", "--target-column", "long"], "the model's context is 1024"),
-    "engine without vLLM's model": (["--evaluator", "exact", "--epochs", "0"], "must be positive"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line(home, case, capsys):
-    flags, told = BAD[case]
-    lines = (home / "reviews.csv").read_text().splitlines()
-    (home / "bad").mkdir(exist_ok=True)
-    long = "\n".join([lines[0] + ",long", *(line + "," + "word " * 1100 for line in lines[1:])])
-    (home / "bad" / "reviews.csv").write_text(long + "\n")
-    out = home / "bad" / "prompt.safetensors"
-    base = ["optimize", "--model", str(home / "model"), "--data", str(home / "bad" / "reviews.csv"), "--out", str(out)]
-    prompt = [] if "--prompt" in flags else ["--prompt", "Is it good?"]
-    assert main([*base, *prompt, *flags]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert told in error
-    assert not out.exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["generate", "--prompt-file", "{p}", "--file", "{h}/none.txt"], "none.txt: cannot be read"),
-        (["generate", "--prompt-file", "{p}", "x", "--file", "{h}/model"], "not both"),
-        (["generate", "--prompt-file", "{p}", " "], "input 1 is empty"),
-        (["generate", "--prompt-file", "{p}", "word " * 1100], "positions, the model has 1024"),
-        (["evaluate", "--prompt-file", "{h}/none.safetensors", "--data", "x.csv"], "no such prompt file"),
-        (["evaluate", "--prompt-file", "{h}/reviews.csv", "--data", "x.csv"], "not a readable safetensors file"),
-        (["evaluate", "--prompt-file", "{p}", "--data", "{h}/none.csv"], "none.csv: no such file"),
-        (["inspect", "{h}/none.safetensors"], "no such prompt file"),
-        (["compare", "{p}", "{h}/none.safetensors"], "no such prompt file"),
-        (["export", "--prompt-file", "{p}", "--to", "peft", "--out", "{h}/model"], "exists already"),
-        (["export", "--prompt-file", "{p}", "--to", "peft", "--out", "{h}/x", "--metrics", "{h}/none"], "no such file"),
-    ],
-)  # fmt: skip
-def test_bad_input_of_the_other_commands(prompt_file, home, arguments, told, capsys):
-    assert main([word.format(p=prompt_file, h=home) for word in arguments]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert told in error
 
 
 def readme_block(language, must_hold):
@@ -242,7 +165,7 @@ def test_data_of_the_hub(home, tmp_path):
         f"      class_label:\n        names:{names}\n---\n"
     )
     rows = [
-        {"text": f"{text} {place}", "label": int(label == "positive")} for place in range(4) for text, label in ROWS
+        {"text": f"{text} {place}", "label": int(label == "positive")} for place in range(4) for text, label in REVIEWS
     ]
     files = {"README.md": readme.encode(), "rows.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode()}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}

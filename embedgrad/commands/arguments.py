@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 from contracts import UserError, shard
 from embedgrad import cards
+from embedgrad.commands.checked import whole
 
 if TYPE_CHECKING:
     from contracts import Item
     from embedgrad.api import TunedPrompt
     from embedgrad.grading import Grader
     from embedgrad_core import FrozenModel, Layout
+
+MOST_THREADS = 4096
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -34,9 +37,9 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     )
     group.add_argument("--sha256", help="refuse a local folder with another fingerprint (sha256:…)")
     group.add_argument(
-        "--cards", type=int, default=0, help="take so many of the visible cards, alone; 0: use what is there"
+        "--cards", type=whole(0), default=0, help="take so many of the visible cards, alone; 0: use what is there"
     )
-    group.add_argument("--threads", type=int, help="CPU threads; tiny models are fastest with 1")
+    group.add_argument("--threads", type=whole(1, MOST_THREADS), help="CPU threads; tiny models are fastest with 1")
 
 
 def load_from(arguments: argparse.Namespace) -> "FrozenModel":
@@ -122,24 +125,28 @@ def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader |
 def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
     """Token limit, batches, stop and loop rules."""
     group = parser.add_argument_group("decoding")
-    group.add_argument("--max-new-tokens", type=int, default=512, help="token limit of an answer")
-    group.add_argument("--decode-batch-size", type=int, default=16, help="rows decoded together")
-    group.add_argument("--block", type=int, help="items answered by themselves, whatever the shards (default: a level)")
+    group.add_argument("--max-new-tokens", type=whole(1), default=512, help="token limit of an answer")
+    group.add_argument("--decode-batch-size", type=whole(1), default=16, help="rows decoded together")
+    group.add_argument(
+        "--block", type=whole(1), help="items answered by themselves, whatever the shards (default: a level)"
+    )
     group.add_argument(
         "--stop-rule", choices=["family", "checkpoint"], default="family", help="which tokens end a text"
     )
-    group.add_argument("--loop-repeats", type=int, default=3, help="a loop's tail repeats its phrase at least so often")
+    group.add_argument(
+        "--loop-repeats", type=whole(2), default=3, help="a loop's tail repeats its phrase at least so often"
+    )
     group.add_argument(
         "--engine", choices=["native", "vllm"], default="native", help="vllm: faster, an extra (docs/performance.md)"
     )
-    group.add_argument("--tensor-parallel", type=int, metavar="N", help="vllm: share every product over N cards")
+    group.add_argument("--tensor-parallel", type=whole(1), metavar="N", help="vllm: share every product over N cards")
     group.add_argument(
         "--stop-on-loop",
-        type=int,
+        type=whole(2),
         metavar="N",
         help="end an answer once its tail has repeated N times (default: never)",
     )
-    group.add_argument("--loop-tokens", type=int, default=24, help="… over at least so many tokens")
+    group.add_argument("--loop-tokens", type=whole(2), default=24, help="… over at least so many tokens")
 
 
 def add_shard_argument(parser: argparse.ArgumentParser) -> None:
@@ -190,8 +197,8 @@ def add_prompt_arguments(parser: argparse.ArgumentParser, file: bool = True) -> 
         parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt with its own layout")
     add_model_arguments(parser, required=False)
     group = parser.add_argument_group("decoding and grading", "by default as kept in the prompt file")
-    group.add_argument("--max-new-tokens", type=int, help="token limit of an answer")
-    group.add_argument("--decode-batch-size", type=int, help="rows decoded together")
+    group.add_argument("--max-new-tokens", type=whole(1), help="token limit of an answer")
+    group.add_argument("--decode-batch-size", type=whole(1), help="rows decoded together")
     group.add_argument("--engine", choices=["native", "vllm"], help="vllm: faster, an extra (docs/performance.md)")
     group.add_argument("--evaluator", choices=["boxed_math", "label", "yes_no", "exact"])
     group.add_argument("--labels", help="comma-separated labels of --evaluator label")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from contracts import UserError, answers_sha256, read_items, sha256_of_file, write_json, write_jsonl
+from contracts import answers_sha256, read_items, sha256_of_file, write_json, write_jsonl
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_layout_arguments,
@@ -22,6 +22,7 @@ from embedgrad.commands.arguments import (
     plain_line,
     shard_from,
 )
+from embedgrad.commands.checked import output_file, some_text, whole
 
 HELP = "answer a split greedily, before or after optimisation"
 
@@ -30,18 +31,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt or prompt file, data, outputs."""
     add_model_arguments(parser)
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--prompt", help="the human prompt, verbatim (before)")
+    which.add_argument("--prompt", type=some_text, help="the human prompt, verbatim (before)")
     which.add_argument("--prompt-file", type=Path, help="an optimised prompt (after); it brings its own layout")
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="JSON lines: id, input, target, answer, level")
     parser.add_argument("--level", help="only the items of this level")
     add_shard_argument(parser)
     add_decoding_arguments(parser)
-    parser.add_argument("--out", required=True, type=Path, help="JSON lines: id, output, n_tokens, stop, entropy_bits")
     parser.add_argument(
-        "--batch-invariance-check", type=int, metavar="N", help="answer N items again one at a time; report the flips"
+        "--out", required=True, type=output_file, help="JSON lines: id, output, n_tokens, stop, entropy_bits"
     )
-    parser.add_argument("--run-info", type=Path, help="JSON: versions, device, seconds, memory")
+    parser.add_argument(
+        "--batch-invariance-check",
+        type=whole(1),
+        metavar="N",
+        help="answer N items again one at a time; report the flips",
+    )
+    parser.add_argument("--run-info", type=output_file, help="JSON: versions, device, seconds, memory")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -58,12 +64,10 @@ def run(arguments: argparse.Namespace) -> None:
     frozen = load_from(arguments)
     if arguments.prompt_file:
         prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    elif arguments.prompt:
+    else:
         prompt = PromptEmbedding.from_text(
             frozen, Slot.place(frozen.tokenizer, layout_from(arguments), arguments.prompt)
         )
-    else:
-        raise UserError("--prompt is empty; write at least one word.")
     settings = decoding_from(arguments)
     bar = tqdm(total=len(items), unit="item", disable=not sys.stderr.isatty())
 

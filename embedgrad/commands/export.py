@@ -11,6 +11,7 @@ from pathlib import Path
 
 from contracts import UserError, read_json
 from embedgrad.commands.arguments import add_model_arguments, plain_line
+from embedgrad.commands.checked import check_writable
 
 HELP = "PEFT adapter, merged checkpoint or vLLM prompt embeddings, with a model card"
 
@@ -29,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Export, then write the card."""
+    # As the export itself does, but before the model is loaded.
+    if arguments.out.exists() and (not arguments.out.is_dir() or any(arguments.out.iterdir())):
+        raise UserError(f"{arguments.out}: exists already; give a new folder, or delete it first.")
+    check_writable(arguments.out / "README.md")
     metrics = read_json(arguments.metrics) if arguments.metrics else None
     if metrics is not None and not isinstance(metrics, dict):
         raise UserError(f"{arguments.metrics}: expected a JSON object, found {type(metrics).__name__}.")

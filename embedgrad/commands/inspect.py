@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
+from embedgrad.commands.checked import figure_file
 
 if TYPE_CHECKING:
     from embedgrad_core import PromptEmbedding
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt file, its model, outputs."""
     parser.add_argument("prompt_file", type=Path, help="an optimised prompt")
     add_model_arguments(parser, required=False)
-    parser.add_argument("--png", type=Path, help="the drift of each word as a picture")
+    parser.add_argument("--png", type=figure_file, help="the drift of each word as a picture")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
 
 

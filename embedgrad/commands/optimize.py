@@ -24,6 +24,7 @@ from embedgrad.commands.arguments import (
     own_items_from,
     plain_line,
 )
+from embedgrad.commands.checked import OutputFile, check_outputs, check_writable, output_file, some_text, whole
 
 HELP = "optimise a prompt's embeddings"
 
@@ -31,7 +32,7 @@ HELP = "optimise a prompt's embeddings"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt, data, hyperparameters and outputs."""
     add_model_arguments(parser)
-    parser.add_argument("--prompt", required=True, help="the human prompt, verbatim")
+    parser.add_argument("--prompt", required=True, type=some_text, help="the human prompt, verbatim")
     add_layout_arguments(parser)
     data = parser.add_argument_group("data")
     data.add_argument("--data", help="your own: a .jsonl, .csv or .tsv file or a hub data set; dev is split off")
@@ -42,28 +43,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_own_data_arguments(data)
     loop = parser.add_argument_group("optimisation")
     loop.add_argument("--learning-rate", type=float, default=0.01, help="the paper: 0.01 at 1.5B, 0.001 from 7B")
-    loop.add_argument("--epochs", type=int, default=10)
-    loop.add_argument("--batch-size", type=int, default=8)
-    loop.add_argument("--seed", type=int, default=0)
+    loop.add_argument("--epochs", type=whole(1), default=10)
+    loop.add_argument("--batch-size", type=whole(1), default=8)
+    loop.add_argument("--seed", type=whole(0, 10**12), default=0)
     loop.add_argument("--optimizer", choices=["adam", "adamw", "sgd"], default="adam")
     loop.add_argument("--weight-decay", type=float, default=0.0, help="decay pulls towards zero, away from the text")
     loop.add_argument("--loss-reduction", choices=["item_sum", "token_mean"], default="item_sum")
     loop.add_argument("--early-stop", choices=["dev_loss", "dev_accuracy"], default="dev_loss")
-    loop.add_argument("--patience", type=int, default=3, help="epochs without a better one; 0: run all epochs")
-    loop.add_argument("--token-budget", type=int, help="tokens run at a time; default 1024, or the longest item")
+    loop.add_argument("--patience", type=whole(0), default=3, help="epochs without a better one; 0: run all epochs")
+    loop.add_argument("--token-budget", type=whole(1), help="tokens run at a time; default 1024, or the longest item")
     loop.add_argument("--checkpointing", action="store_true", help="less memory, a third more time (7B-14B)")
     loop.add_argument("--dev-accuracy", action="store_true", help="decode and grade dev after each epoch")
     add_decoding_arguments(parser)
     add_grading_arguments(parser)
     out = parser.add_argument_group("outputs")
-    out.add_argument("--out", required=True, type=Path, help="the prompt file (safetensors)")
-    out.add_argument("--history", type=Path, help="JSON lines, one an epoch")
-    out.add_argument("--run-info", type=Path, help="JSON: versions, device, seconds, memory")
-    out.add_argument("--state", type=Path, help="resume state; default: beside --out, removed at the end")
+    out.add_argument("--out", required=True, type=output_file, help="the prompt file (safetensors)")
+    out.add_argument("--history", type=output_file, help="JSON lines, one an epoch")
+    out.add_argument("--run-info", type=output_file, help="JSON: versions, device, seconds, memory")
+    out.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Gate, optimise, save."""
+    arguments.state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
+    check_writable(arguments.state)
+    check_outputs(arguments)
     train, dev = _items(arguments)  # before torch is imported: a bad line is said at once
     from embedgrad.grading import grader_from
     from embedgrad.provenance import Run, versions
@@ -76,7 +80,6 @@ def run(arguments: argparse.Namespace) -> None:
     with_accuracy = arguments.dev_accuracy or settings.early_stop == "dev_accuracy"
     grader = grader_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
     frozen = load_from(arguments)
-    state = arguments.state or arguments.out.with_suffix(".state")
     tuned = tune(
         frozen,
         layout_from(arguments),
@@ -87,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
         grader=grader,
         decoding=decoding_from(arguments),
         dev_accuracy=with_accuracy,
-        state=state,
+        state=arguments.state,
         say=plain_line,
     )
     trained, history, slot = tuned.prompt, tuned.history, tuned.prompt.slot
@@ -116,7 +119,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
         write_json(arguments.run_info, row)
     # Only now is the run complete: with the state gone, nothing is left to resume.
-    state.unlink(missing_ok=True)
+    arguments.state.unlink(missing_ok=True)
     plain_line(f"{arguments.out}: {slot.k} vectors of width {frozen.width}, best epoch {trained.header['best_epoch']}")
 
 
