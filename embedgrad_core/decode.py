@@ -89,7 +89,7 @@ def decode(
     stop_ids = frozen.stop_ids(stop_rule)
     blocks = in_blocks(items, block)
     bodies = {item.id: slot.body_ids(item.input) for item in items}
-    check_lengths(frozen, slot, bodies, max_new_tokens)
+    check_lengths(frozen, slot, items, bodies, max_new_tokens)
     if not items:  # a shard of which there was nothing left
         return []
     early = LoopRule(stop_on_loop, loop.tokens) if stop_on_loop else None
@@ -134,18 +134,20 @@ def check_settings(*, engine: str = "native", **numbers: int | None) -> None:
             raise UserError(f"{name} is {number!r}; it must be a whole number of at least 1.")
 
 
-def check_lengths(frozen: FrozenModel, slot: Slot, bodies: dict[str, list[int]], max_new_tokens: int) -> None:
+def check_lengths(
+    frozen: FrozenModel, slot: Slot, items: Sequence[Item], bodies: dict[str, list[int]], max_new_tokens: int
+) -> None:
     """Refuse items that leave no room for their answers.
 
     Raises:
         UserError: names the item.
     """
-    for identity, body in bodies.items():
-        needed = len(slot.head_ids) + slot.k + len(body) + max_new_tokens
+    for item in items:
+        needed = len(slot.head_ids) + slot.k + len(bodies[item.id]) + max_new_tokens
         if needed > frozen.context:
             raise UserError(
-                f"item {identity}: prompt, input and {max_new_tokens} new tokens need {needed} positions, the model "
-                f"has {frozen.context}; lower max_new_tokens or shorten the inputs (input_last_words)."
+                f"{item.told}: prompt, input and {max_new_tokens} new tokens need {needed} positions, the model has "
+                f"{frozen.context}; lower max_new_tokens or shorten the input (in a workflow: input_last_words)."
             )
 
 

@@ -137,3 +137,45 @@ def prompt_file(home: Path) -> Path:
     prompt = "Determine whether the statement is positive or negative."
     assert main(["optimize", "--model", str(home / "model"), "--prompt", prompt, *data, *flags, "--out", str(out)]) == 0
     return out
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model loaded is a failure: what is refused is refused before."""
+
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("embedgrad_core.model.load_model", load)
+    monkeypatch.setattr("embedgrad.api.load_model", load)
+    monkeypatch.setattr("embedgrad.commands.arguments._load", load)
+
+
+def refused(capsys: pytest.CaptureFixture, words: list, *told: str) -> None:
+    """Run a command that must fail with exit status 2 and one line that says all of ``told``."""
+    from embedgrad.cli import main
+
+    assert main([str(word) for word in words]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith(f"embedgrad {words[0]}")
+    for part in told:
+        assert str(part) in error
+
+
+def tuning(home: Path, out: Path, *more: object) -> list:
+    """The words of an `embedgrad optimize` on data of one's own."""
+    data = ["--data", home / "reviews.csv", "--evaluator", "label", "--labels", "positive,negative"]
+    return [
+        "optimize",
+        "--model",
+        home / "model",
+        "--prompt",
+        "Is it good?",
+        *data,
+        "--max-new-tokens",
+        "9",
+        "--out",
+        out,
+        *more,
+    ]

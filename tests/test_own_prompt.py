@@ -13,6 +13,7 @@ from hub_stand_in import hub
 import embedgrad
 from contracts import Item
 from embedgrad.cli import main
+from embedgrad.commands import arguments
 
 
 def test_the_prompt_file_remembers_how_it_is_used(prompt_file, home):
@@ -87,10 +88,115 @@ def test_compare_two_prompts(prompt_file, home, capsys):
     assert main([*flags, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["vectors"]["vector_cosine"] == pytest.approx(1)
-    assert found["answers"]["same_text"] == found["answers"]["n"] == 23
+    assert found["answers"]["same_text"] == found["answers"]["n"] == 20
+    assert found["answers"]["left_out"] == 3
     assert found["answers"]["p"] == 1
     assert main(flags) == 0
-    assert "23 answers are the same text" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "20 answers are the same text" in said
+    assert "both checked by label under max_new_tokens 12, stop_rule family, as a is used; 3 items" in said
+    assert main([*flags, "--keep-seen", "--json"]) == 0
+    kept = json.loads(capsys.readouterr().out)["answers"]
+    assert (kept["n"], kept["left_out"]) == (23, 0)
+    assert main([*flags, "--max-new-tokens", "4"]) == 0
+    assert (
+        "under max_new_tokens 4, stop_rule family, as a is used; b's own file says otherwise" in capsys.readouterr().out
+    )
+
+
+def test_rows_in_memory_are_read_as_a_files(prompt_file, home):
+    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    lines = (home / "more_reviews.csv").read_text().splitlines()[1:]
+    rows = [dict(zip(("text", "label"), line.rsplit(",", 1), strict=True)) for line in lines]
+    told = []
+    found = tuned.evaluate(rows, on_progress=lambda done, total: told.append((done, total)))
+    assert found.row() == tuned.evaluate(home / "more_reviews.csv").row()
+    assert told == [(done, 40) for done in range(1, 41)]
+
+
+def test_json_of_optimize_and_export(prompt_file, home, capsys):
+    data = ["--data", str(home / "reviews.csv"), "--evaluator", "exact", "--max-new-tokens", "9", "--epochs", "1"]
+    out = home / "again.safetensors"
+    base = ["optimize", "--model", str(home / "model"), "--prompt", "Is it good?", *data, "--out", str(out), "--json"]
+    assert main(base) == 0
+    printed = capsys.readouterr()
+    row = json.loads(printed.out)
+    assert (row["out"], row["items"], len(row["history"])) == (str(out), {"train": 13, "dev": 3}, 2)
+    assert "step-0 gate passed" in printed.err
+    flags = ["--prompt-file", str(prompt_file), "--to", "vllm", "--out", str(home / "embeddings"), "--json"]
+    assert main(["export", *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["to"] == "vllm"
+
+
+def test_progress_is_told_beside_the_answers(prompt_file, home, capsys):
+    assert (
+        main(["evaluate", "--prompt-file", str(prompt_file), "--data", str(home / "more_reviews.csv"), "--json"]) == 0
+    )
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["n"] == 20
+    assert "40 of 40 items answered" in printed.err.splitlines()
+    assert main(["generate", "--prompt-file", str(prompt_file), "a", "b"]) == 0
+    printed = capsys.readouterr()
+    assert "answered" not in printed.out
+    assert "2 of 2 items answered" in printed.err
+
+
+COMMIT = "0123456789" * 4
+
+
+@pytest.fixture
+def asked(prompt_file, home, tmp_path, monkeypatch):
+    """A prompt made for a hub's model, and what was asked of the hub."""
+    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    tuned.prompt.header["model"] |= {"name": "me/model", "revision": "main", "resolved": COMMIT}
+    tuned.save(tmp_path / "p.safetensors")
+    loads = []
+
+    def load(name, *, revision="main", **_):
+        loads.append((name, revision))
+        return tuned.frozen
+
+    monkeypatch.setattr("embedgrad_core.model.load_model", load)
+    monkeypatch.setattr("embedgrad.api.load_model", load)
+    return loads
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ([], ("me/model", COMMIT)),
+        (["--revision", "v2"], ("me/model", "v2")),
+        (["--model", "me/model"], ("me/model", COMMIT)),
+        (["--model", "you/copy"], ("you/copy", "main")),
+        (["--model", "you/copy", "--revision", "v2"], ("you/copy", "v2")),
+    ],
+)
+@pytest.mark.parametrize("command", ["evaluate", "generate", "compare", "inspect", "export"])
+def test_every_command_asks_for_the_commit_the_prompt_was_made_for(
+    home, tmp_path, asked, capsys, command, more, wanted
+):
+    path = str(tmp_path / "p.safetensors")
+    first = {
+        "evaluate": ["--prompt-file", path, "--data", str(home / "more_reviews.csv")],
+        "generate": ["--prompt-file", path, "x"],
+        "compare": [path, path],
+        "inspect": [path],
+        "export": ["--prompt-file", path, "--to", "vllm", "--out", str(tmp_path / "x"), "--licence", "mit"],
+    }
+    arguments._load.cache_clear()
+    assert main([command, *first[command], *more, "--sha256", "sha256:0"]) == 2
+    assert "wanted is sha256:0" in capsys.readouterr().err
+    arguments._load.cache_clear()
+    assert main([command, *first[command], *more]) == 0
+    assert asked == [wanted, wanted]
+    arguments._load.cache_clear()
+
+
+def test_the_api_asks_for_the_same_commit(tmp_path, asked):
+    embedgrad.load(tmp_path / "p.safetensors")
+    embedgrad.load(tmp_path / "p.safetensors", "you/copy")
+    embedgrad.load(tmp_path / "p.safetensors", revision="v2")
+    assert asked == [("me/model", COMMIT), ("you/copy", "main"), ("me/model", "v2")]
 
 
 def test_export_by_the_command(prompt_file, home, capsys):

@@ -5,6 +5,7 @@ import os
 import stat
 
 import pytest
+from conftest import refused, tuning
 
 import embedgrad
 from contracts import UserError, write_whole
@@ -44,7 +45,7 @@ def test_bad_input_is_one_line(home, case, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("words", "told"),
     [
         (["generate", "--prompt-file", "{p}", "--file", "{h}/none.txt"], "none.txt: cannot be read"),
         (["generate", "--prompt-file", "{p}", "x", "--file", "{h}/model"], "not both"),
@@ -59,49 +60,11 @@ def test_bad_input_is_one_line(home, case, capsys):
         (["export", "--prompt-file", "{p}", "--to", "peft", "--out", "{h}/x", "--metrics", "{h}/none"], "no such file"),
     ],
 )  # fmt: skip
-def test_bad_input_of_the_other_commands(prompt_file, home, arguments, told, capsys):
-    assert main([word.format(p=prompt_file, h=home) for word in arguments]) == 2
+def test_bad_input_of_the_other_commands(prompt_file, home, words, told, capsys):
+    assert main([word.format(p=prompt_file, h=home) for word in words]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert told in error
-
-
-@pytest.fixture
-def no_model(monkeypatch):
-    """A model loaded is a failure: what is refused is refused before."""
-
-    def load(*_, **__):
-        raise AssertionError("a model was loaded")
-
-    monkeypatch.setattr("embedgrad_core.model.load_model", load)
-    monkeypatch.setattr("embedgrad.api.load_model", load)
-    monkeypatch.setattr("embedgrad.commands.arguments._load", load)
-
-
-def refused(capsys, arguments, *told):
-    assert main([str(word) for word in arguments]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert error.startswith(f"embedgrad {arguments[0]}")
-    for part in told:
-        assert str(part) in error
-
-
-def tuning(home, out, *more):
-    data = ["--data", home / "reviews.csv", "--evaluator", "label", "--labels", "positive,negative"]
-    return [
-        "optimize",
-        "--model",
-        home / "model",
-        "--prompt",
-        "Is it good?",
-        *data,
-        "--max-new-tokens",
-        "9",
-        "--out",
-        out,
-        *more,
-    ]
 
 
 @pytest.mark.parametrize("value", ["0", "-3", "2.5", "x", "9" * 30, "9" * 5000])

@@ -1,6 +1,7 @@
 """Arguments that several commands share."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
@@ -14,7 +15,6 @@ from embedgrad.commands.checked import whole
 
 if TYPE_CHECKING:
     from contracts import Item
-    from embedgrad.api import TunedPrompt
     from embedgrad.grading import Grader
     from embedgrad_core import FrozenModel, Layout
 
@@ -26,7 +26,11 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     group = parser.add_argument_group("model")
     told = "hub id (owner/name) or a local folder" + ("" if required else "; default: the one the prompt was made for")
     group.add_argument("--model", required=required, help=told)
-    group.add_argument("--revision", default="main", help="hub revision, best a commit sha")
+    group.add_argument(
+        "--revision",
+        default="main" if required else None,
+        help="hub revision, best a commit sha" + ("" if required else "; default: the one the prompt was made for"),
+    )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     group.add_argument(
@@ -47,16 +51,17 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
     if arguments.device != "cpu":
         cards.claim(arguments.cards)
         if arguments.cards and cards.visible():
-            plain_line(f"cards: {','.join(cards.visible())}")
+            say_of(arguments)(f"cards: {','.join(cards.visible())}")
     from embedgrad_core.model import use_threads
 
     use_threads(arguments.threads)
-    say = silent if getattr(arguments, "quiet", False) or getattr(arguments, "json", False) is True else plain_line
-    frozen = _load(arguments.model, arguments.revision, arguments.device, arguments.dtype, arguments.device_map, say)
+    frozen = _load(
+        arguments.model, arguments.revision, arguments.device, arguments.dtype, arguments.device_map, say_of(arguments)
+    )
     if arguments.sha256 and frozen.resolved != arguments.sha256:
         raise UserError(
-            f"model {arguments.model}: its files have {frozen.resolved}, the config wants {arguments.sha256}; "
-            "take the right copy or mend `sha256` in the config."
+            f"model {arguments.model}: its files have {frozen.resolved}, wanted is {arguments.sha256}; "
+            "take the right copy, or mend --sha256 (in a workflow: `sha256` in the config)."
         )
     return frozen
 
@@ -99,9 +104,9 @@ def add_own_data_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--input-column", help="default: input, text, sentence, question, …")
     group.add_argument("--answer-column", help="what is checked; default: answer, label, output, …")
     group.add_argument("--target-column", help="what is trained on; default: target, solution (maths), or the answer")
-    group.add_argument("--data-revision", default="main", help="of a hub data set")
+    group.add_argument("--data-revision", help="of a hub data set; default: main")
     group.add_argument("--data-config", help="of a hub data set")
-    group.add_argument("--data-split", default="train", help="of a hub data set")
+    group.add_argument("--data-split", help="of a hub data set; default: train")
 
 
 def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader | None" = None) -> "list[Item]":
@@ -191,43 +196,6 @@ def add_grading_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--strict", action="store_true", help="headline is the strict reading of labels and Yes/No")
 
 
-def add_prompt_arguments(parser: argparse.ArgumentParser, file: bool = True) -> None:
-    """A prompt file of one's own, its model, and what to change of how it is decoded and graded."""
-    if file:
-        parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt with its own layout")
-    add_model_arguments(parser, required=False)
-    group = parser.add_argument_group("decoding and grading", "by default as kept in the prompt file")
-    group.add_argument("--max-new-tokens", type=whole(1), help="token limit of an answer")
-    group.add_argument("--decode-batch-size", type=whole(1), help="rows decoded together")
-    group.add_argument("--engine", choices=["native", "vllm"], help="vllm: faster, an extra (docs/performance.md)")
-    group.add_argument("--evaluator", choices=["boxed_math", "label", "yes_no", "exact"])
-    group.add_argument("--labels", help="comma-separated labels of --evaluator label")
-
-
-def prompt_from(arguments: argparse.Namespace) -> "TunedPrompt":
-    """The prompt that the arguments name, with its model."""
-    from embedgrad.api import load
-    from embedgrad.grading import labels_of
-    from embedgrad_core.model import use_threads
-
-    use_threads(arguments.threads)
-    labels = labels_of(arguments.labels)
-    frozen = load_from(arguments) if arguments.model else None
-    return load(
-        arguments.prompt_file,
-        frozen,
-        evaluator=arguments.evaluator,
-        labels=labels or None,
-        device=arguments.device,
-        dtype=arguments.dtype,
-        device_map=arguments.device_map,
-        say=silent if getattr(arguments, "quiet", False) or getattr(arguments, "json", False) is True else plain_line,
-        max_new_tokens=arguments.max_new_tokens,
-        batch_size=arguments.decode_batch_size,
-        engine=arguments.engine,
-    )
-
-
 def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: object) -> argparse.Namespace:
     """What ``command`` would have got if it had been called by itself with these arguments."""
     parser = argparse.ArgumentParser()
@@ -241,8 +209,20 @@ def plain_line(text: str) -> None:
     print(text, flush=True)
 
 
+def aside(text: str) -> None:
+    """One line on standard error, where standard output belongs to the answer alone."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def silent(text: str) -> None:
-    """In place of :func:`plain_line` where standard output belongs to the answer alone."""
+    """In place of :func:`aside` where not even that is wanted."""
+
+
+def say_of(arguments: argparse.Namespace) -> Callable[[str], None]:
+    """Where the lines about the work go: to the log, beside the JSON that was asked for, or nowhere."""
+    if getattr(arguments, "say", None):
+        return arguments.say
+    return aside if getattr(arguments, "json", False) is True else plain_line
 
 
 def existing_parent(path: str) -> Path:

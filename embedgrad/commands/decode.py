@@ -5,7 +5,6 @@ embedgrad decode --model MODEL --prompt-file prompt.safetensors --data test.json
 
 import argparse
 import random
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -54,8 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Load, decode, write."""
     items = read_items(arguments.data, arguments.level)  # before torch is imported: a bad line is said at once
     items = shard_from(arguments, items)
-    from tqdm import tqdm
-
+    from embedgrad.progress import answering
     from embedgrad.provenance import Run
     from embedgrad_core import PromptEmbedding, Slot, decode
     from embedgrad_core.prompt import prompt_sha256
@@ -69,18 +67,12 @@ def run(arguments: argparse.Namespace) -> None:
             frozen, Slot.place(frozen.tokenizer, layout_from(arguments), arguments.prompt)
         )
     settings = decoding_from(arguments)
-    bar = tqdm(total=len(items), unit="item", disable=not sys.stderr.isatty())
-
-    def on_progress(done: int) -> None:
-        bar.update(done - bar.n)
-        if bar.disable and (done % max(1, len(items) // 20) == 0 or done == len(items)):
-            plain_line(f"{done} of {len(items)} items answered")
 
     def answer(some: list, **changed: object) -> list[dict]:
         return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, **(settings | changed))]
 
-    rows = answer(items, on_progress=on_progress, say=plain_line)
-    bar.close()
+    with answering(plain_line) as progress:
+        rows = answer(items, on_progress=lambda done: progress(done, len(items)), say=plain_line)
     invariance = None
     if arguments.batch_invariance_check:
         invariance = _batch_invariance(arguments.batch_invariance_check, items, rows, answer)

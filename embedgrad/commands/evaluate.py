@@ -10,8 +10,9 @@ import argparse
 import json
 
 from contracts import write_jsonl
-from embedgrad.commands.arguments import add_own_data_arguments, add_prompt_arguments, plain_line, prompt_from
+from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
 from embedgrad.commands.checked import output_file
+from embedgrad.commands.prompts import add_prompt_arguments, needed_grader, prompt_from
 
 HELP = "before and after on data of your own, with interval and p"
 
@@ -29,11 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Answer, grade, compare."""
-    from embedgrad.commands.arguments import own_items_from
+    from embedgrad.progress import answering
 
+    # The data first: a bad line is said before a model is loaded.
+    items = own_items_from(arguments, arguments.data, needed_grader(arguments, arguments.prompt_file))
     tuned = prompt_from(arguments)
-    items = own_items_from(arguments, arguments.data, tuned.grader)
-    found = tuned.evaluate(items, keep_seen=arguments.keep_seen)
+    with answering(aside) as progress:
+        found = tuned.evaluate(items, keep_seen=arguments.keep_seen, on_progress=progress)
     # Said before it is written: a disk that has filled up meanwhile loses no result.
     plain_line(json.dumps(found.row(), sort_keys=True) if arguments.json else str(found))
     if not arguments.json:

@@ -8,6 +8,8 @@ A killed run continues where it was: the state lies in --state until the prompt 
 """
 
 import argparse
+import json
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -23,10 +25,20 @@ from embedgrad.commands.arguments import (
     load_from,
     own_items_from,
     plain_line,
+    say_of,
 )
 from embedgrad.commands.checked import OutputFile, check_outputs, check_writable, output_file, some_text, whole
 
 HELP = "optimise a prompt's embeddings"
+OF_OWN_DATA = (
+    "dev_fraction",
+    "input_column",
+    "answer_column",
+    "target_column",
+    "data_revision",
+    "data_config",
+    "data_split",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_layout_arguments(parser)
     data = parser.add_argument_group("data")
     data.add_argument("--data", help="your own: a .jsonl, .csv or .tsv file or a hub data set; dev is split off")
-    data.add_argument("--dev-fraction", type=float, default=0.2, help="of --data, for early stopping")
+    data.add_argument("--dev-fraction", type=float, help="of --data, for early stopping; default: 0.2")
     data.add_argument("--train", type=Path, help="in place of --data: JSON lines with id, input, target, answer, level")
     data.add_argument("--dev", type=Path, help="the same, for early stopping")
     data.add_argument("--level", help="only the items of this level")
@@ -60,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--out", required=True, type=output_file, help="the prompt file (safetensors)")
     out.add_argument("--history", type=output_file, help="JSON lines, one an epoch")
     out.add_argument("--run-info", type=output_file, help="JSON: versions, device, seconds, memory")
+    out.add_argument("--json", action="store_true", help="print JSON at the end, and the log on standard error")
     out.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
 
 
@@ -91,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
         decoding=decoding_from(arguments),
         dev_accuracy=with_accuracy,
         state=arguments.state,
-        say=plain_line,
+        say=say_of(arguments),
     )
     trained, history, slot = tuned.prompt, tuned.history, tuned.prompt.slot
     trained.save(
@@ -120,6 +133,17 @@ def run(arguments: argparse.Namespace) -> None:
         write_json(arguments.run_info, row)
     # Only now is the run complete: with the state gone, nothing is left to resume.
     arguments.state.unlink(missing_ok=True)
+    if arguments.json:
+        row = {
+            "out": str(arguments.out),
+            "vectors": slot.k,
+            "width": frozen.width,
+            "best_epoch": trained.header["best_epoch"],
+            "items": {"train": len(train), "dev": len(dev)},
+            "history": history,
+        }
+        plain_line(json.dumps(row, sort_keys=True))
+        return
     plain_line(f"{arguments.out}: {slot.k} vectors of width {frozen.width}, best epoch {trained.header['best_epoch']}")
 
 
@@ -128,9 +152,30 @@ def _items(arguments: argparse.Namespace) -> tuple[list[Item], list[Item]]:
     if bool(arguments.data) == bool(arguments.train) or bool(arguments.train) != bool(arguments.dev):
         raise UserError("give --data (split into train and dev here), or both --train and --dev.")
     if arguments.train:
-        return read_items(arguments.train, arguments.level), read_items(arguments.dev, arguments.level)
+        _refuse(arguments, OF_OWN_DATA, "is for --data; with --train and --dev leave it out")
+        from embedgrad.grading import check_answers, labels_of
+
+        train, dev = read_items(arguments.train, arguments.level), read_items(arguments.dev, arguments.level)
+        if arguments.evaluator == "label":
+            check_answers([*train, *dev], labels_of(arguments.labels))
+        return train, dev
+    _refuse(
+        arguments, ("level",), "is for --train and --dev; with --data leave it out, or take other rows out of the file"
+    )
+    if arguments.layout == "bare":
+        _refuse(arguments, ("system_message",), "is for --layout chat; layout bare has no system message")
+        if arguments.slot == "system":
+            raise UserError("--slot system is for --layout chat; layout bare has no turns.")
     from tasks.own import split_own
 
-    train, dev = split_own(own_items_from(arguments, arguments.data), arguments.dev_fraction, arguments.seed)
-    plain_line(f"{arguments.data}: {len(train)} items to train on, {len(dev)} for early stopping")
+    fraction = 0.2 if arguments.dev_fraction is None else arguments.dev_fraction
+    train, dev = split_own(own_items_from(arguments, arguments.data), fraction, arguments.seed)
+    say_of(arguments)(f"{arguments.data}: {len(train)} items to train on, {len(dev)} for early stopping")
     return train, dev
+
+
+def _refuse(arguments: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Refuse arguments that would be ignored in silence."""
+    for name in names:
+        if getattr(arguments, name) not in (None, ""):
+            raise UserError(f"--{name.replace('_', '-')} {why}.")

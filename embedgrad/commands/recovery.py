@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         slot = Slot.place(frozen.tokenizer, replace(layout, kind=kind), arguments.prompt)
         vectors = PromptEmbedding.from_text(frozen, slot).initial
         bodies = {item.id: slot.body_ids(item.input) for item in items}
-        check_lengths(frozen, slot, bodies, most)
+        check_lengths(frozen, slot, items, bodies, most)
         with packed_weights(frozen.network):
             rows = [
                 row
