@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from contracts import Item, UserError, sha256_of_bytes
+from contracts import Item, UserError, is_number, sha256_of_bytes
 from embedgrad_core.attention import check_attention
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.objective import Example, encode
@@ -66,6 +66,13 @@ class Settings:
             raise UserError(f"optimizer is {self.optimizer!r}; it must be one of {', '.join(OPTIMIZERS)}.")
         if self.loss_reduction not in ("item_sum", "token_mean"):
             raise UserError(f"loss_reduction is {self.loss_reduction!r}; it must be item_sum or token_mean.")
+        for name in ("learning_rate", "weight_decay"):
+            if not is_number(value := getattr(self, name)) and not isinstance(value, float):
+                raise UserError(f"{name} is {value!r}; it must be a number.")
+        for name in ("epochs", "batch_size", "patience", "seed", "token_budget"):
+            value = getattr(self, name)
+            if (isinstance(value, bool) or not isinstance(value, int)) and (name, value) != ("token_budget", None):
+                raise UserError(f"{name} is {value!r}; it must be a whole number.")
         # Said so that nan, which is smaller and larger than nothing, is refused with the rest.
         if not 0 < self.learning_rate < math.inf:
             raise UserError(f"learning_rate is {self.learning_rate}; it must be a positive number.")

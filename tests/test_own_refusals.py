@@ -22,7 +22,7 @@ BAD = {
     "label outside": (["--evaluator", "label", "--labels", "good,bad"], "reviews.csv:2: label 'positive' is not among"),
     "both kinds of data": (["--evaluator", "exact", "--train", "x.jsonl"], "give --data"),
     "fraction": (["--evaluator", "exact", "--dev-fraction", "2"], "must lie between 0 and 1"),
-    "target longer than the context": (["--evaluator", "exact", "--target-column", "long"], "the model's context is 1024"),
+    "target longer than the context": (["--evaluator", "exact", "--target-column", "long"], "reviews.csv:"),
     "no epoch": (["--evaluator", "exact", "--epochs", "0"], "argument --epochs: give a whole number from 1"),
 }  # fmt: skip
 
@@ -125,6 +125,9 @@ def test_a_limit_that_the_context_cannot_hold(home, tmp_path, capsys):
         ({"weight_decay": float("nan")}, "weight_decay is nan"),
         ({"seed": 10**29}, "seed is 1"),
         ({"seed": -1}, "seed is -1"),
+        ({"learning_rate": "0.01"}, "learning_rate is '0.01'; it must be a number"),
+        ({"epochs": 2.5}, "epochs is 2.5; it must be a whole number"),
+        ({"patience": None}, "patience is None; it must be a whole number"),
     ],
 )
 def test_settings_that_train_nothing(changed, told):
