@@ -146,8 +146,9 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("embedgrad_core.model.load_model", load)
+    # The API first: imported once the model's own is replaced, it would keep the stand-in for good.
     monkeypatch.setattr("embedgrad.api.load_model", load)
+    monkeypatch.setattr("embedgrad_core.model.load_model", load)
     monkeypatch.setattr("embedgrad.commands.arguments._load", load)
 
 
