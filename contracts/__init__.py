@@ -15,7 +15,17 @@ from contracts.files import (
     write_jsonl,
     write_whole,
 )
-from contracts.rows import DECODED_KEYS, FAILURES, ITEM_KEYS, Item, answers_sha256, is_number, read_decoded, read_items
+from contracts.rows import (
+    DECODED_KEYS,
+    FAILURES,
+    ITEM_KEYS,
+    Item,
+    answers_sha256,
+    is_number,
+    is_whole_text,
+    read_decoded,
+    read_items,
+)
 from contracts.shards import in_blocks, in_order, shard
 
 __all__ = [
@@ -29,6 +39,7 @@ __all__ = [
     "in_blocks",
     "in_order",
     "is_number",
+    "is_whole_text",
     "parse_json",
     "read_decoded",
     "read_items",

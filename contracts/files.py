@@ -25,9 +25,12 @@ def write_whole(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` if the block succeeds, remove it if not.
 
     Raises:
-        UserError: a full disk, a folder that cannot be written to; whatever lay at ``path`` is untouched.
+        UserError: a full disk, a folder that cannot be written to, a device or a pipe; whatever lay at ``path`` is untouched.
     """
     path, temporary = Path(path), None
+    if path.exists() and not path.is_file():
+        # Renaming would put a file in the place of a device for everyone on this machine.
+        raise UserError(f"{path}: is not an ordinary file, and nothing else is written over; give another name.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")

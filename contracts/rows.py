@@ -1,7 +1,7 @@
 """The rows that travel between steps."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.errors import UserError
@@ -18,7 +18,7 @@ class Item:
     """One labelled example, the same for every task.
 
     ``input`` is what the user asks; ``target`` is the text that Eq. 6 is trained on; ``answer`` is what the evaluator
-    compares; ``level`` is the difficulty (MATH-500: "1"-"5") or None.
+    compares; ``level`` is the difficulty (MATH-500: "1"-"5") or None; ``where`` is the file and line it was read from.
     """
 
     id: str
@@ -26,10 +26,21 @@ class Item:
     target: str
     answer: str
     level: str | None = None
+    where: str | None = field(default=None, compare=False, repr=False)
 
     def row(self) -> dict:
         """The item as one JSON-lines row."""
-        return asdict(self)
+        return {key: getattr(self, key) for key in ITEM_KEYS}
+
+    @property
+    def told(self) -> str:
+        """What an error calls it."""
+        return self.where or f"item {self.id}"
+
+
+def is_whole_text(text: str) -> bool:
+    """Whether a text can be written as UTF-8: an escape in JSON or a command line may bring half of a surrogate pair."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def is_number(value: object) -> bool:
@@ -69,13 +80,15 @@ def read_items(path: str | Path, level: str | None = None) -> list[Item]:
         for key in ("id", "input", "target", "answer"):
             if not isinstance(row[key], str):
                 raise UserError(f"{path}:{number}: {key!r} must be text, found {type(row[key]).__name__}.")
+            if not is_whole_text(row[key]):
+                raise UserError(f"{path}:{number}: {key!r} holds half of a surrogate pair; mend the line.")
         if row["level"] is not None and not isinstance(row["level"], str):
             raise UserError(f"{path}:{number}: 'level' must be text or null, found {type(row['level']).__name__}.")
         if row["id"] in seen:
             raise UserError(f"{path}:{number}: id {row['id']!r} stands at line {seen[row['id']]} too; ids must differ.")
         seen[row["id"]] = number
         if level is None or row["level"] == level:
-            items.append(Item(**{key: row[key] for key in ITEM_KEYS}))
+            items.append(Item(**{key: row[key] for key in ITEM_KEYS}, where=f"{path}:{number}"))
     if not items:
         raise UserError(f"{path}: no items" + (f" of level {level!r}." if level is not None else "."))
     return items

@@ -11,16 +11,17 @@ Example::
     print(tuned.generate("A lovely film."))
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 
-from contracts import Item, UserError
-from embedgrad.grading import Grader
+from contracts import Item, UserError, is_whole_text
+from embedgrad.evaluation import Evaluation, evaluation_of, unseen
+from embedgrad.grading import Grader, make_grader
 from embedgrad.measured import measured
 from embedgrad.provenance import versions
-from embedgrad.stored import stored_decoding, stored_grader
+from embedgrad.stored import stored_decoding, stored_grader, stored_model
 from embedgrad.tuning import tune
 from embedgrad_core import (
     FrozenModel,
@@ -32,52 +33,11 @@ from embedgrad_core import (
     load_model,
     read_prompt_file,
 )
-from reporting.statistics import mcnemar, newcombe_paired, wilson
-from tasks.own import Columns, fingerprint, read_own, split_own
+from embedgrad_core.decode import check_settings
+from tasks.own import Columns, read_own, split_own
 
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One prompt before and after on the same items.
-
-    Attributes:
-        n: items.
-        before: right answers of the text prompt.
-        after: right answers of the optimised one.
-        points: after − before in percentage points.
-        interval: 95 % interval of ``points`` (Newcombe's paired method).
-        p: two-sided p of the exact McNemar test.
-        wilson: 95 % intervals of both accuracies, as fractions.
-        failures: for both sides how many answers failed in which way.
-        left_out: items that the prompt was trained on.
-        measured: whose numbers these are, see :func:`embedgrad.measured.measured`.
-        rows: the graded answers of both sides, item by item.
-    """
-
-    n: int
-    before: int
-    after: int
-    points: float
-    interval: tuple[float, float]
-    p: float
-    wilson: dict[str, tuple[float, float]]
-    failures: dict[str, dict[str, int]]
-    left_out: int
-    measured: dict
-    rows: list[dict] = field(repr=False)
-
-    def __str__(self) -> str:
-        left = f" ({self.left_out} items that it was trained on are left out)" if self.left_out else ""
-        left += f" ({self.measured['seen']} items are some that it was trained on)" if self.measured["seen"] else ""
-        return (
-            f"before {self.before}/{self.n} ({100 * self.before / self.n:.1f} %), after {self.after}/{self.n} "
-            f"({100 * self.after / self.n:.1f} %): {self.points:+.1f} points [{self.interval[0]:+.1f}, {self.interval[1]:+.1f}], "
-            f"exact McNemar p = {self.p:.2g}{left}"
-        )
-
-    def row(self) -> dict:
-        """As JSON, without the answers."""
-        return {key: value for key, value in asdict(self).items() if key != "rows"}
+NUMBERS = ("max_new_tokens", "batch_size", "block", "stop_on_loop")
+DECODING = (*NUMBERS, "stop_rule", "engine", "tensor_parallel", "loop")
 
 
 @dataclass
@@ -94,99 +54,121 @@ class TunedPrompt:
         """Write the prompt file."""
         self.prompt.save(path, {"versions": versions()})
 
-    def generate(self, text: str | Sequence[str], *, optimized: bool = True) -> str | list[str]:
-        """Answer one input, or each of several; with ``optimized=False`` by the text prompt."""
+    def generate(
+        self,
+        text: str | Sequence[str],
+        *,
+        optimized: bool = True,
+        where: Sequence[str] | None = None,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> str | list[str]:
+        """Answer one input, or each of several; with ``optimized=False`` by the text prompt.
+
+        Args:
+            text: what to answer.
+            optimized: whether by the optimised prompt.
+            where: what an error calls each of the inputs; by default ``input 1``, …
+            on_progress: called with the answers so far and in all.
+
+        Raises:
+            UserError: an input that is empty, no text, or too long.
+        """
         several = [text] if isinstance(text, str) else list(text)
-        if empty := [place for place, one in enumerate(several, start=1) if not one.strip()]:
-            raise UserError(f"input {empty[0]} is empty; write at least one word.")
-        items = [Item(f"{place:08d}", one, "", "") for place, one in enumerate(several)]
+        names = where or [f"input {place}" for place in range(1, len(several) + 1)]
+        for name, one in zip(names, several, strict=True):
+            if not isinstance(one, str) or not is_whole_text(one):
+                raise UserError(f"{name} is no text that UTF-8 can hold; mend it.")
+            if not one.strip():
+                raise UserError(f"{name} is empty; write at least one word.")
+        items = [Item(f"{place:08d}", one, "", "", None, names[place]) for place, one in enumerate(several)]
         vectors = self.prompt.vectors if optimized else self.prompt.initial
-        answers = [row.output for row in decode(self.frozen, self.prompt.slot, vectors, items, **self.decoding)]
+
+        def count(done: int) -> None:
+            on_progress(done, len(items))
+
+        rows = decode(self.frozen, self.prompt.slot, vectors, items, on_progress=count, **self.decoding)
+        answers = [row.output for row in rows]
         return answers[0] if isinstance(text, str) else answers
 
     def evaluate(
         self,
-        data: str | Path | Sequence[Item],
+        data: str | Path | Sequence[Item | Mapping],
         *,
         columns: Columns | None = None,
         keep_seen: bool = False,
+        revision: str | None = None,
+        config: str | None = None,
+        split: str | None = None,
         name: str | None = None,
-        **hub: str,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Evaluation:
         """Answer and grade every item with the text prompt and with the optimised one.
 
         Args:
-            data: a file or hub data set (``tasks.own``), or items.
-            columns: of a file or hub data set.
+            data: a file or hub data set (``tasks.own``), items, or a dictionary a row.
+            columns: names of the columns.
             keep_seen: also count items that the prompt was trained on.
-            name: what to call items that are given as such.
-            hub: ``revision``, ``config`` and ``split`` of a hub data set.
+            revision: of a hub data set.
+            config: of a hub data set.
+            split: of a hub data set.
+            name: what to call items or rows that are given as such.
+            on_progress: called with the answers so far and in all, both sides counted.
 
         Raises:
             UserError: no grader, no item left, or data that cannot be read.
         """
         if self.grader is None:
             raise UserError("this prompt does not say how answers are checked; give an evaluator.")
-        if isinstance(data, (str, Path)):
-            name = str(data)
-            data = read_own(data, self.grader.evaluator, self.grader.options.get("labels", ()), columns, **hub)
-        seen = set() if keep_seen else set(self.prompt.header.get("seen", ()))
-        items = [item for item in data if fingerprint(item.input) not in seen]
-        if not items:
-            raise UserError(
-                "the prompt was trained on every one of these items; give others, or keep them (--keep-seen)."
-            )
+        found = _items(data, self.grader, columns, revision=revision, config=config, split=split)
+        items = found if keep_seen else unseen(found, self.prompt)
         graded: dict[str, dict[str, dict]] = {}
         gold = {item.id: item.answer for item in items}
         for side, vectors in (("before", self.prompt.initial), ("after", self.prompt.vectors)):
-            rows = decode(self.frozen, self.prompt.slot, vectors, items, **self.decoding)
+            past = len(items) * (side == "after")
+
+            def count(done: int, past: int = past) -> None:
+                on_progress(past + done, 2 * len(items))
+
+            rows = decode(self.frozen, self.prompt.slot, vectors, items, on_progress=count, **self.decoding)
             graded[side] = {row.id: self.grader.line(row.row(), gold[row.id]) for row in rows}
+        name = str(data) if isinstance(data, str | Path) else name
         about = measured(self.frozen, self.prompt, items, name, keep_seen)
-        return _evaluation(items, graded, len(data) - len(items), about)
+        return evaluation_of(items, graded, len(found) - len(items), about)
 
 
-def _evaluation(items: Sequence[Item], graded: dict[str, dict[str, dict]], left_out: int, about: dict) -> Evaluation:
-    pairs = Counter((graded["before"][item.id]["correct"], graded["after"][item.id]["correct"]) for item in items)
-    both, lost, won, neither = (pairs[key] for key in ((True, True), (True, False), (False, True), (False, False)))
-    n = len(items)
-    low, high = newcombe_paired(both, lost, won, neither)
-    return Evaluation(
-        n=n,
-        before=both + lost,
-        after=both + won,
-        points=100 * (won - lost) / n,
-        interval=(100 * low, 100 * high),
-        p=mcnemar(lost, won)[0],
-        wilson={"before": wilson(both + lost, n), "after": wilson(both + won, n)},
-        failures={side: dict(Counter(row["failure"] for row in rows.values())) for side, rows in graded.items()},
-        left_out=left_out,
-        measured=about,
-        rows=[{"before": graded["before"][item.id], "after": graded["after"][item.id]} for item in items],
-    )
+def _items(
+    data: str | Path | Sequence[Item | Mapping], grader: Grader, columns: Columns | None, **hub: str | None
+) -> list[Item]:
+    """Items as they are, all else read."""
+    if isinstance(data, str | Path):
+        return read_own(data, grader.evaluator, grader.options.get("labels", ()), columns, **hub)
+    rows = list(data)
+    if rows and all(isinstance(row, Item) for row in rows):
+        return rows
+    if not all(isinstance(row, Mapping) for row in rows):
+        other = next(type(row).__name__ for row in rows if not isinstance(row, Mapping))
+        raise UserError(f"data holds a {other}; give a file, a hub data set, items, or a dictionary a row.")
+    return read_own(rows, grader.evaluator, grader.options.get("labels", ()), columns, **hub)
 
 
-def make_grader(evaluator: str | None, labels: Sequence[str] | None, strict: bool = False) -> Grader:
-    """The grader of ``evaluator``; ``label`` where only labels are given.
-
-    Raises:
-        UserError: neither is given, an unknown evaluator, or fewer than two labels.
-    """
-    evaluator = evaluator or ("label" if labels else None)
-    if evaluator not in ("label", "yes_no", "boxed_math", "exact"):
-        raise UserError(f"evaluator is {evaluator!r}; give label (with labels), yes_no, boxed_math or exact.")
-    if evaluator == "label" and len(set(labels or ())) < 2:
-        raise UserError("evaluator label needs at least two different labels.")
-    return Grader(evaluator, {"labels": list(labels)} if evaluator == "label" else {}, strict)
+def _check_names(given: Mapping[str, object], known: Iterable[str], function: str) -> None:
+    """Refuse a keyword that a function does not know."""
+    known = sorted(known)
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(known)}."
+            raise UserError(f"{function} knows no {name!r}; {hint}")
 
 
 def optimize(
     model: str | FrozenModel,
     prompt: str,
-    data: str | Path | Sequence[Item],
+    data: str | Path | Sequence[Item | Mapping],
     *,
     evaluator: str | None = None,
     labels: Sequence[str] | None = None,
-    dev: str | Path | Sequence[Item] | None = None,
+    dev: str | Path | Sequence[Item | Mapping] | None = None,
     columns: Columns | None = None,
     layout: str | Layout = "bare",
     max_new_tokens: int = 512,
@@ -204,7 +186,7 @@ def optimize(
     Args:
         model: hub id, local folder, or a model already loaded.
         prompt: the human prompt, verbatim.
-        data: training items: a file or hub data set, or items.
+        data: training items: a file or hub data set, items, or a dictionary a row.
         evaluator: ``label``, ``yes_no``, ``boxed_math`` or ``exact``.
         labels: the classes of ``label``.
         dev: items for early stopping; split off ``data`` if None.
@@ -223,16 +205,17 @@ def optimize(
     Raises:
         UserError: anything about model, prompt or data that the user can mend.
     """
+    _check_names(settings, (one.name for one in fields(Settings)), "optimize")
     grader = make_grader(evaluator, labels)
     chosen = Settings(**settings)
-
-    def items(source: str | Path | Sequence[Item]) -> list[Item]:
-        if isinstance(source, (str, Path)):
-            return read_own(source, grader.evaluator, grader.options.get("labels", ()), columns)
-        return list(source)
-
-    train = items(data)
-    train, held = split_own(train, dev_fraction, chosen.seed) if dev is None else (train, items(dev))
+    if not prompt.strip():
+        raise UserError("the prompt is empty; write at least one word.")
+    check_settings(max_new_tokens=max_new_tokens, decode_batch_size=decode_batch_size)
+    train = _items(data, grader, columns)
+    if dev is None:
+        train, held = split_own(train, dev_fraction, chosen.seed)
+    else:
+        held = _items(dev, grader, columns)
     if isinstance(layout, str):
         layout = Layout(layout, target_prefix="\n" if layout == "bare" else "")
     frozen = model
@@ -290,26 +273,20 @@ def load(
         decoding: fields to change, e.g. ``max_new_tokens=64``.
 
     Raises:
-        UserError: no prompt file, or not this model's.
+        UserError: no prompt file, or not this model's; a field of decoding that there is not.
     """
+    _check_names(decoding, DECODING, "load")
+    check_settings(**{key: decoding.get(key) for key in NUMBERS}, engine=decoding.get("engine") or "native")
     header = read_prompt_file(path)[1]
-    made_for = header.get("model") or {}
-    frozen = model or made_for.get("name")
-    if not frozen:
-        raise UserError(f"{path}: does not say which model it was made for; name it (--model).")
-    if isinstance(frozen, str):
-        revision = revision or _commit(made_for) or made_for.get("revision") or "main"
-        frozen = load_model(frozen, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
+    frozen = model
+    if not isinstance(frozen, FrozenModel):
+        name, revision = stored_model(path, header, model, revision)
+        frozen = load_model(name, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
     grader, settings = stored_grader(path, header), stored_decoding(path, header)
-    if evaluator or labels:
+    if evaluator is not None or labels is not None:
         grader = make_grader(evaluator, labels)
     settings |= {key: value for key, value in decoding.items() if value is not None}
     return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grader, settings)
-
-
-def _commit(made_for: dict) -> str | None:
-    resolved = made_for.get("resolved") or ""
-    return resolved if len(resolved) == 40 and not resolved.startswith("sha256") else None
 
 
 __all__ = ["Columns", "Evaluation", "Layout", "TunedPrompt", "load", "make_grader", "optimize"]

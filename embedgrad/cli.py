@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from contracts import UserError
 from embedgrad import interruption
@@ -37,6 +38,7 @@ from embedgrad.commands import (
     summary,
     table2,
 )
+from embedgrad.commands.checked import check_outputs
 
 # For a prompt of one's own first, then the workflow's steps in their order.
 COMMANDS = {
@@ -70,9 +72,17 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        said = message if ";" in message else f"{message.rstrip('.')}; see {self.prog} --help."
+        raise UserError(f"{self.prog}: {said}")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="embedgrad",
         description="Improve a prompt's embeddings by gradient while the language model stays frozen.",
     )
@@ -95,10 +105,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0; 2 after one line on standard error that says what the user can mend; 130 after Ctrl-C; 143 after SIGTERM.
     """
-    arguments = build_parser().parse_args(argv)
+    try:
+        arguments = build_parser().parse_args(argv)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
     # Libraries say "Materializing param=…" and the like; a log keeps our own lines.
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
+        check_outputs(arguments)
         arguments.run(arguments)
     except UserError as error:
         print(f"embedgrad {arguments.command}: {error}", file=sys.stderr)

@@ -1,11 +1,13 @@
 """From a decoded answer to a graded line: evaluator, strictness, failure taxonomy."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import evaluators
 import tasks
-from contracts import UserError
+from contracts import Item, UserError
+from tasks.own import label_names
 
 
 @dataclass(frozen=True)
@@ -72,21 +74,56 @@ def failure(status: str, stop: str) -> str:
     return by_stop.get(stop) or status
 
 
+def make_grader(evaluator: str | None, labels: Sequence[str] | None, strict: bool = False) -> Grader:
+    """The grader of ``evaluator``; ``label`` where only labels are given.
+
+    Raises:
+        UserError: neither is given, an unknown evaluator, labels that ``tasks.own.label_names`` refuses or that the evaluator
+            does not look at.
+    """
+    evaluator = evaluator or ("label" if labels is not None else None)
+    if evaluator not in ("label", "yes_no", "boxed_math", "exact"):
+        raise UserError(f"evaluator is {evaluator!r}; give label (with labels), yes_no, boxed_math or exact.")
+    if evaluator == "label":
+        label_names(labels or ())
+    elif labels:
+        raise UserError(f"labels are for evaluator label alone, not for {evaluator}; leave out one of the two.")
+    return Grader(evaluator, {"labels": list(labels)} if evaluator == "label" else {}, strict)
+
+
+def check_answers(items: Sequence[Item], labels: Sequence[str]) -> None:
+    """Check that the answers of items are among the labels.
+
+    Raises:
+        UserError: one is not; names the file and the line.
+    """
+    label_names(labels)
+    for item in items:
+        if item.answer not in labels:
+            raise UserError(
+                f"{item.told}: answer {item.answer[:60]!r} is not among {', '.join(labels)}; mend the line or --labels."
+            )
+
+
+def labels_of(text: str | None) -> list[str]:
+    """The labels of a comma-separated list."""
+    return [label.strip() for label in (text or "").split(",") if label.strip()]
+
+
 def grader_from(arguments: argparse.Namespace) -> Grader:
     """The grader that --task or --evaluator names.
 
     Raises:
-        UserError: neither is given, or labels are missing.
+        UserError: neither is given, or labels are missing or equal.
     """
     if arguments.task:
+        if arguments.evaluator or arguments.labels:
+            raise UserError(
+                "--task brings its own evaluator and labels; leave out --evaluator and --labels, or --task."
+            )
         task = tasks.find(arguments.task)
         options = {"labels": list(task.LABELS), "synonyms": task.SYNONYMS} if task.EVALUATOR == "label" else {}
         return Grader(task.EVALUATOR, options, arguments.strict)
     if not arguments.evaluator:
         raise UserError("give --task NAME, or --evaluator with --labels for data of your own.")
-    if arguments.evaluator == "label":
-        labels = [label.strip() for label in (arguments.labels or "").split(",") if label.strip()]
-        if len(labels) < 2:
-            raise UserError("--evaluator label needs --labels with at least two labels, separated by commas.")
-        return Grader("label", {"labels": labels}, arguments.strict)
-    return Grader(arguments.evaluator, {}, arguments.strict)
+    return make_grader(arguments.evaluator, labels_of(arguments.labels), arguments.strict)

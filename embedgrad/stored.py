@@ -1,4 +1,4 @@
-"""How a prompt file says its answers are decoded and checked; a file that was changed since may say anything."""
+"""What a prompt file says of its model and of how its answers are decoded and checked; it may have been changed since."""
 
 from pathlib import Path
 
@@ -8,6 +8,26 @@ from embedgrad_core import LoopRule
 
 _EVALUATORS = ("label", "yes_no", "boxed_math", "exact")
 _NUMBERS = ("max_new_tokens", "batch_size")
+
+
+def stored_model(path: str | Path, header: dict, name: str | None, revision: str | None) -> tuple[str, str]:
+    """Name and revision of the model to load for a prompt file: as given, else as its header records them.
+
+    Raises:
+        UserError: neither names a model.
+    """
+    made_for = header.get("model") or {}
+    recorded = made_for.get("name")
+    if not (name or recorded):
+        raise UserError(f"{path}: does not say which model it was made for; name it (--model).")
+    # A commit says nothing about another repository, a copy of the model's under another name, say.
+    kept = (_commit(made_for) or made_for.get("revision")) if name in (None, recorded) else None
+    return name or recorded, revision or kept or "main"
+
+
+def _commit(made_for: dict) -> str | None:
+    resolved = made_for.get("resolved") or ""
+    return resolved if len(resolved) == 40 and not resolved.startswith("sha256") else None
 
 
 def stored_grader(path: str | Path, header: dict) -> Grader | None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from contracts import Item
+from contracts import Item, UserError
 from embedgrad.grading import Grader
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
+from embedgrad_core.decode import check_settings
 from embedgrad_core.gate import GateReport
 from tasks.own import fingerprint
 
@@ -53,9 +54,13 @@ def tune(
         say: where plain lines go.
 
     Raises:
-        UserError: what :func:`embedgrad_core.optimize` and the gate refuse.
+        UserError: what :func:`embedgrad_core.optimize` and the gate refuse; decoding that no answer could come of.
     """
+    if decoding:  # it goes into the prompt file, which must be usable when it is done
+        check_decoding(decoding)
     slot = Slot.place(frozen.tokenizer, layout, text)
+    if decoding:
+        check_room(frozen, slot, [*train, *dev], decoding["max_new_tokens"])
     prompt = PromptEmbedding.from_text(frozen, slot)
     gate = check_step_zero(frozen, prompt, [*train, *dev])
     say(
@@ -93,6 +98,30 @@ def tune(
     trained.header["decoding"] = {**kept, "loop": asdict(kept["loop"])} if kept else None
     trained.header["seen"] = sorted({fingerprint(item.input) for item in (*train, *dev)})
     return Tuned(trained, history, gate)
+
+
+def check_decoding(decoding: dict) -> None:
+    """Refuse settings of decoding that ``decode`` would refuse.
+
+    Raises:
+        UserError: names the setting.
+    """
+    numbers = {key: decoding.get(key) for key in ("max_new_tokens", "batch_size", "block", "stop_on_loop")}
+    check_settings(engine=decoding.get("engine", "native"), **numbers)
+
+
+def check_room(frozen: FrozenModel, slot: Slot, items: Sequence[Item], max_new_tokens: int) -> None:
+    """Refuse a token limit that leaves no room for any input: no answer could be decoded with such a prompt.
+
+    Raises:
+        UserError: names the limit that would fit.
+    """
+    taken = len(slot.head_ids) + slot.k + min((len(slot.body_ids(item.input)) for item in items), default=0)
+    if taken < frozen.context < taken + max_new_tokens:
+        raise UserError(
+            f"the model has {frozen.context} positions, and prompt and shortest input take {taken} of them: "
+            f"{max_new_tokens} new tokens do not fit; lower --max-new-tokens to {frozen.context - taken} at most."
+        )
 
 
 def history_line(line: dict) -> str:

@@ -77,10 +77,11 @@ def decode(
 
     Raises:
         UserError: an input and ``max_new_tokens`` do not fit the context, naming the item; an architecture without a
-            usable cache; an unknown engine, or one that is not installed.
+            usable cache; an unknown engine, or one that is not installed; a limit or a batch size below 1.
     """
-    if engine not in ENGINES:
-        raise UserError(f"engine is {engine!r}; it must be one of {', '.join(ENGINES)}.")
+    check_settings(
+        max_new_tokens=max_new_tokens, batch_size=batch_size, block=block, stop_on_loop=stop_on_loop, engine=engine
+    )
     if tensor_parallel is not None and (engine != "vllm" or tensor_parallel < 1):
         raise UserError(f"tensor_parallel {tensor_parallel} is the vllm engine's, and at least 1; leave it out.")
     check_attention(frozen.network)
@@ -88,7 +89,7 @@ def decode(
     stop_ids = frozen.stop_ids(stop_rule)
     blocks = in_blocks(items, block)
     bodies = {item.id: slot.body_ids(item.input) for item in items}
-    check_lengths(frozen, slot, bodies, max_new_tokens)
+    check_lengths(frozen, slot, items, bodies, max_new_tokens)
     if not items:  # a shard of which there was nothing left
         return []
     early = LoopRule(stop_on_loop, loop.tokens) if stop_on_loop else None
@@ -119,18 +120,33 @@ def decode(
     return done
 
 
-def check_lengths(frozen: FrozenModel, slot: Slot, bodies: dict[str, list[int]], max_new_tokens: int) -> None:
+def check_settings(*, engine: str = "native", **numbers: int | None) -> None:
+    """Refuse settings that no decoding can have; None stands for a number that was not given.
+
+    Raises:
+        UserError: an unknown engine, or a number below 1.
+    """
+    if engine not in ENGINES:
+        raise UserError(f"engine is {engine!r}; it must be one of {', '.join(ENGINES)}.")
+    for name, number in numbers.items():
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+            raise UserError(f"{name} is {number!r}; it must be a whole number of at least 1.")
+
+
+def check_lengths(
+    frozen: FrozenModel, slot: Slot, items: Sequence[Item], bodies: dict[str, list[int]], max_new_tokens: int
+) -> None:
     """Refuse items that leave no room for their answers.
 
     Raises:
         UserError: names the item.
     """
-    for identity, body in bodies.items():
-        needed = len(slot.head_ids) + slot.k + len(body) + max_new_tokens
+    for item in items:
+        needed = len(slot.head_ids) + slot.k + len(bodies[item.id]) + max_new_tokens
         if needed > frozen.context:
             raise UserError(
-                f"item {identity}: prompt, input and {max_new_tokens} new tokens need {needed} positions, the model "
-                f"has {frozen.context}; lower max_new_tokens or shorten the inputs (input_last_words)."
+                f"{item.told}: prompt, input and {max_new_tokens} new tokens need {needed} positions, the model has "
+                f"{frozen.context}; lower max_new_tokens or shorten the input (in a workflow: input_last_words)."
             )
 
 

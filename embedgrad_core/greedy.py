@@ -87,7 +87,7 @@ def greedy(
             batch_size = min(batch_size, len(left)) // 2
             if not batch_size:
                 raise UserError(
-                    "out of memory with a single answer at a time; shorten the inputs (input_last_words), lower "
+                    "out of memory with a single answer at a time; shorten the inputs (in a workflow: input_last_words), lower "
                     "max_new_tokens, or use a larger card or a smaller model."
                 ) from None
         finished |= decoder.finished

@@ -14,7 +14,7 @@ from typing import Self
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from contracts import Item, UserError, sha256_of_bytes
+from contracts import Item, UserError, is_whole_text, sha256_of_bytes
 
 # Llama-3.1's template prints a date; fixed, or the sequence would change from day to day.
 TEMPLATE_DATE = "26 Jul 2024"
@@ -132,7 +132,7 @@ class Slot:
         """The tokens of Eq. 6: target prefix, target and, unless the layout leaves it out, the end token."""
         target = self.continuation_ids(item.input, self.layout.target_prefix + item.target)
         if not target:
-            raise UserError(f"item {item.id}: the target {item.target!r} has no tokens.")
+            raise UserError(f"{item.told}: the target {item.target!r} has no tokens.")
         end = self.tokenizer.eos_token_id if self.layout.end == "eos" else None
         return target if end is None else [*target, end]
 
@@ -182,6 +182,8 @@ class Slot:
         return True
 
     def _tokenize(self, text: str) -> list[int]:
+        if not is_whole_text(text):  # a tokenizer would say no more than that it takes no such type
+            raise UserError("the prompt, the layout or an input holds half of a surrogate pair, which is no character.")
         # A rendered template brings its own BOS; the tokenizer must not add a second one.
         special = self.layout.kind == "bare"
         ids = self.tokenizer(text, add_special_tokens=special)["input_ids"]

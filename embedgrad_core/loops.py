@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from contracts import UserError
+
 
 @dataclass(frozen=True)
 class LoopRule:
@@ -13,6 +15,10 @@ class LoopRule:
 
     repeats: int = 3
     tokens: int = 24
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1 or self.tokens < 1:
+            raise UserError(f"a loop of {self.repeats} repeats over {self.tokens} tokens is none; give at least 1.")
 
 
 def is_loop(ids: Sequence[int], rule: LoopRule) -> bool:

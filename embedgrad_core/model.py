@@ -111,7 +111,7 @@ def choose_device(wanted: str = "auto", dtype: str = "auto") -> tuple[torch.devi
         The device, the dtype, and one sentence that says why.
 
     Raises:
-        UserError: CUDA is asked for and not there, or a name torch does not know.
+        UserError: CUDA or a card is asked for and not there, or a device that is neither CPU nor CUDA.
     """
     if wanted == "auto":
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -121,8 +121,12 @@ def choose_device(wanted: str = "auto", dtype: str = "auto") -> tuple[torch.devi
             device = torch.device(wanted)
         except RuntimeError:
             raise UserError(f"device {wanted!r} is unknown to torch; use auto, cpu or cuda.") from None
+        if device.type not in ("cpu", "cuda"):
+            raise UserError(f"device {wanted!r} is not one that this suite computes on; use auto, cpu or cuda.")
         if device.type == "cuda" and not torch.cuda.is_available():
             raise UserError(f"device {wanted!r} was asked for but torch sees no CUDA device; use --device auto or cpu.")
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise UserError(f"device {wanted!r} was asked for but torch sees {torch.cuda.device_count()} of them.")
         why = f"device {device}: as asked"
     if dtype == "auto":
         chosen = torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
@@ -162,6 +166,10 @@ def load_model(
     divided = device_map != "none" and place.type == "cuda" and place.index is None and torch.cuda.device_count() > 1
     say(f"{name}: {why}" + (f"; layers over {torch.cuda.device_count()} cards" if divided else ""))
     is_folder = Path(name).is_dir()
+    if Path(name).is_file():
+        raise UserError(
+            f"model {name}: is a file; give the folder that holds config.json, or a hub id like owner/name."
+        )
     if not is_folder and (name.startswith((".", "/")) or name.count("/") > 1):
         raise UserError(f"model {name}: no such folder; give a folder with config.json or a hub id like owner/name.")
     where = {} if is_folder else {"revision": revision}
@@ -265,7 +273,13 @@ def folder_fingerprint(folder: Path) -> str:
 
 
 def use_threads(threads: int | None) -> None:
-    """Compute with ``threads`` CPU threads; many more than needed make a tiny model slower."""
-    if threads:
+    """Compute with ``threads`` CPU threads; many more than needed make a tiny model slower.
+
+    Raises:
+        UserError: fewer than 1.
+    """
+    if threads is not None:
+        if threads < 1:
+            raise UserError(f"threads is {threads}; give at least 1, or leave it out.")
         os.environ["OMP_NUM_THREADS"] = str(threads)
         torch.set_num_threads(threads)

@@ -46,8 +46,8 @@ def encode(slot: Slot, items: Sequence[Item], context: int) -> list[Example]:
         length = len(slot.head_ids) + slot.k + len(example.body) + len(example.target)
         if length > context:
             raise UserError(
-                f"item {item.id}: {length} tokens with prompt and target, but the model's context is {context}; "
-                "shorten the inputs (input_last_words) or leave the item out."
+                f"{item.told}: {length} tokens with prompt and target, but the model's context is {context}; "
+                "shorten the input (in a workflow: input_last_words) or leave it out."
             )
         examples.append(example)
     return examples

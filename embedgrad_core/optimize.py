@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from contracts import Item, UserError, sha256_of_bytes
+from contracts import Item, UserError, is_number, sha256_of_bytes
 from embedgrad_core.attention import check_attention
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.objective import Example, encode
@@ -24,6 +24,7 @@ from embedgrad_core.step import TOKEN_BUDGET, Pieces, accumulate
 
 # Mean relative displacement at which a run counts as exploded: no word's embedding lies a thousand lengths from another's.
 MAX_DRIFT = 1000.0
+MAX_SEED = 10**12  # times the stride between two seeds' epochs it still fits 64 bits
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
@@ -65,8 +66,22 @@ class Settings:
             raise UserError(f"optimizer is {self.optimizer!r}; it must be one of {', '.join(OPTIMIZERS)}.")
         if self.loss_reduction not in ("item_sum", "token_mean"):
             raise UserError(f"loss_reduction is {self.loss_reduction!r}; it must be item_sum or token_mean.")
-        if self.learning_rate <= 0 or self.epochs < 1 or self.batch_size < 1 or self.patience < 0:
-            raise UserError("learning_rate, epochs and batch_size must be positive and patience not negative.")
+        for name in ("learning_rate", "weight_decay"):
+            if not is_number(value := getattr(self, name)) and not isinstance(value, float):
+                raise UserError(f"{name} is {value!r}; it must be a number.")
+        for name in ("epochs", "batch_size", "patience", "seed", "token_budget"):
+            value = getattr(self, name)
+            if (isinstance(value, bool) or not isinstance(value, int)) and (name, value) != ("token_budget", None):
+                raise UserError(f"{name} is {value!r}; it must be a whole number.")
+        # Said so that nan, which is smaller and larger than nothing, is refused with the rest.
+        if not 0 < self.learning_rate < math.inf:
+            raise UserError(f"learning_rate is {self.learning_rate}; it must be a positive number.")
+        if not 0 <= self.weight_decay < math.inf:
+            raise UserError(f"weight_decay is {self.weight_decay}; it must be 0 or a positive number.")
+        if self.epochs < 1 or self.batch_size < 1 or self.patience < 0:
+            raise UserError("epochs and batch_size must be positive and patience not negative.")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise UserError(f"seed is {self.seed}; it must be a whole number from 0 to {MAX_SEED}.")
         if self.token_budget is not None and self.token_budget < 1:
             raise UserError(f"token_budget is {self.token_budget}; it must be a positive number of tokens.")
 

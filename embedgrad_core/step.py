@@ -48,7 +48,7 @@ class Pieces:
         if needed > self.token_budget:
             raise UserError(
                 f"token_budget {self.token_budget} is smaller than item {longest.id} with the prompt ({needed} tokens); "
-                f"give at least {needed}, or shorten the inputs (input_last_words)."
+                f"give at least {needed}, or shorten the inputs (in a workflow: input_last_words)."
             )
 
     def cut(self, prefix: int, examples: Sequence[Example]) -> list[list[Example]]:
@@ -117,7 +117,7 @@ def _smaller(piece: list[Example], pieces: Pieces, frozen: FrozenModel) -> list[
         return [piece]
     raise UserError(
         f"item {piece[0].id}: out of memory with this item alone ({piece[0].length} tokens); shorten the inputs "
-        "(input_last_words), or use a larger card or a smaller model."
+        "(in a workflow: input_last_words), or use a larger card or a smaller model."
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from contracts import write_whole
+from contracts import UserError, write_whole
 
 # Okabe and Ito's colours, told apart with any kind of colour vision; shapes differ too, for print without colour.
 BEFORE, AFTER, ACCENT = "#D55E00", "#0072B2", "#009E73"
@@ -41,15 +41,19 @@ def styled() -> Iterator[None]:
 
 
 def save(figure: Figure, *paths: str | Path) -> None:
-    """Save as PNG and PDF, by the ending of each path; whole or not at all, without dates or tool names."""
+    """Save as PNG, PDF or SVG, by the ending of each path; whole or not at all, without dates or tool names.
+
+    Raises:
+        UserError: another ending, or a place that cannot be written to.
+    """
     metadata = {
         "png": {"Software": None},
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
         "svg": {"Date": None, "Creator": None},
     }
     for path in map(Path, paths):
-        kind = path.suffix.removeprefix(".")
+        kind = path.suffix.removeprefix(".").lower()
         if kind not in metadata:
-            raise ValueError(f"{path}: only .png, .pdf and .svg are drawn")
+            raise UserError(f"{path}: only .png, .pdf and .svg are drawn; give one of these endings.")
         with matplotlib.rc_context({"svg.hashsalt": "embedgrad"}), write_whole(path) as temporary:
             figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata[kind])

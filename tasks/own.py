@@ -3,22 +3,20 @@
 Columns are found by their usual names or named by the caller. Every fault is told with the line it stands on.
 """
 
-import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from contracts import Item, UserError, parse_json, sha256_of_bytes
+from contracts import Item, UserError, is_whole_text, sha256_of_bytes
 from tasks.duplicates import normalised, twin_groups
+from tasks.own_rows import SUFFIXES, hub_rows, rows_of
 from tasks.split import choose
 
 INPUT_NAMES = ("input", "text", "sentence", "question", "problem", "review", "prompt")
 ANSWER_NAMES = ("answer", "label", "output", "target", "class", "solution")
 TARGET_NAMES = {"boxed_math": ("target", "solution")}
-SUFFIXES = {".jsonl": "JSON lines", ".json": "JSON lines", ".csv": "CSV", ".tsv": "TSV"}
-FIELD_BYTES = 16 * 2**20
 YES_NO = {"yes": "Yes", "no": "No"}
 
 
@@ -32,55 +30,96 @@ class Columns:
 
 
 def read_own(
-    source: str | Path,
+    source: str | Path | Sequence[Mapping],
     evaluator: str,
     labels: Sequence[str] = (),
     columns: Columns | None = None,
     *,
-    revision: str = "main",
+    revision: str | None = None,
     config: str | None = None,
-    split: str = "train",
+    split: str | None = None,
 ) -> list[Item]:
-    """Items of a file or of a hub data set.
+    """Items of a file, of a hub data set, or of rows in memory.
 
     Args:
-        source: a file that ends in .jsonl, .json (JSON lines), .csv or .tsv; or ``owner/name`` on the hub.
+        source: a file that ends in .jsonl, .json (JSON lines), .csv or .tsv; ``owner/name`` on the hub; or dictionaries.
         evaluator: ``label`` (answers must be among ``labels``), ``yes_no`` (Yes or No), ``boxed_math`` or ``exact``.
-        labels: the classes of ``label``; numbers in the data are taken as places in this list.
+        labels: the classes of ``label``; where none of them is a number, numbers in the data are places in this list.
         columns: names of the columns.
-        revision: of a hub data set.
+        revision: of a hub data set; ``main`` if None.
         config: of a hub data set.
-        split: of a hub data set.
+        split: of a hub data set; ``train`` if None.
 
     Returns:
         Items with ids ``<file name>/<line>``, or the file's own where it has a column ``id``.
 
     Raises:
         UserError: no such file or data set, an unknown kind, a missing column, an empty input or answer, a label outside the
-            list, two equal ids, or no usable row; names the file and the line.
+            list, two equal ids, or no usable row; names the file and the line. Labels that :func:`label_names` refuses. A
+            revision, config or split of what is not on the hub.
     """
     columns = columns or Columns()
-    path = Path(source)
-    if path.is_file() or path.suffix.lower() in SUFFIXES or path.exists():
-        name, rows = path.name, _rows(path)
-    elif str(source).count("/") == 1:
-        name, rows = str(source), _hub_rows(str(source), revision, config, split)
-    else:
-        raise UserError(f"{source}: no such file; give a .jsonl, .csv or .tsv file, or owner/name of a hub data set.")
+    known = label_names(labels) if evaluator == "label" else {}
+    name, rows = _opened(source, revision, config, split)
     items: list[Item] = []
     seen: dict[str, str] = {}
     chosen: dict[str, str | None] | None = None
     for where, row in rows:
         if chosen is None:
             chosen = _find_columns(row, evaluator, columns, where)
-        item = _item(row, chosen, where, name, evaluator, labels)
+        item = _item(row, chosen, where, name, evaluator, known)
         if item.id in seen:
             raise UserError(f"{where}: id {item.id!r} stands at {seen[item.id]} too; ids must differ.")
         seen[item.id] = where
         items.append(item)
     if not items:
-        raise UserError(f"{source}: no usable rows; give at least one row with an input and an answer.")
+        raise UserError(f"{name}: no usable rows; give at least one row with an input and an answer.")
     return items
+
+
+def _opened(
+    source: str | Path | Sequence[Mapping], revision: str | None, config: str | None, split: str | None
+) -> tuple[str, Iterable[tuple[str, Mapping]]]:
+    """The name of a source and its rows, each with where it stands."""
+    is_path = isinstance(source, str | Path)
+    path = Path(source) if is_path else None
+    on_hub = is_path and not path.exists() and path.suffix.lower() not in SUFFIXES and str(source).count("/") == 1
+    if on_hub:
+        return str(source), hub_rows(str(source), revision or "main", config, split or "train")
+    given = {"revision": revision, "config": config, "split": split}
+    if named := next((key for key, value in given.items() if value is not None), None):
+        raise UserError(
+            f"{source if is_path else 'data'}: a {named} (--data-{named}) is a hub data set's, and this is not on the hub; "
+            "leave it out."
+        )
+    if not is_path:
+        return "data", ((f"data row {number}", row) for number, row in enumerate(source, start=1))
+    if path.exists() or path.suffix.lower() in SUFFIXES:
+        return path.name, rows_of(path)
+    raise UserError(f"{source}: no such file; give a .jsonl, .csv or .tsv file, or owner/name of a hub data set.")
+
+
+def label_names(labels: Sequence[str]) -> dict[str, str]:
+    """What data may call each label: its own name in any case and, where no label is a number, its place in the list.
+
+    Raises:
+        UserError: text in place of a list, fewer than two labels, an empty one, or two that differ in case alone.
+    """
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        raise UserError(f"labels is {labels!r}; give a list of texts, like ['good', 'bad'].")
+    names: dict[str, str] = {}
+    for label in labels:
+        key = label.strip().casefold()
+        if not key:
+            raise UserError(f"labels {', '.join(map(repr, labels))}: one of them is empty; write at least one word.")
+        if key in names:
+            raise UserError(f"labels {names[key]!r} and {label!r} are the same but for their case; keep one of them.")
+        names[key] = label
+    if len(names) < 2:
+        raise UserError("evaluator label needs --labels with at least two different labels, separated by commas.")
+    # Ratings: the 1 of "1,2,3,4,5" is the label itself, never the second place.
+    places = {} if any(map(_is_number, names)) else {str(place): label for place, label in enumerate(labels)}
+    return places | names
 
 
 def split_own(items: Sequence[Item], dev_fraction: float, seed: int) -> tuple[list[Item], list[Item]]:
@@ -111,90 +150,6 @@ def fingerprint(text: str) -> str:
     return sha256_of_bytes(normalised(text).encode("utf-8", "surrogatepass"))[:12]
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict]]:
-    """(``file:line``, row) of every row that is not blank."""
-    kind = SUFFIXES.get(path.suffix.lower())
-    if kind is None:
-        raise UserError(f"{path}: the ending {path.suffix!r} is unknown; give {', '.join(SUFFIXES)}.")
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}:{line}: not UTF-8 (byte {error.start}); save the whole file as UTF-8.") from None
-    if not text.strip():
-        raise UserError(f"{path}: the file is empty; give at least one row with an input and an answer.")
-    return _json_rows(path, text) if kind == "JSON lines" else _table_rows(path, text, "\t" if kind == "TSV" else ",")
-
-
-def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = parse_json(line)
-        except ValueError as error:
-            told = getattr(error, "msg", error)
-            raise UserError(f"{path}:{number}: not a JSON object ({told}); each line is one object.") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}.")
-        yield f"{path}:{number}", row
-
-
-def _table_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, dict]]:
-    csv.field_size_limit(FIELD_BYTES)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
-    header: list[str] = []
-    start = 1
-    while True:
-        try:
-            fields = next(reader, None)
-        except csv.Error as error:
-            raise UserError(f"{path}:{start}: not a well-formed row ({error}); mend its quotes.") from None
-        if fields is None:
-            return
-        where, start = f"{path}:{start}", reader.line_num + 1
-        if not any(field.strip() for field in fields):
-            continue
-        if not header:
-            header = [field.strip() for field in fields]
-            if len(set(header)) != len(header):
-                raise UserError(f"{where}: two columns have one name; the first line must name each column once.")
-            continue
-        if len(fields) != len(header):
-            raise UserError(
-                f"{where}: {len(fields)} fields, the first line names {len(header)}; mend the row or its quotes."
-            )
-        yield where, dict(zip(header, fields, strict=True))
-
-
-def _hub_rows(name: str, revision: str, config: str | None, split: str) -> Iterator[tuple[str, dict]]:
-    # imported here because datasets takes seconds to import and a file needs none of it
-    import datasets
-    from huggingface_hub.errors import HTTPError
-
-    try:
-        table = datasets.load_dataset(name, config, split=split, revision=revision)
-    except (OSError, HTTPError, datasets.exceptions.DatasetsError, ValueError, RuntimeError) as error:
-        told = " ".join(str(error).split())[:200].rstrip(".")
-        raise UserError(
-            f"data set {name} (config {config or 'default'}, split {split}, revision {revision}) could not be read from "
-            f"the hub ({type(error).__name__}: {told}); check the network and the names, or save it as a .jsonl file."
-        ) from error
-    # A class label is a number with a name in the table's features: the name is what a model can write.
-    for column, feature in table.features.items():
-        if isinstance(feature, datasets.ClassLabel):
-            table = table.cast_column(column, datasets.Value("int64"))
-            names = [feature.int2str(number) for number in range(feature.num_classes)]
-            table = table.map(lambda row, c=column, n=names: {c: n[row[c]] if row[c] >= 0 else None})
-    return ((f"{name} row {number}", row) for number, row in enumerate(table, start=1))
-
-
 def _find_columns(row: Mapping, evaluator: str, columns: Columns, where: str) -> dict[str, str | None]:
     def find(role: str, named: str | None, usual: Sequence[str], required: bool) -> str | None:
         if named is not None:
@@ -219,7 +174,7 @@ def _find_columns(row: Mapping, evaluator: str, columns: Columns, where: str) ->
     return chosen
 
 
-def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str, labels: Sequence[str]) -> Item:
+def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str, known: Mapping[str, str]) -> Item:
     def text(role: str) -> str:
         column = columns[role]
         if column not in row:
@@ -229,9 +184,14 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
             raise UserError(f"{where}: column {column!r} must be text, found {type(value).__name__}.")
         if not str(value).strip():
             raise UserError(f"{where}: column {column!r} is empty; fill it in or delete the row.")
+        if not is_whole_text(str(value)):
+            raise UserError(
+                f"{where}: column {column!r} holds half of a surrogate pair (\\ud800 to \\udfff), which is no character; "
+                "mend the row."
+            )
         return str(value)
 
-    answer = _checked_answer(text("answer").strip(), where, evaluator, labels)
+    answer = _checked_answer(text("answer").strip(), where, evaluator, known)
     own_target = columns["target"] and columns["target"] != columns["answer"]
     target = text("target") if own_target else answer
     if evaluator == "boxed_math" and "\\boxed" not in target and not own_target:
@@ -246,16 +206,23 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
         target,
         answer,
         str(level) if isinstance(level, (str, int)) and str(level) else None,
+        where,
     )
 
 
-def _checked_answer(answer: str, where: str, evaluator: str, labels: Sequence[str]) -> str:
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _checked_answer(answer: str, where: str, evaluator: str, known: Mapping[str, str]) -> str:
     """The answer as the evaluator compares it."""
     if evaluator == "label":
-        known = {label.casefold(): label for label in labels} | {
-            str(place): label for place, label in enumerate(labels)
-        }
         if answer.casefold() not in known:
+            labels = dict.fromkeys(known.values())
             raise UserError(
                 f"{where}: label {answer[:60]!r} is not among {', '.join(labels)}; mend the row or --labels."
             )

@@ -17,6 +17,12 @@ TEXTS = [
     "What is 12 + 30? We add 12 and 30 and get \\boxed{42}.",
     "Determine whether the statement is positive or negative. Let’s think step by step. positive negative Yes No",
 ]
+REVIEWS = [
+    ("a lovely film", "positive"),
+    ("a dull film", "negative"),
+    ("I liked it", "positive"),
+    ("I slept", "negative"),
+]
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -105,3 +111,72 @@ def mirror() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("EMBEDGRAD_MIRROR is not set to a folder with real data")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def home(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder and two files of data of one's own."""
+    folder = tmp_path_factory.mktemp("own")
+    tiny_model(tokenizer, max_position_embeddings=1024).network.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    lines = [f"{text} {place},{label}" for place in range(4) for text, label in REVIEWS]
+    (folder / "reviews.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
+    more = [*lines[:3], *(f"{text} number {place},{label}" for place in range(5) for text, label in REVIEWS)]
+    (folder / "more_reviews.csv").write_text("text,label\n" + "\n".join(more) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prompt_file(home: Path) -> Path:
+    """A prompt that the command optimised on the first of the files."""
+    from embedgrad.cli import main
+
+    data = ["--data", str(home / "reviews.csv"), "--evaluator", "label", "--labels", "positive,negative"]
+    flags = ["--learning-rate", "0.05", "--epochs", "6", "--max-new-tokens", "12", "--threads", "1"]
+    out = home / "prompt.safetensors"
+    prompt = "Determine whether the statement is positive or negative."
+    assert main(["optimize", "--model", str(home / "model"), "--prompt", prompt, *data, *flags, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model loaded is a failure: what is refused is refused before."""
+
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    # The API first: imported once the model's own is replaced, it would keep the stand-in for good.
+    monkeypatch.setattr("embedgrad.api.load_model", load)
+    monkeypatch.setattr("embedgrad_core.model.load_model", load)
+    monkeypatch.setattr("embedgrad.commands.arguments._load", load)
+
+
+def refused(capsys: pytest.CaptureFixture, words: list, *told: str) -> None:
+    """Run a command that must fail with exit status 2 and one line that says all of ``told``."""
+    from embedgrad.cli import main
+
+    assert main([str(word) for word in words]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith(f"embedgrad {words[0]}")
+    for part in told:
+        assert str(part) in error
+
+
+def tuning(home: Path, out: Path, *more: object) -> list:
+    """The words of an `embedgrad optimize` on data of one's own."""
+    data = ["--data", home / "reviews.csv", "--evaluator", "label", "--labels", "positive,negative"]
+    return [
+        "optimize",
+        "--model",
+        home / "model",
+        "--prompt",
+        "Is it good?",
+        *data,
+        "--max-new-tokens",
+        "9",
+        "--out",
+        out,
+        *more,
+    ]

@@ -150,7 +150,7 @@ def optimize(folder, out, *more):
         *(sys.executable, "-m", "embedgrad", "optimize", "--model", str(folder / "model"), "--threads", "1"),
         *("--prompt", "please reason step by step.", "--train", str(folder / "train.jsonl")),
         *("--dev", str(folder / "dev.jsonl"), "--learning-rate", "0.01", "--epochs", "3", "--patience", "0"),
-        *("--out", str(out / "p.safetensors"), *more),
+        *("--max-new-tokens", "8", "--out", str(out / "p.safetensors"), *more),
     ]
 
 

@@ -155,7 +155,18 @@ def command(folder, out, *more):
     return [
         *(sys.executable, "-m", "embedgrad", "optimize", "--model", str(folder / "model"), "--threads", "1"),
         *("--prompt", PROMPT, "--train", str(folder / "train.jsonl"), "--dev", str(folder / "dev.jsonl")),
-        *("--learning-rate", "0.01", "--epochs", "6", "--patience", "0", "--out", str(folder / out / "p.safetensors")),
+        *(
+            "--learning-rate",
+            "0.01",
+            "--epochs",
+            "6",
+            "--patience",
+            "0",
+            "--max-new-tokens",
+            "8",
+            "--out",
+            str(folder / out / "p.safetensors"),
+        ),
         *("--history", str(folder / out / "h.jsonl"), "--run-info", str(folder / out / "r.json"), *more),
     ]
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import Item, UserError
+from embedgrad.api import make_grader
 from tasks.own import Columns, fingerprint, read_own, split_own
 
 LABELS = ["positive", "negative"]
@@ -36,6 +37,53 @@ def test_json_lines_tsv_and_the_suites_own_format(tmp_path, items):
     assert read(tmp_path, "r.tsv", "text\tlabel\nx\tpositive\n")[0].input == "x"
     own = read(tmp_path, "own.jsonl", "".join(json.dumps(item.row()) + "\n" for item in items), "exact")
     assert own == items
+
+
+@pytest.mark.parametrize(
+    ("labels", "told", "meant"),
+    [
+        (["1", "2", "3", "4", "5"], ["1", "5"], ["1", "5"]),
+        (["1", "0"], [0, 1], ["0", "1"]),
+        (["-1", "1.5"], ["-1"], ["-1"]),
+        (LABELS, [0, "1"], ["positive", "negative"]),
+        (["Good", "0"], ["good", 0], ["Good", "0"]),
+    ],
+)
+def test_a_number_is_a_place_only_where_no_label_is_a_number(tmp_path, labels, told, meant):
+    rows = "".join(json.dumps({"text": "x", "label": label}) + "\n" for label in told)
+    assert [item.answer for item in read(tmp_path, "n.jsonl", rows, labels=labels)] == meant
+
+
+def test_a_number_beside_numeric_labels_is_no_place(tmp_path):
+    with pytest.raises(UserError, match=r"n.csv:2: label '0' is not among 1, 2;"):
+        read(tmp_path, "n.csv", "text,label\nx,0\n", labels=["1", "2"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["good", "Good", "bad"], "'good' and 'Good' are the same but for their case"),
+        ("good,bad", "give a list"),
+        (["good", 1], "give a list"),
+        (["good", " "], "one of them is empty"),
+        (["good"], "at least two"),
+    ],
+)
+def test_labels_that_cannot_be_told_apart(tmp_path, labels, told):
+    with pytest.raises(UserError, match=told):
+        read(tmp_path, "l.csv", "text,label\nx,good\n", labels=labels)
+    with pytest.raises(UserError, match=told):
+        make_grader("label", labels)
+
+
+@pytest.mark.parametrize("mark", ["\u0085", "\u2028", "\u2029", "\v", "\f", "\x1c"])
+def test_only_line_breaks_end_a_row(tmp_path, mark):
+    text = f'text,label\r\none{mark}two,positive\r\n"a\n{mark}b",negative\nc,great\n'
+    with pytest.raises(UserError, match=r"m.csv:5: label 'great'"):
+        read(tmp_path, "m.csv", text)
+    items = read(tmp_path, "m.csv", text.replace("great", "positive"))
+    assert [item.input for item in items] == [f"one{mark}two", f"a\n{mark}b", "c"]
+    assert [item.id for item in items] == ["m.csv/2", "m.csv/3", "m.csv/5"]
 
 
 def test_targets_follow_the_evaluator(tmp_path):

@@ -7,37 +7,13 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, tiny_model
+from conftest import REVIEWS, ROOT, tiny_model
 from hub_stand_in import hub
 
 import embedgrad
 from contracts import Item
 from embedgrad.cli import main
-
-ROWS = [("a lovely film", "positive"), ("a dull film", "negative"), ("I liked it", "positive"), ("I slept", "negative")]
-
-
-@pytest.fixture(scope="module")
-def home(tokenizer, tmp_path_factory):
-    """A model folder and two files of data."""
-    folder = tmp_path_factory.mktemp("own")
-    tiny_model(tokenizer, max_position_embeddings=1024).network.save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
-    lines = [f"{text} {place},{label}" for place in range(4) for text, label in ROWS]
-    (folder / "reviews.csv").write_text("text,label\n" + "\n".join(lines) + "\n")
-    more = [*lines[:3], *(f"{text} number {place},{label}" for place in range(5) for text, label in ROWS)]
-    (folder / "more_reviews.csv").write_text("text,label\n" + "\n".join(more) + "\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def prompt_file(home):
-    data = ["--data", str(home / "reviews.csv"), "--evaluator", "label", "--labels", "positive,negative"]
-    flags = ["--learning-rate", "0.05", "--epochs", "6", "--max-new-tokens", "12", "--threads", "1"]
-    out = home / "prompt.safetensors"
-    prompt = "Determine whether the statement is positive or negative."
-    assert main(["optimize", "--model", str(home / "model"), "--prompt", prompt, *data, *flags, "--out", str(out)]) == 0
-    return out
+from embedgrad.commands import arguments
 
 
 def test_the_prompt_file_remembers_how_it_is_used(prompt_file, home):
@@ -113,6 +89,14 @@ def test_generate_from_arguments_a_file_and_the_keyboard(prompt_file, home, caps
     assert capsys.readouterr().out.endswith("\n".join(wanted) + "\n")
 
 
+def test_only_line_breaks_part_the_inputs_of_a_file(prompt_file, home, capsys):
+    texts = ["one\u2028two", "three\ffour\u0085five"]
+    (home / "marks.txt").write_bytes("\r\n".join(texts).encode())
+    assert main(["generate", "--prompt-file", str(prompt_file), "--file", str(home / "marks.txt"), "--json"]) == 0
+    lines = capsys.readouterr().out.rstrip("\n").split("\n")
+    assert [json.loads(line)["input"] for line in lines] == texts
+
+
 def test_inspect_shows_every_token(prompt_file, home, capsys):
     assert main(["inspect", str(prompt_file), "--png", str(home / "drift.png")]) == 0
     printed = capsys.readouterr().out
@@ -130,10 +114,115 @@ def test_compare_two_prompts(prompt_file, home, capsys):
     assert main([*flags, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["vectors"]["vector_cosine"] == pytest.approx(1)
-    assert found["answers"]["same_text"] == found["answers"]["n"] == 23
+    assert found["answers"]["same_text"] == found["answers"]["n"] == 20
+    assert found["answers"]["left_out"] == 3
     assert found["answers"]["p"] == 1
     assert main(flags) == 0
-    assert "23 answers are the same text" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "20 answers are the same text" in said
+    assert "both checked by label under max_new_tokens 12, stop_rule family, as a is used; 3 items" in said
+    assert main([*flags, "--keep-seen", "--json"]) == 0
+    kept = json.loads(capsys.readouterr().out)["answers"]
+    assert (kept["n"], kept["left_out"]) == (23, 0)
+    assert main([*flags, "--max-new-tokens", "4"]) == 0
+    assert (
+        "under max_new_tokens 4, stop_rule family, as a is used; b's own file says otherwise" in capsys.readouterr().out
+    )
+
+
+def test_rows_in_memory_are_read_as_a_files(prompt_file, home):
+    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    lines = (home / "more_reviews.csv").read_text().splitlines()[1:]
+    rows = [dict(zip(("text", "label"), line.rsplit(",", 1), strict=True)) for line in lines]
+    told = []
+    found = tuned.evaluate(rows, on_progress=lambda done, total: told.append((done, total)))
+    assert found.row() == tuned.evaluate(home / "more_reviews.csv").row()
+    assert told == [(done, 40) for done in range(1, 41)]
+
+
+def test_json_of_optimize_and_export(prompt_file, home, capsys):
+    data = ["--data", str(home / "reviews.csv"), "--evaluator", "exact", "--max-new-tokens", "9", "--epochs", "1"]
+    out = home / "again.safetensors"
+    base = ["optimize", "--model", str(home / "model"), "--prompt", "Is it good?", *data, "--out", str(out), "--json"]
+    assert main(base) == 0
+    printed = capsys.readouterr()
+    row = json.loads(printed.out)
+    assert (row["out"], row["items"], len(row["history"])) == (str(out), {"train": 13, "dev": 3}, 2)
+    assert "step-0 gate passed" in printed.err
+    flags = ["--prompt-file", str(prompt_file), "--to", "vllm", "--out", str(home / "embeddings"), "--json"]
+    assert main(["export", *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["to"] == "vllm"
+
+
+def test_progress_is_told_beside_the_answers(prompt_file, home, capsys):
+    assert (
+        main(["evaluate", "--prompt-file", str(prompt_file), "--data", str(home / "more_reviews.csv"), "--json"]) == 0
+    )
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["n"] == 20
+    assert "40 of 40 items answered" in printed.err.splitlines()
+    assert main(["generate", "--prompt-file", str(prompt_file), "a", "b"]) == 0
+    printed = capsys.readouterr()
+    assert "answered" not in printed.out
+    assert "2 of 2 items answered" in printed.err
+
+
+COMMIT = "0123456789" * 4
+
+
+@pytest.fixture
+def asked(prompt_file, home, tmp_path, monkeypatch):
+    """A prompt made for a hub's model, and what was asked of the hub."""
+    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    tuned.prompt.header["model"] |= {"name": "me/model", "revision": "main", "resolved": COMMIT}
+    tuned.save(tmp_path / "p.safetensors")
+    loads = []
+
+    def load(name, *, revision="main", **_):
+        loads.append((name, revision))
+        return tuned.frozen
+
+    monkeypatch.setattr("embedgrad_core.model.load_model", load)
+    monkeypatch.setattr("embedgrad.api.load_model", load)
+    return loads
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ([], ("me/model", COMMIT)),
+        (["--revision", "v2"], ("me/model", "v2")),
+        (["--model", "me/model"], ("me/model", COMMIT)),
+        (["--model", "you/copy"], ("you/copy", "main")),
+        (["--model", "you/copy", "--revision", "v2"], ("you/copy", "v2")),
+    ],
+)
+@pytest.mark.parametrize("command", ["evaluate", "generate", "compare", "inspect", "export"])
+def test_every_command_asks_for_the_commit_the_prompt_was_made_for(
+    home, tmp_path, asked, capsys, command, more, wanted
+):
+    path = str(tmp_path / "p.safetensors")
+    first = {
+        "evaluate": ["--prompt-file", path, "--data", str(home / "more_reviews.csv")],
+        "generate": ["--prompt-file", path, "x"],
+        "compare": [path, path],
+        "inspect": [path],
+        "export": ["--prompt-file", path, "--to", "vllm", "--out", str(tmp_path / "x"), "--licence", "mit"],
+    }
+    arguments._load.cache_clear()
+    assert main([command, *first[command], *more, "--sha256", "sha256:0"]) == 2
+    assert "wanted is sha256:0" in capsys.readouterr().err
+    arguments._load.cache_clear()
+    assert main([command, *first[command], *more]) == 0
+    assert asked == [wanted, wanted]
+    arguments._load.cache_clear()
+
+
+def test_the_api_asks_for_the_same_commit(tmp_path, asked):
+    embedgrad.load(tmp_path / "p.safetensors")
+    embedgrad.load(tmp_path / "p.safetensors", "you/copy")
+    embedgrad.load(tmp_path / "p.safetensors", revision="v2")
+    assert asked == [("me/model", COMMIT), ("you/copy", "main"), ("me/model", "v2")]
 
 
 def test_export_by_the_command(prompt_file, home, capsys):
@@ -144,7 +233,7 @@ def test_export_by_the_command(prompt_file, home, capsys):
 
 
 def test_items_in_memory_and_a_loaded_model(home, tokenizer):
-    items = [Item(str(place), f"{text} {place}", label, label) for place in range(3) for text, label in ROWS]
+    items = [Item(str(place), f"{text} {place}", label, label) for place in range(3) for text, label in REVIEWS]
     frozen = tiny_model(tokenizer)
     tuned = embedgrad.optimize(
         frozen,
@@ -153,63 +242,11 @@ def test_items_in_memory_and_a_loaded_model(home, tokenizer):
         dev=items[8:],
         labels=["positive", "negative"],
         epochs=1,
+        max_new_tokens=12,
         say=lambda line: None,
     )
     assert tuned.history[-1]["epoch"] == 1
     assert tuned.frozen is frozen
-
-
-BAD = {
-    "no labels": (["--evaluator", "label"], "needs --labels"),
-    "no evaluator": ([], "--evaluator"),
-    "prompt without tokens": (["--evaluator", "exact", "--prompt", ""], "has no tokens"),
-    "no such column": (["--evaluator", "exact", "--input-column", "stars"], "reviews.csv:2: no column 'stars'"),
-    "label outside": (["--evaluator", "label", "--labels", "good,bad"], "reviews.csv:2: label 'positive' is not among"),
-    "both kinds of data": (["--evaluator", "exact", "--train", "x.jsonl"], "give --data"),
-    "fraction": (["--evaluator", "exact", "--dev-fraction", "2"], "must lie between 0 and 1"),
-    "target longer than the context": (["--evaluator", "exact", "--target-column", "long"], "the model's context is 1024"),
-    "engine without vLLM's model": (["--evaluator", "exact", "--epochs", "0"], "must be positive"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line(home, case, capsys):
-    flags, told = BAD[case]
-    lines = (home / "reviews.csv").read_text().splitlines()
-    (home / "bad").mkdir(exist_ok=True)
-    long = "\n".join([lines[0] + ",long", *(line + "," + "word " * 1100 for line in lines[1:])])
-    (home / "bad" / "reviews.csv").write_text(long + "\n")
-    out = home / "bad" / "prompt.safetensors"
-    base = ["optimize", "--model", str(home / "model"), "--data", str(home / "bad" / "reviews.csv"), "--out", str(out)]
-    prompt = [] if "--prompt" in flags else ["--prompt", "Is it good?"]
-    assert main([*base, *prompt, *flags]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert told in error
-    assert not out.exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["generate", "--prompt-file", "{p}", "--file", "{h}/none.txt"], "none.txt: cannot be read"),
-        (["generate", "--prompt-file", "{p}", "x", "--file", "{h}/model"], "not both"),
-        (["generate", "--prompt-file", "{p}", " "], "input 1 is empty"),
-        (["generate", "--prompt-file", "{p}", "word " * 1100], "positions, the model has 1024"),
-        (["evaluate", "--prompt-file", "{h}/none.safetensors", "--data", "x.csv"], "no such prompt file"),
-        (["evaluate", "--prompt-file", "{h}/reviews.csv", "--data", "x.csv"], "not a readable safetensors file"),
-        (["evaluate", "--prompt-file", "{p}", "--data", "{h}/none.csv"], "none.csv: no such file"),
-        (["inspect", "{h}/none.safetensors"], "no such prompt file"),
-        (["compare", "{p}", "{h}/none.safetensors"], "no such prompt file"),
-        (["export", "--prompt-file", "{p}", "--to", "peft", "--out", "{h}/model"], "exists already"),
-        (["export", "--prompt-file", "{p}", "--to", "peft", "--out", "{h}/x", "--metrics", "{h}/none"], "no such file"),
-    ],
-)  # fmt: skip
-def test_bad_input_of_the_other_commands(prompt_file, home, arguments, told, capsys):
-    assert main([word.format(p=prompt_file, h=home) for word in arguments]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert told in error
 
 
 def readme_block(language, must_hold):
@@ -260,7 +297,7 @@ def test_data_of_the_hub(home, tmp_path):
         f"      class_label:\n        names:{names}\n---\n"
     )
     rows = [
-        {"text": f"{text} {place}", "label": int(label == "positive")} for place in range(4) for text, label in ROWS
+        {"text": f"{text} {place}", "label": int(label == "positive")} for place in range(4) for text, label in REVIEWS
     ]
     files = {"README.md": readme.encode(), "rows.jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode()}
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}

@@ -140,5 +140,5 @@ def test_a_history_that_stopped_and_one_that_is_broken(tmp_path):
 
 
 def test_only_png_pdf_and_svg(runs, tmp_path):
-    with pytest.raises(ValueError, match="only"):
+    with pytest.raises(UserError, match="only"):
         draw_before_after(runs["several"][0], tmp_path / "dots.gif")

@@ -20,6 +20,7 @@ from embedgrad.commands.arguments import (
     load_from,
     plain_line,
 )
+from embedgrad.commands.checked import output_file, whole
 
 if TYPE_CHECKING:
     from embedgrad.grading import Grader
@@ -32,13 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt file, and what to grade the round trip on."""
     add_model_arguments(parser)
     parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
-    parser.add_argument("--seed", type=int, default=0, help="of the random control")
+    parser.add_argument("--seed", type=whole(0, 10**12), default=0, help="of the random control")
     parser.add_argument("--controls", type=int, default=3, help="random controls decoded in the round trip")
     parser.add_argument("--data", type=Path, help="grade the round trip on these items (not the test split)")
     parser.add_argument("--level", help="only the items of this level")
     add_decoding_arguments(parser)
     add_grading_arguments(parser)
-    parser.add_argument("--out", required=True, type=Path, help="JSON: positions, summary, round_trip")
+    parser.add_argument("--out", required=True, type=output_file, help="JSON: positions, summary, round_trip")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """Arguments that several commands share."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from contracts import UserError, shard
 from embedgrad import cards
+from embedgrad.commands.checked import whole
 
 if TYPE_CHECKING:
     from contracts import Item
-    from embedgrad.api import TunedPrompt
     from embedgrad.grading import Grader
     from embedgrad_core import FrozenModel, Layout
+
+MOST_THREADS = 4096
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -23,7 +26,11 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     group = parser.add_argument_group("model")
     told = "hub id (owner/name) or a local folder" + ("" if required else "; default: the one the prompt was made for")
     group.add_argument("--model", required=required, help=told)
-    group.add_argument("--revision", default="main", help="hub revision, best a commit sha")
+    group.add_argument(
+        "--revision",
+        default="main" if required else None,
+        help="hub revision, best a commit sha" + ("" if required else "; default: the one the prompt was made for"),
+    )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     group.add_argument(
@@ -34,9 +41,9 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     )
     group.add_argument("--sha256", help="refuse a local folder with another fingerprint (sha256:…)")
     group.add_argument(
-        "--cards", type=int, default=0, help="take so many of the visible cards, alone; 0: use what is there"
+        "--cards", type=whole(0), default=0, help="take so many of the visible cards, alone; 0: use what is there"
     )
-    group.add_argument("--threads", type=int, help="CPU threads; tiny models are fastest with 1")
+    group.add_argument("--threads", type=whole(1, MOST_THREADS), help="CPU threads; tiny models are fastest with 1")
 
 
 def load_from(arguments: argparse.Namespace) -> "FrozenModel":
@@ -44,7 +51,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
     if arguments.device in ("auto", "cuda"):  # cuda:1 is a choice already
         cards.claim(arguments.cards)
         if arguments.cards and cards.visible():
-            plain_line(f"cards: {','.join(cards.visible())}")
+            say_of(arguments)(f"cards: {','.join(cards.visible())}")
     from embedgrad_core.model import choose_device, use_threads
 
     use_threads(arguments.threads)
@@ -54,12 +61,11 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
         # activations for the analyses) it computes in main memory, in the dtype that the cards have.
         dtype = str(choose_device(device, dtype)[1]).removeprefix("torch.")
         device, device_map = "cpu", "none"
-    say = silent if getattr(arguments, "quiet", False) or getattr(arguments, "json", False) is True else plain_line
-    frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, say)
+    frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, say_of(arguments))
     if arguments.sha256 and frozen.resolved != arguments.sha256:
         raise UserError(
-            f"model {arguments.model}: its files have {frozen.resolved}, the config wants {arguments.sha256}; "
-            "take the right copy or mend `sha256` in the config."
+            f"model {arguments.model}: its files have {frozen.resolved}, wanted is {arguments.sha256}; "
+            "take the right copy, or mend --sha256 (in a workflow: `sha256` in the config)."
         )
     return frozen
 
@@ -102,9 +108,9 @@ def add_own_data_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--input-column", help="default: input, text, sentence, question, …")
     group.add_argument("--answer-column", help="what is checked; default: answer, label, output, …")
     group.add_argument("--target-column", help="what is trained on; default: target, solution (maths), or the answer")
-    group.add_argument("--data-revision", default="main", help="of a hub data set")
+    group.add_argument("--data-revision", help="of a hub data set; default: main")
     group.add_argument("--data-config", help="of a hub data set")
-    group.add_argument("--data-split", default="train", help="of a hub data set")
+    group.add_argument("--data-split", help="of a hub data set; default: train")
 
 
 def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader | None" = None) -> "list[Item]":
@@ -128,24 +134,28 @@ def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader |
 def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
     """Token limit, batches, stop and loop rules."""
     group = parser.add_argument_group("decoding")
-    group.add_argument("--max-new-tokens", type=int, default=512, help="token limit of an answer")
-    group.add_argument("--decode-batch-size", type=int, default=16, help="rows decoded together")
-    group.add_argument("--block", type=int, help="items answered by themselves, whatever the shards (default: a level)")
+    group.add_argument("--max-new-tokens", type=whole(1), default=512, help="token limit of an answer")
+    group.add_argument("--decode-batch-size", type=whole(1), default=16, help="rows decoded together")
+    group.add_argument(
+        "--block", type=whole(1), help="items answered by themselves, whatever the shards (default: a level)"
+    )
     group.add_argument(
         "--stop-rule", choices=["family", "checkpoint"], default="family", help="which tokens end a text"
     )
-    group.add_argument("--loop-repeats", type=int, default=3, help="a loop's tail repeats its phrase at least so often")
+    group.add_argument(
+        "--loop-repeats", type=whole(2), default=3, help="a loop's tail repeats its phrase at least so often"
+    )
     group.add_argument(
         "--engine", choices=["native", "vllm"], default="native", help="vllm: faster, an extra (docs/performance.md)"
     )
-    group.add_argument("--tensor-parallel", type=int, metavar="N", help="vllm: share every product over N cards")
+    group.add_argument("--tensor-parallel", type=whole(1), metavar="N", help="vllm: share every product over N cards")
     group.add_argument(
         "--stop-on-loop",
-        type=int,
+        type=whole(2),
         metavar="N",
         help="end an answer once its tail has repeated N times (default: never)",
     )
-    group.add_argument("--loop-tokens", type=int, default=24, help="… over at least so many tokens")
+    group.add_argument("--loop-tokens", type=whole(2), default=24, help="… over at least so many tokens")
 
 
 def add_shard_argument(parser: argparse.ArgumentParser) -> None:
@@ -190,42 +200,6 @@ def add_grading_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--strict", action="store_true", help="headline is the strict reading of labels and Yes/No")
 
 
-def add_prompt_arguments(parser: argparse.ArgumentParser, file: bool = True) -> None:
-    """A prompt file of one's own, its model, and what to change of how it is decoded and graded."""
-    if file:
-        parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt with its own layout")
-    add_model_arguments(parser, required=False)
-    group = parser.add_argument_group("decoding and grading", "by default as kept in the prompt file")
-    group.add_argument("--max-new-tokens", type=int, help="token limit of an answer")
-    group.add_argument("--decode-batch-size", type=int, help="rows decoded together")
-    group.add_argument("--engine", choices=["native", "vllm"], help="vllm: faster, an extra (docs/performance.md)")
-    group.add_argument("--evaluator", choices=["boxed_math", "label", "yes_no", "exact"])
-    group.add_argument("--labels", help="comma-separated labels of --evaluator label")
-
-
-def prompt_from(arguments: argparse.Namespace) -> "TunedPrompt":
-    """The prompt that the arguments name, with its model."""
-    from embedgrad.api import load
-    from embedgrad_core.model import use_threads
-
-    use_threads(arguments.threads)
-    labels = [label.strip() for label in (arguments.labels or "").split(",") if label.strip()]
-    frozen = load_from(arguments) if arguments.model else None
-    return load(
-        arguments.prompt_file,
-        frozen,
-        evaluator=arguments.evaluator,
-        labels=labels or None,
-        device=arguments.device,
-        dtype=arguments.dtype,
-        device_map=arguments.device_map,
-        say=silent if getattr(arguments, "quiet", False) or getattr(arguments, "json", False) is True else plain_line,
-        max_new_tokens=arguments.max_new_tokens,
-        batch_size=arguments.decode_batch_size,
-        engine=arguments.engine,
-    )
-
-
 def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: object) -> argparse.Namespace:
     """What ``command`` would have got if it had been called by itself with these arguments."""
     parser = argparse.ArgumentParser()
@@ -239,8 +213,20 @@ def plain_line(text: str) -> None:
     print(text, flush=True)
 
 
+def aside(text: str) -> None:
+    """One line on standard error, where standard output belongs to the answer alone."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def silent(text: str) -> None:
-    """In place of :func:`plain_line` where standard output belongs to the answer alone."""
+    """In place of :func:`aside` where not even that is wanted."""
+
+
+def say_of(arguments: argparse.Namespace) -> Callable[[str], None]:
+    """Where the lines about the work go: to the log, beside the JSON that was asked for, or nowhere."""
+    if getattr(arguments, "say", None):
+        return arguments.say
+    return aside if getattr(arguments, "json", False) is True else plain_line
 
 
 def existing_parent(path: str) -> Path:

@@ -16,6 +16,7 @@ from embedgrad.commands.arguments import (
     add_shard_argument,
     arguments_of,
 )
+from embedgrad.commands.checked import output_file, some_text
 
 HELP = "ladder and protocol recovery at once"
 
@@ -23,15 +24,15 @@ HELP = "ladder and protocol recovery at once"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What both share."""
     add_model_arguments(parser)
-    parser.add_argument("--prompt", required=True, help="the human prompt, verbatim")
+    parser.add_argument("--prompt", required=True, type=some_text, help="the human prompt, verbatim")
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="the items to answer")
     parser.add_argument("--train", required=True, type=Path, help="where the ladder's examples come from")
     add_decoding_arguments(parser)
     add_shard_argument(parser)
     add_grading_arguments(parser)
-    parser.add_argument("--ladder", required=True, type=Path, help="JSON")
-    parser.add_argument("--recovery", required=True, type=Path, help="JSON")
+    parser.add_argument("--ladder", required=True, type=output_file, help="JSON")
+    parser.add_argument("--recovery", required=True, type=output_file, help="JSON")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,5 +1,8 @@
 """Two optimised prompts of one model side by side: how alike their vectors are and, with --data, how alike their answers.
 
+Both are decoded and checked as the first one's file says. Items that either was trained on are left out and counted;
+--keep-seen takes them in.
+
 embedgrad compare seed0.safetensors seed1.safetensors
 embedgrad compare a.safetensors b.safetensors --data test.csv --json
 """
@@ -7,16 +10,18 @@ embedgrad compare a.safetensors b.safetensors --data test.csv --json
 import argparse
 import json
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts import UserError
-from embedgrad.commands.arguments import add_own_data_arguments, add_prompt_arguments, plain_line
+from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
+from embedgrad.commands.prompts import add_prompt_arguments, needed_grader, prompt_from
 
 if TYPE_CHECKING:
     from contracts import Item
     from embedgrad.api import TunedPrompt
-    from embedgrad.grading import Grader
     from embedgrad_core import PromptEmbedding
 
 HELP = "two prompts of one model side by side"
@@ -28,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("b", type=Path, help="another one for the same model")
     add_prompt_arguments(parser, file=False)
     data = parser.add_argument_group("data")
+    data.add_argument("--keep-seen", action="store_true", help="count items that one of them was trained on, too")
     data.add_argument("--data", help="answer these with both: a .jsonl, .csv or .tsv file or a hub data set")
     add_own_data_arguments(data)
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -36,15 +42,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Compare vectors, then answers."""
     from embedgrad.api import load
-    from embedgrad.commands.arguments import own_items_from, prompt_from
+    from embedgrad.evaluation import unseen
+    from embedgrad.progress import answering
 
-    arguments.prompt_file = arguments.a
-    a = prompt_from(arguments)
-    b = load(arguments.b, a.frozen, say=lambda line: None)
+    items = []
+    if arguments.data:  # the data first: a bad line is said before a model is loaded
+        items = own_items_from(arguments, arguments.data, needed_grader(arguments, arguments.a))
+    elif arguments.keep_seen:
+        raise UserError("--keep-seen is about the items of --data; give both or neither.")
+    a = prompt_from(arguments, arguments.a)
+    b = load(arguments.b, a.frozen)
     found: dict = {"a": str(arguments.a), "b": str(arguments.b), "vectors": vectors(a.prompt, b.prompt)}
-    if arguments.data:
-        items = own_items_from(arguments, arguments.data, _one_grader(a))
-        found["answers"] = answers(a, b, items)
+    if items:
+        kept = items if arguments.keep_seen else unseen(items, a.prompt, b.prompt)
+        with answering(aside) as progress:
+            found["answers"] = answers(a, b, kept, progress) | {"left_out": len(items) - len(kept)}
     if arguments.json:
         plain_line(json.dumps(found, sort_keys=True))
         return
@@ -64,6 +76,10 @@ def run(arguments: argparse.Namespace) -> None:
             f"[{row['interval'][0]:+.1f}, {row['interval'][1]:+.1f}], exact McNemar p = {row['p']:.2g}; "
             f"{row['same_text']} answers are the same text"
         )
+        left = f"; {row['left_out']} items that one of them was trained on are left out" if row["left_out"] else ""
+        limits = ", ".join(f"{key} {row['decoding'][key]}" for key in ("max_new_tokens", "stop_rule"))
+        other = "" if row["used_alike"] else "; b's own file says otherwise"
+        plain_line(f"both checked by {row['grading']['evaluator']} under {limits}, as a is used{other}{left}")
 
 
 def vectors(a: "PromptEmbedding", b: "PromptEmbedding") -> dict:
@@ -89,16 +105,27 @@ def vectors(a: "PromptEmbedding", b: "PromptEmbedding") -> dict:
     }
 
 
-def answers(a: "TunedPrompt", b: "TunedPrompt", items: "list[Item]") -> dict:
+def answers(
+    a: "TunedPrompt",
+    b: "TunedPrompt",
+    items: "list[Item]",
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict:
     """Both graded on the same items, by a's grader and a's decoding."""
     from embedgrad_core import decode
     from reporting.statistics import mcnemar, newcombe_paired, wilson
 
     gold = {item.id: item.answer for item in items}
-    said = [
-        {row.id: row.output for row in decode(a.frozen, one.prompt.slot, one.prompt.vectors, items, **a.decoding)}
-        for one in (a, b)
-    ]
+
+    def answered(one: "TunedPrompt", before: int) -> dict[str, str]:
+        def count(done: int) -> None:
+            on_progress(before + done, 2 * len(items))
+
+        prompt = one.prompt
+        rows = decode(a.frozen, prompt.slot, prompt.vectors, items, on_progress=count, **a.decoding)
+        return {row.id: row.output for row in rows}
+
+    said = [answered(a, 0), answered(b, len(items))]
     right = [{key: a.grader.grade(text, gold[key]).status == "correct" for key, text in side.items()} for side in said]
     pairs = Counter((right[0][key], right[1][key]) for key in gold)
     both, only_a, only_b, neither = (pairs[key] for key in ((True, True), (True, False), (False, True), (False, False)))
@@ -111,11 +138,8 @@ def answers(a: "TunedPrompt", b: "TunedPrompt", items: "list[Item]") -> dict:
         "points": 100 * (only_b - only_a) / len(items),
         "interval": (100 * low, 100 * high),
         "p": mcnemar(only_a, only_b)[0],
+        "grading": a.grader.row(),
+        "decoding": {**a.decoding, "loop": asdict(a.decoding["loop"])},
+        "used_alike": (a.grader, a.decoding) == (b.grader, b.decoding),
         "same_text": sum(said[0][key] == said[1][key] for key in gold),
     }
-
-
-def _one_grader(tuned: "TunedPrompt") -> "Grader":
-    if tuned.grader is None:
-        raise UserError("the prompt file does not say how answers are checked; give --evaluator (and --labels).")
-    return tuned.grader

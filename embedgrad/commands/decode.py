@@ -5,12 +5,11 @@ embedgrad decode --model MODEL --prompt-file prompt.safetensors --data test.json
 
 import argparse
 import random
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from contracts import UserError, answers_sha256, read_items, sha256_of_file, write_json, write_jsonl
+from contracts import answers_sha256, read_items, sha256_of_file, write_json, write_jsonl
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_layout_arguments,
@@ -22,6 +21,7 @@ from embedgrad.commands.arguments import (
     plain_line,
     shard_from,
 )
+from embedgrad.commands.checked import output_file, some_text, whole
 
 HELP = "answer a split greedily, before or after optimisation"
 
@@ -30,26 +30,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt or prompt file, data, outputs."""
     add_model_arguments(parser)
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--prompt", help="the human prompt, verbatim (before)")
+    which.add_argument("--prompt", type=some_text, help="the human prompt, verbatim (before)")
     which.add_argument("--prompt-file", type=Path, help="an optimised prompt (after); it brings its own layout")
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="JSON lines: id, input, target, answer, level")
     parser.add_argument("--level", help="only the items of this level")
     add_shard_argument(parser)
     add_decoding_arguments(parser)
-    parser.add_argument("--out", required=True, type=Path, help="JSON lines: id, output, n_tokens, stop, entropy_bits")
     parser.add_argument(
-        "--batch-invariance-check", type=int, metavar="N", help="answer N items again one at a time; report the flips"
+        "--out", required=True, type=output_file, help="JSON lines: id, output, n_tokens, stop, entropy_bits"
     )
-    parser.add_argument("--run-info", type=Path, help="JSON: versions, device, seconds, memory")
+    parser.add_argument(
+        "--batch-invariance-check",
+        type=whole(1),
+        metavar="N",
+        help="answer N items again one at a time; report the flips",
+    )
+    parser.add_argument("--run-info", type=output_file, help="JSON: versions, device, seconds, memory")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Load, decode, write."""
     items = read_items(arguments.data, arguments.level)  # before torch is imported: a bad line is said at once
     items = shard_from(arguments, items)
-    from tqdm import tqdm
-
+    from embedgrad.progress import answering
     from embedgrad.provenance import Run
     from embedgrad_core import PromptEmbedding, Slot, decode
     from embedgrad_core.prompt import prompt_sha256
@@ -58,25 +62,17 @@ def run(arguments: argparse.Namespace) -> None:
     frozen = load_from(arguments)
     if arguments.prompt_file:
         prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    elif arguments.prompt:
+    else:
         prompt = PromptEmbedding.from_text(
             frozen, Slot.place(frozen.tokenizer, layout_from(arguments), arguments.prompt)
         )
-    else:
-        raise UserError("--prompt is empty; write at least one word.")
     settings = decoding_from(arguments)
-    bar = tqdm(total=len(items), unit="item", disable=not sys.stderr.isatty())
-
-    def on_progress(done: int) -> None:
-        bar.update(done - bar.n)
-        if bar.disable and (done % max(1, len(items) // 20) == 0 or done == len(items)):
-            plain_line(f"{done} of {len(items)} items answered")
 
     def answer(some: list, **changed: object) -> list[dict]:
         return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, **(settings | changed))]
 
-    rows = answer(items, on_progress=on_progress, say=plain_line)
-    bar.close()
+    with answering(plain_line) as progress:
+        rows = answer(items, on_progress=lambda done: progress(done, len(items)), say=plain_line)
     invariance = None
     if arguments.batch_invariance_check:
         invariance = _batch_invariance(arguments.batch_invariance_check, items, rows, answer)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from contracts import Item, UserError, read_decoded, read_items, write_json
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
+from embedgrad.commands.checked import output_file, whole
 
 HELP = "trajectory entropy (Eq. 11), teacher-forced on the same text"
 
@@ -24,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", help="only the items of this level")
     parser.add_argument("--before", required=True, type=Path, help="answers of the text prompt (*.outputs.jsonl)")
     parser.add_argument("--after", required=True, type=Path, help="answers of the optimised prompt")
-    parser.add_argument("--max-items", type=int, default=200, help="the first so many by id; more say little new")
-    parser.add_argument("--out", required=True, type=Path, help="JSON: items, summary")
+    parser.add_argument("--max-items", type=whole(1), default=200, help="the first so many by id; more say little new")
+    parser.add_argument("--out", required=True, type=output_file, help="JSON: items, summary")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -8,10 +8,11 @@ Items that the prompt was trained on are left out and counted; --keep-seen takes
 
 import argparse
 import json
-from pathlib import Path
 
 from contracts import write_jsonl
-from embedgrad.commands.arguments import add_own_data_arguments, add_prompt_arguments, plain_line, prompt_from
+from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
+from embedgrad.commands.checked import output_file
+from embedgrad.commands.prompts import add_prompt_arguments, needed_grader, prompt_from
 
 HELP = "before and after on data of your own, with interval and p"
 
@@ -23,21 +24,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--data", required=True, help="a .jsonl, .csv or .tsv file or a hub data set")
     data.add_argument("--keep-seen", action="store_true", help="count items that the prompt was trained on, too")
     add_own_data_arguments(data)
-    parser.add_argument("--out", type=Path, help="JSON lines: both answers to each item, graded")
+    parser.add_argument("--out", type=output_file, help="JSON lines: both answers to each item, graded")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a sentence")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Answer, grade, compare."""
-    from embedgrad.commands.arguments import own_items_from
+    from embedgrad.progress import answering
 
+    # The data first: a bad line is said before a model is loaded.
+    items = own_items_from(arguments, arguments.data, needed_grader(arguments, arguments.prompt_file))
     tuned = prompt_from(arguments)
-    items = own_items_from(arguments, arguments.data, tuned.grader)
-    found = tuned.evaluate(items, keep_seen=arguments.keep_seen, name=arguments.data)
-    if arguments.out:
-        write_jsonl(arguments.out, found.rows)
+    with answering(aside) as progress:
+        found = tuned.evaluate(items, keep_seen=arguments.keep_seen, name=arguments.data, on_progress=progress)
+    # Said before it is written: a disk that has filled up meanwhile loses no result.
     plain_line(json.dumps(found.row(), sort_keys=True) if arguments.json else str(found))
     if not arguments.json:
         for side, failures in found.failures.items():
             told = ", ".join(f"{name} {count}" for name, count in sorted(failures.items()) if name != "none")
             plain_line(f"wrong {side}: {told or 'none'}")
+    if arguments.out:
+        write_jsonl(arguments.out, found.rows)

@@ -7,10 +7,13 @@ peft: a prompt-tuning adapter (bare layout). merged: an ordinary checkpoint, the
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from contracts import UserError, read_json
-from embedgrad.commands.arguments import add_model_arguments, plain_line
+from embedgrad.commands.arguments import add_model_arguments, plain_line, silent
+from embedgrad.commands.checked import check_writable
+from embedgrad.commands.prompts import model_of
 
 HELP = "PEFT adapter, merged checkpoint or vLLM prompt embeddings, with a model card"
 
@@ -24,22 +27,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics", type=Path, help="a cell's metrics.json, or what `embedgrad evaluate --json` printed"
     )
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a sentence")
     parser.add_argument("--licence", help="for the card, e.g. apache-2.0; default: the base model's on the hub")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Export, then write the card."""
+    # As the export itself does, but before the model is loaded.
+    if arguments.out.exists() and (not arguments.out.is_dir() or any(arguments.out.iterdir())):
+        raise UserError(f"{arguments.out}: exists already; give a new folder, or delete it first.")
+    check_writable(arguments.out / "README.md")
     metrics = read_json(arguments.metrics) if arguments.metrics else None
     if metrics is not None and not isinstance(metrics, dict):
         raise UserError(f"{arguments.metrics}: expected a JSON object, found {type(metrics).__name__}.")
-    from embedgrad.commands.inspect import prompt_of
+    from embedgrad_core import PromptEmbedding
     from embedgrad_core.export import export
     from embedgrad_core.prompt import prompt_sha256
 
-    prompt = prompt_of(arguments, arguments.prompt_file)
+    arguments.say = silent
+    frozen = model_of(arguments, arguments.prompt_file)
+    prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     licence = arguments.licence if arguments.licence is not None else _licence(arguments.model)
     about = {"metrics_name": str(arguments.metrics), "prompt_sha256": prompt_sha256(arguments.prompt_file)}
-    export(arguments.to, arguments.frozen, prompt, arguments.out, metrics=metrics, licence=licence, **about)
+    export(arguments.to, frozen, prompt, arguments.out, metrics=metrics, licence=licence, **about)
+    if arguments.json:
+        row = {"out": str(arguments.out), "to": arguments.to, "vectors": prompt.slot.k, "licence": licence}
+        plain_line(json.dumps(row, sort_keys=True))
+        return
     plain_line(f"{arguments.out}: {prompt.slot.k} vectors as {arguments.to}; README.md says how to load it")
 
 

@@ -4,9 +4,9 @@ embedgrad figures before-after --cell-table config/cells.tsv --results results/p
 """
 
 import argparse
-from pathlib import Path
 
 from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.checked import figure_file
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
 
 HELP = "figures as PNG and PDF"
@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which figure, from where, to where."""
     parser.add_argument("figure", choices=FIGURES)
     add_table_arguments(parser)
-    parser.add_argument("--png", type=Path)
-    parser.add_argument("--pdf", type=Path)
+    parser.add_argument("--png", type=figure_file)
+    parser.add_argument("--pdf", type=figure_file)
 
 
 def run(arguments: argparse.Namespace) -> None:

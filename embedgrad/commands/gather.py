@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contracts import UserError, answers_sha256, in_order, read_decoded, read_items, read_json, write_json, write_jsonl
+from embedgrad.commands.checked import output_file
 
 HELP = "put the answers of shards together"
 
@@ -26,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", help="only the items of this level")
     parser.add_argument("--outputs", required=True, nargs="+", type=Path, help="the shards' answers")
     parser.add_argument("--runs", required=True, nargs="+", type=Path, help="the shards' run files, in the same order")
-    parser.add_argument("--out", required=True, type=Path)
-    parser.add_argument("--run-info", required=True, type=Path)
+    parser.add_argument("--out", required=True, type=output_file)
+    parser.add_argument("--run-info", required=True, type=output_file)
 
 
 def run(arguments: argparse.Namespace) -> None:

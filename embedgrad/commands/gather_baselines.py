@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contracts import UserError, read_json, write_json
+from embedgrad.commands.checked import output_file
 
 HELP = "add up the baselines of shards"
 
@@ -17,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Shards in, two files out."""
     parser.add_argument("--ladders", required=True, nargs="+", type=Path, help="the shards' ladders")
     parser.add_argument("--recoveries", required=True, nargs="+", type=Path, help="the shards' grids of protocols")
-    parser.add_argument("--ladder", required=True, type=Path, help="JSON")
-    parser.add_argument("--recovery", required=True, type=Path, help="JSON")
+    parser.add_argument("--ladder", required=True, type=output_file, help="JSON")
+    parser.add_argument("--recovery", required=True, type=output_file, help="JSON")
 
 
 def run(arguments: argparse.Namespace) -> None:

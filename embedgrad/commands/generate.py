@@ -8,11 +8,13 @@ embedgrad generate --prompt-file prompt.safetensors            # type an input, 
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path
 
 from contracts import UserError
-from embedgrad.commands.arguments import add_prompt_arguments, plain_line, prompt_from
+from embedgrad.commands.arguments import aside, plain_line, silent
+from embedgrad.commands.prompts import add_prompt_arguments, prompt_from
 
 HELP = "answer inputs with an optimised prompt"
 
@@ -29,13 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Answer what was given, or ask."""
     inputs = _given(arguments)
-    if arguments.json or inputs is not None:
-        arguments.quiet = True  # only answers on standard output
+    # Only answers on standard output; where there may be hours of questions, the model is told of beside them.
+    arguments.say = aside if inputs is None else silent
+    from embedgrad.progress import answering
+
     tuned = prompt_from(arguments)
 
-    def answer(texts: list[str]) -> None:
-        after = tuned.generate(texts)
-        before = tuned.generate(texts, optimized=False) if arguments.both else [None] * len(texts)
+    def answer(given: dict[str, str], on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+        texts, more = list(given.values()), {"where": list(given), "on_progress": on_progress}
+        after = tuned.generate(texts, **more)
+        before = tuned.generate(texts, optimized=False, **more) if arguments.both else [None] * len(texts)
         for text, new, old in zip(texts, after, before, strict=True):
             if arguments.json:
                 row = {"input": text, "output": new} | ({"text_prompt_output": old} if arguments.both else {})
@@ -46,39 +51,54 @@ def run(arguments: argparse.Namespace) -> None:
                 plain_line(new)
 
     if inputs is not None:
-        answer(inputs)
+        if len(inputs) == 1:
+            answer(inputs)
+            return
+        with answering(aside) as progress:
+            answer(inputs, progress)
         return
-    for line in _typed():
+    for number, line in _typed():
         try:
-            answer([line])
-        except UserError as error:  # an input too long, say: told, and the next one may be asked
-            print(error, file=sys.stderr)
+            answer({f"line {number}": line})
+        except UserError as error:
+            if not sys.stdin.isatty():  # no one is there to ask again, and a missing answer would shift all others
+                raise
+            aside(str(error))  # an input too long, say: told, and the next one may be asked
 
 
-def _given(arguments: argparse.Namespace) -> list[str] | None:
+def _given(arguments: argparse.Namespace) -> dict[str, str] | None:
+    """The inputs by what an error calls them."""
     if arguments.inputs and arguments.file:
         raise UserError("give inputs or --file, not both.")
-    if arguments.file:
-        try:
-            text = arguments.file.read_bytes().decode("utf-8-sig")
-        except OSError as error:
-            raise UserError(f"{arguments.file}: cannot be read ({error.strerror}).") from None
-        except UnicodeDecodeError as error:
-            raise UserError(f"{arguments.file}: not UTF-8 at byte {error.start}; save the file as UTF-8.") from None
-        lines = [line for line in text.splitlines() if line.strip()]
-        if not lines:
-            raise UserError(f"{arguments.file}: no input; write one a line.")
-        return lines
-    return list(arguments.inputs) or None
+    if not arguments.file:
+        return {f"input {number}": text for number, text in enumerate(arguments.inputs, start=1)} or None
+    try:
+        raw = arguments.file.read_bytes()
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{arguments.file}: cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{arguments.file}:{line}: not UTF-8; save the whole file as UTF-8.") from None
+    # Not splitlines: it also cuts where a text holds U+2028, U+0085, a form feed or the like.
+    lines = enumerate(text.replace("\r\n", "\n").split("\n"), start=1)
+    inputs = {f"{arguments.file}:{number}": line for number, line in lines if line.strip()}
+    if not inputs:
+        raise UserError(f"{arguments.file}: no input; write one a line.")
+    return inputs
 
 
-def _typed() -> Iterable[str]:
+def _typed() -> Iterable[tuple[int, str]]:
+    """The lines of standard input that are not blank, with their numbers."""
     asks = sys.stdin.isatty()
-    while True:
+    for number in count(1):
         if asks:
             print("> ", end="", flush=True)
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+        except UnicodeDecodeError:
+            raise UserError("standard input is not UTF-8; give the inputs as UTF-8.") from None
         if not line:
             return
         if line.strip():
-            yield line.strip()
+            yield number, line.strip()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from contracts import UserError, read_decoded, read_items, write_jsonl
 from embedgrad.commands.arguments import add_grading_arguments, plain_line
+from embedgrad.commands.checked import output_file
 
 HELP = "check decoded answers"
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Answers, gold, evaluator."""
     parser.add_argument("--data", required=True, type=Path, help="the split that was answered")
     parser.add_argument("--outputs", required=True, type=Path, help="what `embedgrad decode` wrote")
-    parser.add_argument("--out", required=True, type=Path, help="JSON lines with extracted, correct, failure")
+    parser.add_argument("--out", required=True, type=output_file, help="JSON lines with extracted, correct, failure")
     add_grading_arguments(parser)
     parser.add_argument(
         "--with",
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GRADERS",
         help="boxed maths: also ask math_verify, minerva, hendrycks (comma-separated) and list where they disagree",
     )
-    parser.add_argument("--disagreements", type=Path, help="with --with: JSON lines of the disagreements")
+    parser.add_argument("--disagreements", type=output_file, help="with --with: JSON lines of the disagreements")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -10,7 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
+from embedgrad.commands.arguments import add_model_arguments, plain_line, silent
+from embedgrad.commands.checked import figure_file
+from embedgrad.commands.prompts import model_of
 
 if TYPE_CHECKING:
     from embedgrad_core import PromptEmbedding
@@ -23,16 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt file, its model, outputs."""
     parser.add_argument("prompt_file", type=Path, help="an optimised prompt")
     add_model_arguments(parser, required=False)
-    parser.add_argument("--png", type=Path, help="the drift of each word as a picture")
+    parser.add_argument("--png", type=figure_file, help="the drift of each word as a picture")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure and show."""
+    from embedgrad_core import PromptEmbedding
     from embedgrad_core.anchoring import anchoring_report
 
-    prompt = prompt_of(arguments, arguments.prompt_file)
-    report = anchoring_report(arguments.frozen, prompt)
+    arguments.say = silent
+    frozen = model_of(arguments, arguments.prompt_file)
+    prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
+    report = anchoring_report(frozen, prompt)
     if arguments.png:
         from reporting.drawing import save
         from reporting.figures_drift import drift
@@ -47,21 +52,6 @@ def run(arguments: argparse.Namespace) -> None:
     _show(prompt, report, arguments.prompt_file)
     if arguments.png:
         plain_line(f"{arguments.png}: drift by word")
-
-
-def prompt_of(arguments: argparse.Namespace, path: Path) -> "PromptEmbedding":
-    """The prompt with the model that it, or --model, names; the model is kept in ``arguments.frozen``."""
-    from contracts import UserError
-    from embedgrad_core import PromptEmbedding, read_prompt_file
-
-    if not arguments.model:
-        made_for = read_prompt_file(path)[1].get("model") or {}
-        if not made_for.get("name"):
-            raise UserError(f"{path}: does not say which model it was made for; name it (--model).")
-        arguments.model = made_for["name"]
-    arguments.quiet = True
-    arguments.frozen = load_from(arguments)
-    return PromptEmbedding.load(path, arguments.frozen)
 
 
 def pieces_of(prompt: "PromptEmbedding") -> list[str]:

@@ -27,6 +27,7 @@ from embedgrad.commands.arguments import (
     plain_line,
     shard_from,
 )
+from embedgrad.commands.checked import output_file, some_text
 from embedgrad.planning.demand import EXAMPLES
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ HELP = "baselines of a task: no prompt, bare, chat, examples of the format"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt, items, outputs."""
     add_model_arguments(parser)
-    parser.add_argument("--prompt", required=True, help="the human prompt, verbatim")
+    parser.add_argument("--prompt", required=True, type=some_text, help="the human prompt, verbatim")
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="the items to answer")
     parser.add_argument("--train", required=True, type=Path, help="where the examples come from")
@@ -48,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_decoding_arguments(parser)
     add_shard_argument(parser)
     add_grading_arguments(parser)
-    parser.add_argument("--out", required=True, type=Path, help="JSON: for each rung n and right answers, by level too")
+    parser.add_argument(
+        "--out", required=True, type=output_file, help="JSON: for each rung n and right answers, by level too"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contracts import UserError, read_items, sha256_of_file, write_json
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
+from embedgrad.commands.checked import output_file, whole
 
 HELP = "linear artificial tomography (Figure 3) of an optimised prompt"
 
@@ -20,10 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="items whose last input token is read too (not the test split)")
     parser.add_argument("--level", help="only the items of this level")
     parser.add_argument("--items", type=int, default=32, help="read at most so many of them, the first by id")
-    parser.add_argument("--seed", type=int, default=0, help="of bootstrap and random directions")
+    parser.add_argument("--seed", type=whole(0, 10**12), default=0, help="of bootstrap and random directions")
     parser.add_argument("--draws", type=int, default=200, help="bootstrap resamples")
     parser.add_argument("--random-directions", type=int, default=1000, help="directions of the control")
-    parser.add_argument("--out", required=True, type=Path, help="JSON: layers, summary")
+    parser.add_argument("--out", required=True, type=output_file, help="JSON: layers, summary")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from contracts import UserError
 from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.checked import output_file
 
 HELP = "metrics of one cell from its graded answers"
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--after", required=True, type=Path, help="graded answers of the optimised prompt")
     for name in ("split", "history", "prompt", "before-run", "after-run", "optimize-run"):
         parser.add_argument(f"--{name}", type=Path)
-    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--out", required=True, type=output_file)
 
 
 def run(arguments: argparse.Namespace) -> None:

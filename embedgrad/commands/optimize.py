@@ -8,6 +8,8 @@ A killed run continues where it was: the state lies in --state until the prompt 
 """
 
 import argparse
+import json
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -23,47 +25,62 @@ from embedgrad.commands.arguments import (
     load_from,
     own_items_from,
     plain_line,
+    say_of,
 )
+from embedgrad.commands.checked import OutputFile, check_outputs, check_writable, output_file, some_text, whole
 
 HELP = "optimise a prompt's embeddings"
+OF_OWN_DATA = (
+    "dev_fraction",
+    "input_column",
+    "answer_column",
+    "target_column",
+    "data_revision",
+    "data_config",
+    "data_split",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt, data, hyperparameters and outputs."""
     add_model_arguments(parser)
-    parser.add_argument("--prompt", required=True, help="the human prompt, verbatim")
+    parser.add_argument("--prompt", required=True, type=some_text, help="the human prompt, verbatim")
     add_layout_arguments(parser)
     data = parser.add_argument_group("data")
     data.add_argument("--data", help="your own: a .jsonl, .csv or .tsv file or a hub data set; dev is split off")
-    data.add_argument("--dev-fraction", type=float, default=0.2, help="of --data, for early stopping")
+    data.add_argument("--dev-fraction", type=float, help="of --data, for early stopping; default: 0.2")
     data.add_argument("--train", type=Path, help="in place of --data: JSON lines with id, input, target, answer, level")
     data.add_argument("--dev", type=Path, help="the same, for early stopping")
     data.add_argument("--level", help="only the items of this level")
     add_own_data_arguments(data)
     loop = parser.add_argument_group("optimisation")
     loop.add_argument("--learning-rate", type=float, default=0.01, help="the paper: 0.01 at 1.5B, 0.001 from 7B")
-    loop.add_argument("--epochs", type=int, default=10)
-    loop.add_argument("--batch-size", type=int, default=8)
-    loop.add_argument("--seed", type=int, default=0)
+    loop.add_argument("--epochs", type=whole(1), default=10)
+    loop.add_argument("--batch-size", type=whole(1), default=8)
+    loop.add_argument("--seed", type=whole(0, 10**12), default=0)
     loop.add_argument("--optimizer", choices=["adam", "adamw", "sgd"], default="adam")
     loop.add_argument("--weight-decay", type=float, default=0.0, help="decay pulls towards zero, away from the text")
     loop.add_argument("--loss-reduction", choices=["item_sum", "token_mean"], default="item_sum")
     loop.add_argument("--early-stop", choices=["dev_loss", "dev_accuracy"], default="dev_loss")
-    loop.add_argument("--patience", type=int, default=3, help="epochs without a better one; 0: run all epochs")
-    loop.add_argument("--token-budget", type=int, help="tokens run at a time; default 1024, or the longest item")
+    loop.add_argument("--patience", type=whole(0), default=3, help="epochs without a better one; 0: run all epochs")
+    loop.add_argument("--token-budget", type=whole(1), help="tokens run at a time; default 1024, or the longest item")
     loop.add_argument("--checkpointing", action="store_true", help="less memory, a third more time (7B-14B)")
     loop.add_argument("--dev-accuracy", action="store_true", help="decode and grade dev after each epoch")
     add_decoding_arguments(parser)
     add_grading_arguments(parser)
     out = parser.add_argument_group("outputs")
-    out.add_argument("--out", required=True, type=Path, help="the prompt file (safetensors)")
-    out.add_argument("--history", type=Path, help="JSON lines, one an epoch")
-    out.add_argument("--run-info", type=Path, help="JSON: versions, device, seconds, memory")
-    out.add_argument("--state", type=Path, help="resume state; default: beside --out, removed at the end")
+    out.add_argument("--out", required=True, type=output_file, help="the prompt file (safetensors)")
+    out.add_argument("--history", type=output_file, help="JSON lines, one an epoch")
+    out.add_argument("--run-info", type=output_file, help="JSON: versions, device, seconds, memory")
+    out.add_argument("--json", action="store_true", help="print JSON at the end, and the log on standard error")
+    out.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Gate, optimise, save."""
+    arguments.state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
+    check_writable(arguments.state)
+    check_outputs(arguments)
     train, dev = _items(arguments)  # before torch is imported: a bad line is said at once
     from embedgrad.grading import grader_from
     from embedgrad.provenance import Run, versions
@@ -76,7 +93,6 @@ def run(arguments: argparse.Namespace) -> None:
     with_accuracy = arguments.dev_accuracy or settings.early_stop == "dev_accuracy"
     grader = grader_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
     frozen = load_from(arguments)
-    state = arguments.state or arguments.out.with_suffix(".state")
     tuned = tune(
         frozen,
         layout_from(arguments),
@@ -87,8 +103,8 @@ def run(arguments: argparse.Namespace) -> None:
         grader=grader,
         decoding=decoding_from(arguments),
         dev_accuracy=with_accuracy,
-        state=state,
-        say=plain_line,
+        state=arguments.state,
+        say=say_of(arguments),
     )
     trained, history, slot = tuned.prompt, tuned.history, tuned.prompt.slot
     trained.save(
@@ -116,7 +132,18 @@ def run(arguments: argparse.Namespace) -> None:
         )
         write_json(arguments.run_info, row)
     # Only now is the run complete: with the state gone, nothing is left to resume.
-    state.unlink(missing_ok=True)
+    arguments.state.unlink(missing_ok=True)
+    if arguments.json:
+        row = {
+            "out": str(arguments.out),
+            "vectors": slot.k,
+            "width": frozen.width,
+            "best_epoch": trained.header["best_epoch"],
+            "items": {"train": len(train), "dev": len(dev)},
+            "history": history,
+        }
+        plain_line(json.dumps(row, sort_keys=True))
+        return
     plain_line(f"{arguments.out}: {slot.k} vectors of width {frozen.width}, best epoch {trained.header['best_epoch']}")
 
 
@@ -125,9 +152,30 @@ def _items(arguments: argparse.Namespace) -> tuple[list[Item], list[Item]]:
     if bool(arguments.data) == bool(arguments.train) or bool(arguments.train) != bool(arguments.dev):
         raise UserError("give --data (split into train and dev here), or both --train and --dev.")
     if arguments.train:
-        return read_items(arguments.train, arguments.level), read_items(arguments.dev, arguments.level)
+        _refuse(arguments, OF_OWN_DATA, "is for --data; with --train and --dev leave it out")
+        from embedgrad.grading import check_answers, labels_of
+
+        train, dev = read_items(arguments.train, arguments.level), read_items(arguments.dev, arguments.level)
+        if arguments.evaluator == "label":
+            check_answers([*train, *dev], labels_of(arguments.labels))
+        return train, dev
+    _refuse(
+        arguments, ("level",), "is for --train and --dev; with --data leave it out, or take other rows out of the file"
+    )
+    if arguments.layout == "bare":
+        _refuse(arguments, ("system_message",), "is for --layout chat; layout bare has no system message")
+        if arguments.slot == "system":
+            raise UserError("--slot system is for --layout chat; layout bare has no turns.")
     from tasks.own import split_own
 
-    train, dev = split_own(own_items_from(arguments, arguments.data), arguments.dev_fraction, arguments.seed)
-    plain_line(f"{arguments.data}: {len(train)} items to train on, {len(dev)} for early stopping")
+    fraction = 0.2 if arguments.dev_fraction is None else arguments.dev_fraction
+    train, dev = split_own(own_items_from(arguments, arguments.data), fraction, arguments.seed)
+    say_of(arguments)(f"{arguments.data}: {len(train)} items to train on, {len(dev)} for early stopping")
     return train, dev
+
+
+def _refuse(arguments: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Refuse arguments that would be ignored in silence."""
+    for name in names:
+        if getattr(arguments, name) not in (None, ""):
+            raise UserError(f"--{name.replace('_', '-')} {why}.")

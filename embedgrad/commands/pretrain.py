@@ -6,6 +6,7 @@ from pathlib import Path
 
 from contracts import UserError
 from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.checked import whole
 
 HELP = "pretrain a tiny model for the demo"
 
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True, help="name of the model")
     parser.add_argument("--spec", required=True, help="JSON object: seed, layers, width, … (config/demo.yaml)")
     parser.add_argument("--out", required=True, type=Path, help="folder to make")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=whole(1), default=1)
 
 
 def run(arguments: argparse.Namespace) -> None:

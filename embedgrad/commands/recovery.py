@@ -24,6 +24,7 @@ from embedgrad.commands.arguments import (
     plain_line,
     shard_from,
 )
+from embedgrad.commands.checked import output_file, some_text
 
 HELP = "the text prompt under each protocol that the paper leaves open"
 STOP_RULES = ("family", "checkpoint")
@@ -32,14 +33,16 @@ STOP_RULES = ("family", "checkpoint")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt, items, the grid."""
     add_model_arguments(parser)
-    parser.add_argument("--prompt", required=True, help="the human prompt, verbatim")
+    parser.add_argument("--prompt", required=True, type=some_text, help="the human prompt, verbatim")
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="the items to answer")
     parser.add_argument("--limit-shares", default="0.25,0.5,1", help="token limits, as shares of --max-new-tokens")
     add_decoding_arguments(parser)
     add_shard_argument(parser)
     add_grading_arguments(parser)
-    parser.add_argument("--out", required=True, type=Path, help="JSON: for each protocol n and right answers, by level")
+    parser.add_argument(
+        "--out", required=True, type=output_file, help="JSON: for each protocol n and right answers, by level"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -64,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         slot = Slot.place(frozen.tokenizer, replace(layout, kind=kind), arguments.prompt)
         vectors = PromptEmbedding.from_text(frozen, slot).initial
         bodies = {item.id: slot.body_ids(item.input) for item in items}
-        check_lengths(frozen, slot, bodies, most)
+        check_lengths(frozen, slot, items, bodies, most)
         with packed_weights(frozen.network):
             rows = [
                 row

@@ -4,9 +4,9 @@ embedgrad report --cell-table config/cells.tsv --results results/paper --out res
 """
 
 import argparse
-from pathlib import Path
 
 from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.checked import output_file
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
 
 HELP = "the run's report as one HTML page"
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """From where, to where."""
     add_table_arguments(parser)
     parser.add_argument("--command-line", default="snakemake --cores 2 --config", help="how a cell is made, as shown")
-    parser.add_argument("--out", required=True, type=Path, help="the page")
+    parser.add_argument("--out", required=True, type=output_file, help="the page")
 
 
 def run(arguments: argparse.Namespace) -> None:

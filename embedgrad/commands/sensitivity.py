@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.checked import figure_file, output_file
 
 HELP = "learning rate × epochs as table and heat map"
 
@@ -14,9 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--folder", required=True, type=Path, help="below it: <dataset>/<model>/lr<rate>/optimize.jsonl"
     )
     parser.add_argument("--histories", required=True, nargs="+", type=Path)
-    parser.add_argument("--csv", required=True, type=Path)
-    parser.add_argument("--png", type=Path)
-    parser.add_argument("--pdf", type=Path)
+    parser.add_argument("--csv", required=True, type=output_file)
+    parser.add_argument("--png", type=figure_file)
+    parser.add_argument("--pdf", type=figure_file)
 
 
 def run(arguments: argparse.Namespace) -> None:

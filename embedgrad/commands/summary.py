@@ -1,9 +1,9 @@
 """The analyses of a run side by side: ladder, prompts, entropy-accuracy correlation, protocol recovery."""
 
 import argparse
-from pathlib import Path
 
 from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.checked import output_file
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
 
 HELP = "analyses of all cells as tables"
@@ -12,11 +12,11 @@ HELP = "analyses of all cells as tables"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Inputs and the three outputs."""
     add_table_arguments(parser)
-    parser.add_argument("--ladder", type=Path, required=True, help="CSV")
-    parser.add_argument("--prompts", type=Path, required=True, help="CSV")
-    parser.add_argument("--correlation", type=Path, required=True, help="CSV of one line")
-    parser.add_argument("--spread", type=Path, required=True, help="CSV: gain over seeds and items")
-    parser.add_argument("--recovery", type=Path, required=True, help="CSV: protocols by likelihood")
+    parser.add_argument("--ladder", type=output_file, required=True, help="CSV")
+    parser.add_argument("--prompts", type=output_file, required=True, help="CSV")
+    parser.add_argument("--correlation", type=output_file, required=True, help="CSV of one line")
+    parser.add_argument("--spread", type=output_file, required=True, help="CSV: gain over seeds and items")
+    parser.add_argument("--recovery", type=output_file, required=True, help="CSV: protocols by likelihood")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.checked import output_file
 
 HELP = "Table 2 as CSV, Markdown and LaTeX"
 
@@ -28,9 +29,9 @@ def seeds_from(arguments: argparse.Namespace) -> list[int] | None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Inputs and the three outputs."""
     add_table_arguments(parser)
-    parser.add_argument("--csv", type=Path, help="machine-readable, full precision")
-    parser.add_argument("--markdown", type=Path)
-    parser.add_argument("--latex", type=Path)
+    parser.add_argument("--csv", type=output_file, help="machine-readable, full precision")
+    parser.add_argument("--markdown", type=output_file)
+    parser.add_argument("--latex", type=output_file)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,90 @@
+"""A prompt file as an argument: its model, how its answers are decoded and checked, and what of that is changed."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contracts import UserError
+from embedgrad.commands.arguments import add_model_arguments, load_from
+from embedgrad.commands.checked import whole
+
+if TYPE_CHECKING:
+    from embedgrad.api import TunedPrompt
+    from embedgrad.grading import Grader
+    from embedgrad_core import FrozenModel
+
+
+def add_prompt_arguments(parser: argparse.ArgumentParser, file: bool = True) -> None:
+    """A prompt file of one's own, its model, and what to change of how it is decoded and graded."""
+    if file:
+        parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt with its own layout")
+    add_model_arguments(parser, required=False)
+    group = parser.add_argument_group("decoding and grading", "by default as kept in the prompt file")
+    group.add_argument("--max-new-tokens", type=whole(1), help="token limit of an answer")
+    group.add_argument("--decode-batch-size", type=whole(1), help="rows decoded together")
+    group.add_argument("--engine", choices=["native", "vllm"], help="vllm: faster, an extra (docs/performance.md)")
+    group.add_argument("--evaluator", choices=["boxed_math", "label", "yes_no", "exact"])
+    group.add_argument("--labels", help="comma-separated labels of --evaluator label")
+
+
+def grader_of(arguments: argparse.Namespace, path: Path) -> "Grader | None":
+    """How the answers of a prompt are checked: as the arguments say, else as its file does; no model is needed.
+
+    Raises:
+        UserError: not a prompt file, or labels that an evaluator cannot use.
+    """
+    from embedgrad.grading import labels_of, make_grader
+    from embedgrad.stored import stored_grader
+    from embedgrad_core import read_prompt_file
+
+    kept = stored_grader(path, read_prompt_file(path)[1])
+    if arguments.evaluator is None and arguments.labels is None:
+        return kept
+    return make_grader(arguments.evaluator or "label", labels_of(arguments.labels))
+
+
+def needed_grader(arguments: argparse.Namespace, path: Path) -> "Grader":
+    """The same, for a command that cannot do without.
+
+    Raises:
+        UserError: neither the arguments nor the file name one.
+    """
+    grader = grader_of(arguments, path)
+    if grader is None:
+        raise UserError(f"{path}: does not say how answers are checked; give --evaluator (and --labels).")
+    return grader
+
+
+def model_of(arguments: argparse.Namespace, path: Path) -> "FrozenModel":
+    """The model that the arguments name, else the very one that a prompt file records; it stays in the arguments.
+
+    Raises:
+        UserError: not a prompt file, no model named, or one that cannot be loaded.
+    """
+    from embedgrad.stored import stored_model
+    from embedgrad_core import read_prompt_file
+
+    header = read_prompt_file(path)[1]
+    arguments.model, arguments.revision = stored_model(path, header, arguments.model, arguments.revision)
+    return load_from(arguments)
+
+
+def prompt_from(arguments: argparse.Namespace, path: Path | None = None) -> "TunedPrompt":
+    """The prompt that the arguments name, with its model.
+
+    Raises:
+        UserError: not a prompt file, or not this model's.
+    """
+    from embedgrad.api import load
+
+    path = path or arguments.prompt_file
+    grader = grader_of(arguments, path)
+    tuned = load(
+        path,
+        model_of(arguments, path),
+        max_new_tokens=arguments.max_new_tokens,
+        batch_size=arguments.decode_batch_size,
+        engine=arguments.engine,
+    )
+    tuned.grader = grader
+    return tuned

@@ -1,0 +1,90 @@
+"""Two prompts on the same items: which items may be counted, and what the graded answers say."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from contracts import Item, UserError
+from embedgrad_core import PromptEmbedding
+from reporting.statistics import mcnemar, newcombe_paired, wilson
+from tasks.own import fingerprint
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One prompt before and after on the same items.
+
+    Attributes:
+        n: items.
+        before: right answers of the text prompt.
+        after: right answers of the optimised one.
+        points: after − before in percentage points.
+        interval: 95 % interval of ``points`` (Newcombe's paired method).
+        p: two-sided p of the exact McNemar test.
+        wilson: 95 % intervals of both accuracies, as fractions.
+        failures: for both sides how many answers failed in which way.
+        left_out: items that the prompt was trained on.
+        measured: whose numbers these are, see :func:`embedgrad.measured.measured`.
+        rows: the graded answers of both sides, item by item.
+    """
+
+    n: int
+    before: int
+    after: int
+    points: float
+    interval: tuple[float, float]
+    p: float
+    wilson: dict[str, tuple[float, float]]
+    failures: dict[str, dict[str, int]]
+    left_out: int
+    measured: dict
+    rows: list[dict] = field(repr=False)
+
+    def __str__(self) -> str:
+        left = f" ({self.left_out} items that it was trained on are left out)" if self.left_out else ""
+        left += f" ({self.measured['seen']} items are some that it was trained on)" if self.measured["seen"] else ""
+        return (
+            f"before {self.before}/{self.n} ({100 * self.before / self.n:.1f} %), after {self.after}/{self.n} "
+            f"({100 * self.after / self.n:.1f} %): {self.points:+.1f} points [{self.interval[0]:+.1f}, {self.interval[1]:+.1f}], "
+            f"exact McNemar p = {self.p:.2g}{left}"
+        )
+
+    def row(self) -> dict:
+        """As JSON, without the answers."""
+        return {key: value for key, value in asdict(self).items() if key != "rows"}
+
+
+def unseen(items: Sequence[Item], *prompts: PromptEmbedding) -> list[Item]:
+    """The items that none of the prompts was trained on.
+
+    Raises:
+        UserError: none is left.
+    """
+    seen = {one for prompt in prompts for one in prompt.header.get("seen", ())}
+    left = [item for item in items if fingerprint(item.input) not in seen]
+    if not left:
+        raise UserError("the prompt was trained on every one of these items; give others, or keep them (--keep-seen).")
+    return left
+
+
+def evaluation_of(
+    items: Sequence[Item], graded: dict[str, dict[str, dict]], left_out: int, measured: dict
+) -> Evaluation:
+    """The comparison of graded answers, ``before`` and ``after``, each by item id."""
+    pairs = Counter((graded["before"][item.id]["correct"], graded["after"][item.id]["correct"]) for item in items)
+    both, lost, won, neither = (pairs[key] for key in ((True, True), (True, False), (False, True), (False, False)))
+    n = len(items)
+    low, high = newcombe_paired(both, lost, won, neither)
+    return Evaluation(
+        n=n,
+        before=both + lost,
+        after=both + won,
+        points=100 * (won - lost) / n,
+        interval=(100 * low, 100 * high),
+        p=mcnemar(lost, won)[0],
+        wilson={"before": wilson(both + lost, n), "after": wilson(both + won, n)},
+        failures={side: dict(Counter(row["failure"] for row in rows.values())) for side, rows in graded.items()},
+        left_out=left_out,
+        measured=measured,
+        rows=[{"before": graded["before"][item.id], "after": graded["after"][item.id]} for item in items],
+    )

@@ -1,0 +1,131 @@
+"""Faults of texts, labels and calls for a prompt of one's own: each is one line that names where it lies."""
+
+import json
+import re
+import time
+
+import pytest
+from conftest import refused, tuning
+
+import embedgrad
+from contracts import Item, UserError, write_jsonl
+from embedgrad.cli import main
+from embedgrad.commands import arguments
+from embedgrad.progress import answering
+
+HALF = "a \ud83d b"
+
+
+def test_half_of_a_surrogate_pair(home, prompt_file, tmp_path, no_model, capsys):
+    lines = [json.dumps({"text": text, "label": "positive"}) for text in ("a", HALF, "b")]
+    (tmp_path / "half.jsonl").write_text("\n".join(lines) + "\n")
+    flags = tuning(home, tmp_path / "p")
+    flags[flags.index("--data") + 1] = tmp_path / "half.jsonl"
+    refused(capsys, flags, "half.jsonl:2: column 'text' holds half of a surrogate pair")
+    write_jsonl(tmp_path / "suite.jsonl", [Item(str(k), text, "No", "No").row() for k, text in enumerate(("a", HALF))])
+    both = ["--train", tmp_path / "suite.jsonl", "--dev", tmp_path / "suite.jsonl"]
+    refused(capsys, [*flags[:5], *both, "--out", tmp_path / "p"], "suite.jsonl:2: 'input' holds half of a surrogate")
+    refused(
+        capsys, [*tuning(home, tmp_path / "p"), "--prompt", HALF], "argument --prompt: it holds bytes that are no UTF-8"
+    )
+
+
+def test_half_of_a_surrogate_pair_in_memory(home, prompt_file, frozen, items, capsys):
+    refused(capsys, ["generate", "--prompt-file", prompt_file, "a", HALF], "input 2 is no text that UTF-8 can hold")
+    with pytest.raises(UserError, match="surrogate"):
+        embedgrad.optimize(frozen, HALF, items, evaluator="exact", max_new_tokens=9, say=lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ({"epoch": 3}, "optimize knows no 'epoch'; did you mean epochs?"),
+        ({"labels": "good,bad"}, "give a list of texts"),
+        ({"labels": ["good", "bad"], "evaluator": "exact"}, "labels are for evaluator label alone, not for exact"),
+        ({"data": ["a", "b"]}, "data holds a str"),
+        ({"data": [{"text": "x"}]}, "data row 1: no column for the answer"),
+        ({"data": []}, "data: no usable rows"),
+        ({"prompt": " \n"}, "the prompt is empty"),
+    ],
+)
+def test_what_python_may_be_told(home, no_model, call, told):
+    known = {"model": str(home / "model"), "prompt": "Yes?", "data": home / "reviews.csv", "evaluator": "exact"}
+    known = {key: value for key, value in known.items() if "labels" not in call or key != "evaluator"}
+    with pytest.raises(UserError, match=re.escape(told)):
+        embedgrad.optimize(**known | call)
+
+
+def test_load_refuses_what_it_does_not_know(prompt_file, no_model):
+    with pytest.raises(UserError, match=r"load knows no 'max_tokens'; did you mean max_new_tokens\?"):
+        embedgrad.load(prompt_file, max_tokens=3)
+    with pytest.raises(UserError, match="max_new_tokens is 0"):
+        embedgrad.load(prompt_file, max_new_tokens=0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--level", "1"], "--level is for --train and --dev"),
+        (["--evaluator", "exact"], "labels are for evaluator label alone"),
+        (["--system-message", "Be brief."], "--system-message is for --layout chat"),
+        (["--slot", "system"], "--slot system is for --layout chat"),
+        (["--data-split", "test"], "a split (--data-split) is a hub data set's"),
+        (["--data-revision", "main"], "a revision (--data-revision) is a hub data set's"),
+        (["--task", "mood"], "--task brings its own evaluator"),
+        (["--data", "{t}"], "is a folder; give a file that ends in .jsonl"),
+    ],
+)
+def test_nothing_is_ignored_in_silence(home, tmp_path, no_model, capsys, flags, told):
+    refused(capsys, tuning(home, tmp_path / "p", *(flag.format(t=tmp_path) for flag in flags)), told)
+
+
+def test_answers_of_training_files_must_be_labels(home, items, tmp_path, no_model, capsys):
+    rows = [Item(str(k), f"text {k}", label, label).row() for k, label in enumerate(("good", "bad", "so-so"))]
+    write_jsonl(tmp_path / "train.jsonl", rows)
+    flags = ["--train", tmp_path / "train.jsonl", "--dev", tmp_path / "train.jsonl", "--evaluator", "label"]
+    start = ["optimize", "--model", home / "model", "--prompt", "x", "--out", tmp_path / "p", *flags]
+    refused(capsys, [*start, "--labels", "good,bad"], "train.jsonl:3: answer 'so-so' is not among good, bad")
+    refused(capsys, [*start, "--labels", "good,bad,so-so", "--input-column", "x"], "--input-column is for --data")
+
+
+@pytest.mark.parametrize("command", [["evaluate", "--prompt-file", "{p}"], ["compare", "{p}", "{p}"]])
+def test_data_is_read_before_the_model(prompt_file, tmp_path, no_model, capsys, command):
+    (tmp_path / "bad.csv").write_text("text,label\nx,positive\ny,great\n")
+    flags = [word.format(p=prompt_file) for word in command]
+    refused(capsys, [*flags, "--data", tmp_path / "bad.csv"], "bad.csv:3: label 'great' is not among")
+
+
+def test_inputs_are_named_by_file_and_line(home, prompt_file, tmp_path, capsys, monkeypatch):
+    long = "word " * 1100
+    (tmp_path / "long.csv").write_text(f"text,label\nx,positive\n{long},positive\n")
+    (tmp_path / "long.txt").write_text(f"x\n\n{long}\n")
+    (tmp_path / "latin.txt").write_bytes(b"ok\nsch\xf6n\n")
+    with pytest.raises(UserError, match=r"long.csv:3: prompt, input and 12 new tokens need"):
+        embedgrad.load(prompt_file, say=lambda line: None).evaluate(tmp_path / "long.csv")
+    flags = ["generate", "--prompt-file", prompt_file]
+    refused(capsys, [*flags, "--file", tmp_path / "long.txt"], "long.txt:3: prompt, input", "shorten the input")
+    refused(capsys, [*flags, "--file", tmp_path / "latin.txt"], "latin.txt:2: not UTF-8")
+    with (tmp_path / "long.txt").open(encoding="utf-8") as pipe:
+        monkeypatch.setattr("sys.stdin", pipe)
+        arguments._load.cache_clear()
+        assert main([*map(str, flags)]) == 2
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 1
+    device, error = printed.err.splitlines()
+    assert "device cpu" in device
+    assert error.startswith("embedgrad generate: line 3: prompt, input and 12 new tokens need")
+
+
+def test_a_terminal_gets_a_bar_in_place_of_lines(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with answering(print) as progress:
+        for done in range(1, 41):
+            progress(done, 40)
+            time.sleep(0.01)  # a bar is drawn ten times a second at most
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "/40 [" in printed.err
+
+
+def test_keeping_seen_items_of_no_data(prompt_file, no_model, capsys):
+    refused(capsys, ["compare", prompt_file, prompt_file, "--keep-seen"], "--keep-seen is about the items of --data")

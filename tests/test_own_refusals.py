@@ -1,0 +1,230 @@
+"""What the commands for a prompt of one's own refuse: in one line, with exit status 2, before any model is loaded."""
+
+import json
+import os
+import stat
+
+import pytest
+from conftest import refused, tuning
+
+import embedgrad
+from contracts import UserError, write_whole
+from embedgrad.cli import main
+from embedgrad_core import LoopRule, Settings, decode
+from embedgrad_core.model import choose_device, load_model, use_threads
+from reporting.drawing import save
+
+BAD = {
+    "no labels": (["--evaluator", "label"], "needs --labels"),
+    "no evaluator": ([], "--evaluator"),
+    "prompt without tokens": (["--evaluator", "exact", "--prompt", " \t"], "argument --prompt: it is empty"),
+    "no such column": (["--evaluator", "exact", "--input-column", "stars"], "reviews.csv:2: no column 'stars'"),
+    "label outside": (["--evaluator", "label", "--labels", "good,bad"], "reviews.csv:2: label 'positive' is not among"),
+    "both kinds of data": (["--evaluator", "exact", "--train", "x.jsonl"], "give --data"),
+    "fraction": (["--evaluator", "exact", "--dev-fraction", "2"], "must lie between 0 and 1"),
+    "target longer than the context": (["--evaluator", "exact", "--target-column", "long"], "reviews.csv:"),
+    "no epoch": (["--evaluator", "exact", "--epochs", "0"], "argument --epochs: give a whole number from 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line(home, case, capsys):
+    flags, told = BAD[case]
+    lines = (home / "reviews.csv").read_text().splitlines()
+    (home / "bad").mkdir(exist_ok=True)
+    long = "\n".join([lines[0] + ",long", *(line + "," + "word " * 1100 for line in lines[1:])])
+    (home / "bad" / "reviews.csv").write_text(long + "\n")
+    out = home / "bad" / "prompt.safetensors"
+    base = ["optimize", "--model", str(home / "model"), "--data", str(home / "bad" / "reviews.csv"), "--out", str(out)]
+    prompt = [] if "--prompt" in flags else ["--prompt", "Is it good?"]
+    assert main([*base, *prompt, *flags]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert told in error
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["generate", "--prompt-file", "{p}", "--file", "{h}/none.txt"], "none.txt: cannot be read"),
+        (["generate", "--prompt-file", "{p}", "x", "--file", "{h}/model"], "not both"),
+        (["generate", "--prompt-file", "{p}", " "], "input 1 is empty"),
+        (["generate", "--prompt-file", "{p}", "word " * 1100], "positions, the model has 1024"),
+        (["evaluate", "--prompt-file", "{h}/none.safetensors", "--data", "x.csv"], "no such prompt file"),
+        (["evaluate", "--prompt-file", "{h}/reviews.csv", "--data", "x.csv"], "not a readable safetensors file"),
+        (["evaluate", "--prompt-file", "{p}", "--data", "{h}/none.csv"], "none.csv: no such file"),
+        (["inspect", "{h}/none.safetensors"], "no such prompt file"),
+        (["compare", "{p}", "{h}/none.safetensors"], "no such prompt file"),
+        (["export", "--prompt-file", "{p}", "--to", "peft", "--out", "{h}/model"], "exists already"),
+        (["export", "--prompt-file", "{p}", "--to", "peft", "--out", "{h}/x", "--metrics", "{h}/none"], "no such file"),
+    ],
+)  # fmt: skip
+def test_bad_input_of_the_other_commands(prompt_file, home, words, told, capsys):
+    assert main([word.format(p=prompt_file, h=home) for word in words]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert told in error
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "2.5", "x", "9" * 30, "9" * 5000])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--max-new-tokens",
+        "--decode-batch-size",
+        "--block",
+        "--loop-repeats",
+        "--loop-tokens",
+        "--stop-on-loop",
+        "--batch-size",
+        "--epochs",
+        "--threads",
+        "--token-budget",
+    ],
+)
+def test_numbers_out_of_range(home, tmp_path, no_model, capsys, flag, value):
+    refused(capsys, [*tuning(home, tmp_path / "p"), f"{flag}={value}"], f"argument {flag}: give a whole number from")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flag", ["--max-new-tokens", "--decode-batch-size", "--threads"])
+@pytest.mark.parametrize(
+    "command", [["evaluate", "--data", "x.csv", "--prompt-file"], ["generate", "x", "--prompt-file"]]
+)
+def test_numbers_out_of_range_with_a_prompt_file(prompt_file, no_model, capsys, command, flag):
+    refused(capsys, [*command, prompt_file, flag, "0"], f"argument {flag}: give a whole number from 1")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"max_new_tokens": 0}, {"max_new_tokens": -5}, {"batch_size": 0}, {"block": 0}, {"stop_on_loop": 0}]
+)
+def test_decoding_refuses_what_has_no_end(prompt_file, frozen, items, changed):
+    (name,) = changed
+    with pytest.raises(UserError, match=f"{name} is .*; it must be a whole number of at least 1"):
+        decode(frozen, None, None, items, **{"max_new_tokens": 5, **changed})
+    name = name.replace("batch_size", "decode_batch_size")
+    if name in ("max_new_tokens", "decode_batch_size"):
+        with pytest.raises(UserError, match="at least 1"):
+            embedgrad.optimize(frozen, "Yes?", items, evaluator="exact", say=lambda line: None, **{name: 0})
+
+
+def test_a_limit_that_the_context_cannot_hold(home, tmp_path, capsys):
+    more = ["--max-new-tokens", "1020"]
+    refused(capsys, tuning(home, tmp_path / "p", *more), "1020 new tokens do not fit; lower --max-new-tokens to 1004")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf"),
+        ({"learning_rate": 0}, "learning_rate is 0"),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0"),
+        ({"weight_decay": float("nan")}, "weight_decay is nan"),
+        ({"seed": 10**29}, "seed is 1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"learning_rate": "0.01"}, "learning_rate is '0.01'; it must be a number"),
+        ({"epochs": 2.5}, "epochs is 2.5; it must be a whole number"),
+        ({"patience": None}, "patience is None; it must be a whole number"),
+    ],
+)
+def test_settings_that_train_nothing(changed, told):
+    with pytest.raises(UserError, match=told):
+        Settings(**changed)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--learning-rate", "nan", "learning_rate is nan"),
+        ("--weight-decay", "-1", "weight_decay is -1.0"),
+        ("--seed", "9" * 30, "argument --seed: give a whole number"),
+        ("--device", "mps", "use auto, cpu or cuda"),
+        ("--device", "meta", "use auto, cpu or cuda"),
+    ],
+)
+def test_settings_that_train_nothing_by_the_command(home, tmp_path, capsys, flag, value, told):
+    refused(capsys, tuning(home, tmp_path / "p", flag, value), told)
+
+
+def test_machines_that_are_none():
+    for name in ("mps", "meta", "cuda:99", "abacus"):
+        with pytest.raises(UserError, match="device"):
+            choose_device(name)
+    with pytest.raises(UserError, match="threads is -1"):
+        use_threads(-1)
+    for rule in ((0, 24), (3, 0)):
+        with pytest.raises(UserError, match="give at least 1"):
+            LoopRule(*rule)
+
+
+def test_a_file_in_place_of_a_models_folder(home):
+    with pytest.raises(UserError, match=r"reviews.csv: is a file; give the folder"):
+        load_model(str(home / "reviews.csv"), say=lambda line: None)
+
+
+OUTPUTS = {
+    "a folder": ("{t}", "is a folder; give the name of a file"),
+    "a pipe": ("{t}/pipe", "is not an ordinary file"),
+    "below a file": ("{t}/file/p", "is a file, not a folder"),
+    "the data": ("{h}/reviews.csv", "is the file of --data too"),
+    "nothing": ("", "is a folder; give the name of a file"),
+}
+
+
+@pytest.mark.parametrize("flag", ["--out", "--history", "--run-info", "--state"])
+@pytest.mark.parametrize("case", OUTPUTS)
+def test_outputs_are_checked_before_the_work(home, tmp_path, no_model, capsys, flag, case):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    path, told = OUTPUTS[case]
+    before = (home / "reviews.csv").read_bytes()
+    path = path.format(t=tmp_path, h=home)
+    refused(capsys, tuning(home, tmp_path / "p.safetensors", flag, path), told)
+    assert (home / "reviews.csv").read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "pipe"]
+
+
+def test_two_outputs_in_one_file(home, tmp_path, no_model, capsys):
+    refused(capsys, tuning(home, tmp_path / "p", "--history", tmp_path / "x" / ".." / "p"), "too; give another name")
+    refused(capsys, tuning(home, tmp_path / "p.state"), "p.state is the file of --out too")
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [("{h}", "is a folder"), ("{p}", "is the file of --prompt-file too"), ("{h}/more_reviews.csv", "of --data too")],
+)
+def test_evaluate_checks_its_output_first(home, prompt_file, no_model, capsys, out, told):
+    data = ["--prompt-file", prompt_file, "--data", home / "more_reviews.csv"]
+    refused(capsys, ["evaluate", *data, "--out", out.format(h=home, p=prompt_file)], told)
+
+
+def test_evaluate_says_what_it_found_before_it_writes(home, prompt_file, tmp_path, capsys, monkeypatch):
+    def full(path, rows):
+        raise UserError(f"{path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr("embedgrad.commands.evaluate.write_jsonl", full)
+    data = ["--prompt-file", str(prompt_file), "--data", str(home / "more_reviews.csv")]
+    assert main(["evaluate", *data, "--json", "--out", str(tmp_path / "rows.jsonl")]) == 2
+    assert json.loads(capsys.readouterr().out)["n"] == 20
+
+
+def test_nothing_is_renamed_over_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="not an ordinary file"), write_whole(tmp_path / "pipe"):
+        pytest.fail("nothing is to be written")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["drift", "drift.xyz", "png"])
+def test_a_picture_of_no_kind(prompt_file, tmp_path, no_model, capsys, name):
+    refused(capsys, ["inspect", prompt_file, "--png", tmp_path / name], "ends in .png, .pdf, .svg")
+    with pytest.raises(UserError, match="only"):
+        save(None, tmp_path / name)
+
+
+def test_endings_in_capitals(prompt_file, tmp_path):
+    assert main(["inspect", str(prompt_file), "--png", str(tmp_path / "A.PNG")]) == 0
+    assert (tmp_path / "A.PNG").read_bytes().startswith(b"\x89PNG")
