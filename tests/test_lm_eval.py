@@ -186,7 +186,7 @@ def tuned(mirror):
     layout = Layout(suffix=" Answer:", target_prefix=" ", end="none")
     few = {"epochs": 6, "learning_rate": 0.02, "patience": 0, "layout": layout, "labels": ["positive", "negative"]}
     return embedgrad.optimize(
-        frozen, "Positive or negative?", items[:8], dev=items[8:10], say=lambda line: None, **few
+        frozen, "Positive or negative?", items[:8], dev=items[8:10], max_new_tokens=64, say=lambda line: None, **few
     ), items
 
 
