@@ -7,7 +7,8 @@ from pathlib import Path
 
 from scipy import stats
 
-from contracts import UserError, read_json, read_jsonl, write_whole
+from contracts import UserError, read_json, write_whole
+from reporting.answers import answer_files, read_answers
 from reporting.collected import Outcome
 from reporting.statistics import crossed_bootstrap
 
@@ -110,17 +111,15 @@ def seed_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         cell = outcome.cell
         if not outcome.metrics:
             continue
-        path = Path(folder) / cell.task / cell.model / "before.jsonl"
-        before = {row["id"]: row["correct"] for row in read_jsonl(path, ("id", "correct"))}
-        gains = []
-        for seed in outcome.seeds:
-            path = Path(folder) / cell.dataset / cell.model / f"seed{seed}" / "after.jsonl"
-            after = {row["id"]: row["correct"] for row in read_jsonl(path, ("id", "correct"))}
-            if not after.keys() <= before.keys() or (gains and len(gains[0]) != len(after)):
-                raise UserError(f"{path}: other items than before.jsonl or than another seed; decode again.")
-            gains.append([after[key] - before[key] for key in sorted(after)])
-        if not gains[0]:
-            continue
+        gains, items = [], None
+        for metrics in outcome.metrics:
+            answers = read_answers(cell, metrics, folder)
+            pairs = zip(answers["before"], answers["after"], strict=True)
+            gain = {after["id"]: after["correct"] - before["correct"] for before, after in pairs}
+            if gain.keys() != (items := items or gain.keys()):
+                path = answer_files(cell, metrics["cell"]["seed"], folder)["after"]
+                raise UserError(f"{path}: other items than another seed's; decode again.")
+            gains.append([gain[key] for key in sorted(gain)])
         mean, low, high = crossed_bootstrap(gains)
         each = [100 * sum(one) / len(one) for one in gains]
         rows.append(

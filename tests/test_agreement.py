@@ -8,8 +8,13 @@ from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from contracts import UserError, answers_sha256, read_json, read_jsonl, write_json, write_jsonl
 from reporting.agreement import check_answers, check_runs
+from reporting.analyses import seed_rows
 from reporting.cells import read_cells
 from reporting.collected import collect
+from reporting.figures import training_curves
+from reporting.figures_gain import entropy
+from reporting.metrics import metrics_from_files
+from reporting.page.examples import examples
 
 
 @pytest.fixture
@@ -93,7 +98,7 @@ def without_strangers(found, sound):
 
 @pytest.mark.faults
 def test_one_flipped_bit_is_told_or_changes_nothing(tmp_path):
-    """Sixteen hundred of them: never another number."""
+    """Sixteen hundred of them: never another number. A file cut within a line is told here, one cut between lines below."""
     chance = random.Random(0)
     rows = [{"id": f"i{n}", "output": f"It is {n}.", "correct": n % 2 == 0, "bits": n / 7} for n in range(6)]
     write_jsonl(tmp_path / "rows.jsonl", rows)
@@ -119,10 +124,67 @@ def test_one_flipped_bit_is_told_or_changes_nothing(tmp_path):
                 found = read(path)
             except UserError:
                 continue
-            # Cut between two lines: the number of rows tells, where they are used. Cut before the last line break: nothing lost.
+            # Whole line by line: what its lines are used for tells. Cut before the last line break: nothing lost.
+            assert isinstance(sound, dict) or data[:length].endswith(b"\n") or not length
             assert found == (sound if isinstance(sound, dict) else sound[: len(found)])
     assert len(told) > 1500
     assert all(message.startswith(name) for name, message in told)
+
+
+def cut(path, lines):
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:lines]))
+
+
+@pytest.mark.parametrize("name", ["sentiment/tiny-0.2m/before.jsonl", "sentiment/tiny-0.2m/seed0/after.jsonl"])
+def test_answers_that_are_cut_at_the_end_of_a_line_are_refused(run, name):
+    """As many answers as the metrics counted, and as many of each kind; so for every reader behind the metrics."""
+    cells, folder = run
+    outcomes = collect(cells, folder)
+    one = next(outcome for outcome in outcomes if outcome.cell.name == "sentiment/tiny-0.2m")
+    cut(folder / name, 20)
+    readers = (seed_rows, entropy, lambda found, place: examples(found[0], place))
+    for read in readers:
+        with pytest.raises(UserError, match=rf"{name}: (20 answers, but metrics.json counted 64|44 of 64 items)"):
+            read([one], folder)
+    write_jsonl(folder / name, [])
+    for read in readers:
+        with pytest.raises(UserError, match=name):
+            read([one], folder)
+
+
+def test_answers_made_anew_behind_the_metrics_are_refused(run):
+    cells, folder = run
+    path = folder / "parity/tiny-0.2m/seed0/after.jsonl"
+    rows = read_jsonl(path)
+    wrong = next(row for row in rows if not row["correct"])
+    wrong |= {"correct": True, "failure": "none", "extracted": "7"}
+    write_jsonl(path, rows)
+    with pytest.raises(UserError, match=r"parity/tiny-0\.2m/seed0/after\.jsonl: \d+ right answers of 64, but"):
+        seed_rows(collect(cells, folder), folder)
+
+
+def test_a_history_that_is_cut_at_the_end_of_a_line_is_refused(run):
+    """By the number of epochs that the optimisation noted, or by the sums in the metrics where it noted none."""
+    cells, folder = run
+    outcomes = collect(cells, folder)
+    path = folder / cells[0].dataset / cells[0].model / "seed0" / "optimize.jsonl"
+    cut(path, 3)
+    with pytest.raises(UserError, match=r"optimize\.jsonl: 3 lines, but \d+ epochs were run"):
+        training_curves(outcomes, folder)
+    home = path.parent
+    with pytest.raises(UserError, match=r"optimize\.jsonl: 3 lines, but \d+ epochs were run"):
+        metrics_from_files(
+            cells[0],
+            0,
+            test=folder / "data" / cells[0].task / "test.jsonl",
+            before=folder / cells[0].task / cells[0].model / "before.jsonl",
+            after=home / "after.jsonl",
+            history=path,
+            optimize_run=home / "optimize.run.json",
+        )
+    outcomes[0].metrics[0]["prompt"].pop("epochs_run")
+    with pytest.raises(UserError, match=r"optimize\.jsonl: not the epochs that metrics\.json tells of"):
+        training_curves(outcomes, folder)
 
 
 def test_files_of_earlier_versions_are_still_read(tmp_path):

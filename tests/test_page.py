@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from reporting_samples import DEMO_SIZES, demo_cells, graded, make_run
+from reporting_samples import DEMO_SIZES, count, demo_cells, graded, make_run
 
 from contracts import read_json, read_jsonl, write_json, write_jsonl
 from embedgrad.cli import main
@@ -29,7 +29,8 @@ def run(tmp_path_factory):
     rows[0] |= graded(rows[0]["id"], output=SCRIPT)
     rows[1] |= graded(rows[1]["id"], output="x" * 10_000)
     write_jsonl(hostile, rows)
-    (results / "sentiment" / "tiny-0.2m" / "seed0" / "after.jsonl").write_text("")
+    count(results, next(cell for cell in cells if cell.name == "parity/tiny-0.2m"))
+    (results / "sentiment" / "tiny-0.2m" / "seed0" / "after.jsonl").unlink()
     (results / "audit.csv").write_text(f'check,sentence\n"{SCRIPT}",a|b\n')
     return folder
 
@@ -50,7 +51,7 @@ def test_missing_cells_are_named_with_the_command_that_makes_them(page):
 
 
 def test_a_cell_without_outputs_says_so(page):
-    assert "No examples: the cell has no outputs." in page.read_text()
+    assert re.search("No examples: .*after.jsonl is not there", page.read_text())
 
 
 def test_model_text_and_tables_are_escaped_and_cut(page):

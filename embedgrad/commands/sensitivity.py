@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--folder", required=True, type=Path, help="below it: <dataset>/<model>/lr<rate>/optimize.jsonl"
     )
     parser.add_argument("--histories", required=True, nargs="+", type=Path)
+    parser.add_argument("--epochs", type=int, help="how many each history must have, unless it says that it stopped")
     parser.add_argument("--csv", required=True, type=Path)
     parser.add_argument("--png", type=Path)
     parser.add_argument("--pdf", type=Path)
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     from reporting.drawing import save
     from reporting.sensitivity import heat_map, read_curves, table
 
-    curves = read_curves(arguments.histories, arguments.folder)
+    curves = read_curves(arguments.histories, arguments.folder, arguments.epochs)
     rows = table(curves)
     write_table(rows, arguments.csv)
     save(heat_map(curves), *[path for path in (arguments.png, arguments.pdf) if path])
