@@ -1,16 +1,16 @@
 """The analyses of a run side by side: one line a cell, from the JSON files that each cell's analyses left."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from scipy import stats
 
-from contracts import UserError, read_json, write_whole
+from contracts import UserError, read_json
 from reporting.answers import answer_files, read_answers
 from reporting.collected import Outcome
 from reporting.statistics import crossed_bootstrap
+from reporting.tables import write_table
 
 RUNGS = ("no_prompt", "bare", "chat", "few_shot")
 
@@ -161,10 +161,7 @@ def correlation(rows: Sequence[dict]) -> dict:
     return {"n": len(pairs), **dict(zip(nothing, clean, strict=True))}
 
 
-def write_table(rows: Sequence[dict], path: str | Path) -> None:
+def write_rows(rows: Sequence[dict], path: str | Path) -> None:
     """CSV with every key that any row has, in the order they first appear; a header alone where there are no rows."""
     keys = list(dict.fromkeys(key for row in rows for key in row)) or ["dataset", "model"]
-    with write_whole(path) as temporary, Path(temporary).open("w", encoding="utf-8", newline="") as out:
-        writer = csv.DictWriter(out, keys, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(rows, keys, path, "\r\n")

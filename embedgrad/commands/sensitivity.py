@@ -22,13 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Read, tabulate, draw."""
-    from reporting.analyses import write_table
+    from reporting.analyses import write_rows
     from reporting.drawing import save
     from reporting.sensitivity import heat_map, read_curves, table
 
     curves = read_curves(arguments.histories, arguments.folder, arguments.epochs)
     rows = table(curves)
-    write_table(rows, arguments.csv)
+    write_rows(rows, arguments.csv)
     save(heat_map(curves), *[path for path in (arguments.png, arguments.pdf) if path])
     for row in rows:
         if row["best_rate"]:

@@ -39,6 +39,7 @@ rule sensitivity_table:
         histories=sensitivity_files("optimize.jsonl"),
     output:
         csv=f"{RESULTS}/sensitivity.csv",
+        seal=f"{RESULTS}/sensitivity.csv.sha256",
         png=f"{FIGURES}/sensitivity.png",
         pdf=f"{FIGURES}/sensitivity.pdf",
     log:
