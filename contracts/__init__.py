@@ -15,6 +15,7 @@ from contracts.files import (
     write_jsonl,
     write_whole,
 )
+from contracts.hub_cache import check_snapshot
 from contracts.rows import DECODED_KEYS, FAILURES, ITEM_KEYS, Item, answers_sha256, is_number, read_decoded, read_items
 from contracts.shards import in_blocks, in_order, shard
 
@@ -25,6 +26,7 @@ __all__ = [
     "Item",
     "UserError",
     "answers_sha256",
+    "check_snapshot",
     "checksum",
     "in_blocks",
     "in_order",
