@@ -7,6 +7,7 @@ from pathlib import Path
 from scipy import stats
 
 from contracts import UserError, read_json
+from reporting.agreement import check_reports
 from reporting.answers import answer_files, read_answers
 from reporting.collected import Outcome
 from reporting.statistics import crossed_bootstrap
@@ -19,16 +20,18 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     """Per cell, accuracy in per cent on each rung of the ladder; before and optimised are the table's own.
 
     Raises:
-        UserError: an unreadable ladder; names the file.
+        UserError: an unreadable ladder, or ladders of another model or other data than the cells'; names the files.
     """
-    rows = []
+    rows, reports = [], []
     for outcome in outcomes:
         cell = outcome.cell
         path = Path(folder) / cell.task / cell.model / "ladder.json"
         if not path.exists() or not outcome.metrics:
             continue
         try:
-            found = {name: _percent(rung, cell.level) for name, rung in read_json(path)["rungs"].items()}
+            report = read_json(path)
+            reports += [(report, metrics, path) for metrics in outcome.metrics]
+            found = {name: _percent(rung, cell.level) for name, rung in report["rungs"].items()}
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}: not a ladder of baselines ({error}); delete it and run again.") from None
         metrics = outcome.metrics[0]
@@ -42,6 +45,7 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
                 "optimised": round(100 * metrics["after"]["accuracy"], 2),
             }
         )
+    check_reports(reports)
     return rows
 
 
@@ -53,8 +57,12 @@ def _percent(rung: dict, level: str | None) -> float | None:
 
 
 def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
-    """Per cell and seed: drift, tokens kept, round trip, entropy split and LAT, where there are such files."""
-    rows = []
+    """Per cell and seed: drift, tokens kept, round trip, entropy split and LAT, where there are such files.
+
+    Raises:
+        UserError: an unreadable file, or analyses of another model, prompt or data than the cells'; names the files.
+    """
+    rows, reports = [], []
     for outcome in outcomes:
         for metrics in outcome.metrics:
             cell, seed = outcome.cell, metrics["cell"]["seed"]
@@ -65,13 +73,18 @@ def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
             row["entropy_change_bits"] = None if None in (before, after) else round(after - before, 4)
             for name, read in (("anchoring", _anchoring), ("entropy", _entropy), ("lat", _lat)):
                 path = home / f"{name}.json"
+                if not path.exists():
+                    continue
+                report = read_json(path)
+                reports.append((report, metrics, path))
                 try:
-                    row |= read(read_json(path)) if path.exists() else {}
+                    row |= read(report)
                 except (KeyError, TypeError) as error:
                     raise UserError(
                         f"{path}: not a result of this analysis ({error}); delete it and run again."
                     ) from None
             rows.append(row)
+    check_reports(reports)
     return rows
 
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from contracts import UserError, read_json, write_whole
+from reporting.agreement import check_reports
 from reporting.cells import Cell
 from reporting.collected import Outcome
 from reporting.tables import read_table, write_table
@@ -136,13 +137,16 @@ class _Run:
     folder: Path
 
     def reports(self, name: str) -> list[dict]:
-        """All files of an analysis."""
-        homes = [
-            self.folder / o.cell.dataset / o.cell.model / f"seed{seed}" / name
-            for o in self.outcomes
-            for seed in o.seeds
-        ]
-        return [read_json(path) for path in homes if path.exists()]
+        """All files of an analysis, which must be of their cells' runs."""
+        found = []
+        for outcome in self.outcomes:
+            home = self.folder / outcome.cell.dataset / outcome.cell.model
+            for metrics in outcome.metrics:
+                path = home / f"seed{metrics['cell']['seed']}" / name
+                if path.exists():
+                    found.append((read_json(path), metrics, path))
+        check_reports(found)
+        return [report for report, _, _ in found]
 
 
 def _gain(cell: Cell) -> Decimal:

@@ -8,13 +8,14 @@ from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from contracts import UserError, answers_sha256, read_json, read_jsonl, write_json, write_jsonl
 from reporting.agreement import check_answers, check_runs
-from reporting.analyses import seed_rows
+from reporting.analyses import ladder_rows, prompt_rows, seed_rows
 from reporting.cells import read_cells
 from reporting.collected import collect
 from reporting.figures import training_curves
 from reporting.figures_gain import entropy
 from reporting.metrics import metrics_from_files
 from reporting.page.examples import examples
+from reporting.recovery import rank
 
 
 @pytest.fixture
@@ -53,6 +54,67 @@ def test_protocols_are_not_mixed(run):
         )
     with pytest.raises(UserError, match=rf"different protocols .*chat.*: {cells[2].name}/seed0"):
         collect(cells, results)
+
+
+def test_engines_and_token_limits_are_not_mixed(run):
+    cells, results = run
+    paths = [results / cell.dataset / cell.model / "seed0" / "metrics.json" for cell in cells]
+    for path, cell in zip(paths, cells, strict=True):
+        limit = 56 if cell.task == "arithmetic" else 24  # a task's own
+        change(path, optimize={"engine": "native"}, after={"engine": "vllm", "decoding": {"max_new_tokens": limit}})
+    assert collect(cells, results)
+    change(paths[1], before={"engine": "vllm", "decoding": {"max_new_tokens": 64}})
+    with pytest.raises(UserError, match=rf"different token limits of arithmetic .*64: {cells[1].name}/seed0"):
+        collect(cells, results)
+    change(paths[1], before={"engine": "native", "decoding": {"max_new_tokens": 56}})
+    with pytest.raises(UserError, match=rf"different engines .*native: {cells[1].name}/seed0"):
+        collect(cells, results)
+
+
+def test_cells_of_another_split_are_all_listed(run):
+    cells, results = run
+    for cell in cells[:3]:
+        path = results / cell.dataset / cell.model / "seed0" / "metrics.json"
+        write_json(path, read_json(path) | {"split": {"sha256": "0" * 64}})
+    with pytest.raises(UserError) as caught:
+        collect(cells, results)
+    assert all(f"{cell.dataset}/{cell.model}/seed0/metrics.json" in str(caught.value) for cell in cells[:3])
+
+
+SEEN = {"model": {"resolved": "1" * 40}, "data_sha256": {"test.jsonl": "a" * 64, "dev.jsonl": "b" * 64}}
+RUNG = {"rungs": {"bare": {"correct": 9, "n": 64}}}
+OWN = {"layout": "bare", "limit_share": 1.0, "stop_rule": "family", "strict": False}
+GRID = {"own": OWN, "protocols": [{"protocol": OWN, "levels": {"": {"correct": 9, "n": 64}}}]}
+DRIFT = {"summary": {"mean_drift": 0.25, "nearest_token_unchanged": 7, "positions": 8}, "round_trip": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "report", "reader"),
+    [("ladder.json", RUNG, ladder_rows), ("recovery.json", GRID, rank), ("seed0/anchoring.json", DRIFT, prompt_rows)],
+)
+def test_analyses_of_another_model_data_or_prompt_are_not_mixed_in(run, name, report, reader):
+    cells, results = run
+    some = [cell for cell in cells if cell.name.startswith("sentiment/")]
+    for cell in some:
+        home = results / cell.dataset / cell.model
+        change(home / "seed0" / "metrics.json", after=SEEN)
+        write_json(home / name, report | SEEN)
+    outcomes = collect(cells, results)
+    for outcome in outcomes:
+        for metrics in outcome.metrics:
+            metrics["prompt"]["sha256"] = "c" * 64
+    assert reader(outcomes, results)
+    for other, told in (
+        ({"model": {"resolved": "2" * 40}}, "revision 2222222222222222222 of the model, not 1111111111111111111"),
+        ({"data_sha256": {"test.jsonl": "d" * 64}}, "a test.jsonl of sha256 dddddddddddd…, not aaaaaaaaaaaa…"),
+        ({"round_trip": {"accuracy": {}, "data_sha256": "d" * 64}}, "a dev.jsonl of sha256 dddddddddddd…"),
+        ({"prompt_sha256": "e" * 64}, "prompt eeeeeeeeeeee…, not cccccccccccc…"),
+    ):
+        for cell in some:
+            write_json(results / cell.dataset / cell.model / name, report | SEEN | other)
+        with pytest.raises(UserError) as caught:
+            reader(outcomes, results)
+        assert all(f"{cell.name}/{name} ({told}" in str(caught.value) for cell in some)
 
 
 def test_steps_must_have_read_what_the_split_certifies():
