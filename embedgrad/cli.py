@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from contracts import UserError
-from embedgrad import interruption
+from embedgrad import interruption, run_lock
 from embedgrad.commands import (
     analyse,
     anchoring,
@@ -115,4 +115,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> int:
     """The process behind the ``embedgrad`` command."""
     interruption.install()
+    try:
+        run_lock.join()
+    except UserError as error:
+        print(f"embedgrad: {error}", file=sys.stderr)
+        return 2
+    except interruption.Terminated:
+        return 128 + signal.SIGTERM
     return main()
