@@ -2,7 +2,6 @@
 
 import base64
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 
 from contracts import read_json
 from reporting.collected import Outcome
-from reporting.drawing import save, styled
+from reporting.drawing import as_svg, styled
 from reporting.figures import training_curves
 from reporting.page.examples import examples
 from reporting.table2 import numbers
@@ -122,10 +121,8 @@ def tables(folder: Path) -> list[dict]:
 
 def as_image(figure: Figure) -> str:
     """A figure as the address of an inlined SVG."""
-    with tempfile.TemporaryDirectory() as place, styled():
-        path = Path(place) / "figure.svg"
-        save(figure, path)
-        return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+    with styled():
+        return "data:image/svg+xml;base64," + base64.b64encode(as_svg(figure)).decode()
 
 
 def foldout(outcome: Outcome, folder: Path, line: dict) -> dict:
