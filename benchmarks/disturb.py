@@ -21,8 +21,8 @@ VICTIMS = ("snakemake", "job", "all")
 
 
 def checkout(folder: Path) -> Path:
-    """The workflow's files in a folder of their own."""
-    folder.mkdir(parents=True)
+    """The workflow's files in a folder of their own, with a folder for temporary files of its own."""
+    (folder / "tmp").mkdir(parents=True)
     for name in ("Snakefile", "workflow", "config", "profiles"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "tests/configs", folder / "tests/configs")
@@ -31,7 +31,8 @@ def checkout(folder: Path) -> Path:
 
 def start(folder: Path, config: str, *more: str, **environment: str) -> subprocess.Popen:
     """Snakemake in a process group of its own, its output in ``<folder>/told.log``."""
-    settings = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)} | environment
+    settings = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    settings |= {"TMPDIR": str((folder / "tmp").resolve())} | environment
     # The job's `embedgrad` must be this interpreter's.
     settings["PATH"] = f"{SNAKEMAKE.parent}{os.pathsep}{os.environ['PATH']}"
     with (folder / "told.log").open("ab") as told:
@@ -104,12 +105,14 @@ def completed(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def leftovers(folder: Path, seconds: float = 12.0) -> list[str]:
-    """Processes, temporary files and locks that a finished run left; processes get a moment to end."""
+    """Processes, temporary files (in TMPDIR too) and locks that a finished run left; processes get a moment to end."""
     deadline = time.monotonic() + seconds
     while processes(folder) and time.monotonic() < deadline:
         time.sleep(0.1)
     found = [f"process {pid}: {line[:80]}" for pid, line in processes(folder).items()]
-    found += [str(path) for path in folder.glob("results/**/.*.tmp")]
+    found += [str(path) for root in ("results", "figures", "tmp") for path in folder.glob(f"{root}/**/.*.tmp")]
+    # What this suite's commands put into TMPDIR: nothing. Snakemake's own cache of sources is its own affair.
+    found += [str(path) for path in folder.glob("tmp/*") if not path.name.startswith("snakemake")]
     found += [str(path) for path in folder.glob(".snakemake/locks/*")]
     return found + [str(path) for path in folder.glob(".snakemake/incomplete/**/*") if path.is_file()]
 

@@ -5,7 +5,9 @@ This package is the leaf of the house: every other package may import it, it imp
 
 from contracts.errors import UserError
 from contracts.files import (
+    TEMPORARY,
     checksum,
+    flush_folder,
     parse_json,
     read_json,
     read_jsonl,
@@ -15,6 +17,7 @@ from contracts.files import (
     write_jsonl,
     write_whole,
 )
+from contracts.hub_cache import check_snapshot
 from contracts.rows import (
     DECODED_KEYS,
     FAILURES,
@@ -32,10 +35,13 @@ __all__ = [
     "DECODED_KEYS",
     "FAILURES",
     "ITEM_KEYS",
+    "TEMPORARY",
     "Item",
     "UserError",
     "answers_sha256",
+    "check_snapshot",
     "checksum",
+    "flush_folder",
     "in_blocks",
     "in_order",
     "is_number",

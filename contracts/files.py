@@ -18,6 +18,8 @@ from typing import Any
 from contracts.errors import UserError
 
 CHECK = "check"
+# How the names of files and folders end that are still being written; so no file of a user's ends.
+TEMPORARY = ".embedgrad.tmp"
 
 
 @contextlib.contextmanager
@@ -33,7 +35,7 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{path}: is not an ordinary file, and nothing else is written over; give another name.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -41,6 +43,7 @@ def write_whole(path: str | Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+        flush_folder(path.parent)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror or error}); mend that (space, rights) and run the same step again."
@@ -48,6 +51,16 @@ def write_whole(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """Bring the names in a folder to disk: a rename lies in memory until then. Not every file system knows this."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

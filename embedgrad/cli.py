@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from contracts import UserError
-from embedgrad import interruption
+from embedgrad import interruption, run_lock
 from embedgrad.commands import (
     analyse,
     anchoring,
@@ -130,4 +130,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> int:
     """The process behind the ``embedgrad`` command."""
     interruption.install()
+    try:
+        run_lock.join()
+    except UserError as error:
+        print(f"embedgrad: {error}", file=sys.stderr)
+        return 2
+    except interruption.Terminated:
+        return 128 + signal.SIGTERM
     return main()

@@ -6,9 +6,7 @@ behind other wordings the same inputs are answered well. What the optimised embe
 nothing about them is written down here.
 """
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -17,8 +15,10 @@ from random import Random
 import torch
 from tqdm import trange
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
+from transformers.utils import logging as transformers_logging
 
 from contracts import UserError, sha256_of_file, write_json
+from embedgrad_core.export.folder import whole_folder
 from tasks import arithmetic, blame, generated, mood
 
 PROMPTS = {
@@ -135,7 +135,7 @@ def pretrain(
     The manifest with each file's sha256 is written last; the folder is renamed into place behind it.
 
     Raises:
-        UserError: ``width`` is not a multiple of ``heads``.
+        UserError: ``width`` is not a multiple of ``heads``, or the folder cannot be written.
     """
     if width % heads:
         raise UserError(f"model {name}: width {width} is not a multiple of heads {heads}.")
@@ -160,17 +160,13 @@ def pretrain(
     print(f"{name}: {model.num_parameters():,} parameters, {steps} steps of {batch_size} documents", flush=True)
     _train(model, tokenizer, documents(seed), steps, batch_size, learning_rate)
     model.eval()
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
-        folder = Path(temporary) / out.name
+    if not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()  # a log holds plain lines
+    with whole_folder(out, replace=True) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         files = {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())}
         write_json(folder / "manifest.json", {"name": name, "seed": seed, "steps": steps, "files": files})
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
 
 
 def _train(

@@ -1,10 +1,12 @@
 """One Snakemake at a time for a run in a folder, and what a killed one left behind.
 
-Snakemake's own lock is a file that a killed process leaves there, so that the next start needs ``--unlock`` by hand. The lock here
-is the kernel's (flock): it ends with the process. Who holds it knows that no other Snakemake makes this run here, and clears
-away stale locks of Snakemake's and half-written files.
+Snakemake's own lock is a file that a killed process leaves there, so that the next start needs ``--unlock`` by hand. The locks here
+are the kernel's (flock): they end with the process. Who holds the first one knows that no other Snakemake makes this run here, and
+removes stale locks of Snakemake's. Each job shares the second one: a job may outlive its Snakemake by seconds, inside a long
+product, and before it has ended nobody starts jobs of this run, nor takes its temporary files for those of a dead one.
 """
 
+import contextlib
 import datetime
 import fcntl
 import os
@@ -14,63 +16,87 @@ import sys
 import time
 from pathlib import Path
 
-from contracts import UserError
+from contracts import TEMPORARY, UserError
 
 FOLDER = Path(".snakemake")
-# The start that holds the run, handed to its jobs wherever they run.
-START = "EMBEDGRAD_START"
+# The start that holds the run, and the lock of its jobs, handed to its jobs wherever they run.
+START, JOBS = "EMBEDGRAD_START", "EMBEDGRAD_JOBS"
 _held: dict[Path, int] = {}
 
 
-def hold(run: str, seconds: float = 0.0) -> bool:
-    """Take the lock of a run in the current folder until this process ends; then clear away what a killed one left.
+def hold(run: str, seconds: float = 0.0, tidy: bool = True) -> bool:
+    """Take the lock of a run in the current folder until this process ends.
 
     Args:
         run: the run's name, ``results/<run>``.
         seconds: how long to wait for another holder.
+        tidy: whether to remove Snakemake's locks that a killed start left; a dry run touches nothing.
 
     Returns:
-        Whether it is ours; also true on a file system without locks, where nothing is cleared away.
+        Whether it is ours; also true on a file system without locks, where nothing is ever cleared away.
 
     Raises:
         UserError: the folder cannot be written to.
     """
-    path = (FOLDER / f"embedgrad.{run}.lock").resolve()
+    path = _lock(run)
     if path in _held:
         return True
-    try:
-        path.parent.mkdir(exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); start the run in a folder of your own."
-        ) from None
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(file)
-                return False
-            time.sleep(0.2)
-        except OSError:
-            os.close(file)
-            return True
+    file = _open(path)
+    locked = _flock(file, fcntl.LOCK_EX, seconds)
+    if not locked:
+        os.close(file)
+        return locked is None
     _held[path] = file
     start = f"process {os.getpid()} on {socket.gethostname()} since {datetime.datetime.now(datetime.UTC).isoformat()}"
     os.ftruncate(file, 0)
     os.pwrite(file, f"{start}\n".encode(), 0)
-    os.environ[START] = start
-    clear_away(run)
+    os.environ |= {START: start, JOBS: str(_jobs(path))}
+    if tidy:
+        _remove_locks(run)
     return True
+
+
+def _lock(run: str) -> Path:
+    return (FOLDER / f"embedgrad.{run}.lock").resolve()
+
+
+def _jobs(path: Path) -> Path:
+    return path.with_suffix(".jobs.lock")
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); start the run in a folder of your own."
+        ) from None
+
+
+def _flock(file: int, kind: int, seconds: float) -> bool | None:
+    """Whether the lock was to be had within ``seconds``; None on a file system without locks."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.2)
+        except OSError:
+            return None
 
 
 def holder(run: str) -> str:
     """Who has the lock, as far as it has said so."""
+    return _said(_lock(run))
+
+
+def _said(path: Path) -> str:
     try:
-        return (FOLDER / f"embedgrad.{run}.lock").read_text(encoding="utf-8").strip() or "another process"
+        return path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
     except OSError:
         return "another process"
 
@@ -81,9 +107,34 @@ def belongs(run: str) -> None:
     Raises:
         UserError: another start has taken the run over since this job was submitted.
     """
+    _belongs(_lock(run))
+
+
+def _belongs(path: Path) -> None:
     mine = os.environ.get(START)
-    if mine and holder(run) not in (mine, "another process"):
-        raise UserError(f"this job is of an earlier start ({mine}); the run is now made by {holder(run)}.")
+    if mine and _said(path) not in (mine, "another process"):
+        raise UserError(f"this job is of an earlier start ({mine}); the run is now made by {_said(path)}.")
+
+
+def join() -> None:
+    """In a job of the workflow: be seen at work until this process ends. By hand, or where the folder is not shared, nothing.
+
+    Raises:
+        UserError: another start has taken the run over since this job was submitted.
+    """
+    place = os.environ.get(JOBS)
+    if not place:
+        return
+    path = Path(place)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:
+        return
+    _held[path] = file
+    # Only a start that waits for jobs of an earlier one holds it alone, for a moment. First seen, then asked whom it works for:
+    # so the next start either waits for this job, or this job sees the next start.
+    _flock(file, fcntl.LOCK_SH, 20)
+    _belongs(path.with_name(path.name.removesuffix(".jobs.lock") + ".lock"))
 
 
 def insist(run: str) -> None:
@@ -99,17 +150,44 @@ def insist(run: str) -> None:
         )
 
 
-def clear_away(run: str) -> None:
-    """Remove Snakemake's locks on this run's files, and temporary files of writers that were killed."""
-    own = (f"results/{run}/", f"figures/{run}/")
+def settle(run: str, seconds: float = 20.0) -> None:
+    """Wait for the jobs that a killed start left at work, then remove the temporary files of writers that were killed.
+
+    Raises:
+        UserError: they are still at work.
+    """
+    path = _lock(run)
+    if path not in _held:  # a file system without locks
+        return
+    file = _open(_jobs(path))
+    try:
+        locked = _flock(file, fcntl.LOCK_EX, seconds)
+        if locked is False:
+            raise UserError(
+                f"jobs of an earlier start of run {run} are still at work in this folder; end them, or try again later."
+            )
+        if locked:
+            _clear_away(run)
+    finally:
+        os.close(file)
+
+
+def _remove_locks(run: str) -> None:
+    """Snakemake's locks on this run's files; and empty ones, unless another start may be about to fill them."""
     for lock in (FOLDER / "locks").glob("*.lock"):
-        try:
-            files = lock.read_text(encoding="utf-8").splitlines()
-        except OSError:
-            continue
-        if not any(files) or any(name.startswith(own) for name in files):
-            lock.unlink(missing_ok=True)
-            print(f"{lock}: left by a run that was killed; removed", file=sys.stderr)
-    for root in own:
-        for rest in list(Path(root).glob("**/.*.tmp")):
+        with contextlib.suppress(OSError):
+            files = lock.read_text(encoding="utf-8", errors="replace").splitlines()
+            abandoned = not any(files) and time.time() - lock.stat().st_mtime > 10
+            if abandoned or any(name.startswith(_own(run)) for name in files):
+                lock.unlink(missing_ok=True)
+                print(f"{lock}: left by a run that was killed; removed", file=sys.stderr)
+
+
+def _clear_away(run: str) -> None:
+    for root in _own(run):
+        for rest in list(Path(root).glob(f"**/.*{TEMPORARY}")):
             shutil.rmtree(rest, ignore_errors=True) if rest.is_dir() else rest.unlink(missing_ok=True)
+
+
+def _own(run: str) -> tuple[str, str]:
+    return f"results/{run}/", f"figures/{run}/"

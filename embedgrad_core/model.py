@@ -15,7 +15,7 @@ from huggingface_hub import try_to_load_from_cache
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from contracts import UserError, sha256_of_bytes, sha256_of_file
+from contracts import UserError, check_snapshot, sha256_of_bytes, sha256_of_file
 from embedgrad_core.kernels import freeze_linears
 
 # End tokens of the model families in use. A base model names only one of them in its files, and then runs on for ever
@@ -157,8 +157,8 @@ def load_model(
     card, or on a CPU, nothing is divided.
 
     Raises:
-        UserError: no such folder or repository, a gated repository without access, no network, a broken file, or a
-            model that the cards together do not hold.
+        UserError: no such folder or repository, a gated repository without access, no network, a broken file, a cached
+            file that is not what the hub sent, or a model that the cards together do not hold.
     """
     if device_map not in DEVICE_MAPS:
         raise UserError(f"device_map is {device_map!r}; it must be one of {', '.join(DEVICE_MAPS)}.")
@@ -187,6 +187,8 @@ def load_model(
         # A hub, a disk and three file formats stand behind these calls; each fault becomes one sentence and stays chained.
         except Exception as error:
             if wait is None or is_folder or not _may_pass(error):
+                if not is_folder:
+                    check_cached(name, revision)
                 raise UserError(_why_not_loaded(name, revision, is_folder, error)) from error
             say(f"{name}: the hub failed ({_status(error)}); trying again in {wait:g} s")
             time.sleep(wait)
@@ -200,14 +202,22 @@ def load_model(
             f"{' and '.join(sorted(left))}); give it more or larger cards, or a smaller dtype."
         )
     freeze_linears(network)
-    resolved = folder_fingerprint(Path(name)) if is_folder else _commit(name, revision)
+    # Behind the loading, which fetches what is not there: a second reading of the weights, from memory where they fit.
+    resolved = folder_fingerprint(Path(name)) if is_folder else check_cached(name, revision)
     return FrozenModel(network, tokenizer, name, revision, resolved)
 
 
-def _commit(name: str, revision: str) -> str:
-    """The commit that a hub model was read at: the name of its folder in the cache."""
+def check_cached(name: str, revision: str) -> str:
+    """The commit that a hub model was read at, the name of its folder in the cache, whose files must be what the hub sent.
+
+    Raises:
+        UserError: a file that changed since, or came damaged.
+    """
     place = try_to_load_from_cache(name, "config.json", revision=revision)
-    return Path(place).parent.name if isinstance(place, str) else "unknown"
+    if not isinstance(place, str):
+        return "unknown"
+    check_snapshot(Path(place).parent, f"model {name}")
+    return Path(place).parent.name
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -116,7 +116,7 @@ def optimize(
         The best prompt by the early-stop rule, epoch 0 (the text itself) included, and the history.
 
     Raises:
-        UserError: no items, an item that does not fit, a state file of another run.
+        UserError: no items, an item that does not fit, a state file of another run, a text prompt whose loss is not finite.
         KeyboardInterrupt: passed on after the state was saved.
     """
     if not train or not dev:
@@ -147,6 +147,14 @@ def optimize(
             started = time.perf_counter() - passed.seconds
             if epoch:
                 passed = _train_epoch(frozen, prompt, vectors, stepper, examples, settings, epoch, pieces, passed, keep)
+            dev_loss = None if passed.stopped else mean_loss(frozen, prompt, vectors, dev_examples, pieces)
+            if dev_loss is not None and not math.isfinite(dev_loss):
+                if not epoch:
+                    raise UserError(
+                        f"the loss of the text prompt on dev is {dev_loss}: the model does not compute with it in "
+                        f"{str(frozen.dtype).removeprefix('torch.')}; try --dtype float32, or look for a broken checkpoint."
+                    )
+                passed = replace(passed, stopped=f"loss {dev_loss} on dev is not finite")
             if passed.stopped:
                 # The vectors may be spoilt; what was best before stays.
                 line = {"epoch": epoch, "stopped": passed.stopped}
@@ -154,7 +162,7 @@ def optimize(
                 line = {
                     "epoch": epoch,
                     "train_loss": passed.loss / len(examples) if epoch else None,
-                    "dev_loss": mean_loss(frozen, prompt, vectors, dev_examples, pieces),
+                    "dev_loss": dev_loss,
                     "dev_accuracy": dev_accuracy(vectors.detach()) if dev_accuracy else None,
                     "gradient_norm": passed.norms / passed.steps if epoch else None,
                     "drift": _drift(vectors, prompt),

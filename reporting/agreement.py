@@ -56,27 +56,84 @@ def check_agreement(found: Sequence[tuple[dict, Path]], folder: Path) -> None:
         folder: ``results/<run>``.
 
     Raises:
-        UserError: cells that rest on different splits, model revisions or protocols; lists them.
+        UserError: cells that rest on different splits, model revisions, protocols, engines or token limits; lists them.
     """
     _check_splits(found, folder)
     _check_same(found, lambda metrics: metrics["cell"]["model"], _revision, "revisions of {}")
     _check_same(found, lambda metrics: "", lambda run: (run or {}).get("protocol"), "protocols")
+    _check_same(
+        found, lambda metrics: "", lambda run: run["engine"] if _decoding(run) and "engine" in run else None, "engines"
+    )
+    limit = "token limits of {}"
+    _check_same(found, lambda metrics: metrics["cell"]["task"], lambda run: _decoding(run).get("max_new_tokens"), limit)
+
+
+def check_reports(found: Sequence[tuple[object, dict, Path]]) -> None:
+    """Analyses must be of the model, the data and the prompt that their cells' runs used, as far as they say so.
+
+    Args:
+        found: an analysis as it was read, the metrics of its cell, and the file that it came from.
+
+    Raises:
+        UserError: analyses of other ones; lists them.
+    """
+    wrong = [f"{path} ({told})" for report, metrics, path in found if (told := _stranger(report, metrics))]
+    if wrong:
+        raise UserError(
+            f"analyses that do not belong to their cells' runs: {_first(wrong)}; delete them and make them again."
+        )
+
+
+def _stranger(report: object, metrics: dict) -> str | None:
+    """What an analysis does not share with its cell's runs."""
+    if not isinstance(report, dict):
+        return None  # its reader says so
+    runs = [run for run in metrics["run"].values() if run]
+    revisions = [revision for run in runs if (revision := _revision(run))]
+    mine = _revision(report)
+    if mine and revisions and mine not in revisions:
+        return f"revision {mine[:19]} of the model, not {revisions[0][:19]}"
+    used, wanted = report.get("prompt_sha256"), metrics["prompt"].get("sha256")
+    if used and wanted and used != wanted:
+        return f"prompt {str(used)[:12]}…, not {str(wanted)[:12]}…"
+    read = {name: sha256 for run in runs for name, sha256 in (run.get("data_sha256") or {}).items()}
+    for name, sha256 in _data(report).items():
+        if read.get(name, sha256) != sha256:
+            return f"a {name} of sha256 {str(sha256)[:12]}…, not {read[name][:12]}…"
+    return None
+
+
+def _data(report: dict) -> dict:
+    data, trip = report.get("data_sha256"), report.get("round_trip")
+    found = data if isinstance(data, dict) else {}
+    if isinstance(trip, dict) and trip.get("data_sha256"):
+        found = found | {"dev.jsonl": trip["data_sha256"]}
+    return found
+
+
+def _first(names: Sequence[object]) -> str:
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(map(str, names[:6])) + more
 
 
 def _check_splits(found: Sequence[tuple[dict, Path]], folder: Path) -> None:
     """All metrics of one task must rest on one split, the one that lies in the run if it is there."""
-    hashes, sizes = {}, {}
+    hashes, sizes, strangers = {}, {}, {}
     for metrics, path in found:
         task = metrics["cell"]["task"]
         split = folder / "data" / task / "split.json"
         if task not in hashes:
             hashes[task] = (sha256_of_file(split), split) if split.exists() else (metrics["split"].get("sha256"), path)
-        expected, source = hashes[task]
+        expected = hashes[task][0]
         if metrics["split"].get("sha256") != expected:
-            raise UserError(f"{path}: rests on another split of {task} than {source}; delete it and make it again.")
+            strangers.setdefault(task, []).append(path)
         n, first = sizes.setdefault(metrics["cell"]["dataset"], (metrics["n"], path))
         if metrics["n"] != n:
             raise UserError(f"{path}: has {metrics['n']} items where {first} has {n}; they are of different runs.")
+    for task, paths in strangers.items():
+        raise UserError(
+            f"{_first(paths)}: rests on another split of {task} than {hashes[task][1]}; delete it and make it again."
+        )
 
 
 def _check_same(
@@ -110,11 +167,17 @@ def _differing(values: dict[str, list[str]]) -> str:
     start = max(0, same - 24)
     told = []
     for value, names in values.items():
-        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-        told.append(f"{value[start : start + 60]}: {', '.join(names[:6])}{more}")
+        told.append(f"{value[start : start + 60]}: {_first(names)}")
     return "; ".join(told)
 
 
 def _revision(run: dict | None) -> str | None:
-    model = (run or {}).get("model") or {}
-    return model.get("resolved") if model.get("resolved") != "unknown" else None
+    model = (run or {}).get("model")
+    revision = model.get("resolved") if isinstance(model, dict) else None
+    return revision if isinstance(revision, str) and revision != "unknown" else None
+
+
+def _decoding(run: dict | None) -> dict:
+    """How answers were decoded; nothing for an optimisation, which has an engine too and decodes no answers."""
+    decoding = (run or {}).get("decoding")
+    return decoding if isinstance(decoding, dict) else {}

@@ -1,15 +1,17 @@
 """The analyses of a run side by side: one line a cell, from the JSON files that each cell's analyses left."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from scipy import stats
 
-from contracts import UserError, read_json, read_jsonl, write_whole
+from contracts import UserError, read_json
+from reporting.agreement import check_reports
+from reporting.answers import answer_files, read_answers
 from reporting.collected import Outcome
 from reporting.statistics import crossed_bootstrap
+from reporting.tables import write_table
 
 RUNGS = ("no_prompt", "bare", "chat", "few_shot")
 
@@ -18,16 +20,18 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     """Per cell, accuracy in per cent on each rung of the ladder; before and optimised are the table's own.
 
     Raises:
-        UserError: an unreadable ladder; names the file.
+        UserError: an unreadable ladder, or ladders of another model or other data than the cells'; names the files.
     """
-    rows = []
+    rows, reports = [], []
     for outcome in outcomes:
         cell = outcome.cell
         path = Path(folder) / cell.task / cell.model / "ladder.json"
         if not path.exists() or not outcome.metrics:
             continue
         try:
-            found = {name: _percent(rung, cell.level) for name, rung in read_json(path)["rungs"].items()}
+            report = read_json(path)
+            reports += [(report, metrics, path) for metrics in outcome.metrics]
+            found = {name: _percent(rung, cell.level) for name, rung in report["rungs"].items()}
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}: not a ladder of baselines ({error}); delete it and run again.") from None
         metrics = outcome.metrics[0]
@@ -41,6 +45,7 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
                 "optimised": round(100 * metrics["after"]["accuracy"], 2),
             }
         )
+    check_reports(reports)
     return rows
 
 
@@ -52,8 +57,12 @@ def _percent(rung: dict, level: str | None) -> float | None:
 
 
 def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
-    """Per cell and seed: drift, tokens kept, round trip, entropy split and LAT, where there are such files."""
-    rows = []
+    """Per cell and seed: drift, tokens kept, round trip, entropy split and LAT, where there are such files.
+
+    Raises:
+        UserError: an unreadable file, or analyses of another model, prompt or data than the cells'; names the files.
+    """
+    rows, reports = [], []
     for outcome in outcomes:
         for metrics in outcome.metrics:
             cell, seed = outcome.cell, metrics["cell"]["seed"]
@@ -64,13 +73,18 @@ def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
             row["entropy_change_bits"] = None if None in (before, after) else round(after - before, 4)
             for name, read in (("anchoring", _anchoring), ("entropy", _entropy), ("lat", _lat)):
                 path = home / f"{name}.json"
+                if not path.exists():
+                    continue
+                report = read_json(path)
+                reports.append((report, metrics, path))
                 try:
-                    row |= read(read_json(path)) if path.exists() else {}
+                    row |= read(report)
                 except (KeyError, TypeError) as error:
                     raise UserError(
                         f"{path}: not a result of this analysis ({error}); delete it and run again."
                     ) from None
             rows.append(row)
+    check_reports(reports)
     return rows
 
 
@@ -110,17 +124,15 @@ def seed_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         cell = outcome.cell
         if not outcome.metrics:
             continue
-        path = Path(folder) / cell.task / cell.model / "before.jsonl"
-        before = {row["id"]: row["correct"] for row in read_jsonl(path, ("id", "correct"))}
-        gains = []
-        for seed in outcome.seeds:
-            path = Path(folder) / cell.dataset / cell.model / f"seed{seed}" / "after.jsonl"
-            after = {row["id"]: row["correct"] for row in read_jsonl(path, ("id", "correct"))}
-            if not after.keys() <= before.keys() or (gains and len(gains[0]) != len(after)):
-                raise UserError(f"{path}: other items than before.jsonl or than another seed; decode again.")
-            gains.append([after[key] - before[key] for key in sorted(after)])
-        if not gains[0]:
-            continue
+        gains, items = [], None
+        for metrics in outcome.metrics:
+            answers = read_answers(cell, metrics, folder)
+            pairs = zip(answers["before"], answers["after"], strict=True)
+            gain = {after["id"]: after["correct"] - before["correct"] for before, after in pairs}
+            if gain.keys() != (items := items or gain.keys()):
+                path = answer_files(cell, metrics["cell"]["seed"], folder)["after"]
+                raise UserError(f"{path}: other items than another seed's; decode again.")
+            gains.append([gain[key] for key in sorted(gain)])
         mean, low, high = crossed_bootstrap(gains)
         each = [100 * sum(one) / len(one) for one in gains]
         rows.append(
@@ -162,10 +174,7 @@ def correlation(rows: Sequence[dict]) -> dict:
     return {"n": len(pairs), **dict(zip(nothing, clean, strict=True))}
 
 
-def write_table(rows: Sequence[dict], path: str | Path) -> None:
+def write_rows(rows: Sequence[dict], path: str | Path) -> None:
     """CSV with every key that any row has, in the order they first appear; a header alone where there are no rows."""
     keys = list(dict.fromkeys(key for row in rows for key in row)) or ["dataset", "model"]
-    with write_whole(path) as temporary, Path(temporary).open("w", encoding="utf-8", newline="") as out:
-        writer = csv.DictWriter(out, keys, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(rows, keys, path, "\r\n")

@@ -5,7 +5,6 @@ A percentage with two decimals is a count of right answers over a test size, so 
 and from the counts what adds up, and which gains n items could show at all.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
@@ -15,6 +14,7 @@ from pathlib import Path
 from contracts import write_whole
 from reporting.cells import Cell
 from reporting.statistics import ALPHA, DISCORDANCE, best_case_power, detectable_gain, mcnemar
+from reporting.tables import write_table
 from reporting.typeset import markdown_escape
 
 HALF_UP, TRUNCATION = "half-up", "truncation"
@@ -168,10 +168,7 @@ def _significance(groups: Sequence[Block]) -> list[Finding]:
 
 def write_audit(findings: Sequence[Finding], csv_path: str | Path, markdown_path: str | Path) -> None:
     """Write the findings as CSV and as Markdown, each whole or not at all."""
-    with write_whole(csv_path) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.DictWriter(out, fieldnames=[field.name for field in fields(Finding)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(finding) for finding in findings)
+    write_table(map(asdict, findings), [field.name for field in fields(Finding)], csv_path)
     lines = ["# Audit of the published numbers", ""]
     for check, members in groupby(findings, key=lambda finding: finding.check):
         lines += [f"## {check.capitalize()}", ""]

@@ -11,8 +11,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from contracts import UserError, read_json, write_whole
+from reporting.agreement import check_reports
 from reporting.cells import Cell
 from reporting.collected import Outcome
+from reporting.tables import read_table, write_table
 from reporting.typeset import markdown_escape
 
 COLUMNS = ("id", "section", "quotation", "kind", "arguments", "relation", "printed")
@@ -135,13 +137,16 @@ class _Run:
     folder: Path
 
     def reports(self, name: str) -> list[dict]:
-        """All files of an analysis."""
-        homes = [
-            self.folder / o.cell.dataset / o.cell.model / f"seed{seed}" / name
-            for o in self.outcomes
-            for seed in o.seeds
-        ]
-        return [read_json(path) for path in homes if path.exists()]
+        """All files of an analysis, which must be of their cells' runs."""
+        found = []
+        for outcome in self.outcomes:
+            home = self.folder / outcome.cell.dataset / outcome.cell.model
+            for metrics in outcome.metrics:
+                path = home / f"seed{metrics['cell']['seed']}" / name
+                if path.exists():
+                    found.append((read_json(path), metrics, path))
+        check_reports(found)
+        return [report for report, _, _ in found]
 
 
 def _gain(cell: Cell) -> Decimal:
@@ -281,9 +286,13 @@ def _best_rate(run: _Run, dataset: str, model: str) -> tuple | None:
     path = run.folder / "sensitivity.csv"
     if not path.exists():
         return None
-    with path.open(encoding="utf-8", newline="") as source:
-        rows = [row for row in csv.DictReader(source) if (row["dataset"], row["model"]) == (dataset, model)]
-    best = [float(row["learning_rate"]) for row in rows if row["best_rate"] == "True"]
+    header, lines = read_table(path)
+    try:
+        rows = [dict(zip(header, line, strict=True)) for line in lines]
+        mine = [row for row in rows if (row["dataset"], row["model"]) == (dataset, model)]
+        best = [float(row["learning_rate"]) for row in mine if row["best_rate"] == "True"]
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a table of a sweep ({error}); delete it and run again.") from None
     return (best[0], (best[0] / 10**0.5, best[0] * 10**0.5)) if best else None
 
 
@@ -313,10 +322,7 @@ KINDS: dict[str, tuple[Callable | None, Callable | None, str]] = {
 def write_claims(checked: Sequence[Checked], csv_path: str | Path, markdown_path: str | Path) -> None:
     """Write as CSV and as Markdown."""
     names = [field.name for field in fields(Checked)]
-    with write_whole(csv_path) as temporary, Path(temporary).open("w", encoding="utf-8", newline="") as out:
-        writer = csv.DictWriter(out, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(one) for one in checked)
+    write_table(map(asdict, checked), names, csv_path)
     lines = ["# Claims of Sections 4 and 5", "", f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
     lines += [f"| {' | '.join(markdown_escape(str(value)) for value in asdict(one).values())} |" for one in checked]
     with write_whole(markdown_path) as temporary:

@@ -1,5 +1,6 @@
 """One look for all figures, and files that are the same bytes whenever the same numbers are drawn."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,12 @@ STYLE = {
     "savefig.facecolor": "white",
 }
 DPI = 200
+# No dates, no tool names.
+_METADATA = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None, "Creator": None},
+}
 
 
 @contextmanager
@@ -46,14 +53,21 @@ def save(figure: Figure, *paths: str | Path) -> None:
     Raises:
         UserError: another ending, or a place that cannot be written to.
     """
-    metadata = {
-        "png": {"Software": None},
-        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-        "svg": {"Date": None, "Creator": None},
-    }
     for path in map(Path, paths):
         kind = path.suffix.removeprefix(".").lower()
-        if kind not in metadata:
+        if kind not in _METADATA:
             raise UserError(f"{path}: only .png, .pdf and .svg are drawn; give one of these endings.")
-        with matplotlib.rc_context({"svg.hashsalt": "embedgrad"}), write_whole(path) as temporary:
-            figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata[kind])
+        with write_whole(path) as temporary:
+            _draw(figure, temporary, kind)
+
+
+def as_svg(figure: Figure) -> bytes:
+    """A figure as SVG, in memory: nothing lies in a temporary folder if the process is killed."""
+    into = io.BytesIO()
+    _draw(figure, into, "svg")
+    return into.getvalue()
+
+
+def _draw(figure: Figure, into: Path | io.BytesIO, kind: str) -> None:
+    with matplotlib.rc_context({"svg.hashsalt": "embedgrad"}):
+        figure.savefig(into, format=kind, dpi=DPI, metadata=_METADATA[kind])

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from contracts import UserError
 from reporting.collected import Outcome
 from reporting.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, LINK, save, styled
-from reporting.history import read_history
+from reporting.history import history_of
 from reporting.typeset import short
 
 _ROW = 0.36  # inches a cell
@@ -217,7 +217,7 @@ def _histories(outcome: Outcome, folder: Path) -> list[tuple[list[dict], int | N
         path = folder / cell.dataset / cell.model / f"seed{metrics['cell']['seed']}" / "optimize.jsonl"
         if not path.exists():
             continue
-        lines = [line for line in read_history(path) if line.get("dev_loss") is not None]
+        lines = [line for line in history_of(metrics, path) if line.get("dev_loss") is not None]
         if not lines:
             raise UserError(f"{path}: no epoch with a dev loss; delete the file and optimise again.")
         found.append((lines, metrics.get("prompt", {}).get("best_epoch")))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from contracts import UserError, read_jsonl
+from reporting.answers import answer_files, read_answers
 from reporting.collected import Outcome
 from reporting.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, styled
 
@@ -61,7 +61,7 @@ def entropy(outcomes: Sequence[Outcome], folder: str | Path) -> Figure:
                 axes.set_axis_off()
                 continue
             outcome = found[place]
-            sides = {side: _answers(outcome, Path(folder), side) for side in ("before", "after")}
+            sides = _answers(outcome, folder)
             values = [bits for rows_ in sides.values() for bits, _ in rows_]
             top = max([*values, 0.1])
             edges = [top * step / BINS for step in range(BINS + 1)]
@@ -97,30 +97,12 @@ def _patch(colour: str, alpha: float, label: str) -> object:
     return Patch(color=colour, alpha=alpha, label=label)
 
 
-def _answers(outcome: Outcome, folder: Path, side: str) -> list[tuple[float, bool]]:
-    """Entropy of each answered item of the lowest seed, and whether it loops."""
-    cell, metrics = outcome.cell, outcome.metrics[0]
-    if side == "before":
-        path = folder / cell.task / cell.model / "before.jsonl"
-    else:
-        path = folder / cell.dataset / cell.model / f"seed{metrics['cell']['seed']}" / "after.jsonl"
-    try:
-        rows = read_jsonl(path, ("id", "entropy_bits", "stop"))
-    except UserError:
-        if not path.exists():
-            return []
-        raise
-    wanted = _ids(folder, outcome)
-    return [
-        (row["entropy_bits"], row["stop"].startswith("loop"))
-        for row in rows
-        if row["entropy_bits"] is not None and (wanted is None or row["id"] in wanted)
-    ]
-
-
-def _ids(folder: Path, outcome: Outcome) -> set[str] | None:
-    """Ids of a level's items; None for a whole task."""
-    if outcome.cell.level is None:
-        return None
-    rows = read_jsonl(folder / "data" / outcome.cell.task / "test.jsonl", ("id", "level"))
-    return {row["id"] for row in rows if row["level"] == outcome.cell.level}
+def _answers(outcome: Outcome, folder: str | Path) -> dict[str, list[tuple[float, bool]]]:
+    """Per side, the entropy of each answered item of the lowest seed, and whether it loops; nothing where files are missing."""
+    metrics = outcome.metrics[0]
+    if not all(path.exists() for path in answer_files(outcome.cell, metrics["cell"]["seed"], folder).values()):
+        return {"before": [], "after": []}
+    return {
+        side: [(row["entropy_bits"], row["stop"].startswith("loop")) for row in rows if row["entropy_bits"] is not None]
+        for side, rows in read_answers(outcome.cell, metrics, folder).items()
+    }

@@ -11,24 +11,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contracts import (
-    DECODED_KEYS,
     FAILURES,
     Item,
     UserError,
-    is_number,
-    read_decoded,
     read_items,
     read_json,
     sha256_of_file,
     write_json,
 )
-from reporting.agreement import check_answers, check_runs
+from reporting.agreement import check_runs
+from reporting.answers import read_graded, view
 from reporting.cells import Cell
-from reporting.history import read_history
+from reporting.history import check_epochs, read_history, training
 from reporting.statistics import mcnemar, newcombe_paired, wilson
 from reporting.verdict import Ours, verdict
 
-GRADED_KEYS = (*DECODED_KEYS, "extracted", "correct", "failure")
 # What metrics.json repeats of optimize.run.json, as far as it is there.
 _PROMPT_KEYS = ("best_epoch", "epochs_run", "stopped", "settings", "layout", "anchoring", "gate")
 
@@ -71,8 +68,8 @@ def build_metrics(
     wanted = [item.id for item in test_items if cell.level is None or item.level == cell.level]
     if not wanted:
         raise UserError(f"{names[0]}: no item of level {cell.level!r}, which the cell {cell.name} needs.")
-    before = _view(before_rows, wanted, known, names[1], names[0])
-    after = _view(after_rows, wanted, set(wanted), names[2], names[0])
+    before = view(before_rows, wanted, known, names[1], names[0])
+    after = view(after_rows, wanted, set(wanted), names[2], names[0])
     n = len(wanted)
     one, two = _side(before, names[1]), _side(after, names[2])
     moves = Counter((row["correct"], other["correct"]) for row, other in zip(before, after, strict=True))
@@ -98,7 +95,7 @@ def build_metrics(
         "delta": {"points": 100 * (two["correct"] - one["correct"]) / n, "newcombe": newcombe},
         "mcnemar": {"only_before": only_before, "only_after": only_after, "p_exact": p_exact, "p_mid": p_mid},
         "gain": _gain(before, after),
-        "training": _training(optimize_history),
+        "training": training(optimize_history),
         "paper": cell.paper,
         "verdict": verdict(ours, cell.paper),
         "prompt": _prompt(runs, prompt_sha256, names[2]),
@@ -128,17 +125,18 @@ def metrics_from_files(
         UserError: a file that is missing, cut short, or does not fit the others.
     """
     runs = {"optimize": _sidecar(optimize_run), "before": _sidecar(before_run), "after": _sidecar(after_run)}
-    graded = {name: read_decoded(path, GRADED_KEYS) for name, path in (("before", before), ("after", after))}
-    for name, path in (("before", before), ("after", after)):
-        check_answers(graded[name], runs[name], str(path))
+    graded = {name: read_graded(path, runs[name]) for name, path in (("before", before), ("after", after))}
     check_runs(runs, (_sidecar(split) or {}).get("files") or {}, _hash(test))
+    epochs = read_history(history) if history else ()
+    if history:
+        check_epochs(epochs, (runs["optimize"] or {}).get("epochs_run"), history)
     metrics = build_metrics(
         cell,
         seed,
         read_items(test),
         graded["before"],
         graded["after"],
-        read_history(history) if history else (),
+        epochs,
         runs,
         split_sha256=_hash(split),
         prompt_sha256=_hash(prompt),
@@ -164,42 +162,6 @@ def _hash(path: str | Path | None) -> str | None:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file.")
     return sha256_of_file(path)
-
-
-def _view(rows: Sequence[dict], wanted: Sequence[str], known: set[str], name: str, test: str) -> list[dict]:
-    """The rows of the wanted ids, in their order; every row checked."""
-    found = {}
-    for number, row in enumerate(rows, start=1):
-        where = f"{name}:{number}"
-        if not isinstance(row["id"], str) or row["id"] not in known:
-            raise UserError(f"{where}: item {row['id']!r} is not among the cell's items in {test}; decode again.")
-        if row["id"] in found:
-            raise UserError(f"{where}: item {row['id']!r} stands there twice, but once in {test}; decode again.")
-        _check(row, where)
-        found[row["id"]] = row
-    missing = [identity for identity in wanted if identity not in found]
-    if missing:
-        raise UserError(
-            f"{name}: {len(missing)} of {len(wanted)} items of {test} lack an answer, {missing[0]!r} first; "
-            "decode again."
-        )
-    return [found[identity] for identity in wanted]
-
-
-def _check(row: dict, where: str) -> None:
-    if not isinstance(row["correct"], bool) or row["correct"] != (row["failure"] == "none"):
-        raise UserError(f"{where}: 'correct' must be true exactly when 'failure' is none; grade again.")
-    if row["failure"] not in FAILURES:
-        raise UserError(f"{where}: failure {row['failure']!r} is not one of {', '.join(FAILURES)}; grade again.")
-    if row["extracted"] is not None and not isinstance(row["extracted"], str):
-        raise UserError(f"{where}: 'extracted' must be text or null; grade again.")
-    entropy, tokens = row["entropy_bits"], row["n_tokens"]
-    if entropy is not None and not is_number(entropy):
-        raise UserError(f"{where}: 'entropy_bits' must be a finite number or null; decode again.")
-    if not isinstance(tokens, int) or not is_number(tokens) or tokens < 0:
-        raise UserError(f"{where}: 'n_tokens' must be a whole number; decode again.")
-    if not isinstance(row.get("strict_correct", False), bool):
-        raise UserError(f"{where}: 'strict_correct' must be true or false; grade again.")
 
 
 def _side(rows: Sequence[dict], name: str) -> dict:
@@ -249,22 +211,6 @@ def _gain(before: Sequence[dict], after: Sequence[dict]) -> dict[str, int]:
     return gain | {
         "extracted_before": sum(row["extracted"] is not None for row in before),
         "extracted_after": sum(row["extracted"] is not None for row in after),
-    }
-
-
-def _training(history: Sequence[dict]) -> dict | None:
-    """First and last losses (nats an item); an epoch stopped by a non-finite loss has none."""
-    lines = [line for line in history if line.get("dev_loss") is not None]
-    if not lines:
-        return None
-    return {
-        "epochs": lines[-1]["epoch"],
-        "dev_loss_first": lines[0]["dev_loss"],
-        "dev_loss_best": min(line["dev_loss"] for line in lines),
-        "dev_loss_last": lines[-1]["dev_loss"],
-        "train_loss_last": lines[-1].get("train_loss"),
-        "drift_last": lines[-1].get("drift"),
-        "seconds": sum(line.get("seconds") or 0.0 for line in history),
     }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from scipy import stats
 
 from contracts import UserError, read_json
+from reporting.agreement import check_reports
 from reporting.audit import blocks, count_of, fitting_sizes
 from reporting.cells import Cell
 from reporting.collected import Outcome
@@ -44,12 +45,13 @@ def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     """Protocols by log-likelihood over all cells that have a grid, the likeliest first; equals share a rank.
 
     Raises:
-        UserError: an unreadable grid; names the file.
+        UserError: an unreadable grid, or grids of another model or other data than the cells'; names the files.
     """
     counts = printed_counts(outcomes)
     total: dict[tuple, float] = defaultdict(float)
     cells: dict[tuple, int] = defaultdict(int)
     own: set[tuple] = set()
+    reports: list[tuple] = []
     for outcome in outcomes:
         cell = outcome.cell
         path = Path(folder) / cell.task / cell.model / "recovery.json"
@@ -57,12 +59,14 @@ def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
             continue
         try:
             report = read_json(path)
+            reports += [(report, metrics, path) for metrics in outcome.metrics]
             own.add(_key(report["own"]))
             for protocol, likelihood in _likelihoods(report, cell, *counts[cell.dataset, cell.model]).items():
                 total[protocol] += likelihood
                 cells[protocol] += 1
         except (KeyError, TypeError) as error:
             raise UserError(f"{path}: not a grid of protocols ({error}); delete it and run again.") from None
+    check_reports(reports)
     # A protocol that not every cell knows (no chat template, no strict reading) is not compared on fewer cells.
     most = max(cells.values(), default=0)
     known = [protocol for protocol, count in cells.items() if count == most]

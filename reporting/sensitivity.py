@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from contracts import UserError
 from reporting.drawing import styled
-from reporting.history import read_history
+from reporting.history import check_epochs, read_history
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,13 @@ class Curve:
     accuracies: tuple[float | None, ...]
 
 
-def read_curves(paths: Sequence[str | Path], folder: str | Path) -> list[Curve]:
+def read_curves(paths: Sequence[str | Path], folder: str | Path, epochs: int | None = None) -> list[Curve]:
     """Histories at ``<folder>/<dataset>/<model>/lr<rate>/optimize.jsonl``.
 
+    ``epochs``: how many the sweep runs; a history that neither has them nor says why it stopped was cut short.
+
     Raises:
-        UserError: an unreadable history, or one at another place; names the file.
+        UserError: an unreadable history, one that was cut short, or one at another place; names the file.
     """
     curves = []
     for path in map(Path, paths):
@@ -39,6 +41,8 @@ def read_curves(paths: Sequence[str | Path], folder: str | Path) -> list[Curve]:
         rows = read_history(path)
         if not rows:
             raise UserError(f"{path}: empty; delete it and run again.")
+        if not rows[-1].get("stopped"):
+            check_epochs(rows, epochs, path)
         losses, accuracies = (tuple(row.get(key) for row in rows) for key in ("dev_loss", "dev_accuracy"))
         curves.append(Curve(dataset, model, value, losses, accuracies))
     return sorted(curves, key=lambda curve: (curve.dataset, curve.model, curve.rate))

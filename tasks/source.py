@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import UserError, read_json, read_jsonl, sha256_of_file
+from contracts import UserError, check_snapshot, read_json, read_jsonl, sha256_of_file
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_SECONDS = 20.0
@@ -41,7 +41,7 @@ def read(source: Source, mirror: Path | str | None, revision: str) -> tuple[list
 
     Raises:
         UserError: the mirror file is missing or differs from its pinned hash; the hub cannot be reached, refuses, or
-            has other columns or another number of rows.
+            has other columns or another number of rows; a cached file is not what the hub sent.
     """
     return _from_mirror(source, Path(mirror)) if mirror is not None else _from_hub(source, revision)
 
@@ -81,8 +81,9 @@ def _from_hub(source: Source, revision: str) -> tuple[list[dict], dict]:
     # imported here because datasets takes seconds to import and a mirror needs none of it
     import datasets
     from huggingface_hub import HfApi
-    from huggingface_hub.constants import HF_HUB_OFFLINE
+    from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
     from huggingface_hub.errors import HTTPError
+    from huggingface_hub.file_download import repo_folder_name
 
     name = f"data set {source.hub_id} (config {source.config or 'default'}, split {source.split}, revision {revision})"
     try:
@@ -98,6 +99,12 @@ def _from_hub(source: Source, revision: str) -> tuple[list[dict], dict]:
             f"{name} could not be read from the hub ({type(error).__name__}: {said}); check the network, the id and "
             f"that your account may read it, or give a mirror folder that holds data/{source.file}."
         ) from error
+    cached = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=source.hub_id, repo_type="dataset") / "snapshots" / resolved
+    try:
+        check_snapshot(cached, name)
+    except UserError as error:
+        made = ", ".join(sorted({str(Path(file["filename"]).parent) for file in table.cache_files}))
+        raise UserError(f"{error} Delete {made} too, which was made from it.") from None
     _check_columns(name, dict.fromkeys(table.column_names), source.hub_columns)
     if len(table) != source.hub_rows:
         raise UserError(

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from contracts import read_items, write_json, write_jsonl
+from contracts import read_items, read_json, read_jsonl, write_json, write_jsonl
 from reporting.cells import COLUMNS, Cell, read_cells
 from reporting.metrics import metrics_from_files
 
@@ -71,20 +71,30 @@ def make_run(folder: Path, cells: list[Cell], sizes: dict, skip=(), seeds=(0,), 
             home = folder / one.dataset / one.model / f"seed{number}"
             rows = [_answer(row.id, goal, chance, 0.05) for row in read_items(test, one.level)]
             write_jsonl(home / "after.jsonl", rows)
-            write_jsonl(home / "optimize.jsonl", history(chance, one.epochs, with_accuracy=place % 2 == 0))
-            write_json(home / "optimize.run.json", {"protocol": "a" * 64, "best_epoch": 6, "epochs_run": 10})
-            metrics_from_files(
-                one,
-                number,
-                test=test,
-                before=before,
-                after=home / "after.jsonl",
-                history=home / "optimize.jsonl",
-                optimize_run=home / "optimize.run.json",
-                split=folder / "data" / one.task / "split.json",
-                out=home / "metrics.json",
-            )
+            epochs = history(chance, one.epochs, with_accuracy=place % 2 == 0)
+            write_jsonl(home / "optimize.jsonl", epochs)
+            run = {"protocol": "a" * 64, "best_epoch": 6, "epochs_run": len(epochs) - 1}
+            write_json(home / "optimize.run.json", run)
+            count(folder, one, number)
     return folder
+
+
+def count(folder: Path, one: Cell, seed: int = 0) -> None:
+    """Write ``metrics.json`` from the files that a test may have changed."""
+    home = folder / one.dataset / one.model / f"seed{seed}"
+    epochs = len(read_jsonl(home / "optimize.jsonl")) - 1
+    write_json(home / "optimize.run.json", read_json(home / "optimize.run.json") | {"epochs_run": epochs})
+    metrics_from_files(
+        one,
+        seed,
+        test=folder / "data" / one.task / "test.jsonl",
+        before=folder / one.task / one.model / "before.jsonl",
+        after=home / "after.jsonl",
+        history=home / "optimize.jsonl",
+        optimize_run=home / "optimize.run.json",
+        split=folder / "data" / one.task / "split.json",
+        out=home / "metrics.json",
+    )
 
 
 def _answer(identity: str, accuracy: float, chance: random.Random, loops: float) -> dict:

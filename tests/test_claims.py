@@ -11,6 +11,7 @@ from embedgrad.cli import main
 from reporting.cells import read_cells
 from reporting.claims import FAILS, HOLDS, OPEN, check_claims, read_claims
 from reporting.collected import collect
+from reporting.tables import write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 CLAIMS = read_claims(ROOT / "config" / "claims.tsv")
@@ -74,6 +75,22 @@ def test_the_sweep_decides_about_the_learning_rate(tmp_path, best, verdict):
     assert found["rate-large"].run_verdict == OPEN, "the other model was not swept"
 
 
+def test_a_sweep_s_table_that_changed_is_refused(tmp_path):
+    names = ("dataset", "model", "learning_rate", "best_rate")
+    path = tmp_path / "sensitivity.csv"
+    write_table([dict(zip(names, ("math500", "qwen2.5-math-1.5b", 0.01, True), strict=True))], names, path)
+    assert {one.id: one for one in check_claims(CLAIMS, PAPER, [], tmp_path)}["rate-small"].run_verdict == HOLDS
+    path.write_text(path.read_text().replace("0.01", "0.11"))
+    with pytest.raises(UserError, match=r"sensitivity\.csv: not the table that sensitivity\.csv\.sha256 certifies"):
+        check_claims(CLAIMS, PAPER, [], tmp_path)
+    (tmp_path / "sensitivity.csv.sha256").unlink()
+    path.write_text("dataset,model\na,b\n")
+    check_claims(CLAIMS, PAPER, [], tmp_path)
+    path.write_text("dataset\na\n")
+    with pytest.raises(UserError, match=r"sensitivity\.csv: not a table of a sweep"):
+        check_claims(CLAIMS, PAPER, [], tmp_path)
+
+
 def test_every_number_of_sections_4_and_5_is_covered(mirror):
     paper = mirror / "paper" / "embedgrad.txt"
     if not paper.exists():
@@ -108,4 +125,7 @@ def test_the_command_writes_both_tables(tmp_path, capsys):
     flags = ["--paper-table", str(table), "--claims", str(claims), "--out-folder", str(tmp_path)]
     assert main(["audit", *flags]) == 0
     assert "claims: 4 of 38 contradict the paper's own table" in capsys.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"audit.csv", "audit.md", "claims.csv", "claims.md"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("audit.csv", "audit.csv.sha256", "audit.md"),
+        *("claims.csv", "claims.csv.sha256", "claims.md"),
+    }

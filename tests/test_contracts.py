@@ -1,14 +1,32 @@
 """Whole or nothing: what is written, and how a broken file is named."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import UserError, read_items, read_json, read_jsonl, write_json, write_jsonl, write_whole
+from contracts import TEMPORARY, UserError, read_items, read_json, read_jsonl, write_json, write_jsonl, write_whole
 
 ITEM = {"id": "a", "input": "1 + 1", "target": "2", "answer": "2", "level": None}
+
+
+def test_a_rename_is_brought_to_disk_with_its_folder(tmp_path, monkeypatch):
+    seen, real = [], os.fsync
+
+    def fsync(handle):
+        seen.append((Path(f"/proc/self/fd/{handle}").resolve().name, (tmp_path / "one.json").exists()))
+        if seen[-1][1]:
+            raise OSError(22, "Invalid argument")  # a file system that does not know this is no error
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_json(tmp_path / "one.json", {"n": 1})
+    assert len(seen) == 2
+    assert seen[0][0].endswith(TEMPORARY)
+    assert seen[1] == (tmp_path.name, True)
 
 
 @given(st.lists(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.none())), max_size=5))

@@ -8,7 +8,7 @@ from conftest import ROOT
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import tasks
-from contracts import UserError
+from contracts import TEMPORARY, UserError
 from embedgrad import demo_models
 from embedgrad.grading import Grader
 from embedgrad_core import Layout, Slot
@@ -84,6 +84,18 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(folder, tmp_
     assert weights[0] == weights[1]
     assert weights[0] != weights[2]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "other"], "no temporary folder is left"
+
+
+def test_what_a_killed_pretraining_leaves_has_the_name_of_a_temporary_folder(tmp_path, monkeypatch):
+    """So the next start clears it away, and leftovers are seen."""
+    seen = []
+    monkeypatch.setattr(demo_models, "write_json", lambda path, value: seen.append(path.parent))
+    demo_models.pretrain("tiny", tmp_path / "tiny", seed=1, **TINY)
+    assert seen[0].parent == tmp_path
+    assert seen[0].name.startswith(".tiny.")
+    assert seen[0].name.endswith(TEMPORARY)
+    demo_models.pretrain("tiny", tmp_path / "tiny", seed=1, **TINY)  # over an older one
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
 def test_a_shape_that_cannot_be_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Real processes, killed, starved and raced against each other: nothing lost, nothing false, nothing left behind."""
 
+import ctypes
 import json
 import os
 import random
@@ -13,9 +14,11 @@ import time
 
 import pytest
 from conftest import ROOT, tiny_model
+from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from benchmarks.disturb import SNAKEMAKE, checkout, completed, disturbed, finish, leftovers, processes, results, start
 from contracts import read_json, write_json, write_jsonl
+from reporting.cells import read_cells
 
 CONFIG = "tests/configs/small.yaml"
 pytestmark = pytest.mark.faults
@@ -232,12 +235,79 @@ def test_a_full_disk_is_one_error_and_leaves_nothing_half_written(small, tmp_pat
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.parametrize("size", [900, 9000])  # smaller than the weights; smaller than the tokenizer alone
+def test_a_full_disk_in_pretraining_is_one_error_and_leaves_nothing(tmp_path, size):
+    spec = {"layers": 1, "width": 16, "heads": 2, "feed_forward": 16, "steps": 1, "batch_size": 2}
+    if size > 900:
+        spec |= {"width": 2, "feed_forward": 2}
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "embedgrad", "pretrain", "--name", "tiny", "--spec", json.dumps(spec)),
+            *("--out", str(tmp_path / "models/tiny")),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limited(size),
+    )
+    assert run.returncode == 2, run.stderr
+    assert "models/tiny: cannot be written (" in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def bound_by_modes():
+    """Root writes past the modes of a folder; a child without this capability does not, and keeps its own files."""
+    drop_from_bounding_set, dac_override = 24, 1  # prctl(2), capabilities(7)
+    ctypes.CDLL(None).prctl(drop_from_bounding_set, dac_override, 0, 0, 0)
+
+
 def test_an_output_folder_that_cannot_be_written_to(small, tmp_path):
     (tmp_path / "a_file").touch()
-    run = subprocess.run(optimize(small, tmp_path / "a_file"), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert run.returncode == 2
-    assert "p.state: cannot be written (File exists); mend that" in run.stderr
-    assert run.stderr.count("\n") == 1
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (closed / "p.safetensors").write_bytes(b"of an earlier run")
+    closed.chmod(0o555)
+    for out, why in ((tmp_path / "a_file", "File exists"), (closed, "Permission denied")):
+        run = subprocess.run(
+            optimize(small, out), cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=bound_by_modes
+        )
+        assert run.returncode == 2, run.stderr
+        assert f"p.state: cannot be written ({why}); mend that" in run.stderr
+        assert run.stderr.count("\n") == 1
+    assert [(path.name, path.read_bytes()) for path in closed.iterdir()] == [("p.safetensors", b"of an earlier run")]
+
+
+def test_a_report_that_is_killed_leaves_nothing_in_the_temporary_folder(tmp_path):
+    """Seen from the start of its drawing to the end of its writing."""
+    cells = read_cells(demo_cells(tmp_path / "cells.tsv"))
+    results = make_run(tmp_path / "results", cells[:2], DEMO_SIZES)
+    (tmp_path / "tmp").mkdir()
+    command = ["report", "--cell-table", str(tmp_path / "cells.tsv"), "--results", str(results)]
+    code = (
+        "import os, sys\nfrom reporting.page import collect\nfrom embedgrad.cli import main\n"
+        "draw, made = collect.as_svg, []\n"
+        "def killed(figure):\n    made.append(draw(figure))\n    len(made) == 2 and os.kill(os.getpid(), 9)\n    return made[-1]\n"
+        "collect.as_svg = killed\nmain(sys.argv[1:])\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, *command, "--out", str(tmp_path / "report.html")],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path / "tmp")},
+        check=False,
+    )
+    assert run.returncode == -signal.SIGKILL
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_temporary_file_anywhere_is_a_leftover(tmp_path):
+    folder = checkout(tmp_path / "run")
+    left = ["results/small/.a.json.12345678.tmp", "figures/small/.b.png.12345678.tmp", "tmp/tmpabcdefgh"]
+    for name in left:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    assert sorted(leftovers(folder, 0)) == sorted(str(folder / name) for name in left)
 
 
 def test_a_state_with_a_flipped_bit_is_refused(small, tmp_path):

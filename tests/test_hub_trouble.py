@@ -9,6 +9,8 @@ import pytest
 from conftest import ROOT, tiny_model
 from hub_stand_in import hub
 
+from contracts import UserError, check_snapshot
+
 CHILD = """
 import sys
 from contracts import UserError
@@ -70,6 +72,37 @@ def test_trouble_that_stays_is_one_error_in_bounded_time(files, tmp_path, kind):
     assert told.startswith("refused model me/tiny: ")
     assert len(told) < 500
     assert seconds < 120
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_cached_file_that_changed_is_refused_until_it_is_deleted(files, tmp_path, name):
+    with hub({}, {}, {"me/tiny": files}) as address:
+        wanted, _ = load(address, tmp_path)
+        blob = next(tmp_path.glob(f"hub/models--me--tiny/snapshots/*/{name}")).resolve()
+        data = bytearray(blob.read_bytes())
+        data[-2] ^= 0x40  # the sign or size of a weight; in JSON a byte that is none
+        blob.write_bytes(data)
+        for environment in ({}, {"HF_HUB_OFFLINE": "1"}):
+            told, _ = load(address, tmp_path, **environment)
+            assert told.startswith(f"refused model me/tiny: {name} in the hub's cache is not what the hub sent")
+        assert f"Delete {blob}, and it is fetched again" in told
+        blob.unlink()
+        assert load(address, tmp_path)[0] == wanted
+
+
+def test_small_files_are_named_by_git_s_hash(tmp_path):
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "0"
+    for folder in (blobs, snapshot):
+        folder.mkdir(parents=True)
+    name = "ce013625030ba8dba906f756967f9e9ca394464a"  # git hash-object of "hello\n"
+    (blobs / name).write_text("hello\n")
+    (snapshot / "config.json").symlink_to(blobs / name)
+    (snapshot / "plain.json").write_text("no link")
+    check_snapshot(snapshot, "model m")
+    (blobs / name).write_text("hellp\n")
+    with pytest.raises(UserError, match=rf"^model m: config\.json in the hub's cache .*Delete .*{name}"):
+        check_snapshot(snapshot, "model m")
 
 
 @pytest.mark.faults

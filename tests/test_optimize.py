@@ -98,6 +98,27 @@ def test_non_finite_loss_keeps_the_last_good_prompt(frozen, items, monkeypatch):
     assert torch.equal(trained.vectors, good.vectors)
 
 
+@pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
+def test_non_finite_dev_loss_keeps_the_last_good_prompt(frozen, items, tmp_path, monkeypatch, spoilt):
+    settings = Settings(0.01, 5, batch_size=8, patience=0)
+    good, _ = optimize(frozen, start(frozen), items, items[:2], Settings(0.01, 2, batch_size=8, patience=0))
+    real, calls = LOOP.mean_loss, []
+
+    def overflowing(*arguments):
+        calls.append(1)
+        return spoilt if len(calls) == 4 else real(*arguments)
+
+    monkeypatch.setattr(LOOP, "mean_loss", overflowing)
+    trained, history = optimize(frozen, start(frozen), items, items[:2], settings, state=tmp_path / "state")
+    assert [line["epoch"] for line in history] == [0, 1, 2, 3]
+    assert history[-1]["stopped"] == f"loss {spoilt} on dev is not finite"
+    assert torch.equal(trained.vectors, good.vectors)
+    write_jsonl(tmp_path / "history.jsonl", history)
+    calls[:] = [1, 1, 1]
+    with pytest.raises(UserError, match=f"the loss of the text prompt on dev is {spoilt}: .*in float32"):
+        optimize(frozen, start(frozen), items, items[:2], settings)
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_a_resumed_run_ends_with_the_same_vectors(frozen, items, tmp_path, optimizer):
     settings = Settings(0.01, 4, batch_size=3, patience=0, optimizer=optimizer)

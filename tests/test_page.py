@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from reporting_samples import DEMO_SIZES, demo_cells, graded, make_run
+from reporting_samples import DEMO_SIZES, count, demo_cells, graded, make_run
 
 from contracts import read_json, read_jsonl, write_json, write_jsonl
 from embedgrad.cli import main
 from reporting.cells import read_cells
+from reporting.page.collect import TABLES
 from reporting.page.examples import COUNT, LIMIT, marked
+from reporting.tables import write_table
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -29,7 +31,8 @@ def run(tmp_path_factory):
     rows[0] |= graded(rows[0]["id"], output=SCRIPT)
     rows[1] |= graded(rows[1]["id"], output="x" * 10_000)
     write_jsonl(hostile, rows)
-    (results / "sentiment" / "tiny-0.2m" / "seed0" / "after.jsonl").write_text("")
+    count(results, next(cell for cell in cells if cell.name == "parity/tiny-0.2m"))
+    (results / "sentiment" / "tiny-0.2m" / "seed0" / "after.jsonl").unlink()
     (results / "audit.csv").write_text(f'check,sentence\n"{SCRIPT}",a|b\n')
     return folder
 
@@ -50,7 +53,7 @@ def test_missing_cells_are_named_with_the_command_that_makes_them(page):
 
 
 def test_a_cell_without_outputs_says_so(page):
-    assert "No examples: the cell has no outputs." in page.read_text()
+    assert re.search("No examples: .*after.jsonl is not there", page.read_text())
 
 
 def test_model_text_and_tables_are_escaped_and_cut(page):
@@ -69,6 +72,28 @@ def test_equal_results_give_equal_bytes(run, page):
     table = ["--cell-table", str(run / "cells.tsv"), "--results", str(run / "results")]
     assert main(["report", *table, "--out", str(again)]) == 0
     assert again.read_bytes() == page.read_bytes()
+
+
+def test_a_table_that_changed_since_it_was_written_is_refused(tmp_path, capsys):
+    """One byte: 12.5 would have read 92.5."""
+    cells = read_cells(demo_cells(tmp_path / "cells.tsv"))
+    results = make_run(tmp_path / "results", cells[:2], DEMO_SIZES)
+    table = ["--cell-table", str(tmp_path / "cells.tsv"), "--results", str(results)]
+    for name, _, _ in TABLES:
+        write_table([{"dataset": "a", "before": 12.5}], ("dataset", "before"), results / name)
+    assert main(["report", *table, "--out", str(tmp_path / "report.html")]) == 0
+    for name, _, _ in TABLES:
+        path = results / name
+        sound = path.read_bytes()
+        path.write_bytes(sound.replace(b"12.5", b"92.5"))
+        assert main(["report", *table, "--out", str(tmp_path / "again.html")]) == 2
+        assert f"{name}: not the table that {name}.sha256 certifies" in capsys.readouterr().err
+        path.write_bytes(sound)
+    for text in (b"", b"a,b\n\xff"):
+        (results / "audit.csv.sha256").unlink(missing_ok=True)
+        (results / "audit.csv").write_bytes(text)
+        assert main(["report", *table, "--out", str(tmp_path / "again.html")]) == 2
+        assert "audit.csv: not a table" in capsys.readouterr().err
 
 
 def test_each_cell_shows_its_examples(page):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
-from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, make_run
+from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, count, demo_cells, make_run
 
 from contracts import UserError, read_jsonl, write_json, write_jsonl
 from reporting.cells import read_cells
@@ -27,9 +27,11 @@ def runs(tmp_path_factory):
     make_run(folder / "several", several, {"sums": {None: 20}}, seeds=(0, 1, 2))
     large = [cell(model=f"m{k}") for k in range(5)]
     make_run(folder / "large", large, {"sums": {None: 20}})
-    for path in (folder / "large").glob("sums/*/seed0/optimize.jsonl"):
+    for one in large:
+        path = folder / "large" / "sums" / one.model / "seed0" / "optimize.jsonl"
         # Eq. 6 sums over target tokens: worked solutions cost hundreds or thousands of nats.
         write_jsonl(path, [row | {"dev_loss": 1000 * row["dev_loss"]} for row in read_jsonl(path)])
+        count(folder / "large", one)
     return {
         "large": (collect(large, folder / "large"), folder / "large"),
         "demo": (collect(demo, folder / "demo"), folder / "demo"),
@@ -131,8 +133,10 @@ def test_a_history_that_stopped_and_one_that_is_broken(tmp_path):
     path = folder / "sums" / "a" / "seed0" / "optimize.jsonl"
     first = {"epoch": 0, "train_loss": None, "dev_loss": 2.0, "dev_accuracy": None}
     write_jsonl(path, [first, {"epoch": 1, "stopped": "the loss is not finite"}])
+    count(folder, cells[0])
     draw_training_curves(collect(cells, folder), folder, tmp_path / "curves.png")
     write_jsonl(path, [{"epoch": 0, "stopped": "the loss is not finite"}])
+    count(folder, cells[0])
     with pytest.raises(UserError, match=r"optimize\.jsonl: no epoch with a dev loss"):
         draw_training_curves(collect(cells, folder), folder, tmp_path / "curves.png")
     path.unlink()

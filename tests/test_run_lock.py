@@ -9,14 +9,36 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT
 
-from contracts import UserError, write_json
+from benchmarks.disturb import checkout, finish
+from contracts import TEMPORARY, UserError, write_json
 from embedgrad import cluster, run_lock
 
 HOLD = """
 import os, sys
 from embedgrad import run_lock
-print(run_lock.hold("small"), os.environ.get(run_lock.START), flush=True)
+print(run_lock.hold("small"), os.environ.get(run_lock.START), os.environ.get(run_lock.JOBS), sep="|", flush=True)
 sys.stdin.read()
+"""
+# A job that hears nothing: its main thread sits in a call that no signal interrupts.
+JOB = """
+import hashlib, sys
+from embedgrad import interruption, run_lock
+interruption.GRACE = float(sys.argv[1])
+interruption.install()
+run_lock.join()
+print("at work", flush=True)
+hashlib.pbkdf2_hmac("sha512", b"x", b"y", 200_000_000)
+"""
+SETTLE = """
+import sys
+from contracts import UserError
+from embedgrad import run_lock
+assert run_lock.hold("small")
+try:
+    run_lock.settle("small", float(sys.argv[1]))
+    print("settled")
+except UserError as error:
+    print(error)
 """
 
 
@@ -31,8 +53,106 @@ def holding(folder):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    held, start = process.stdout.readline().strip().split(" ", 1)
+    held, start, _ = process.stdout.readline().strip().split("|")
     return process, held == "True", start
+
+
+def child(folder, code, *arguments, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_job_that_outlives_its_snakemake_is_waited_for(tmp_path):
+    """Its temporary files are its own until it has ended; a job of an earlier start that comes late refuses to work."""
+    first, held, start = holding(tmp_path)
+    assert held
+    jobs = {"EMBEDGRAD_START": start, "EMBEDGRAD_JOBS": str(tmp_path / ".snakemake/embedgrad.small.jobs.lock")}
+    job = child(tmp_path, JOB, 4, EMBEDGRAD_PARENT=str(first.pid), **jobs)
+    assert job.stdout.readline() == "at work\n"
+    writing = tmp_path / f"results/small/mood/.after.jsonl.abcdefgh{TEMPORARY}"
+    writing.parent.mkdir(parents=True)
+    writing.touch()
+    first.kill()
+    first.wait()
+    told, _ = child(tmp_path, SETTLE, 0.5).communicate(timeout=60)
+    assert "jobs of an earlier start of run small are still at work in this folder" in told
+    assert writing.exists()
+    assert job.poll() is None
+    told, _ = child(tmp_path, SETTLE, 20).communicate(timeout=60)
+    assert told == "settled\n"
+    assert job.poll() is not None
+    assert not writing.exists()
+    late = subprocess.run(
+        [sys.executable, "-c", "import sys; from embedgrad.cli import entry; sys.exit(entry())", "table2", "--help"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | jobs,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert late.returncode == 2
+    assert re.match(r"embedgrad: this job is of an earlier start .* the run is now made by process", late.stderr)
+
+
+def test_only_what_a_killed_start_left_is_removed(tmp_path):
+    """Not another start's lock that is empty still, nor a user's file; in a dry run nothing at all."""
+    locks, notes = tmp_path / ".snakemake/locks", tmp_path / "results/small/notes"
+    locks.mkdir(parents=True)
+    notes.mkdir(parents=True)
+    texts = {"0.input": "", "1.input": "", "2.input": "results/other/x\n", "3.input": "results/small/x\n"}
+    for name, text in texts.items():
+        (locks / f"{name}.lock").write_text(text)
+    os.utime(locks / "1.input.lock", (0, 0))
+    (tmp_path / ".snakemake/embedgrad.small.lock").write_bytes(b"\xff\xfe")  # holder() must not stumble
+    mine, rest = notes / ".mine.tmp", notes / f".x.json.abcdefgh{TEMPORARY}"
+    mine.touch()
+    rest.touch()
+
+    def left(code):
+        found = child(tmp_path, f"from embedgrad import run_lock\nrun_lock.holder('small')\n{code}").communicate(
+            timeout=60
+        )
+        assert "Traceback" not in found[1]
+        return sorted(path.name[0] for path in locks.iterdir()), mine.exists(), rest.exists()
+
+    assert left("run_lock.hold('small', tidy=False)") == (["0", "1", "2", "3"], True, True)
+    assert left("run_lock.hold('small')") == (["0", "2"], True, True)
+    assert left("run_lock.hold('small'); run_lock.settle('small')") == (["0", "2"], True, False)
+
+
+def test_where_locks_are_not_known_nothing_waits_or_is_removed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(run_lock.JOBS, raising=False)
+
+    def unsupported(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(run_lock.fcntl, "flock", unsupported)
+    rest = tmp_path / f"results/small/.x.abcdefgh{TEMPORARY}"
+    rest.parent.mkdir(parents=True)
+    rest.touch()
+    run_lock.insist("small")
+    run_lock.settle("small")
+    assert rest.exists()
+
+
+def test_a_dry_run_removes_nothing(tmp_path):
+    folder = checkout(tmp_path / "dry")
+    rest = folder / f"results/small/mood/.x.abcdefgh{TEMPORARY}"
+    lock = folder / ".snakemake/locks/0.input.lock"
+    for path, text in ((rest, ""), (lock, "results/small/table2.md\n")):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    status, told = finish(folder, "tests/configs/small.yaml", "--dry-run")
+    assert status == 0, told[-2000:]
+    assert rest.exists()
+    assert lock.exists()
 
 
 def test_a_job_of_an_earlier_start_refuses_to_work(tmp_path, monkeypatch):

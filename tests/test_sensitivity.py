@@ -45,6 +45,14 @@ def test_the_command_draws_and_tabulates(histories, tmp_path, capsys):
     assert (tmp_path / "s.png").stat().st_size > 5000
 
 
+def test_a_history_that_is_cut_at_the_end_of_a_line_is_refused(histories):
+    folder, paths = histories
+    assert read_curves(paths, folder, 3)
+    paths[1].write_text("".join(paths[1].read_text().splitlines(keepends=True)[:3]))
+    with pytest.raises(UserError, match=r"lr0\.01/optimize\.jsonl: 3 lines, but 3 epochs were run"):
+        read_curves(paths, folder, 3)
+
+
 def test_a_history_at_another_place_is_named(histories):
     folder, paths = histories
     with pytest.raises(UserError, match=r"optimize\.jsonl: not at"):

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -261,6 +263,22 @@ def test_hub_rows_equal_mirror_rows_and_the_commit_is_recorded(small_mirror, tmp
     monkeypatch.delenv("HF_DATASETS_CACHE", raising=False)
     assert look_up_data("medd", {"revision": COMMIT}, None, offline=True).where == "cached"
     assert look_up_data("medd", {"revision": COMMIT[::-1]}, None, offline=True).where == ""
+
+
+def test_a_cached_file_that_changed_is_refused_until_it_is_deleted(tmp_path):
+    files = {"README.md": card("default", "test"), "rows.jsonl": lines(MIRROR["math500"])}
+    asked = [request("math500", hub_id="x/good", hub_rows=6)]
+    with hub({"x/good": files}, {}) as address:
+        (wanted,) = ask(address, tmp_path, asked)
+        blob = next(tmp_path.glob("hub/datasets--x--good/snapshots/*/rows.jsonl")).resolve()
+        blob.write_bytes(blob.read_bytes().replace(b"What is 3 + 3", b"What is 3 + 7"))
+        (refused,) = ask(address, tmp_path, asked)
+        assert "rows.jsonl in the hub's cache is not what the hub sent" in refused["error"]
+        assert f"Delete {blob}, and it is fetched again." in refused["error"]
+        made = Path(re.search(r"Delete (\S+) too, which was made from it", refused["error"])[1])
+        blob.unlink()
+        shutil.rmtree(made)
+        assert ask(address, tmp_path, asked) == [wanted]
 
 
 def test_each_failure_of_the_hub_is_one_sentence(tmp_path):

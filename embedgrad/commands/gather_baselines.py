@@ -41,12 +41,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _alike(paths: Sequence[Path], keys: Sequence[str]) -> list[dict]:
-    """The reports of one kind, which must agree on ``keys``, on the model's weights, and on what they counted."""
+    """The reports of one kind, which must agree on ``keys``, on the model's weights, on the data, and on what they counted."""
     reports = [read_json(path) for path in paths]
 
     def shared(report: dict) -> list:
         kinds = list(report.get("rungs", ())) or [row["protocol"] for row in report["protocols"]]
-        return [report["model"]["resolved"], kinds, *(report[key] for key in keys)]
+        return [report["model"]["resolved"], report.get("data_sha256"), kinds, *(report[key] for key in keys)]
 
     for report, path in zip(reports, paths, strict=True):
         if shared(report) != shared(reports[0]):

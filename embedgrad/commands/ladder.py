@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts import Item, UserError, read_items, write_json
+from contracts import Item, UserError, read_items, sha256_of_file, write_json
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -84,9 +84,9 @@ def run(arguments: argparse.Namespace) -> None:
         found[name] = {"correct": right, "n": n, "levels": levels}
         plain_line(f"{name}: {right} of {n}")
     decoding = {**settings, "loop": asdict(settings["loop"])}
-    write_json(
-        arguments.out, {"rungs": found, "model": frozen.identity(), "decoding": decoding, "versions": versions()}
-    )
+    data = {path.name: sha256_of_file(path) for path in (arguments.data, arguments.train)}
+    more = {"model": frozen.identity(), "decoding": decoding, "versions": versions(), "data_sha256": data}
+    write_json(arguments.out, {"rungs": found, **more})
 
 
 def format_examples(train: list[Item], count: int, target_prefix: str) -> str:

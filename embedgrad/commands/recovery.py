@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from contracts import UserError, in_blocks, read_items, write_json
+from contracts import UserError, in_blocks, read_items, sha256_of_file, write_json
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -106,7 +106,9 @@ def run(arguments: argparse.Namespace) -> None:
         "stop_rule": settings["stop_rule"],
         "strict": named.strict and named.knows_strict,
     }
-    write_json(arguments.out, {"protocols": protocols, "own": own, "model": frozen.identity(), "versions": versions()})
+    more = {"model": frozen.identity(), "versions": versions()}
+    more["data_sha256"] = {arguments.data.name: sha256_of_file(arguments.data)}
+    write_json(arguments.out, {"protocols": protocols, "own": own, **more})
     plain_line(f"{arguments.out}: {len(protocols)} protocols on {len(items)} items")
 
 

@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--folder", required=True, type=Path, help="below it: <dataset>/<model>/lr<rate>/optimize.jsonl"
     )
     parser.add_argument("--histories", required=True, nargs="+", type=Path)
+    parser.add_argument("--epochs", type=int, help="how many each history must have, unless it says that it stopped")
     parser.add_argument("--csv", required=True, type=output_file)
     parser.add_argument("--png", type=figure_file)
     parser.add_argument("--pdf", type=figure_file)
@@ -22,13 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Read, tabulate, draw."""
-    from reporting.analyses import write_table
+    from reporting.analyses import write_rows
     from reporting.drawing import save
     from reporting.sensitivity import heat_map, read_curves, table
 
-    curves = read_curves(arguments.histories, arguments.folder)
+    curves = read_curves(arguments.histories, arguments.folder, arguments.epochs)
     rows = table(curves)
-    write_table(rows, arguments.csv)
+    write_rows(rows, arguments.csv)
     save(heat_map(curves), *[path for path in (arguments.png, arguments.pdf) if path])
     for row in rows:
         if row["best_rate"]:

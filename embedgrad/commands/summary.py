@@ -31,12 +31,12 @@ def run(arguments: argparse.Namespace) -> None:
         analyses.prompt_rows(outcomes, arguments.results),
     )
     found = analyses.correlation(prompts)
-    analyses.write_table(ladder, arguments.ladder)
-    analyses.write_table(prompts, arguments.prompts)
-    analyses.write_table([found], arguments.correlation)
-    analyses.write_table(analyses.seed_rows(outcomes, arguments.results), arguments.spread)
+    analyses.write_rows(ladder, arguments.ladder)
+    analyses.write_rows(prompts, arguments.prompts)
+    analyses.write_rows([found], arguments.correlation)
+    analyses.write_rows(analyses.seed_rows(outcomes, arguments.results), arguments.spread)
     protocols = recovery.rank(outcomes, arguments.results)
-    analyses.write_table(protocols, arguments.recovery)
+    analyses.write_rows(protocols, arguments.recovery)
     if protocols:
         plain_line("likeliest protocol: " + ", ".join(f"{key} {protocols[0][key]}" for key in recovery.KEYS))
     plain_line(

@@ -1,21 +1,20 @@
 """What the page shows, as plain values: no HTML here, so that the template can escape all of it."""
 
 import base64
-import csv
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from contracts import UserError, read_json
+from contracts import read_json
 from reporting.collected import Outcome
-from reporting.drawing import save, styled
+from reporting.drawing import as_svg, styled
 from reporting.figures import training_curves
 from reporting.page.examples import examples
 from reporting.table2 import numbers
+from reporting.tables import read_table
 from reporting.verdict import WORDS
 
 # Tables that a run may have beside Table 2: file, title, what to see in it.
@@ -105,27 +104,25 @@ def _side(side: dict) -> dict:
 
 
 def tables(folder: Path) -> list[dict]:
-    """The further tables that are there."""
+    """The further tables that are there.
+
+    Raises:
+        UserError: a table that cannot be read, or that changed since it was written.
+    """
     found = []
     for name, title, caption in TABLES:
         path = folder / name
         if not path.exists():
             continue
-        try:
-            with path.open(encoding="utf-8", newline="") as source:
-                header, *rows = list(csv.reader(source))
-        except (ValueError, csv.Error) as error:
-            raise UserError(f"{path}: not a table ({error}); delete it and run again.") from None
+        header, rows = read_table(path)
         found.append({"title": title, "caption": caption, "header": header, "rows": rows, "file": name})
     return found
 
 
 def as_image(figure: Figure) -> str:
     """A figure as the address of an inlined SVG."""
-    with tempfile.TemporaryDirectory() as place, styled():
-        path = Path(place) / "figure.svg"
-        save(figure, path)
-        return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
+    with styled():
+        return "data:image/svg+xml;base64," + base64.b64encode(as_svg(figure)).decode()
 
 
 def foldout(outcome: Outcome, folder: Path, line: dict) -> dict:

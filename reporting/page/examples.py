@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts import UserError, read_jsonl
+from reporting.answers import answer_files, read_answers
 from reporting.collected import Outcome
 
 COUNT, LIMIT = 10, 2000
@@ -26,18 +27,25 @@ class Example:
 
 
 def examples(outcome: Outcome, folder: Path) -> tuple[list[Example], str]:
-    """The examples of a cell's lowest seed; or none and a sentence that says why."""
-    cell, seed = outcome.cell, outcome.metrics[0]["cell"]["seed"]
-    home = folder / cell.dataset / cell.model / f"seed{seed}"
-    try:
-        items = {row["id"]: row for row in read_jsonl(folder / "data" / cell.task / "test.jsonl", ("id", "input"))}
-        before = {row["id"]: row for row in read_jsonl(folder / cell.task / cell.model / "before.jsonl", ("id",))}
-        after = read_jsonl(home / "after.jsonl", ("id", "output", "correct"))
-    except UserError as error:
-        return [], f"No examples: {error}"
-    pairs = [(before[row["id"]], row, items[row["id"]]) for row in after if row["id"] in before and row["id"] in items]
-    if not pairs:
-        return [], "No examples: the cell has no outputs."
+    """The examples of a cell's lowest seed; or none and a sentence that says why.
+
+    Raises:
+        UserError: answers or items that are there and cannot be read, or are not those of the metrics.
+    """
+    cell, metrics = outcome.cell, outcome.metrics[0]
+    files = answer_files(cell, metrics["cell"]["seed"], folder)
+    test = folder / "data" / cell.task / "test.jsonl"
+    missing = [path for path in (*files.values(), test) if not path.exists()]
+    if missing:
+        return [], f"No examples: {missing[0]} is not there."
+    items = {row["id"]: row for row in read_jsonl(test, ("id", "input"))}
+    answers = read_answers(cell, metrics, folder)
+    unknown = [row["id"] for row in answers["after"] if row["id"] not in items]
+    if unknown:
+        raise UserError(
+            f"{test}: lacks item {unknown[0]}, which was answered; the file was cut short. Prepare the data again."
+        )
+    pairs = [(one, two, items[two["id"]]) for one, two in zip(answers["before"], answers["after"], strict=True)]
 
     def rank(pair: tuple[dict, dict, dict]) -> tuple[int, str]:
         was, now = pair[0]["correct"], pair[1]["correct"]

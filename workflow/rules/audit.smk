@@ -9,8 +9,8 @@ rule audit:
         analyses=cell_files("anchoring.json") + cell_files("lat.json"),
         sweep=[f"{RESULTS}/{name}.csv" for name in SENSITIVITY],
     output:
-        multiext(f"{RESULTS}/audit", ".csv", ".md"),
-        multiext(f"{RESULTS}/claims", ".csv", ".md"),
+        multiext(f"{RESULTS}/audit", ".csv", ".csv.sha256", ".md"),
+        multiext(f"{RESULTS}/claims", ".csv", ".csv.sha256", ".md"),
     log:
         f"{RESULTS}/logs/audit.log",
     benchmark:

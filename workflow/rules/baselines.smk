@@ -82,6 +82,10 @@ rule summary:
         correlation=f"{RESULTS}/correlation.csv",
         recovery=f"{RESULTS}/recovery.csv",
         spread=f"{RESULTS}/spread.csv",
+        seals=expand(
+            f"{RESULTS}/{{name}}.csv.sha256",
+            name=["ladder", "prompts", "correlation", "recovery", "spread"],
+        ),
     log:
         f"{RESULTS}/logs/summary.log",
     benchmark:

@@ -16,7 +16,7 @@ try:
     CONFIG.set_environment()
     for cell in CONFIG.cells:
         CONFIG.model_flags(cell.model)  # says at once if a model's folder is not there
-    if workflow.is_main_process and not run_lock.hold(CONFIG.run):
+    if workflow.is_main_process and not run_lock.hold(CONFIG.run, tidy=not workflow.output_settings.dryrun):
         # A plan may still be made; what would write is refused by start().
         print(f"run {CONFIG.run} is being made here by {run_lock.holder(CONFIG.run)}", file=sys.stderr)
     elif not workflow.is_main_process:
@@ -169,6 +169,7 @@ def start(jobs):
             check_cards(jobs)
         # Slurm knows all jobs of a start under one name; the plugin tells it nowhere else.
         cluster.take_over(CONFIG.run, workflow.scheduler._executor.run_uuid if slurm else None)
+        run_lock.settle(CONFIG.run)
     except UserError as error:
         raise WorkflowError(str(error)) from None
     check_access(jobs)

@@ -39,6 +39,7 @@ rule sensitivity_table:
         histories=sensitivity_files("optimize.jsonl"),
     output:
         csv=f"{RESULTS}/sensitivity.csv",
+        seal=f"{RESULTS}/sensitivity.csv.sha256",
         png=f"{FIGURES}/sensitivity.png",
         pdf=f"{FIGURES}/sensitivity.pdf",
     log:
@@ -54,6 +55,7 @@ rule sensitivity_table:
         runtime=growing(10),
     params:
         folder=subpath(output.csv, strip_suffix=".csv"),
+        epochs=(CONFIG.values.get("sensitivity") or {}).get("epochs", 0),
     shell:
-        "embedgrad sensitivity --folder {params.folder:q} --csv {output.csv:q} --png {output.png:q}"
+        "embedgrad sensitivity --folder {params.folder:q} --epochs {params.epochs} --csv {output.csv:q} --png {output.png:q}"
         " --pdf {output.pdf:q} --histories {input.histories:q} > {log:q} 2>&1"
