@@ -3,7 +3,7 @@
 This package is the leaf of the house: every other package may import it, it imports none of them.
 """
 
-from contracts.errors import UserError
+from contracts.errors import UserError, printable
 from contracts.files import (
     checksum,
     parse_json,
@@ -30,6 +30,7 @@ __all__ = [
     "in_order",
     "is_number",
     "parse_json",
+    "printable",
     "read_decoded",
     "read_items",
     "read_json",

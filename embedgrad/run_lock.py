@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from contracts import UserError
+from contracts import UserError, printable
 
 FOLDER = Path(".snakemake")
 # The start that holds the run, handed to its jobs wherever they run.
@@ -70,7 +70,8 @@ def hold(run: str, seconds: float = 0.0) -> bool:
 def holder(run: str) -> str:
     """Who has the lock, as far as it has said so."""
     try:
-        return (FOLDER / f"embedgrad.{run}.lock").read_text(encoding="utf-8").strip() or "another process"
+        told = (FOLDER / f"embedgrad.{run}.lock").read_text(encoding="utf-8", errors="replace").strip()
+        return printable(told) or "another process"
     except OSError:
         return "another process"
 
@@ -104,7 +105,7 @@ def clear_away(run: str) -> None:
     own = (f"results/{run}/", f"figures/{run}/")
     for lock in (FOLDER / "locks").glob("*.lock"):
         try:
-            files = lock.read_text(encoding="utf-8").splitlines()
+            files = lock.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             continue
         if not any(files) or any(name.startswith(own) for name in files):

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from contracts import UserError, shard
+from contracts import UserError, printable, shard
 from embedgrad import cards
 
 if TYPE_CHECKING:
@@ -229,8 +229,8 @@ def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: obj
 
 
 def plain_line(text: str) -> None:
-    """One line of a log, at once."""
-    print(text, flush=True)
+    """One line of a log, at once; what strangers wrote cannot steer the terminal that shows it."""
+    print(printable(text), flush=True)
 
 
 def silent(text: str) -> None:

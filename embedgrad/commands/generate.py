@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from contracts import UserError
-from embedgrad.commands.arguments import add_prompt_arguments, plain_line, prompt_from
+from contracts import UserError, printable
+from embedgrad.commands.arguments import add_prompt_arguments, prompt_from
 
 HELP = "answer inputs with an optimised prompt"
 
@@ -39,11 +39,12 @@ def run(arguments: argparse.Namespace) -> None:
         for text, new, old in zip(texts, after, before, strict=True):
             if arguments.json:
                 row = {"input": text, "output": new} | ({"text_prompt_output": old} if arguments.both else {})
-                plain_line(json.dumps(row, ensure_ascii=False))
+                # Escapes of JSON's own: what a terminal shows can still be read as JSON.
+                _say(json.dumps(row, ensure_ascii=sys.stdout.isatty()))
             elif arguments.both:
-                plain_line(f"text prompt: {old}\noptimised:   {new}")
+                _say(f"text prompt: {old}\noptimised:   {new}")
             else:
-                plain_line(new)
+                _say(new)
 
     if inputs is not None:
         answer(inputs)
@@ -53,6 +54,11 @@ def run(arguments: argparse.Namespace) -> None:
             answer([line])
         except UserError as error:  # an input too long, say: told, and the next one may be asked
             print(error, file=sys.stderr)
+
+
+def _say(answer: str) -> None:
+    """An answer as it is, for whoever reads a pipe or a file; on a terminal without what would steer it."""
+    print(printable(answer, keep="\n\t") if sys.stdout.isatty() else answer, flush=True)
 
 
 def _given(arguments: argparse.Namespace) -> list[str] | None:

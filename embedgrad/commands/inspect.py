@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contracts import UserError, printable
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ def run(arguments: argparse.Namespace) -> None:
 
 def prompt_of(arguments: argparse.Namespace, path: Path) -> "PromptEmbedding":
     """The prompt with the model that it, or --model, names; the model is kept in ``arguments.frozen``."""
-    from contracts import UserError
     from embedgrad_core import PromptEmbedding, read_prompt_file
 
     if not arguments.model:
@@ -83,11 +83,10 @@ def _show(prompt: "PromptEmbedding", report: dict, path: Path) -> None:
     largest = max(row["drift"] for row in rows) or 1.0
     line = Text()
     for row, piece in zip(rows, pieces, strict=True):
-        line.append(piece, style=SHADES[min(int(4 * row["drift"] / largest), 3)])
+        line.append(printable(piece, keep="\n\t"), style=SHADES[min(int(4 * row["drift"] / largest), 3)])
     header = prompt.header
-    console.print(
-        f"{path}: {len(rows)} vectors for {header['model']['name']}, layout {header['layout']['kind']}", markup=False
-    )
+    made_for = f"{len(rows)} vectors for {header['model']['name']}, layout {header['layout']['kind']}"
+    console.print(printable(f"{path}: {made_for}"), markup=False)
     console.print(line)
     table = Table(
         "", "token", "drift", "", "cosine to itself", "rank", "nearest", "softmax p", box=None, pad_edge=False
