@@ -265,6 +265,46 @@ def test_a_log_line_and_a_lock_cannot_steer_the_terminal(tmp_path, monkeypatch, 
     assert all("printable(" in line or "run_lock.holder" in line for line in text.splitlines() if "print(" in line)
 
 
+FORGED = [
+    ("data", "x"),
+    ("data", {"train": 1}),
+    ("data", {"train": 1, "dev": "x"}),
+    ("data", {"level": 3}),
+    ("settings", "x"),
+    ("settings", {"learning_rate": [1]}),
+    ("versions", [1]),
+    ("versions", {"torch": 2}),
+    ("gate", 1),
+    ("best_epoch", "x"),
+    ("model", {"name": "m", "resolved": 1}),
+    ("layout", {"kind": 1}),
+    ("seen", [1]),
+    ("grading", "x"),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), FORGED, ids=str)
+def test_a_forged_header_is_refused_by_file_and_key(key, value, forged, tmp_path, capsys):
+    path = forged(**{key: value})
+    with pytest.raises(UserError, match=rf"forged\d+\.safetensors: key '{key}' of its header is not what"):
+        read_prompt_file(path)
+    for command in (
+        ["export", "--to", "vllm", "--out", str(tmp_path / "out"), "--prompt-file"],
+        ["compare", str(path)],
+    ):
+        assert main([*command, str(path)]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_header_of_half_a_character_is_refused(forged):
+    path = forged(note="NOTE!!!")
+    # The metadata is a string inside a JSON header, hence two backslashes.
+    path.write_bytes(path.read_bytes().replace(b"NOTE!!!", rb"\\ud800"))
+    with pytest.raises(UserError, match="not a prompt file of this suite"):
+        read_prompt_file(path)
+
+
 class Trap:
     """Would leave a file behind if it were ever unpickled."""
 

@@ -84,8 +84,8 @@ def _show(prompt: "PromptEmbedding", report: dict, path: Path) -> None:
     line = Text()
     for row, piece in zip(rows, pieces, strict=True):
         line.append(printable(piece, keep="\n\t"), style=SHADES[min(int(4 * row["drift"] / largest), 3)])
-    header = prompt.header
-    made_for = f"{len(rows)} vectors for {header['model']['name']}, layout {header['layout']['kind']}"
+    name = (prompt.header.get("model") or {}).get("name") or "an unnamed model"
+    made_for = f"{len(rows)} vectors for {name}, layout {prompt.slot.layout.kind}"
     console.print(printable(f"{path}: {made_for}"), markup=False)
     console.print(line)
     table = Table(
