@@ -3,7 +3,7 @@
 This package is the leaf of the house: every other package may import it, it imports none of them.
 """
 
-from contracts.errors import UserError, printable
+from contracts.errors import UserError
 from contracts.files import (
     checksum,
     parse_json,
@@ -17,6 +17,7 @@ from contracts.files import (
 )
 from contracts.rows import DECODED_KEYS, FAILURES, ITEM_KEYS, Item, answers_sha256, is_number, read_decoded, read_items
 from contracts.shards import in_blocks, in_order, shard
+from contracts.text import fenced, markdown_escape, printable, sheet_cell
 
 __all__ = [
     "DECODED_KEYS",
@@ -26,9 +27,11 @@ __all__ = [
     "UserError",
     "answers_sha256",
     "checksum",
+    "fenced",
     "in_blocks",
     "in_order",
     "is_number",
+    "markdown_escape",
     "parse_json",
     "printable",
     "read_decoded",
@@ -38,6 +41,7 @@ __all__ = [
     "sha256_of_bytes",
     "sha256_of_file",
     "shard",
+    "sheet_cell",
     "write_json",
     "write_jsonl",
     "write_whole",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scipy import stats
 
-from contracts import UserError, read_json, read_jsonl, write_whole
+from contracts import UserError, read_json, read_jsonl, sheet_cell, write_whole
 from reporting.collected import Outcome
 from reporting.statistics import crossed_bootstrap
 
@@ -168,4 +168,4 @@ def write_table(rows: Sequence[dict], path: str | Path) -> None:
     with write_whole(path) as temporary, Path(temporary).open("w", encoding="utf-8", newline="") as out:
         writer = csv.DictWriter(out, keys, restval="")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: sheet_cell(value) for key, value in row.items()} for row in rows)

@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from pathlib import Path
 
-from contracts import UserError, read_json, write_whole
+from contracts import UserError, markdown_escape, read_json, write_whole
 from reporting.cells import Cell
 from reporting.collected import Outcome
-from reporting.typeset import markdown_escape
 
 COLUMNS = ("id", "section", "quotation", "kind", "arguments", "relation", "printed")
 HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
