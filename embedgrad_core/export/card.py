@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import yaml
 
-from contracts import UserError
+from contracts import UserError, fenced, markdown_escape
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
@@ -16,6 +17,8 @@ _ENVIRONMENT = jinja2.Environment(
     keep_trailing_newline=True,
     autoescape=False,
 )
+# Names, settings and versions are what a prompt file says, and that may come from anybody.
+_ENVIRONMENT.filters["md"] = lambda value: markdown_escape(str(value))
 
 
 def snippet(kind: str, **values: Any) -> str:
@@ -58,13 +61,17 @@ def card(
     if data.get("task"):
         seen += f" ({data['task']}{', level ' + data['level'] if data.get('level') else ''})"
     settings = header.get("settings") or {}
+    name = frozen.name if not Path(frozen.name).is_dir() else Path(frozen.name).name
+    tags = ["embedgrad", "prompt-tuning", *(["peft"] if kind == "peft" else [])]
+    about = {"base_model": name, **({"license": licence} if licence else {}), "library_name": LIBRARIES[kind]}
+    about |= {"pipeline_tag": "text-generation", "tags": tags}
     return _ENVIRONMENT.get_template("card.md.j2").render(
         kind=kind,
-        library=LIBRARIES[kind],
-        name=frozen.name if not Path(frozen.name).is_dir() else Path(frozen.name).name,
+        about=yaml.safe_dump(about, sort_keys=False, width=1_000).rstrip(),
+        name=name,
         licence=licence,
         k=prompt.slot.k,
-        text=prompt.slot.text.replace("\n", "\n> "),
+        text=fenced(prompt.slot.text),
         revision=frozen.resolved,
         architecture=type(frozen.network).__name__,
         parameters=f"{frozen.network.num_parameters():,}",
