@@ -16,10 +16,13 @@ from contracts.files import (
     write_whole,
 )
 from contracts.rows import DECODED_KEYS, FAILURES, ITEM_KEYS, Item, answers_sha256, is_number, read_decoded, read_items
+from contracts.shape import ANY, COUNT, misfit
 from contracts.shards import in_blocks, in_order, shard
 from contracts.text import fenced, markdown_escape, printable, sheet_cell
 
 __all__ = [
+    "ANY",
+    "COUNT",
     "DECODED_KEYS",
     "FAILURES",
     "ITEM_KEYS",
@@ -32,6 +35,7 @@ __all__ = [
     "in_order",
     "is_number",
     "markdown_escape",
+    "misfit",
     "parse_json",
     "printable",
     "read_decoded",

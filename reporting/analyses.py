@@ -7,8 +7,9 @@ from pathlib import Path
 
 from scipy import stats
 
-from contracts import UserError, read_json, read_jsonl, sheet_cell, write_whole
+from contracts import UserError, sheet_cell, write_whole
 from reporting.collected import Outcome
+from reporting.reports import read_anchoring, read_entropy, read_graded, read_ladder, read_lat
 from reporting.statistics import crossed_bootstrap
 
 RUNGS = ("no_prompt", "bare", "chat", "few_shot")
@@ -27,9 +28,9 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         if not path.exists() or not outcome.metrics:
             continue
         try:
-            found = {name: _percent(rung, cell.level) for name, rung in read_json(path)["rungs"].items()}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}: not a ladder of baselines ({error}); delete it and run again.") from None
+            found = {name: _percent(rung, cell.level) for name, rung in read_ladder(path)["rungs"].items()}
+        except KeyError as error:
+            raise UserError(f"{path}: no level {error} on a rung; delete it and run again.") from None
         metrics = outcome.metrics[0]
         rows.append(
             {
@@ -62,19 +63,15 @@ def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
             row["gain_points"] = round(metrics["delta"]["points"], 2)
             before, after = (metrics[side]["entropy_bits"]["mean"] for side in ("before", "after"))
             row["entropy_change_bits"] = None if None in (before, after) else round(after - before, 4)
-            for name, read in (("anchoring", _anchoring), ("entropy", _entropy), ("lat", _lat)):
+            for name, show in (("anchoring", _anchoring), ("entropy", _entropy), ("lat", _lat)):
                 path = home / f"{name}.json"
-                try:
-                    row |= read(read_json(path)) if path.exists() else {}
-                except (KeyError, TypeError) as error:
-                    raise UserError(
-                        f"{path}: not a result of this analysis ({error}); delete it and run again."
-                    ) from None
+                row |= show(path) if path.exists() else {}
             rows.append(row)
     return rows
 
 
-def _anchoring(report: dict) -> dict:
+def _anchoring(path: Path) -> dict:
+    report = read_anchoring(path)
     summary, trip = report["summary"], report["round_trip"]
     row = {"drift": round(summary["mean_drift"], 4), "tokens_kept": summary["nearest_token_unchanged"]}
     row["positions"] = summary["positions"]
@@ -83,15 +80,16 @@ def _anchoring(report: dict) -> dict:
     return row
 
 
-def _entropy(report: dict) -> dict:
-    summary = report["summary"]
+def _entropy(path: Path) -> dict:
+    summary = read_entropy(path)["summary"]
     return {
         f"entropy_by_{part}": None if summary[part]["mean"] is None else round(summary[part]["mean"], 4)
         for part in ("prompt", "text")
     }
 
 
-def _lat(report: dict) -> dict:
+def _lat(path: Path) -> dict:
+    report = read_lat(path)
     best = max(row["accuracy"]["held_out"] for row in report["layers"])
     row = {"lat_held_out": round(best, 3)}
     for name, found in report["summary"].items():
@@ -111,11 +109,11 @@ def seed_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         if not outcome.metrics:
             continue
         path = Path(folder) / cell.task / cell.model / "before.jsonl"
-        before = {row["id"]: row["correct"] for row in read_jsonl(path, ("id", "correct"))}
+        before = {row["id"]: row["correct"] for row in read_graded(path)}
         gains = []
         for seed in outcome.seeds:
             path = Path(folder) / cell.dataset / cell.model / f"seed{seed}" / "after.jsonl"
-            after = {row["id"]: row["correct"] for row in read_jsonl(path, ("id", "correct"))}
+            after = {row["id"]: row["correct"] for row in read_graded(path)}
             if not after.keys() <= before.keys() or (gains and len(gains[0]) != len(after)):
                 raise UserError(f"{path}: other items than before.jsonl or than another seed; decode again.")
             gains.append([after[key] - before[key] for key in sorted(after)])

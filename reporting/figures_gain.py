@@ -5,9 +5,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from contracts import UserError, read_jsonl
+from contracts import UserError, read_items
 from reporting.collected import Outcome
 from reporting.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, styled
+from reporting.reports import read_graded
 
 BINS = 24
 
@@ -105,7 +106,7 @@ def _answers(outcome: Outcome, folder: Path, side: str) -> list[tuple[float, boo
     else:
         path = folder / cell.dataset / cell.model / f"seed{metrics['cell']['seed']}" / "after.jsonl"
     try:
-        rows = read_jsonl(path, ("id", "entropy_bits", "stop"))
+        rows = read_graded(path)
     except UserError:
         if not path.exists():
             return []
@@ -122,5 +123,4 @@ def _ids(folder: Path, outcome: Outcome) -> set[str] | None:
     """Ids of a level's items; None for a whole task."""
     if outcome.cell.level is None:
         return None
-    rows = read_jsonl(folder / "data" / outcome.cell.task / "test.jsonl", ("id", "level"))
-    return {row["id"] for row in rows if row["level"] == outcome.cell.level}
+    return {item.id for item in read_items(folder / "data" / outcome.cell.task / "test.jsonl", outcome.cell.level)}

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from scipy import stats
 
-from contracts import UserError, read_json
+from contracts import UserError
 from reporting.audit import blocks, count_of, fitting_sizes
 from reporting.cells import Cell
 from reporting.collected import Outcome
+from reporting.reports import read_grid
 
 KEYS = ("layout", "limit_share", "stop_rule", "strict")
 
@@ -56,13 +57,13 @@ def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         if (cell.dataset, cell.model) not in counts or not path.exists():
             continue
         try:
-            report = read_json(path)
+            report = read_grid(path)
             own.add(_key(report["own"]))
             for protocol, likelihood in _likelihoods(report, cell, *counts[cell.dataset, cell.model]).items():
                 total[protocol] += likelihood
                 cells[protocol] += 1
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{path}: not a grid of protocols ({error}); delete it and run again.") from None
+        except KeyError as error:
+            raise UserError(f"{path}: no level {error} under a protocol; delete it and run again.") from None
     # A protocol that not every cell knows (no chat template, no strict reading) is not compared on fewer cells.
     most = max(cells.values(), default=0)
     known = [protocol for protocol, count in cells.items() if count == most]

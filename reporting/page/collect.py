@@ -10,11 +10,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from contracts import UserError, read_json
+from contracts import UserError
 from reporting.collected import Outcome
 from reporting.drawing import save, styled
 from reporting.figures import training_curves
 from reporting.page.examples import examples
+from reporting.reports import read_sidecar
 from reporting.table2 import numbers
 from reporting.verdict import WORDS
 
@@ -147,7 +148,7 @@ def _provenance(outcome: Outcome, folder: Path, home: Path) -> list[tuple[str, s
         ("data", folder / "data" / outcome.cell.task / "split.json"),
     ):
         if path.exists():
-            rows += [(f"{name}: {key}", value) for key, value in _flat(read_json(path)) if len(value) < 400]
+            rows += [(f"{name}: {key}", value) for key, value in _flat(read_sidecar(path)) if len(value) < 400]
     return rows
 
 

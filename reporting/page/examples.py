@@ -5,8 +5,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import UserError, read_jsonl
+from contracts import Item, UserError, read_items
 from reporting.collected import Outcome
+from reporting.reports import read_graded
 
 COUNT, LIMIT = 10, 2000
 
@@ -30,16 +31,16 @@ def examples(outcome: Outcome, folder: Path) -> tuple[list[Example], str]:
     cell, seed = outcome.cell, outcome.metrics[0]["cell"]["seed"]
     home = folder / cell.dataset / cell.model / f"seed{seed}"
     try:
-        items = {row["id"]: row for row in read_jsonl(folder / "data" / cell.task / "test.jsonl", ("id", "input"))}
-        before = {row["id"]: row for row in read_jsonl(folder / cell.task / cell.model / "before.jsonl", ("id",))}
-        after = read_jsonl(home / "after.jsonl", ("id", "output", "correct"))
+        items = {item.id: item for item in read_items(folder / "data" / cell.task / "test.jsonl")}
+        before = {row["id"]: row for row in read_graded(folder / cell.task / cell.model / "before.jsonl")}
+        after = read_graded(home / "after.jsonl")
     except UserError as error:
         return [], f"No examples: {error}"
     pairs = [(before[row["id"]], row, items[row["id"]]) for row in after if row["id"] in before and row["id"] in items]
     if not pairs:
         return [], "No examples: the cell has no outputs."
 
-    def rank(pair: tuple[dict, dict, dict]) -> tuple[int, str]:
+    def rank(pair: tuple[dict, dict, Item]) -> tuple[int, str]:
         was, now = pair[0]["correct"], pair[1]["correct"]
         return ({(False, True): 0, (True, False): 1, (False, False): 2}.get((was, now), 3), pair[1]["id"])
 
@@ -51,14 +52,14 @@ def examples(outcome: Outcome, folder: Path) -> tuple[list[Example], str]:
     return [_example(*pair) for pair in chosen], ""
 
 
-def _example(before: dict, after: dict, item: dict) -> Example:
+def _example(before: dict, after: dict, item: Item) -> Example:
     was, now = (_cut(row["output"]) for row in (before, after))
     word = {True: "right", False: "wrong"}
     left, right = marked(was, now)
     return Example(
-        id=item["id"],
-        question=_cut(item["input"]),
-        gold=_cut(str(item.get("answer", ""))),
+        id=item.id,
+        question=_cut(item.input),
+        gold=_cut(item.answer),
         kind=f"{word[before['correct']]} → {word[after['correct']]}",
         before=left,
         after=right,
