@@ -83,7 +83,11 @@ def _typed() -> Iterable[str]:
     while True:
         if asks:
             print("> ", end="", flush=True)
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+            line.encode()
+        except UnicodeError:
+            raise UserError("standard input: not UTF-8; convert what is piped in.") from None
         if not line:
             return
         if line.strip():
