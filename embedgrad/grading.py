@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import evaluators
 import tasks
 from contracts import UserError
+from evaluators import label
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,20 @@ class Grader:
         evaluator: name of the evaluator.
         options: what it needs besides text and gold (labels, synonyms).
         strict: whether the strict reading of labels and Yes/No is the headline.
+
+    Raises:
+        UserError: more labels than can be looked for in an answer in bounded time.
     """
 
     evaluator: str
     options: dict = field(default_factory=dict)
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.evaluator == "label" and (
+            told := label.too_many(self.options.get("labels", ()), self.options.get("synonyms"))
+        ):
+            raise UserError(f"evaluator label: {told}; give fewer or shorter ones.")
 
     @property
     def knows_strict(self) -> bool:
@@ -85,7 +95,7 @@ def grader_from(arguments: argparse.Namespace) -> Grader:
     if not arguments.evaluator:
         raise UserError("give --task NAME, or --evaluator with --labels for data of your own.")
     if arguments.evaluator == "label":
-        labels = [label.strip() for label in (arguments.labels or "").split(",") if label.strip()]
+        labels = [word.strip() for word in (arguments.labels or "").split(",") if word.strip()]
         if len(labels) < 2:
             raise UserError("--evaluator label needs --labels with at least two labels, separated by commas.")
         return Grader("label", {"labels": labels}, arguments.strict)

@@ -112,7 +112,7 @@ def test_a_prompt_that_begins_with_a_dash_reaches_the_command():
     found = build_parser().parse_args(words)
     assert (found.prompt, found.separator, found.suffix) == ("-Solve", "--\n", "- it's $HOME")
     values["layout"]["separator"] = "--"
-    with pytest.raises(UserError, match="mine.yaml: layout.separator: '--' alone"):
+    with pytest.raises(UserError, match=r"mine\.yaml: layout\.separator: '--' alone"):
         Config.check(values, "mine.yaml")
     # As before where no dash stands in front, so that no finished step is made again.
     assert "--prompt 'a -b'" in _flags({"prompt": "a -b"})
