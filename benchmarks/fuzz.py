@@ -122,8 +122,14 @@ def drawn(chance: random.Random, pool: list[tuple[str, str]]) -> tuple[str, str,
 
 
 def grade(name: str, text: str, gold: str) -> evaluators.Verdict:
-    """One verdict, as the suite asks for it."""
-    return evaluators.grade(name, text, gold, **({"labels": hostile.LABELS} if name == "label" else {}))
+    """One verdict, as the suite asks for it: of labels and Yes/No the strict reading as well, which must not fail either."""
+    options = {"labels": hostile.LABELS} if name == "label" else {}
+    verdict = evaluators.grade(name, text, gold, **options)
+    if name not in ("label", "yes_no"):
+        return verdict
+    strict = evaluators.grade(name, text, gold, strict=True, **options)
+    fails = strict.status not in STATUSES or (strict.status == "undecided" and not strict.out_of_bounds)
+    return strict if fails else verdict
 
 
 _STATE: dict[str, object] = {}

@@ -29,9 +29,13 @@ from contracts.rows import (
     read_decoded,
     read_items,
 )
+from contracts.shape import ANY, COUNT, misfit
 from contracts.shards import in_blocks, in_order, shard
+from contracts.text import fenced, markdown_escape, printable, sheet_cell
 
 __all__ = [
+    "ANY",
+    "COUNT",
     "DECODED_KEYS",
     "FAILURES",
     "ITEM_KEYS",
@@ -41,12 +45,16 @@ __all__ = [
     "answers_sha256",
     "check_snapshot",
     "checksum",
+    "fenced",
     "flush_folder",
     "in_blocks",
     "in_order",
     "is_number",
     "is_whole_text",
+    "markdown_escape",
+    "misfit",
     "parse_json",
+    "printable",
     "read_decoded",
     "read_items",
     "read_json",
@@ -54,6 +62,7 @@ __all__ = [
     "sha256_of_bytes",
     "sha256_of_file",
     "shard",
+    "sheet_cell",
     "write_json",
     "write_jsonl",
     "write_whole",

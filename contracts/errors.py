@@ -1,5 +1,7 @@
 """The one error a user sees."""
 
+from contracts.text import printable
+
 
 class UserError(Exception):
     """Something the user can mend: one sentence that names the file, the line or key, and what to do.
@@ -9,5 +11,4 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        text = super().__str__()
-        return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+        return printable(super().__str__())

@@ -113,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Libraries say "Materializing param=…" and the like; a log keeps our own lines.
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
+        _check_words(arguments)
         check_outputs(arguments)
         arguments.run(arguments)
     except UserError as error:
@@ -125,6 +126,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"embedgrad {arguments.command}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _check_words(arguments: argparse.Namespace) -> None:
+    """Words for a tokenizer must be text; a path may hold any bytes, which Python hands on as halves of surrogate pairs."""
+    for key in ("inputs", "prompt", "labels", "separator", "suffix", "target_prefix", "system_message"):
+        given = getattr(arguments, key, None) or ()
+        for word in [given] if isinstance(given, str) else given:
+            try:
+                word.encode()
+            except UnicodeEncodeError:
+                where = "an input" if key == "inputs" else f"--{key.replace('_', '-')}"
+                raise UserError(f"{where} is not UTF-8: {word!r}; set the terminal or the script to UTF-8.") from None
 
 
 def entry() -> int:

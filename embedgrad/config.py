@@ -319,6 +319,8 @@ def _flags(values: Mapping) -> str:
     for key, value in values.items():
         if value is True:
             words.append(f"--{key}")
+        elif str(value).startswith("-"):  # apart it would be read as a flag itself
+            words.append(shlex.quote(f"--{key}={value}"))
         elif value is not None and value is not False:
             words += [f"--{key}", shlex.quote(str(value))]
     return " ".join(words)

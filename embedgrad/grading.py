@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import evaluators
 import tasks
 from contracts import Item, UserError
+from evaluators import label
 from tasks.own import label_names
 
 
@@ -18,11 +19,20 @@ class Grader:
         evaluator: name of the evaluator.
         options: what it needs besides text and gold (labels, synonyms).
         strict: whether the strict reading of labels and Yes/No is the headline.
+
+    Raises:
+        UserError: more labels than can be looked for in an answer in bounded time.
     """
 
     evaluator: str
     options: dict = field(default_factory=dict)
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.evaluator == "label" and (
+            told := label.too_many(self.options.get("labels", ()), self.options.get("synonyms"))
+        ):
+            raise UserError(f"evaluator label: {told}; give fewer or shorter ones.")
 
     @property
     def knows_strict(self) -> bool:

@@ -49,6 +49,8 @@ def _check_text(value: object, where: str, source: str) -> None:
     """Flags and file names carry no NUL and no half of a surrogate pair."""
     if isinstance(value, str) and ("\0" in value or any("\ud800" <= one <= "\udfff" for one in value)):
         raise UserError(f"{source}: {where}: holds a character that no command line can carry; take it out.")
+    if value == "--":  # argparse drops it wherever it stands
+        raise UserError(f"{source}: {where}: '--' alone is nothing that a command line can carry; write more or less.")
 
 
 def whole_numbers(seeds: object, source: str) -> object:

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from contracts import TEMPORARY, UserError
+from contracts import TEMPORARY, UserError, printable
 
 FOLDER = Path(".snakemake")
 # The start that holds the run, and the lock of its jobs, handed to its jobs wherever they run.
@@ -96,7 +96,7 @@ def holder(run: str) -> str:
 
 def _said(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
+        return printable(path.read_text(encoding="utf-8", errors="replace").strip()) or "another process"
     except OSError:
         return "another process"
 

@@ -34,7 +34,7 @@ def stored_grader(path: str | Path, header: dict) -> Grader | None:
     """The grader in a prompt file's header, or None.
 
     Raises:
-        UserError: it is not what the suite writes there.
+        UserError: it is not what the suite writes there, or more labels than can be looked for in an answer.
     """
     kept = header.get("grading")
     if not kept:
@@ -55,7 +55,10 @@ def stored_grader(path: str | Path, header: dict) -> Grader | None:
         fits = not options
     if not fits:
         raise _unreadable(path, "grading")
-    return Grader(**kept)
+    try:
+        return Grader(**kept)
+    except UserError as error:
+        raise UserError(f"{path}: key 'grading' of its header: {error}") from None
 
 
 def stored_decoding(path: str | Path, header: dict) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from contracts import Item, UserError
+from contracts import Item, UserError, printable
 from embedgrad.grading import Grader
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
 from embedgrad_core.decode import check_settings
@@ -127,7 +127,8 @@ def check_room(frozen: FrozenModel, slot: Slot, items: Sequence[Item], max_new_t
 def history_line(line: dict) -> str:
     """One epoch as a line of a log."""
     if "stopped" in line:
-        return f"epoch {line['epoch']}: stopped, {line['stopped']}; the best prompt so far is kept"
+        # It names an item, and ids are what a file says.
+        return printable(f"epoch {line['epoch']}: stopped, {line['stopped']}; the best prompt so far is kept")
     accuracy = "" if line["dev_accuracy"] is None else f", dev accuracy {line['dev_accuracy']:.3f}"
     train_loss = "" if line["train_loss"] is None else f"train loss {line['train_loss']:.4g}, "
     best = " (best)" if line["best"] else ""

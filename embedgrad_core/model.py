@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import try_to_load_from_cache
+from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from contracts import UserError, check_snapshot, sha256_of_bytes, sha256_of_file
+from contracts import UserError, check_snapshot, parse_json, sha256_of_bytes, sha256_of_file
 from embedgrad_core.kernels import freeze_linears
 
 # End tokens of the model families in use. A base model names only one of them in its files, and then runs on for ever
@@ -26,6 +27,8 @@ FAMILY_END_TOKENS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", 
 DEVICE_MAPS = ("none", "auto", "balanced")
 # Seconds before each new try when the hub answers that it is failing.
 RETRIES = (1.0, 4.0)
+# What configurations call their number of layers.
+_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,8 @@ def load_model(
         )
     if not is_folder and (name.startswith((".", "/")) or name.count("/") > 1):
         raise UserError(f"model {name}: no such folder; give a folder with config.json or a hub id like owner/name.")
+    if is_folder:
+        _check_layers(Path(name))
     where = {} if is_folder else {"revision": revision}
     split = {"device_map": device_map} if divided else {}
     if not sys.stderr.isatty():
@@ -205,6 +210,30 @@ def load_model(
     # Behind the loading, which fetches what is not there: a second reading of the weights, from memory where they fit.
     resolved = folder_fingerprint(Path(name)) if is_folder else check_cached(name, revision)
     return FrozenModel(network, tokenizer, name, revision, resolved)
+
+
+def _check_layers(folder: Path) -> None:
+    """Refuse a configuration with more layers than its weights have tensors: it would be built for ever before anyone noticed.
+
+    Whatever else is wrong with a folder its readers say themselves.
+    """
+    try:
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
+        tensors = 0
+        for file in folder.glob("*.safetensors"):
+            with safe_open(file, framework="pt") as source:
+                tensors += len(list(source.keys()))
+        parts = [config, config.get("text_config")]
+        named = [
+            part[key] for part in parts if isinstance(part, dict) for key in _LAYERS if isinstance(part.get(key), int)
+        ]
+    except (SafetensorError, OSError, ValueError, TypeError, LookupError, RuntimeError, AttributeError):
+        return
+    if tensors and max(named, default=0) > tensors:
+        raise UserError(
+            f"model folder {folder}: config.json speaks of {max(named)} layers, but the weights hold {tensors} tensors in all; "
+            "take a whole copy."
+        )
 
 
 def check_cached(name: str, revision: str) -> str:

@@ -133,7 +133,7 @@ def optimize(
     stepper = OPTIMIZERS[settings.optimizer]([vectors], lr=settings.learning_rate, weight_decay=settings.weight_decay)
     run = _fingerprint(frozen, prompt, examples, dev_examples, settings, dev_accuracy is not None)
     best, history, passed = vectors.detach().clone(), [], Passed()
-    if resumed := load_state(state, run):
+    if resumed := load_state(state, run, vectors):
         best, history, passed = resumed.restore(stepper, vectors)
     snapshot: Snapshot | None = None  # of the last whole step since the state was saved
 

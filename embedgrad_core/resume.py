@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from contracts import UserError, checksum, write_whole
+from contracts import COUNT, UserError, checksum, misfit, write_whole
 from embedgrad_core.prompt import tensors_sha256
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -87,8 +87,32 @@ def save_state(path: str | Path | None, run: str, snapshot: Snapshot) -> None:
         temporary.write_bytes(save(snapshot.tensors, metadata={"embedgrad": text}))
 
 
-def load_state(path: str | Path | None, run: str) -> Snapshot | None:
-    """The snapshot, or None where there is none.
+_PASSED = {"steps": COUNT, "loss": float, "norms": float, "tokens": COUNT, "seconds": float, "stopped": str}
+
+
+def _misfit_of(history: object) -> str | None:
+    """The first line of a history that cannot be gone on from, or None."""
+    if not isinstance(history, list):
+        return "history"
+    for place, line in enumerate(history):
+        # What broke an epoch off ends the history; it says no loss.
+        stopped = isinstance(line, dict) and place > 0 and isinstance(line.get("stopped"), str)
+        shape = {"epoch": COUNT} if stopped else {"epoch": COUNT, "dev_loss": float, "dev_accuracy": (float,)}
+        wrong = misfit(line, shape) or ("epoch" if line["epoch"] != place else None)
+        if wrong:
+            return f"history.{place}.{wrong}"
+    return None
+
+
+def _fits(tensor: torch.Tensor | None, name: str, like: torch.Tensor) -> bool:
+    if tensor is None:
+        return name in MOMENTS  # none before the first step, nor with plain gradient descent
+    same = tensor.shape == (like.shape if name != "step" else ()) and tensor.dtype == torch.float32
+    return same and bool(torch.isfinite(tensor).all())
+
+
+def load_state(path: str | Path | None, run: str, like: torch.Tensor) -> Snapshot | None:
+    """The snapshot, or None where there is none; its tensors have the shape of the vectors ``like``.
 
     Raises:
         UserError: the file is damaged, or belongs to another run.
@@ -102,6 +126,10 @@ def load_state(path: str | Path | None, run: str) -> Snapshot | None:
         if head["check"] != checksum(head) or head["tensors"] != tensors_sha256(tensors):
             raise ValueError("its content does not fit its checksum")
         saved, history, passed = head["run"], head["history"], Passed(**head["passed"])
+        if wrong := misfit(head["passed"], _PASSED) or _misfit_of(history):
+            raise ValueError(f"key {wrong!r} is of the wrong kind")
+        if wrong := [name for name in ("vectors", "best", *MOMENTS) if not _fits(tensors.get(name), name, like)]:
+            raise ValueError(f"tensor {wrong[0]!r} is missing, of another shape or not finite")
     # As in a prompt file: a file that lies about its shapes can make the library raise almost anything.
     except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UserError(

@@ -6,18 +6,21 @@
 math-verify (https://github.com/huggingface/Math-Verify) and lm-eval's minerva and hendrycks graders
 (https://github.com/EleutherAI/lm-evaluation-harness) see the last box as ``boxed_math.extract`` reads it, so that only the
 comparison differs. They hand model text to sympy, which can run for ever: each call has a deadline that the parent keeps,
-in a child process that is killed and replaced when it is late. One environment holds all three, because math-verify is
-installed with antlr 4.11, the version that lm-eval's minerva needs.
+in a child process that is killed and replaced when it is late, and that gets no more than :data:`MEMORY`. One environment
+holds all three, because math-verify is installed with antlr 4.11, the version that lm-eval's minerva needs.
 """
 
 import multiprocessing
+import resource
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Self
 
 from evaluators import boxed_math
 
 DEADLINE = 5.0  # seconds a call
+MEMORY = 2**30  # bytes that grading may take beyond what the graders' own code does
 START = 120.0  # seconds for a child to import the graders
 
 
@@ -66,15 +69,14 @@ class Child:
         """``correct``, ``wrong``, or ``undecided`` when the grader failed or was late."""
         if self._process is None or not self._process.is_alive():
             self._start()
-        self._pipe.send((grader, answer, gold))
-        if not self._pipe.poll(self.deadline):
-            self._stop()
-            return "undecided"
         try:
-            return self._pipe.recv()
-        except EOFError:  # the child died of it
-            self._stop()
-            return "undecided"
+            self._pipe.send((grader, answer, gold))
+            if self._pipe.poll(self.deadline):
+                return self._pipe.recv()
+        except (EOFError, OSError):  # the child died of it
+            pass
+        self._stop()
+        return "undecided"
 
     def _start(self) -> None:
         # spawn: a fork would copy the parent's threads' locks.
@@ -95,9 +97,20 @@ class Child:
         self._process = self._pipe = None
 
 
+def _limit_memory() -> None:
+    """From here on a computation that takes more than :data:`MEMORY` fails by itself; Linux alone says what is taken now."""
+    taken = Path("/proc/self/statm")
+    if not taken.exists():
+        return
+    limit = int(taken.read_text().split()[0]) * resource.getpagesize() + MEMORY
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
 def _serve(pipe: Connection, graders: Sequence[str]) -> None:
     for name in graders:
         GRADERS[name]("1", "1")  # imports take longer than a deadline allows
+    _limit_memory()
     pipe.send("ready")
     while True:
         try:

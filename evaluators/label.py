@@ -10,6 +10,7 @@ A list of labels echoed from the prompt, a label in a quotation and a negated on
 
 import re
 import time
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from evaluators.stated import stated
@@ -26,6 +27,21 @@ CUES = re.compile(
     r"|(?:strongest|best|most fitting) (?:one|option)\s*(?:is|:))"
     r"|(?:答案|情緒|情绪|心情|語氣|语气|語調|语调|感情|選擇|选择|結論|结论|标签|標籤)\s*(?:應該|应该)?(?:是|為|为|[::])"
 )
+
+# What is compared with every place of an answer: so much keeps a comparison of the worst text within a second.
+MOST_FORMS, MOST_CHARACTERS = 1_000, 20_000
+
+
+def too_many(labels: Sequence[str], synonyms: Mapping[str, str] | None = None) -> str | None:
+    """Why these labels cannot be told apart in bounded time, or None."""
+    forms = [*labels, *(synonyms or {})]
+    characters = sum(len(unicodedata.normalize("NFKC", form).casefold()) for form in forms[:MOST_FORMS])
+    if len(forms) <= MOST_FORMS and characters <= MOST_CHARACTERS:
+        return None
+    return (
+        f"{len(forms):,} labels and synonyms are too many or too long; at most {MOST_FORMS:,} with {MOST_CHARACTERS:,} "
+        "characters together can be looked for in an answer"
+    )
 
 
 def grade(

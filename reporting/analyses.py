@@ -6,10 +6,11 @@ from pathlib import Path
 
 from scipy import stats
 
-from contracts import UserError, read_json
+from contracts import UserError
 from reporting.agreement import check_reports
 from reporting.answers import answer_files, read_answers
 from reporting.collected import Outcome
+from reporting.reports import read_anchoring, read_entropy, read_ladder, read_lat
 from reporting.statistics import crossed_bootstrap
 from reporting.tables import write_table
 
@@ -29,11 +30,11 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         if not path.exists() or not outcome.metrics:
             continue
         try:
-            report = read_json(path)
+            report = read_ladder(path)
             reports += [(report, metrics, path) for metrics in outcome.metrics]
             found = {name: _percent(rung, cell.level) for name, rung in report["rungs"].items()}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}: not a ladder of baselines ({error}); delete it and run again.") from None
+        except KeyError as error:
+            raise UserError(f"{path}: no level {error} on a rung; delete it and run again.") from None
         metrics = outcome.metrics[0]
         rows.append(
             {
@@ -71,18 +72,12 @@ def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
             row["gain_points"] = round(metrics["delta"]["points"], 2)
             before, after = (metrics[side]["entropy_bits"]["mean"] for side in ("before", "after"))
             row["entropy_change_bits"] = None if None in (before, after) else round(after - before, 4)
-            for name, read in (("anchoring", _anchoring), ("entropy", _entropy), ("lat", _lat)):
+            for name, read, show in ANALYSES:
                 path = home / f"{name}.json"
-                if not path.exists():
-                    continue
-                report = read_json(path)
-                reports.append((report, metrics, path))
-                try:
-                    row |= read(report)
-                except (KeyError, TypeError) as error:
-                    raise UserError(
-                        f"{path}: not a result of this analysis ({error}); delete it and run again."
-                    ) from None
+                if path.exists():
+                    report = read(path)
+                    reports.append((report, metrics, path))
+                    row |= show(report)
             rows.append(row)
     check_reports(reports)
     return rows
@@ -113,6 +108,9 @@ def _lat(report: dict) -> dict:
     return row
 
 
+ANALYSES = (("anchoring", read_anchoring, _anchoring), ("entropy", read_entropy, _entropy), ("lat", read_lat, _lat))
+
+
 def seed_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     """Per cell: gain over its seeds in points, with an interval that resamples items and seeds, and the spread of seeds.
 
@@ -133,6 +131,8 @@ def seed_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
                 path = answer_files(cell, metrics["cell"]["seed"], folder)["after"]
                 raise UserError(f"{path}: other items than another seed's; decode again.")
             gains.append([gain[key] for key in sorted(gain)])
+        if not gains[0]:
+            continue
         mean, low, high = crossed_bootstrap(gains)
         each = [100 * sum(one) / len(one) for one in gains]
         rows.append(

@@ -11,11 +11,10 @@ from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 
-from contracts import write_whole
+from contracts import markdown_escape, write_whole
 from reporting.cells import Cell
 from reporting.statistics import ALPHA, DISCORDANCE, best_case_power, detectable_gain, mcnemar
 from reporting.tables import write_table
-from reporting.typeset import markdown_escape
 
 HALF_UP, TRUNCATION = "half-up", "truncation"
 LIMIT = 5000

@@ -8,14 +8,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
-from contracts import UserError, read_json, write_whole
+from contracts import UserError, markdown_escape, write_whole
 from reporting.agreement import check_reports
 from reporting.cells import Cell
 from reporting.collected import Outcome
+from reporting.reports import read_anchoring, read_lat
 from reporting.tables import read_table, write_table
-from reporting.typeset import markdown_escape
 
 COLUMNS = ("id", "section", "quotation", "kind", "arguments", "relation", "printed")
 HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
@@ -136,7 +137,7 @@ class _Run:
     outcomes: Sequence[Outcome]
     folder: Path
 
-    def reports(self, name: str) -> list[dict]:
+    def reports(self, name: str, read: Callable[[Path], dict]) -> list[dict]:
         """All files of an analysis, which must be of their cells' runs."""
         found = []
         for outcome in self.outcomes:
@@ -144,7 +145,7 @@ class _Run:
             for metrics in outcome.metrics:
                 path = home / f"seed{metrics['cell']['seed']}" / name
                 if path.exists():
-                    found.append((read_json(path), metrics, path))
+                    found.append((read(path), metrics, path))
         check_reports(found)
         return [report for report, _, _ in found]
 
@@ -245,13 +246,18 @@ def _loops_of_failures(run: _Run, dataset: str, model: str) -> float | None:
 
 def _best_epochs(run: _Run, low: str, high: str) -> float | None:
     """Share of cells whose best epoch on dev lies between two bounds."""
-    best = [metrics["prompt"]["best_epoch"] for metrics in run.metrics.values() if "best_epoch" in metrics["prompt"]]
+    best = [metrics["prompt"].get("best_epoch") for metrics in run.metrics.values()]
+    best = [epoch for epoch in best if epoch is not None]
     return sum(int(low) <= epoch <= int(high) for epoch in best) / len(best) if best else None
 
 
 def _anchoring_p(run: _Run) -> float | None:
     """The smallest probability of an original token after optimisation, softmax(v·Eᵀ)."""
-    values = [p for report in run.reports("anchoring.json") for p in _softmax_after(report)]
+    values = [
+        p
+        for report in run.reports("anchoring.json", partial(read_anchoring, positions=True))
+        for p in _softmax_after(report)
+    ]
     return min(values, default=None)
 
 
@@ -261,13 +267,16 @@ def _softmax_after(report: dict) -> list[float]:
 
 def _anchoring_same(run: _Run) -> float | None:
     """Share of positions whose cosine-nearest token is still the original one."""
-    rows = [report["summary"] for report in run.reports("anchoring.json")]
+    rows = [report["summary"] for report in run.reports("anchoring.json", read_anchoring)]
     positions = sum(row["positions"] for row in rows)
     return sum(row["nearest_token_unchanged"] for row in rows) / positions if positions else None
 
 
 def _lat_deltas(run: _Run) -> list[list[float]]:
-    return [[row["readings"]["prompt_mean"]["delta"] for row in report["layers"]] for report in run.reports("lat.json")]
+    return [
+        [row["readings"]["prompt_mean"]["delta"] for row in report["layers"]]
+        for report in run.reports("lat.json", read_lat)
+    ]
 
 
 def _lat_all_layers(run: _Run) -> float | None:

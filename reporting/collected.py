@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import FAILURES, UserError, is_number, read_json
+from contracts import COUNT, FAILURES, UserError, misfit, read_json
 from reporting.agreement import check_agreement
 from reporting.cells import Cell
 
@@ -94,7 +94,7 @@ def read_metrics(path: str | Path, cell: Cell, seed: int) -> dict:
         UserError: it is not; the message names the file and what is wrong.
     """
     metrics = read_json(path)
-    wrong = _misfit(metrics, _SHAPE, "")
+    wrong = misfit(metrics, _SHAPE) or misfit(metrics["prompt"].get("best_epoch"), (COUNT,), "prompt.best_epoch")
     if wrong:
         raise UserError(f"{path}: key {wrong} is missing or of the wrong kind; delete the file and make it again.")
     if bad := next(
@@ -127,27 +127,3 @@ def _why(marker: Path) -> str:
     if not isinstance(skipped, dict) or not isinstance(skipped.get("reason"), str):
         raise UserError(f"{marker}: needs a key 'reason' with text; mend or delete the file.")
     return skipped["reason"]
-
-
-def _misfit(value: object, shape: dict | tuple | type, where: str) -> str | None:
-    """The first key at which ``value`` has not the shape, or None."""
-    if isinstance(shape, tuple):
-        return None if value is None else _misfit(value, shape[0], where)
-    if isinstance(shape, dict):
-        if not isinstance(value, dict):
-            return where or "(all)"
-        for key, inner in shape.items():
-            name = f"{where}.{key}" if where else key
-            wrong = name if key not in value else _misfit(value[key], inner, name)
-            if wrong:
-                return wrong
-        return None
-    if shape is list:
-        fits = isinstance(value, list) and len(value) == 2 and all(is_number(end) for end in value)
-    elif shape is float:
-        fits = is_number(value)
-    elif shape is int:
-        fits = isinstance(value, int) and is_number(value)
-    else:
-        fits = isinstance(value, shape) and not isinstance(value, bool)
-    return None if fits else where

@@ -4,8 +4,9 @@ Up to twelve cells have a panel each; more are grouped by model, one colour a da
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -14,9 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from contracts import UserError, read_json
 from reporting.cells import Cell
 from reporting.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, save, styled
+from reporting.reports import read_anchoring, read_lat
 from reporting.typeset import short
 
 MOST_PANELS = 12
@@ -63,7 +64,7 @@ def draw_lat(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | N
 
 def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | None = None) -> Figure:
     """The small multiples; see ``draw_anchoring``."""
-    panels, grouped = _panels(cells, Path(folder), seeds, "anchoring.json", ("positions", "summary"))
+    panels, grouped = _panels(cells, Path(folder), seeds, "anchoring.json", partial(read_anchoring, positions=True))
     figure, grid = _grid(panels)
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     reports = [report for panel in panels for _, found in panel.found for report in found]
@@ -111,7 +112,7 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | 
 
 def lat(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | None = None) -> Figure:
     """The small multiples; see ``draw_lat``."""
-    panels, grouped = _panels(cells, Path(folder), seeds, "lat.json", ("layers", "summary"))
+    panels, grouped = _panels(cells, Path(folder), seeds, "lat.json", read_lat)
     figure, grid = _grid(panels)
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     for axes, panel in zip(grid, panels, strict=True):
@@ -208,28 +209,21 @@ def _random_band(axes: Axes, layers: Sequence[dict]) -> None:
 
 
 def _panels(
-    cells: Sequence[Cell], folder: Path, seeds: Sequence[int] | None, name: str, keys: Sequence[str]
+    cells: Sequence[Cell], folder: Path, seeds: Sequence[int] | None, name: str, read: Callable[[Path], dict]
 ) -> tuple[list[Panel], bool]:
-    found = [(cell, _reports(folder / cell.dataset / cell.model, seeds, name, keys)) for cell in cells]
+    found = [(cell, _reports(folder / cell.dataset / cell.model, seeds, name, read)) for cell in cells]
     if len(cells) <= MOST_PANELS:
         return [Panel(f"{cell.dataset}\n{cell.model}", [(cell, reports)]) for cell, reports in found], False
     models = dict.fromkeys(cell.model for cell in cells)
     return [Panel(model, [pair for pair in found if pair[0].model == model]) for model in models], True
 
 
-def _reports(home: Path, seeds: Sequence[int] | None, name: str, keys: Sequence[str]) -> list[dict]:
+def _reports(home: Path, seeds: Sequence[int] | None, name: str, read: Callable[[Path], dict]) -> list[dict]:
     if seeds is None:
         numbers = [path.name.removeprefix("seed") for path in home.glob("seed*")]
         seeds = sorted(int(number) for number in numbers if number.isdecimal())
-    reports = []
-    for path in [home / f"seed{seed}" / name for seed in sorted(seeds)]:
-        if path.exists():
-            report = read_json(path)
-            missing = [key for key in keys if not isinstance(report, dict) or key not in report]
-            if missing:
-                raise UserError(f"{path}: key {missing[0]!r} is missing; delete the file and make it again.")
-            reports.append(report)
-    return reports
+    paths = [home / f"seed{seed}" / name for seed in sorted(seeds)]
+    return [read(path) for path in paths if path.exists()]
 
 
 def _grid(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from scipy import stats
 
-from contracts import UserError, read_json
+from contracts import UserError
 from reporting.agreement import check_reports
 from reporting.audit import blocks, count_of, fitting_sizes
 from reporting.cells import Cell
 from reporting.collected import Outcome
+from reporting.reports import read_grid
 
 KEYS = ("layout", "limit_share", "stop_rule", "strict")
 
@@ -58,14 +59,14 @@ def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         if (cell.dataset, cell.model) not in counts or not path.exists():
             continue
         try:
-            report = read_json(path)
+            report = read_grid(path)
             reports += [(report, metrics, path) for metrics in outcome.metrics]
             own.add(_key(report["own"]))
             for protocol, likelihood in _likelihoods(report, cell, *counts[cell.dataset, cell.model]).items():
                 total[protocol] += likelihood
                 cells[protocol] += 1
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{path}: not a grid of protocols ({error}); delete it and run again.") from None
+        except KeyError as error:
+            raise UserError(f"{path}: no level {error} under a protocol; delete it and run again.") from None
     check_reports(reports)
     # A protocol that not every cell knows (no chat template, no strict reading) is not compared on fewer cells.
     most = max(cells.values(), default=0)

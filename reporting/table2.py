@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from contracts import FAILURES, write_whole
+from contracts import FAILURES, markdown_escape, sheet_cell, write_whole
 from reporting.collected import Outcome
 from reporting.statistics import ALPHA, holm
-from reporting.typeset import latex_escape, markdown_escape, markdown_table, short
+from reporting.typeset import latex_escape, markdown_table, short
 from reporting.verdict import WORDS
 
 _LETTERS = {"wrong": "W", "no_answer": "N", "truncated": "T", "loop": "L", "undecided": "U"}
@@ -103,7 +103,7 @@ def write_csv(outcomes: Sequence[Outcome], path: str | Path) -> None:
     with write_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
         writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: sheet_cell(value) for key, value in row.items()} for row in rows)
 
 
 def write_markdown(outcomes: Sequence[Outcome], path: str | Path, title: str = "Table 2") -> None:

@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from contracts import UserError, sha256_of_bytes, write_whole
+from contracts import UserError, sha256_of_bytes, sheet_cell, write_whole
 
 
 def write_table(rows: Iterable[dict], names: Sequence[str], path: str | Path, line_end: str = "\n") -> None:
@@ -20,7 +20,7 @@ def write_table(rows: Iterable[dict], names: Sequence[str], path: str | Path, li
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, names, restval="", lineterminator=line_end)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: sheet_cell(row.get(name, "")) for name in names} for row in rows)
     data = text.getvalue().encode("utf-8")
     with write_whole(path) as temporary:
         temporary.write_bytes(data)

@@ -1,9 +1,8 @@
-"""Text that is safe in Markdown and LaTeX tables, and tables that line up."""
+"""Text that is safe in LaTeX tables, and Markdown tables that line up; for Markdown's own escapes see ``contracts.text``."""
 
 import unicodedata
 from collections.abc import Collection, Sequence
 
-_MARKDOWN = {"\\": "\\\\", "|": "\\|", "<": "&lt;", ">": "&gt;", "&": "&amp;", "`": "\\`", "*": "\\*"}
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -31,11 +30,6 @@ def short(text: str, limit: int = 60) -> str:
     """One line of at most ``limit`` printable characters."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def markdown_escape(text: str) -> str:
-    """Text for one cell of a Markdown table: no column, tag or emphasis comes out of it."""
-    return "".join(_MARKDOWN.get(char, char) for char in " ".join(text.splitlines()))
 
 
 def latex_escape(text: str) -> str:

@@ -95,7 +95,7 @@ def test_the_command_writes_its_tables(run, capsys):
 
 def test_a_broken_file_is_named(run):
     write_json(run / "results" / "arithmetic" / "tiny-0.2m" / "ladder.json", {"rungs": {"bare": 3}})
-    with pytest.raises(UserError, match=r"ladder\.json: not a ladder of baselines"):
+    with pytest.raises(UserError, match=r"ladder\.json: key 'rungs.bare' is missing or of the wrong kind"):
         ladder_rows(outcomes_of(run), run / "results")
 
 

@@ -1,6 +1,7 @@
 """Checkpoints as they are found: sharded, in bfloat16, pickled, without an end token."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -93,6 +94,22 @@ def test_a_template_without_a_system_turn(tokenizer, tmp_path):
         Slot.place(gemma, Layout("chat", system_message="Be brief."), "Is it good?")
     with pytest.raises(UserError, match=r"use layout bare, or layout\.slot user\."):
         Slot.place(gemma, Layout("chat", slot="system"), "Is it good?")
+
+
+def test_more_layers_than_the_weights_have_tensors_are_refused_before_they_are_built(tokenizer, tmp_path):
+    tiny_model(tokenizer).network.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text())
+    for changed in ({**config, "num_hidden_layers": 2**31}, {**config, "text_config": {"n_layer": 2**31}}):
+        changed.pop("layer_types")  # their number would be checked first
+        path.write_text(json.dumps(changed))
+        started = time.perf_counter()
+        with pytest.raises(
+            UserError, match=r"config\.json speaks of 2147483648 layers, but the weights hold \d+ tensors"
+        ):
+            load_model(str(tmp_path / "model"), device="cpu", say=lambda line: None)
+        assert time.perf_counter() - started < 5
 
 
 def test_a_checkpoint_s_own_code_is_never_run(tokenizer, tmp_path):

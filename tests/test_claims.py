@@ -47,11 +47,16 @@ def test_what_the_table_says():
 def test_a_run_is_held_against_the_claims(tmp_path):
     folder = make_run(tmp_path, PAPER, PAPER_SIZES)
     home = folder / "imdb" / "qwen2.5-3b-instruct" / "seed0"
-    position = {"after": {"softmax": {"p": 0.97}}}
-    summary = {"nearest_token_unchanged": 3, "positions": 4}
-    write_json(home / "anchoring.json", {"positions": [position, position], "summary": summary})
-    deltas = [{"readings": {"prompt_mean": {"delta": value}}} for value in (0.5, 0.2, -0.1)]
-    write_json(home / "lat.json", {"layers": deltas})
+    near = {"softmax": {"p": 0.97}, "cosine": {"nearest_id": 5}}
+    position = {"position": 0, "token_id": 5, "drift": 0.1, "before": near, "after": near, "random": near}
+    summary = {"mean_drift": 0.1, "nearest_token_unchanged": 3, "positions": 4}
+    write_json(home / "anchoring.json", {"positions": [position, position], "summary": summary, "round_trip": None})
+    accuracy, band = {"held_out": 0.9, "random": {"q975": 0.8}}, {"band": [-1, 1], "random": [-1, 1]}
+    layers = [
+        {"layer": place, "accuracy": accuracy, "readings": {"prompt_mean": {"delta": value, **band}}}
+        for place, value in enumerate((0.5, 0.2, -0.1))
+    ]
+    write_json(home / "lat.json", {"layers": layers, "summary": {}})
     found = {one.id: one for one in check_claims(CLAIMS, PAPER, collect(PAPER, folder), folder)}
     assert (found["anchor-p"].from_run, found["anchor-p"].run_verdict) == ("0.97", HOLDS)
     assert (found["anchor-all"].from_run, found["anchor-all"].run_verdict) == ("0.75", FAILS)

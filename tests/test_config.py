@@ -9,7 +9,8 @@ import yaml
 from conftest import ROOT
 
 from contracts import UserError
-from embedgrad.config import Config, read_config
+from embedgrad.cli import build_parser
+from embedgrad.config import Config, _flags, read_config
 
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
 
@@ -99,6 +100,22 @@ def test_a_mirrored_model_is_taken_from_the_mirror(tmp_path):
     assert "--model Qwen/Qwen2.5-3B-Instruct --revision aa8e72537993ba99e69dfaafa59ed015b17504d1" in config.model_flags(
         "qwen2.5-3b-instruct"
     )
+
+
+def test_a_prompt_that_begins_with_a_dash_reaches_the_command():
+    values = copy.deepcopy(PAPER)
+    values["tasks"]["imdb"]["prompt"] = "-Solve"
+    values["layout"]["separator"] = "--\n"
+    values["layout"]["suffix"] = "- it's $HOME"
+    flags = Config.check(values, "mine.yaml").prompt_flags("imdb")
+    words = ["decode", "--model", "m", "--data", "d", "--out", "o", *shlex.split(flags)]
+    found = build_parser().parse_args(words)
+    assert (found.prompt, found.separator, found.suffix) == ("-Solve", "--\n", "- it's $HOME")
+    values["layout"]["separator"] = "--"
+    with pytest.raises(UserError, match=r"mine\.yaml: layout\.separator: '--' alone"):
+        Config.check(values, "mine.yaml")
+    # As before where no dash stands in front, so that no finished step is made again.
+    assert "--prompt 'a -b'" in _flags({"prompt": "a -b"})
 
 
 def test_resources_grow_with_the_model_and_name_no_card_on_a_cpu():

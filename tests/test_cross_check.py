@@ -8,6 +8,7 @@ import time
 import pytest
 from conftest import ROOT
 
+from benchmarks import hostile_texts as hostile
 from contracts import write_jsonl
 from evaluators import cross_check as module
 from evaluators.cross_check import Child, compare_with_math_verify, cross_check
@@ -45,6 +46,37 @@ def test_a_late_grader_is_killed_and_replaced():
         assert child.grade("math_verify", "9^{9^{9^{9^9}}}", "2^{2^{2^{2^{99}}}}") in ("wrong", "undecided")
         assert time.perf_counter() - started < 60
         assert child.grade("math_verify", "2", "2") in ("correct", "undecided")
+
+
+HOG = """
+import threading
+from multiprocessing import Pipe
+from evaluators import cross_check
+cross_check.GRADERS = {"hog": lambda answer, gold: bool(bytearray(int(answer)))}
+ours, theirs = Pipe()
+threading.Thread(target=cross_check._serve, args=(theirs, ("hog",)), daemon=True).start()
+assert ours.recv() == "ready"
+for size in (10**6, 3 * 2**30, 10**6):
+    ours.send(("hog", str(size), ""))
+    print(ours.recv())
+"""
+
+
+def test_a_grader_that_wants_too_much_memory_fails_by_itself():
+    run = subprocess.run([sys.executable, "-c", HOG], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.split() == ["correct", "undecided", "correct"], run.stderr
+
+
+def test_hostile_answers_end_in_a_verdict_and_run_nothing(tmp_path, monkeypatch):
+    """The table's attacks and the numbers that are computed for ever, through math-verify."""
+    monkeypatch.chdir(tmp_path)
+    endless = ("tower", "factorial", "binomial", "root index")
+    texts = [*hostile.INJECTION.values(), *(hostile.NUMBERS[name] for name in endless)]
+    with Child(["math_verify"], deadline=1.0) as child:
+        for text in texts:
+            assert child.grade("math_verify", text, "42") in ("wrong", "undecided")
+        assert child.grade("math_verify", "2", "2") in ("correct", "undecided")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_lists_disagreements(tmp_path):

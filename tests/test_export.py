@@ -3,18 +3,21 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import reference
 import torch
 import yaml
 from conftest import ROOT, tiny_model
+from markdown_it import MarkdownIt
 from test_families import FAMILIES, model_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from contracts import UserError
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
 from embedgrad_core.export import export
+from embedgrad_core.export.card import card
 from embedgrad_core.export.folder import before_input, reading
 from embedgrad_core.export.metrics import content_sha256
 from embedgrad_core.greedy import greedy
@@ -215,6 +218,34 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_left(tokenizer, tmp_p
     twice = load_model(str(tmp_path / "once"), device="cpu", dtype="float32", say=lambda line: None)
     with pytest.raises(UserError, match="already holds"):
         export("merged", twice, moved(twice, Layout()), tmp_path / "twice")
+
+
+MARKUP = "2 |\n\n# Owned\n\n[click](javascript:alert(1)) ![t](http://evil/x) <b>\n\n```python\nimport os\n```\n\u202e"
+
+
+def test_a_prompt_from_elsewhere_writes_nothing_of_its_own_into_the_card(tokenizer):
+    """Its words, its header and the names around it are shown as they are, in their places."""
+    text = "Name it.\r\r# Injected\r\r<img src=http://evil/x>\n```\n````\n\x1b[2J" + MARKUP
+    frozen = replace(tiny_model(tokenizer), name=f"me/x\nlicense: evil\n{MARKUP}", resolved=MARKUP)
+    prompt = PromptEmbedding.from_text(frozen, Slot.place(tokenizer, Layout(separator=MARKUP), text))
+    data = {"train": 1, "dev": 1, "task": MARKUP, "level": MARKUP}
+    prompt.header |= {"versions": {"torch": MARKUP}, "settings": {MARKUP: MARKUP}, "data": data}
+    whole = card("peft", frozen, prompt, "code()", licence=f"mit\nname: evil\n{MARKUP}")
+    _, about, body = whole.split("---\n", 2)
+    assert yaml.safe_load(about).keys() == {"base_model", "license", "library_name", "pipeline_tag", "tags"}
+    assert yaml.safe_load(about)["base_model"] == frozen.name
+    tokens = MarkdownIt("commonmark").enable("table").parse(body)
+    titles = [tokens[place + 1].content for place, token in enumerate(tokens) if token.type == "heading_open"]
+    assert titles[0].startswith("An optimised prompt for me/x")
+    assert titles[1:] == ["How good it is", "How to load it"]
+    blocks = [token.content for token in tokens if token.type == "fence"]
+    assert len(blocks) == 2
+    assert blocks[0].startswith("Name it.\\r\\r# Injected")
+    assert blocks[1] == "code()\n"
+    inline = {inner.type for token in tokens for inner in token.children or []}
+    assert inline <= {"text", "softbreak", "code_inline", "em_open", "em_close"}
+    assert not [token for token in tokens if token.type == "html_block"]
+    assert not set("\r\x1b\u202e") & set(whole)
 
 
 @pytest.fixture

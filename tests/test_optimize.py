@@ -17,6 +17,7 @@ from contracts import UserError, write_jsonl
 from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
 from embedgrad_core.objective import target_loss
 from embedgrad_core.optimize import best_epoch
+from embedgrad_core.resume import Passed, Snapshot, load_state, save_state
 
 # The package exports the function under the module's name.
 LOOP = importlib.import_module("embedgrad_core.optimize")
@@ -139,6 +140,39 @@ def test_a_resumed_run_ends_with_the_same_vectors(frozen, items, tmp_path, optim
     assert [line["epoch"] for line in seen] == [3, 4], "finished epochs are not repeated"
     assert torch.equal(resumed.vectors, whole.vectors)
     assert [line["dev_loss"] for line in lines] == [line["dev_loss"] for line in history]
+
+
+LINE = {"epoch": 0, "dev_loss": 1.5, "dev_accuracy": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"history": [{**LINE, "dev_loss": "x"}]}, "history.0.dev_loss"),
+        ({"history": [{**LINE, "epoch": 3}]}, "history.0.epoch"),
+        ({"history": [{"epoch": 0, "stopped": "x"}]}, "history.0.dev_loss"),
+        ({"history": 3}, "history"),
+        ({"passed": Passed(steps="x")}, "steps"),
+        ({"tensors": {"vectors": torch.ones(1, 3)}}, "'vectors'"),
+        ({"tensors": {"best": torch.full((2, 3), torch.nan)}}, "'best'"),
+        ({"tensors": {"exp_avg": torch.ones(3)}}, "'exp_avg'"),
+    ],
+    ids=str,
+)
+def test_a_forged_state_is_refused(change, told, tmp_path):
+    """Its checksum is right: whoever writes a state can write that too."""
+    vectors = torch.ones(2, 3)
+    tensors = {"vectors": vectors, "best": vectors.clone(), **change.get("tensors", {})}
+    path = tmp_path / "p.state"
+    save_state(path, "run", Snapshot({**tensors}, change.get("history", [LINE]), change.get("passed", Passed())))
+    with pytest.raises(UserError, match=rf"p\.state: unreadable resume state \(.*{told}"):
+        load_state(path, "run", vectors)
+    save_state(
+        path,
+        "run",
+        Snapshot({"vectors": vectors, "best": vectors.clone()}, [LINE, {"epoch": 1, "stopped": "x"}], Passed()),
+    )
+    assert load_state(path, "run", vectors).history[1]["stopped"] == "x"
 
 
 def test_a_state_of_another_run_is_refused(frozen, items, tmp_path):

@@ -225,3 +225,43 @@ def test_the_policy_allows_no_script_but_the_page_s_own(browser, stored, tmp_pat
     browser.get((tmp_path / "breached.html").as_uri())
     assert browser.execute_script("return window.hacked === undefined")
     assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))
+
+
+FORGED = {
+    "before.jsonl": [{"output": None}, {"output": 3}, {"id": ["a"]}, {"correct": "x"}, {"correct": None}, {"stop": 1}],
+    "seed0/after.jsonl": [{"output": 3}, {"id": ["a"]}, {"correct": 1}],
+    "seed0/anchoring.json": [1, {}, {"summary": 1, "round_trip": {}}],
+    "seed0/lat.json": [[], {"layers": [], "summary": {}}, {"layers": "x", "summary": {}}],
+    "seed0/entropy.json": [[], {"summary": {"prompt": {"mean": "x"}, "text": {"mean": 1}}}],
+    "seed0/optimize.run.json": [[], 1],
+    "ladder.json": [[], {"rungs": {"bare": {"correct": 1, "n": 0, "levels": {}}}}],
+    "recovery.json": [[], {"own": {}, "protocols": 3}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in FORGED.items() for value in values], ids=str
+)
+def test_a_forged_result_is_one_error_that_names_it_or_is_told_on_the_page(name, value, tmp_path, capsys):
+    cells = demo_cells(tmp_path / "cells.tsv")
+    lines = cells.read_text().splitlines()
+    cells.write_text("\n".join([lines[0], next(line for line in lines if line.startswith("sentiment\t")), ""]))
+    folder = make_run(tmp_path / "results", read_cells(cells), DEMO_SIZES)
+    path = folder / "sentiment/tiny-0.2m" / name
+    if name.endswith(".jsonl"):
+        rows = [{key: kept for key, kept in row.items() if key != "check"} for row in read_jsonl(path)]
+        rows[0] = {key: kept for key, kept in (rows[0] | value).items() if kept is not None}
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        path.write_text(json.dumps(value))
+    tables = ("ladder", "prompts", "correlation", "spread", "recovery")
+    outputs = [word for table in tables for word in (f"--{table}", str(tmp_path / table))]
+    told = ""
+    for command, out in (("report", ["--out", str(tmp_path / "page.html")]), ("summary", outputs)):
+        status = main([command, "--cell-table", str(cells), "--results", str(folder), "--seeds", "0", *out])
+        error = capsys.readouterr().err
+        assert status in (0, 2)
+        assert error.count("\n") == (status == 2)
+        told += error
+    told += (tmp_path / "page.html").read_text() if (tmp_path / "page.html").exists() else ""
+    assert path.name in told

@@ -69,7 +69,7 @@ def test_the_papers_counts_come_from_the_audit():
 def test_a_broken_grid_is_named(run):
     cells, folder = run
     write_json(folder / "parity" / "tiny-0.2m" / "recovery.json", {"own": HIDDEN, "protocols": [{"levels": {}}]})
-    with pytest.raises(UserError, match=r"parity/tiny-0\.2m/recovery\.json: not a grid"):
+    with pytest.raises(UserError, match=r"parity/tiny-0\.2m/recovery\.json: key 'protocols.0.protocol' is missing"):
         rank(collect(cells, folder), folder)
 
 

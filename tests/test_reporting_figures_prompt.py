@@ -24,7 +24,8 @@ def anchoring_report(chance, k=9):
     rows = [{"position": n, "token_id": n, "drift": chance.uniform(0, 1)} for n in range(k)]
     rows = [row | {name: side(row["position"]) for name in ("before", "after", "random")} for row in rows]
     accuracy = {"before": 1.0, "after": 1.0, "snapped": 1.0, "random": 1.0}
-    return {"positions": rows, "summary": {}, "round_trip": {"accuracy": accuracy}}
+    summary = {"mean_drift": 0.5, "nearest_token_unchanged": k, "positions": k}
+    return {"positions": rows, "summary": summary, "round_trip": {"accuracy": accuracy}}
 
 
 def lat_report(chance, layers):
@@ -112,5 +113,5 @@ def test_the_same_numbers_are_the_same_bytes(runs, tmp_path):
 def test_a_report_without_its_key_is_one_error(tmp_path):
     one = cell()
     write_json(tmp_path / one.dataset / one.model / "seed0" / "lat.json", {"layers": []})
-    with pytest.raises(UserError, match=r"lat\.json: key 'summary' is missing"):
+    with pytest.raises(UserError, match=r"lat\.json: key 'layers' is missing"):
         lat([one], tmp_path)

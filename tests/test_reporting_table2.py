@@ -4,15 +4,16 @@ import re
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, graded, item, make_run
 
-from contracts import UserError, read_json, write_json
+from contracts import UserError, markdown_escape, read_json, sheet_cell, write_json
 from reporting.cells import read_cells
 from reporting.collected import collect
 from reporting.metrics import build_metrics
 from reporting.statistics import holm
 from reporting.table2 import latex, markdown, numbers, write_csv, write_latex, write_markdown
-from reporting.typeset import latex_escape, markdown_escape, markdown_table, short, width
+from reporting.typeset import latex_escape, markdown_table, short, width
 
 PAPER = Path(__file__).parents[1] / "config" / "cells.tsv"
 HOSTILE = "| a `b` <script>alert(1)</script> \\end{table} $x^2$ & 100 % #1_{y}~\n\x1b[31m" + "k" * 10_000
@@ -187,8 +188,32 @@ def test_latex_escapes(text, tex):
     assert latex_escape(text) == tex
 
 
+def test_strangers_text_is_no_link_and_no_formula(small, tmp_path):
+    folder, _ = small
+    reason = '=HYPERLINK("http://evil","x")|![t](http://evil/a.png) [c](javascript:alert(1)) \u202e'
+    write_json(folder / "sums" / "c" / "seed0" / "skipped.json", {"reason": reason})
+    outcomes = collect([cell(model="a"), cell(model="c")], folder, [0])
+    html = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown(outcomes))
+    assert "<table>" in html
+    assert not set(re.findall(r"<(\w+)", html)) & {"a", "img", "s", "em", "code"}
+    assert "\u202e" not in html
+    write_csv(outcomes, tmp_path / "table2.csv")
+    with (tmp_path / "table2.csv").open(newline="") as source:
+        assert [row["missing_reason"] for row in csv.DictReader(source)] == ["", f"'{reason}"]
+    for value in (-3.5, "-3.5", "+40.00", None, 7, "-inf", "gated"):
+        assert sheet_cell(value) == value
+    for value in ("=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1"):
+        assert sheet_cell(value) == f"'{value}"
+
+
 def test_markdown_escapes_and_widths():
     assert markdown_escape("a|b<i>\n`c` \\ &") == "a\\|b&lt;i&gt; \\`c\\` \\\\ &amp;"
+    linking = "![t](http://evil) [c][d] ~~x~~ __b__ $x$ www.evil me@evil \u202e"
+    escaped = markdown_escape(linking)
+    assert escaped == (
+        "\\!\\[t\\](http\\://evil) \\[c\\]\\[d] \\~\\~x\\~\\~ \\_\\_b\\_\\_ \\$x\\$ www\\.evil me\\@evil \\\\u202e"
+    )
+    assert markdown_escape("+5.0 [-1.4, +23.4] [1](x) causal_judgment") == "+5.0 [-1.4, +23.4] [1\\](x) causal_judgment"
     assert short("a\x1b[0m  b\n" + "c" * 100, 10) == "a [0m b c…"
     assert width("悲e\u0301") == 3
     lines = markdown_table(["a", "b"], [["悲", "1"], ["x", "22"]], {"a"}).splitlines()

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from contracts import UserError, shard
+from contracts import UserError, printable, shard
 from embedgrad import cards
 from embedgrad.commands.checked import whole
 
@@ -209,8 +209,8 @@ def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: obj
 
 
 def plain_line(text: str) -> None:
-    """One line of a log, at once."""
-    print(text, flush=True)
+    """One line of a log, at once; what strangers wrote cannot steer the terminal that shows it."""
+    print(printable(text), flush=True)
 
 
 def aside(text: str) -> None:

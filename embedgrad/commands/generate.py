@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 
-from contracts import UserError
-from embedgrad.commands.arguments import aside, plain_line, silent
+from contracts import UserError, printable
+from embedgrad.commands.arguments import aside, silent
 from embedgrad.commands.prompts import add_prompt_arguments, prompt_from
 
 HELP = "answer inputs with an optimised prompt"
@@ -44,11 +44,12 @@ def run(arguments: argparse.Namespace) -> None:
         for text, new, old in zip(texts, after, before, strict=True):
             if arguments.json:
                 row = {"input": text, "output": new} | ({"text_prompt_output": old} if arguments.both else {})
-                plain_line(json.dumps(row, ensure_ascii=False))
+                # Escapes of JSON's own: what a terminal shows can still be read as JSON.
+                _say(json.dumps(row, ensure_ascii=sys.stdout.isatty()))
             elif arguments.both:
-                plain_line(f"text prompt: {old}\noptimised:   {new}")
+                _say(f"text prompt: {old}\noptimised:   {new}")
             else:
-                plain_line(new)
+                _say(new)
 
     if inputs is not None:
         if len(inputs) == 1:
@@ -64,6 +65,11 @@ def run(arguments: argparse.Namespace) -> None:
             if not sys.stdin.isatty():  # no one is there to ask again, and a missing answer would shift all others
                 raise
             aside(str(error))  # an input too long, say: told, and the next one may be asked
+
+
+def _say(answer: str) -> None:
+    """An answer as it is, for whoever reads a pipe or a file; on a terminal without what would steer it."""
+    print(printable(answer, keep="\n\t") if sys.stdout.isatty() else answer, flush=True)
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, str] | None:
@@ -96,7 +102,8 @@ def _typed() -> Iterable[tuple[int, str]]:
             print("> ", end="", flush=True)
         try:
             line = sys.stdin.readline()
-        except UnicodeDecodeError:
+            line.encode()
+        except UnicodeError:
             raise UserError("standard input is not UTF-8; give the inputs as UTF-8.") from None
         if not line:
             return

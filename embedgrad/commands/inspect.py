@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contracts import printable
 from embedgrad.commands.arguments import add_model_arguments, plain_line, silent
 from embedgrad.commands.checked import figure_file
 from embedgrad.commands.prompts import model_of
@@ -73,11 +74,10 @@ def _show(prompt: "PromptEmbedding", report: dict, path: Path) -> None:
     largest = max(row["drift"] for row in rows) or 1.0
     line = Text()
     for row, piece in zip(rows, pieces, strict=True):
-        line.append(piece, style=SHADES[min(int(4 * row["drift"] / largest), 3)])
-    header = prompt.header
-    console.print(
-        f"{path}: {len(rows)} vectors for {header['model']['name']}, layout {header['layout']['kind']}", markup=False
-    )
+        line.append(printable(piece, keep="\n\t"), style=SHADES[min(int(4 * row["drift"] / largest), 3)])
+    name = (prompt.header.get("model") or {}).get("name") or "an unnamed model"
+    made_for = f"{len(rows)} vectors for {name}, layout {prompt.slot.layout.kind}"
+    console.print(printable(f"{path}: {made_for}"), markup=False)
     console.print(line)
     table = Table(
         "", "token", "drift", "", "cosine to itself", "rank", "nearest", "softmax p", box=None, pad_edge=False

@@ -6,7 +6,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from contracts import UserError
+from contracts import UserError, fenced, markdown_escape
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
@@ -17,6 +17,8 @@ _ENVIRONMENT = jinja2.Environment(
     keep_trailing_newline=True,
     autoescape=False,
 )
+# Names, settings and versions are what a prompt file says, and that may come from anybody.
+_ENVIRONMENT.filters["md"] = lambda value: markdown_escape(str(value))
 
 
 def snippet(kind: str, **values: Any) -> str:
@@ -29,11 +31,6 @@ def _quoted(text: str) -> str:
     r"""A Python literal in double quotes."""
     body = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text.replace("\\", "\\\\")
     return '"' + body.replace('"', '\\"') + '"'
-
-
-def cell(text: str) -> str:
-    """A stranger's word as one line of Markdown that ends no cell of a table."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def check_licence(licence: str | None) -> None:
@@ -66,27 +63,22 @@ def card(
         licence: identifier for the card's header, e.g. ``apache-2.0``.
     """
     header = prompt.header
-    name = frozen.name if not Path(frozen.name).is_dir() else Path(frozen.name).name
-    front = {
-        "base_model": name,
-        **({"license": licence} if licence else {}),
-        "library_name": LIBRARIES[kind],
-        "pipeline_tag": "text-generation",
-        "tags": ["embedgrad", "prompt-tuning", *(["peft"] if kind == "peft" else [])],
-    }
     data = header.get("data") or {}
     seen = f"{data['train']} items, {data['dev']} more for early stopping" if "train" in data else "not recorded"
     if data.get("task"):
         seen += f" ({data['task']}{', level ' + data['level'] if data.get('level') else ''})"
     settings = header.get("settings") or {}
+    name = frozen.name if not Path(frozen.name).is_dir() else Path(frozen.name).name
+    tags = ["embedgrad", "prompt-tuning", *(["peft"] if kind == "peft" else [])]
+    about = {"base_model": name, **({"license": licence} if licence else {}), "library_name": LIBRARIES[kind]}
+    about |= {"pipeline_tag": "text-generation", "tags": tags}
     return _ENVIRONMENT.get_template("card.md.j2").render(
         kind=kind,
-        # Written by a library: what is not a plain word would otherwise end its line or its key.
-        front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=1000),
-        name=cell(name),
-        licence=cell(licence) if licence else None,
+        about=yaml.safe_dump(about, sort_keys=False, width=1_000).rstrip(),
+        name=name,
+        licence=licence,
         k=prompt.slot.k,
-        text=prompt.slot.text.replace("\n", "\n> "),
+        text=fenced(prompt.slot.text),
         revision=frozen.resolved,
         architecture=type(frozen.network).__name__,
         parameters=f"{frozen.network.num_parameters():,}",

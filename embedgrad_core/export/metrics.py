@@ -2,8 +2,7 @@
 
 import torch
 
-from contracts import UserError
-from embedgrad_core.export.card import cell as plain
+from contracts import UserError, markdown_escape
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding, tensors_sha256
 
@@ -57,7 +56,7 @@ def _cell(metrics: dict, frozen: FrozenModel, prompt_sha256: str | None, name: s
     sides = {side: (metrics[side]["correct"], metrics[side]["wilson"]) for side in ("before", "after")}
     delta = metrics["delta"]
     numbers = _numbers(metrics["n"], sides, delta["points"], delta["newcombe"], metrics["mcnemar"]["p_exact"], name)
-    return numbers | {"told": f"Measured on {numbers['n']} held-out items of {plain(cell['dataset'])}"}
+    return numbers | {"told": f"Measured on {numbers['n']} held-out items of {markdown_escape(cell['dataset'])}"}
 
 
 def _own(metrics: dict, frozen: FrozenModel, prompt: PromptEmbedding, name: str) -> dict:
@@ -73,7 +72,7 @@ def _own(metrics: dict, frozen: FrozenModel, prompt: PromptEmbedding, name: str)
     _check_model(measured["model"], frozen, name)
     sides = {side: (metrics[side], metrics["wilson"][side]) for side in ("before", "after")}
     numbers = _numbers(metrics["n"], sides, metrics["points"], metrics["interval"], metrics["p"], name)
-    where = f" of {plain(measured['data'])}" if measured["data"] else ""
+    where = f" of {markdown_escape(measured['data'])}" if measured["data"] else ""
     seen, left_out = measured["seen"], metrics["left_out"]
     if seen is None:
         told = f"{numbers['n']} items{where}; the prompt does not say whether it was trained on some of them"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from contracts import read_json
 from reporting.collected import Outcome
 from reporting.drawing import as_svg, styled
 from reporting.figures import training_curves
 from reporting.page.examples import examples
+from reporting.reports import read_sidecar
 from reporting.table2 import numbers
 from reporting.tables import read_table
 from reporting.verdict import WORDS
@@ -144,7 +144,7 @@ def _provenance(outcome: Outcome, folder: Path, home: Path) -> list[tuple[str, s
         ("data", folder / "data" / outcome.cell.task / "split.json"),
     ):
         if path.exists():
-            rows += [(f"{name}: {key}", value) for key, value in _flat(read_json(path)) if len(value) < 400]
+            rows += [(f"{name}: {key}", value) for key, value in _flat(read_sidecar(path)) if len(value) < 400]
     return rows
 
 

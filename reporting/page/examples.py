@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import UserError, read_jsonl
+from contracts import Item, UserError, read_items
 from reporting.answers import answer_files, read_answers
 from reporting.collected import Outcome
 
@@ -38,7 +38,7 @@ def examples(outcome: Outcome, folder: Path) -> tuple[list[Example], str]:
     missing = [path for path in (*files.values(), test) if not path.exists()]
     if missing:
         return [], f"No examples: {missing[0]} is not there."
-    items = {row["id"]: row for row in read_jsonl(test, ("id", "input"))}
+    items = {item.id: item for item in read_items(test)}
     answers = read_answers(cell, metrics, folder)
     unknown = [row["id"] for row in answers["after"] if row["id"] not in items]
     if unknown:
@@ -47,7 +47,7 @@ def examples(outcome: Outcome, folder: Path) -> tuple[list[Example], str]:
         )
     pairs = [(one, two, items[two["id"]]) for one, two in zip(answers["before"], answers["after"], strict=True)]
 
-    def rank(pair: tuple[dict, dict, dict]) -> tuple[int, str]:
+    def rank(pair: tuple[dict, dict, Item]) -> tuple[int, str]:
         was, now = pair[0]["correct"], pair[1]["correct"]
         return ({(False, True): 0, (True, False): 1, (False, False): 2}.get((was, now), 3), pair[1]["id"])
 
@@ -59,14 +59,14 @@ def examples(outcome: Outcome, folder: Path) -> tuple[list[Example], str]:
     return [_example(*pair) for pair in chosen], ""
 
 
-def _example(before: dict, after: dict, item: dict) -> Example:
+def _example(before: dict, after: dict, item: Item) -> Example:
     was, now = (_cut(row["output"]) for row in (before, after))
     word = {True: "right", False: "wrong"}
     left, right = marked(was, now)
     return Example(
-        id=item["id"],
-        question=_cut(item["input"]),
-        gold=_cut(str(item.get("answer", ""))),
+        id=item.id,
+        question=_cut(item.input),
+        gold=_cut(item.answer),
         kind=f"{word[before['correct']]} → {word[after['correct']]}",
         before=left,
         after=right,

@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from contracts import UserError
+from contracts import UserError, printable
 from embedgrad import cards, cluster, run_lock
 from embedgrad.config import Config
 from embedgrad.interruption import PARENT
@@ -240,7 +240,7 @@ def check_access(jobs):
     found = {name: look_up(name, CONFIG.values["models"][name], CONFIG.model_folder(name)) for name in models}
     for name, access in found.items():
         if access.licence:
-            print(f"model {name}: licence {access.licence}", file=sys.stderr)
-    missing = [f"model {name}: {access.missing}" for name, access in found.items() if access.missing]
+            print(printable(f"model {name}: licence {access.licence}"), file=sys.stderr)
+    missing = [printable(f"model {name}: {access.missing}") for name, access in found.items() if access.missing]
     if missing:
         raise WorkflowError("\n".join(missing))

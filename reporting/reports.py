@@ -1,0 +1,116 @@
+"""What the analyses of a cell left on disk, one reader a kind of file: each checks all that tables, figures and page read of it.
+
+Whoever changed a file may have written anything there; the readers' errors name the file and the key.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from contracts import ANY, COUNT, UserError, misfit, read_json
+
+_NEAREST = {"cosine": {"nearest_id": COUNT}, "softmax": {"p": float}}
+_POSITION = {
+    "position": COUNT,
+    "token_id": COUNT,
+    "drift": float,
+    "before": _NEAREST,
+    "after": _NEAREST,
+    "random": _NEAREST,
+}
+_ANCHORING = {
+    "summary": {"mean_drift": float, "nearest_token_unchanged": COUNT, "positions": COUNT},
+    "round_trip": ({"accuracy": dict.fromkeys(("before", "after", "snapped", "random"), float)},),
+}
+_PART = {"mean": (float,)}
+_READING = {"delta": float, "band": list, "random": list}
+_LAT = {
+    "layers": [
+        {"layer": COUNT, "accuracy": {"held_out": float, "random": {"q975": float}}, "readings": {ANY: _READING}}
+    ],
+    "summary": {ANY: {"layers_above_zero": COUNT, "layers": COUNT}},
+}
+_COUNTS = {"correct": COUNT, "n": COUNT}
+_PROTOCOL = {"layout": str, "limit_share": float, "stop_rule": str, "strict": bool}
+_GRID = {"own": _PROTOCOL, "protocols": [{"protocol": _PROTOCOL, "levels": {ANY: _COUNTS}}]}
+
+
+def read_anchoring(path: str | Path, positions: bool = False) -> dict:
+    """``anchoring.json``: summary and round trip; with ``positions`` each position too, as the figure draws them.
+
+    Raises:
+        UserError: it cannot be read, or a key is missing or of the wrong kind.
+    """
+    return _read(path, _ANCHORING | ({"positions": [_POSITION]} if positions else {}))
+
+
+def read_entropy(path: str | Path) -> dict:
+    """``entropy.json``: what the prompt and what the text changed.
+
+    Raises:
+        UserError: it cannot be read, or a key is missing or of the wrong kind.
+    """
+    return _read(path, {"summary": {"prompt": _PART, "text": _PART}})
+
+
+def read_lat(path: str | Path) -> dict:
+    """``lat.json``: readings layer by layer; every layer has the same ones.
+
+    Raises:
+        UserError: it cannot be read, a key is missing or of the wrong kind, or the layers differ in their readings.
+    """
+    report = _read(path, _LAT)
+    names = [set(row["readings"]) for row in report["layers"]]
+    if "prompt_mean" not in names[0] or any(one != names[0] for one in names):
+        raise _unlike(path, "layers: the readings of each layer, prompt_mean among them,")
+    return report
+
+
+def read_ladder(path: str | Path) -> dict:
+    """``ladder.json``: counts on each rung, by level too, or why a rung was left out.
+
+    Raises:
+        UserError: it cannot be read, or a key is missing or of the wrong kind.
+    """
+    report = _read(path, {"rungs": {ANY: dict}})
+    for name, rung in report["rungs"].items():
+        if "left_out" in rung:
+            continue
+        wrong = misfit(rung, {**_COUNTS, "levels": {ANY: _COUNTS}}, f"rungs.{name}")
+        if wrong or any(
+            counts["n"] < 1 or counts["correct"] > counts["n"] for counts in (rung, *rung["levels"].values())
+        ):
+            raise _unlike(path, f"key {(wrong or f'rungs.{name}')!r}")
+    return report
+
+
+def read_grid(path: str | Path) -> dict:
+    """``recovery.json``: right answers under each protocol.
+
+    Raises:
+        UserError: it cannot be read, a key is missing or of the wrong kind, or counts that cannot be.
+    """
+    report = _read(path, _GRID)
+    for row in report["protocols"]:
+        if any(one["correct"] > one["n"] for one in row["levels"].values()):
+            raise _unlike(path, "key 'protocols': more right answers than items")
+    return report
+
+
+def read_sidecar(path: str | Path) -> dict:
+    """A ``*.run.json`` or ``split.json``: an object.
+
+    Raises:
+        UserError: it cannot be read, or is none.
+    """
+    return _read(path, {})
+
+
+def _read(path: str | Path, shape: Any) -> dict:
+    report = read_json(path)
+    if wrong := misfit(report, shape):
+        raise _unlike(path, f"key {wrong!r}")
+    return report
+
+
+def _unlike(path: str | Path, what: str) -> UserError:
+    return UserError(f"{path}: {what} is missing or of the wrong kind; delete the file and make it again.")
