@@ -82,9 +82,10 @@ def test_cells_of_another_split_are_all_listed(run):
 
 
 SEEN = {"model": {"resolved": "1" * 40}, "data_sha256": {"test.jsonl": "a" * 64, "dev.jsonl": "b" * 64}}
-RUNG = {"rungs": {"bare": {"correct": 9, "n": 64}}}
+RUNG = {"rungs": {"bare": {"correct": 9, "n": 64, "levels": {}}}}
 OWN = {"layout": "bare", "limit_share": 1.0, "stop_rule": "family", "strict": False}
 GRID = {"own": OWN, "protocols": [{"protocol": OWN, "levels": {"": {"correct": 9, "n": 64}}}]}
+TRIP = dict.fromkeys(("before", "after", "snapped", "random"), 0.5)
 DRIFT = {"summary": {"mean_drift": 0.25, "nearest_token_unchanged": 7, "positions": 8}, "round_trip": None}
 
 
@@ -107,7 +108,7 @@ def test_analyses_of_another_model_data_or_prompt_are_not_mixed_in(run, name, re
     for other, told in (
         ({"model": {"resolved": "2" * 40}}, "revision 2222222222222222222 of the model, not 1111111111111111111"),
         ({"data_sha256": {"test.jsonl": "d" * 64}}, "a test.jsonl of sha256 dddddddddddd…, not aaaaaaaaaaaa…"),
-        ({"round_trip": {"accuracy": {}, "data_sha256": "d" * 64}}, "a dev.jsonl of sha256 dddddddddddd…"),
+        ({"round_trip": {"accuracy": TRIP, "data_sha256": "d" * 64}}, "a dev.jsonl of sha256 dddddddddddd…"),
         ({"prompt_sha256": "e" * 64}, "prompt eeeeeeeeeeee…, not cccccccccccc…"),
     ):
         for cell in some:
