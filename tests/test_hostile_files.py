@@ -318,7 +318,7 @@ def test_words_that_are_no_text_are_one_line(tmp_path, monkeypatch, capsys):
         (tmp_path / "typed").write_bytes(b"\xe9t\xe9\n")
         monkeypatch.setattr(sys, "stdin", (tmp_path / "typed").open(encoding="utf-8", errors=errors))
         assert main(["generate", "--prompt-file", "p"]) == 2
-        assert "standard input: not UTF-8" in capsys.readouterr().err
+        assert "standard input is not UTF-8" in capsys.readouterr().err
 
 
 class Trap:

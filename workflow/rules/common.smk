@@ -192,11 +192,9 @@ def say_forecast(jobs):
         told = f"none could be made ({error})"  # no reason not to run
     if told:
         file = f" --config {os.path.relpath(workflow.configfiles[0])}" if len(workflow.configfiles) == 1 else ""
-        print(f"forecast: {told}", file=sys.stderr)
-        print(
-            f"forecast: by assumed rates; `embedgrad plan{file}` measures this machine and goes by cell",
-            file=sys.stderr,
-        )
+        more = f"by assumed rates; `embedgrad plan{file}` measures this machine and goes by cell"
+        for line in (told, more):
+            print(printable(f"forecast: {line}"), file=sys.stderr)
 
 
 def end():
