@@ -78,8 +78,9 @@ class NewLines:
         started = time.process_time()  # what other programs take on a busy machine is not the checker's
         result = work()
         seconds = time.process_time() - started
-        # Tracing makes a call ten times as slow: once more, behind the clock.
-        if not self.monitoring and self.calls % 40 == 0 and seconds < 0.01:
+        # Tracing makes a call ten times as slow: once more, behind the clock, and never by the clock: which inputs are kept to
+        # be mutated must be the same on a busy machine.
+        if not self.monitoring and self.calls % 40 == 0 and not result.out_of_bounds:
             sys.settrace(self._trace)
             try:
                 work()

@@ -158,7 +158,7 @@ def test_what_is_missing_is_told_before_anything_is_submitted(shared, image, tmp
 @needs_storage
 def test_a_driver_that_is_interrupted_takes_its_pods_back(shared, image, tmp_path):
     with cluster(tmp_path, image) as state:
-        process = start(shared, state, "--until", "pretrain")
+        process = start(shared, state, "--until", "optimize")  # pods enough that it cannot have ended by then
         while not state.running() and process.poll() is None:
             time.sleep(0.1)
         time.sleep(1)
