@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.specimens_run import FOREIGN, FORMS, place_and_reader
 from contracts import Item, read_items, write_json, write_jsonl
 
 # Kind of file → its form.
@@ -21,6 +22,7 @@ KINDS = {
     "history": "jsonl",
     "sidecar": "json",
     "metrics": "json",
+    **FORMS,
 }
 LABELS = ("happy", "sad")
 
@@ -31,30 +33,45 @@ class Specimen:
 
     path: Path
     read: Callable[[], object]
+    foreign: bool = False  # read by other people's packages alone, whose errors are theirs
+    seconds: float = 2.0  # that reading may take
 
 
 def specimen(kind: str, folder: Path) -> Specimen:
     """A whole file of a kind in ``folder``."""
+    if kind in FORMS:
+        path, read = place_and_reader(kind, folder, _tiny)
+        # Where a configuration lost its sizes, transformers first builds layers of the architecture's usual ones.
+        return Specimen(path, read, kind in FOREIGN, 20.0 if kind == "merged" else 2.0)
     return {"prompt": _prompt, "config": _config, "cells": _cells, "items": _items, "own": _own, "csv": _csv}.get(
         kind, lambda place: _of_a_run(kind, place)
     )(folder)
 
 
-def _prompt(folder: Path) -> Specimen:
+def _tiny() -> object:
+    """A model of one narrow layer with random weights."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    from embedgrad.api import load
     from embedgrad.demo_models import train_tokenizer
-    from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Slot
+    from embedgrad_core import FrozenModel
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
     tokenizer = train_tokenizer(0, texts=200)
     shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     network = Qwen2ForCausalLM(Qwen2Config(vocab_size=len(tokenizer), num_key_value_heads=1, **shape)).eval()
-    frozen = FrozenModel(network.requires_grad_(False), tokenizer, "tiny", "main", "sha256:tiny")
-    prompt = PromptEmbedding.from_text(frozen, Slot.place(tokenizer, Layout(target_prefix="\n"), "Name the mood."))
+    return FrozenModel(network.requires_grad_(False), tokenizer, "tiny", "main", "sha256:tiny")
+
+
+def _prompt(folder: Path) -> Specimen:
+    from embedgrad.api import load
+    from embedgrad_core import Layout, PromptEmbedding, Slot
+
+    frozen = _tiny()
+    prompt = PromptEmbedding.from_text(
+        frozen, Slot.place(frozen.tokenizer, Layout(target_prefix="\n"), "Name the mood.")
+    )
     prompt.header["grading"] = {"evaluator": "label", "options": {"labels": list(LABELS)}, "strict": False}
     loop = {"repeats": 3, "tokens": 24}
     prompt.header["decoding"] = {

@@ -161,7 +161,7 @@ def load_model(
 
     Raises:
         UserError: no such folder or repository, a gated repository without access, no network, a broken file, a cached
-            file that is not what the hub sent, or a model that the cards together do not hold.
+            file that is not what the hub sent, weights that are missing, or a model that the cards together do not hold.
     """
     if device_map not in DEVICE_MAPS:
         raise UserError(f"device_map is {device_map!r}; it must be one of {', '.join(DEVICE_MAPS)}.")
@@ -185,8 +185,14 @@ def load_model(
         try:
             # Said outright: unset, transformers asks on a terminal whether to run a repository's code.
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
-            network = AutoModelForCausalLM.from_pretrained(
-                name, dtype=chosen, use_safetensors=True, trust_remote_code=False, **where, **split
+            network, report = AutoModelForCausalLM.from_pretrained(
+                name,
+                dtype=chosen,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **where,
+                **split,
             )
             break
         # A hub, a disk and three file formats stand behind these calls; each fault becomes one sentence and stays chained.
@@ -197,6 +203,10 @@ def load_model(
                 raise UserError(_why_not_loaded(name, revision, is_folder, error)) from error
             say(f"{name}: the hub failed ({_status(error)}); trying again in {wait:g} s")
             time.sleep(wait)
+    if lost := sorted(report["missing_keys"]):  # transformers would draw them at random, and say so in a note
+        raise UserError(
+            f"model {name}: {len(lost)} of its weights are not in its files, {lost[0]} first; take a whole copy."
+        )
     network.requires_grad_(False)
     network.eval()
     if not divided:

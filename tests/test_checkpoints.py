@@ -1,11 +1,13 @@
 """Checkpoints as they are found: sharded, in bfloat16, pickled, without an end token."""
 
 import json
+import re
 import time
 
 import pytest
 import torch
 from conftest import tiny_model
+from safetensors.torch import load_file, save_file
 
 from contracts import Item, UserError
 from embedgrad_core import Layout, Slot, load_model
@@ -110,6 +112,21 @@ def test_more_layers_than_the_weights_have_tensors_are_refused_before_they_are_b
         ):
             load_model(str(tmp_path / "model"), device="cpu", say=lambda line: None)
         assert time.perf_counter() - started < 5
+
+
+def test_weights_that_are_missing_are_never_drawn_at_random(tokenizer, tmp_path):
+    frozen = tiny_model(tokenizer)
+    frozen.network.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    lost = next(name for name in weights if "layers.1.mlp" in name)
+    save_file(
+        {name: weight for name, weight in weights.items() if name != lost},
+        tmp_path / "model.safetensors",
+        {"format": "pt"},
+    )
+    with pytest.raises(UserError, match=rf"1 of its weights are not in its files, {re.escape(lost)} first"):
+        load_model(str(tmp_path), device="cpu", say=lambda line: None)
 
 
 def test_a_checkpoint_s_own_code_is_never_run(tokenizer, tmp_path):

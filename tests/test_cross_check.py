@@ -8,10 +8,12 @@ import time
 import pytest
 from conftest import ROOT
 
-from benchmarks import hostile_texts as hostile
 from contracts import write_jsonl
 from evaluators import cross_check as module
 from evaluators.cross_check import Child, compare_with_math_verify, cross_check
+
+sys.path.append(str(ROOT))
+from benchmarks import hostile_texts as hostile
 
 BOXED = [
     (r"so \boxed{\frac{1}{2}}", r"\frac{1}{2}"),

@@ -23,8 +23,10 @@ from embedgrad.tuning import history_line
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model, read_prompt_file
 from reporting.cells import COLUMNS, read_cells
 
+sys.path.append(str(ROOT))
+from benchmarks.specimens import KINDS
+
 DEMO = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
-KINDS = ["prompt", "config", "cells", "items", "own", "csv", "outputs", "graded", "history", "sidecar", "metrics"]
 
 
 @pytest.fixture(autouse=True)
@@ -35,18 +37,18 @@ def _at_the_root(monkeypatch):
 
 def test_mutants_are_read_or_refused(tmp_path):
     """The CI-size run of benchmarks/mutate.py; docs/reliability.md has the whole."""
-    command = [sys.executable, str(ROOT / "benchmarks/mutate.py"), "--mutants", "200", "--seed", "1", "--cores", "2"]
+    command = [sys.executable, str(ROOT / "benchmarks/mutate.py"), "--mutants", "100", "--seed", "1", "--cores", "2"]
     ran = subprocess.run(
         [*command, "--json", str(tmp_path / "report.json")], capture_output=True, text=True, timeout=600, check=False
     )
     assert ran.returncode == 0, ran.stdout[-3_000:] + ran.stderr[-3_000:]
     reports = json.loads((tmp_path / "report.json").read_text())
-    assert [report["kind"] for report in reports] == KINDS
+    assert [report["kind"] for report in reports] == list(KINDS)
     for report in reports:
         assert report["faults"] == []
         assert report["unpickled"] == 0
-        assert report["read"] + report["refused"] == 200
-        assert report["refused"] > 30, "mutants that all pass test nothing"
+        assert report["read"] + report["refused"] == 100
+        assert report["refused"] > 8, "mutants that all pass test nothing"
         assert report["slowest"] < 2
 
 

@@ -118,9 +118,9 @@ def test_one_device_is_never_divided(folder):
 def test_cards_that_do_not_hold_a_model_are_refused(folder, monkeypatch):
     def partly(name, *, device_map, **more):
         assert device_map == "balanced"
-        network = whole(name, **more)
+        network, report = whole(name, **more)
         network.hf_device_map = {"model.embed_tokens": 0, "model.layers.1": "disk"}
-        return network
+        return network, report
 
     whole = AutoModelForCausalLM.from_pretrained
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", partly)
