@@ -87,7 +87,7 @@ def _run(kind: str, folder: Path) -> tuple[Path, Callable[[], object]]:
             anchoring(cells, folder, [0]), lat(cells, folder, [0])
 
     def prompts() -> None:
-        analyses.write_table(analyses.prompt_rows(outcomes, folder), folder / "out.csv")
+        analyses.write_rows(analyses.prompt_rows(outcomes, folder), folder / "out.csv")
         rarely(drawn)
 
     def shown() -> None:

@@ -65,8 +65,8 @@ def read_lat(path: str | Path) -> dict:
     return report
 
 
-def read_ladder(path: str | Path) -> dict:
-    """``ladder.json``: counts on each rung, by level too, or why a rung was left out.
+def read_ladder(path: str | Path, least: int = 1) -> dict:
+    """``ladder.json``: counts on each rung, by level too, or why a rung was left out; a shard may be of no item at all.
 
     Raises:
         UserError: it cannot be read, or a key is missing or of the wrong kind.
@@ -77,7 +77,7 @@ def read_ladder(path: str | Path) -> dict:
             continue
         wrong = misfit(rung, {**_COUNTS, "levels": {ANY: _COUNTS}}, f"rungs.{name}")
         if wrong or any(
-            counts["n"] < 1 or counts["correct"] > counts["n"] for counts in (rung, *rung["levels"].values())
+            counts["n"] < least or counts["correct"] > counts["n"] for counts in (rung, *rung["levels"].values())
         ):
             raise _unlike(path, f"key {(wrong or f'rungs.{name}')!r}")
     return report

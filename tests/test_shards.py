@@ -174,7 +174,7 @@ def test_baselines_of_shards_add_up_to_those_of_the_whole(embedgrad, folder):
     rungs = read_json(ladder)["rungs"]
     assert {rung["n"] for rung in rungs.values()} == {23}
     assert {level: row["n"] for level, row in rungs["bare"]["levels"].items()} == {"1": 12, "2": 11}
-    for count in (2, 7):
+    for count in (9, 2, 7):  # of nine one is empty: there are eight blocks
         ladders, recoveries, (status, said, gathered) = baselines(embedgrad, folder, count)
         assert (status, said) == (0, "")
         assert gathered == whole
@@ -185,6 +185,10 @@ def test_baselines_of_shards_add_up_to_those_of_the_whole(embedgrad, folder):
     status, said, gathered = _gather_baselines(embedgrad, folder, [ladders[0], other], recoveries[:2])
     assert (status, gathered) == (2, [])
     assert f"{other}: was made otherwise than {ladders[0]}" in said
+    write_json(other, read_json(ladders[1]) | {"model": 3})
+    status, said, gathered = _gather_baselines(embedgrad, folder, [ladders[0], other], recoveries[:2])
+    assert (status, gathered) == (2, [])
+    assert f"{other}: key 'model' is missing or of the wrong kind" in said
     left = folder / "left.ladder.json"
     write_json(left, read_json(ladders[1]) | {"rungs": rungs | {"few_shot": {"left_out": "too long"}}})
     assert _gather_baselines(embedgrad, folder, [ladders[0], left], recoveries[:2])[0] == 0

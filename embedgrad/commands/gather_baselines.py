@@ -5,11 +5,13 @@ embedgrad gather-baselines --ladders s1.ladder.json s2.ladder.json --recoveries 
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from contracts import UserError, read_json, write_json
+from contracts import UserError, misfit, write_json
 from embedgrad.commands.checked import output_file
+from reporting.reports import read_grid, read_ladder
 
 HELP = "add up the baselines of shards"
 
@@ -28,9 +30,9 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         UserError: shards that were answered differently; names the file.
     """
-    ladders = _alike(arguments.ladders, ("decoding", "versions"))
+    ladders = _alike(arguments.ladders, partial(read_ladder, least=0), ("decoding", "versions"))
     rungs = {name: _sum_of_rungs([ladder["rungs"][name] for ladder in ladders]) for name in ladders[0]["rungs"]}
-    grids = _alike(arguments.recoveries, ("own", "versions"))
+    grids = _alike(arguments.recoveries, read_grid, ("own", "versions"))
     protocols = [
         {"protocol": same[0]["protocol"], "levels": _sum([one["levels"] for one in same])}
         for same in zip(*(grid["protocols"] for grid in grids), strict=True)
@@ -40,9 +42,12 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{arguments.ladder}, {arguments.recovery}: {len(ladders)} shards")
 
 
-def _alike(paths: Sequence[Path], keys: Sequence[str]) -> list[dict]:
+def _alike(paths: Sequence[Path], read: Callable[[Path], dict], keys: Sequence[str]) -> list[dict]:
     """The reports of one kind, which must agree on ``keys``, on the model's weights, on the data, and on what they counted."""
-    reports = [read_json(path) for path in paths]
+    reports = [read(path) for path in paths]
+    for report, path in zip(reports, paths, strict=True):
+        if wrong := misfit(report, {"model": {"resolved": str}, **dict.fromkeys(keys, dict)}):
+            raise UserError(f"{path}: key {wrong!r} is missing or of the wrong kind; make this shard again.")
 
     def shared(report: dict) -> list:
         kinds = list(report.get("rungs", ())) or [row["protocol"] for row in report["protocols"]]
