@@ -131,8 +131,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _check_words(arguments: argparse.Namespace) -> None:
     """Words for a tokenizer must be text; a path may hold any bytes, which Python hands on as halves of surrogate pairs."""
     for key in ("inputs", "prompt", "labels", "separator", "suffix", "target_prefix", "system_message"):
-        given = getattr(arguments, key, None) or ()
-        for word in [given] if isinstance(given, str) else given:
+        given = getattr(arguments, key, None)
+        for word in given if isinstance(given, list) else [given]:
+            if not isinstance(word, str):  # a file, as `metrics --prompt` takes
+                continue
             try:
                 word.encode()
             except UnicodeEncodeError:

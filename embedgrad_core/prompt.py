@@ -88,10 +88,9 @@ class PromptEmbedding:
         if not torch.allclose(rows, initial, rtol=2e-2, atol=1e-3 * float(initial.abs().max())):
             raise UserError(f"{mismatch}: the model's embeddings of the prompt's tokens differ from the stored ones.")
         try:
-            layout = layout_from_header(header)
+            slot = Slot.place(frozen.tokenizer, layout_from_header(header), header["text"])
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
-        slot = Slot.place(frozen.tokenizer, layout, header["text"])
         if slot.prompt_ids != tuple(ids.tolist()):
             raise UserError(f"{mismatch}: the tokenizer now reads the prompt text as other tokens.")
         if slot.header()["template"] != header["template"]:

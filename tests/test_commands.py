@@ -158,3 +158,32 @@ def test_a_bad_line_is_named(data, model, line, message):
     with (data / "test.jsonl").open("a") as out:
         out.write(line + "\n")
     one_line(decode(data, model), "test.jsonl:9", message)
+
+
+def test_a_prompt_may_also_be_a_file(tmp_path):
+    """``metrics --prompt`` is one; what looks at words in a command line passes it by."""
+    given = {name: tmp_path / f"{name}.json" for name in ("split", "test", "before", "after", "prompt", "optimize-run")}
+    flags = [word for name, path in given.items() for word in (f"--{name}", path)]
+    flags += [
+        "--before-run",
+        tmp_path / "b.json",
+        "--after-run",
+        tmp_path / "a.json",
+        "--out",
+        tmp_path / "metrics.json",
+    ]
+    run = embedgrad(
+        "metrics",
+        "--cell-table",
+        "config/demo_cells.tsv",
+        "--dataset",
+        "mood",
+        "--model",
+        "tiny-0.8m",
+        "--seed",
+        0,
+        *flags,
+    )
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert "cannot be read" in run.stderr or "no such file" in run.stderr.lower()
