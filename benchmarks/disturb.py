@@ -111,8 +111,8 @@ def leftovers(folder: Path, seconds: float = 12.0) -> list[str]:
         time.sleep(0.1)
     found = [f"process {pid}: {line[:80]}" for pid, line in processes(folder).items()]
     found += [str(path) for root in ("results", "figures", "tmp") for path in folder.glob(f"{root}/**/.*.tmp")]
-    # What this suite's commands put into TMPDIR: nothing. Snakemake's own cache of sources is its own affair.
-    found += [str(path) for path in folder.glob("tmp/*") if not path.name.startswith("snakemake")]
+    # What this suite's commands put into TMPDIR: nothing. Snakemake's and torch's caches are their own affair.
+    found += [str(path) for path in folder.glob("tmp/*") if not path.name.startswith(("snakemake", "torchinductor"))]
     found += [str(path) for path in folder.glob(".snakemake/locks/*")]
     return found + [str(path) for path in folder.glob(".snakemake/incomplete/**/*") if path.is_file()]
 

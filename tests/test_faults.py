@@ -269,12 +269,13 @@ def test_an_output_folder_that_cannot_be_written_to(small, tmp_path):
     closed.mkdir()
     (closed / "p.safetensors").write_bytes(b"of an earlier run")
     closed.chmod(0o555)
-    for out, why in ((tmp_path / "a_file", "File exists"), (closed, "Permission denied")):
+    for out, why in ((tmp_path / "a_file", "is a file, not a folder; give"), (closed, "cannot be written to; give")):
         run = subprocess.run(
             optimize(small, out), cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=bound_by_modes
         )
         assert run.returncode == 2, run.stderr
-        assert f"p.state: cannot be written ({why}); mend that" in run.stderr
+        assert f"argument --out: {out / 'p.safetensors'}: " in run.stderr
+        assert f"{out} {why} another place" in run.stderr
         assert run.stderr.count("\n") == 1
     assert [(path.name, path.read_bytes()) for path in closed.iterdir()] == [("p.safetensors", b"of an earlier run")]
 
