@@ -228,8 +228,13 @@ def run(task: tuple[str, int, int]) -> dict:
             except (Exception, Late) as error:  # noqa: BLE001 - anything but a UserError is a finding
                 frames = traceback.extract_tb(error.__traceback__)
                 last = frames[-1]
+                places = [Path(frame.filename) for frame in frames]
+                # The environment may lie inside the checkout.
                 ours = any(
-                    Path(frame.filename).is_relative_to(ROOT) and "benchmarks" not in frame.filename for frame in frames
+                    place.is_relative_to(ROOT)
+                    and not place.is_relative_to(sys.prefix)
+                    and place.parent != Path(__file__).parent
+                    for place in places
                 )
                 if whole.foreign and not ours and not isinstance(error, Late):
                     report["refused"] += 1
