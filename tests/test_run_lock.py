@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -73,7 +74,7 @@ def test_a_job_that_outlives_its_snakemake_is_waited_for(tmp_path):
     first, held, start = holding(tmp_path)
     assert held
     jobs = {"EMBEDGRAD_START": start, "EMBEDGRAD_JOBS": str(tmp_path / ".snakemake/embedgrad.small.jobs.lock")}
-    job = child(tmp_path, JOB, 4, EMBEDGRAD_PARENT=str(first.pid), **jobs)
+    job = child(tmp_path, JOB, 100, EMBEDGRAD_PARENT=str(first.pid), **jobs)
     assert job.stdout.readline() == "at work\n"
     writing = tmp_path / f"results/small/mood/.after.jsonl.abcdefgh{TEMPORARY}"
     writing.parent.mkdir(parents=True)
@@ -84,9 +85,13 @@ def test_a_job_that_outlives_its_snakemake_is_waited_for(tmp_path):
     assert "jobs of an earlier start of run small are still at work in this folder" in told
     assert writing.exists()
     assert job.poll() is None
-    told, _ = child(tmp_path, SETTLE, 20).communicate(timeout=60)
-    assert told == "settled\n"
-    assert job.poll() is not None
+    waiting = child(tmp_path, SETTLE, 60)
+    time.sleep(1)
+    assert waiting.poll() is None
+    assert writing.exists()
+    job.kill()
+    job.wait()
+    assert waiting.communicate(timeout=60)[0] == "settled\n"
     assert not writing.exists()
     late = subprocess.run(
         [sys.executable, "-c", "import sys; from embedgrad.cli import entry; sys.exit(entry())", "table2", "--help"],
