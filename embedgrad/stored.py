@@ -5,6 +5,7 @@ from pathlib import Path
 from contracts import UserError
 from embedgrad.grading import Grader
 from embedgrad_core import LoopRule
+from embedgrad_core.prompt_header import recorded_model
 
 _EVALUATORS = ("label", "yes_no", "boxed_math", "exact")
 _NUMBERS = ("max_new_tokens", "batch_size")
@@ -16,18 +17,10 @@ def stored_model(path: str | Path, header: dict, name: str | None, revision: str
     Raises:
         UserError: neither names a model.
     """
-    made_for = header.get("model") or {}
-    recorded = made_for.get("name")
-    if not (name or recorded):
+    name, revision = recorded_model(header, name, revision)
+    if not name:
         raise UserError(f"{path}: does not say which model it was made for; name it (--model).")
-    # A commit says nothing about another repository, a copy of the model's under another name, say.
-    kept = (_commit(made_for) or made_for.get("revision")) if name in (None, recorded) else None
-    return name or recorded, revision or kept or "main"
-
-
-def _commit(made_for: dict) -> str | None:
-    resolved = made_for.get("resolved") or ""
-    return resolved if len(resolved) == 40 and not resolved.startswith("sha256") else None
+    return name, revision
 
 
 def stored_grader(path: str | Path, header: dict) -> Grader | None:

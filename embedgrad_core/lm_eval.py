@@ -8,7 +8,6 @@ importing this module registers the model for its Python API.
 """
 
 import argparse
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from embedgrad_core.attention import check_attention
 from embedgrad_core.greedy import greedy
 from embedgrad_core.kernels import packed_weights
 from embedgrad_core.objective import CHUNK, Example, target_hidden
+from embedgrad_core.prompt_header import recorded_model
 from embedgrad_core.step import Pieces
 
 
@@ -61,13 +61,14 @@ class EmbedGradLM(HFLM):
         **more: Any,
     ) -> None:
         header = read_prompt_file(prompt)[1]
-        made_for, decoding = header.get("model") or {}, header.get("decoding") or {}
-        frozen = pretrained or made_for.get("name")
-        if not frozen:
-            raise UserError(f"{prompt}: does not say which model it was made for; give pretrained=….")
-        if isinstance(frozen, str):
-            own = _commit(made_for) or made_for.get("revision") if frozen == made_for.get("name") else None
-            frozen = load_model(frozen, revision=revision or own or "main", device=device or "auto", dtype=dtype)
+        decoding = header.get("decoding") or {}
+        if isinstance(pretrained, FrozenModel):
+            frozen = pretrained
+        else:
+            name, revision = recorded_model(header, pretrained, revision)
+            if not name:
+                raise UserError(f"{prompt}: does not say which model it was made for; give pretrained=….")
+            frozen = load_model(name, revision=revision, device=device or "auto", dtype=dtype)
         check_attention(frozen.network)
         self.frozen = frozen
         loaded = PromptEmbedding.load(prompt, frozen)
@@ -179,12 +180,6 @@ class EmbedGradLM(HFLM):
             parts = zip(piece, torch.cat(values).split(sizes), torch.cat(greedy_hits).split(sizes), strict=True)
             found |= {example.id: (float(value.double().sum()), bool(hit.all())) for example, value, hit in parts}
         return [found[example.id] for example in examples]
-
-
-def _commit(made_for: Mapping[str, Any]) -> str | None:
-    """The commit that a hub model was read at, as :func:`embedgrad.load` takes it: a branch may have moved since."""
-    resolved = made_for.get("resolved") or ""
-    return resolved if re.fullmatch("[0-9a-f]{40}", resolved) else None
 
 
 def _is_true(value: object) -> bool:

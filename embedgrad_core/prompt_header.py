@@ -1,9 +1,12 @@
 """What the header of a prompt file may hold; whoever has changed the file may have written anything there."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from contracts import UserError, is_number
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def check_header(path: str | Path, header: dict) -> None:
@@ -16,6 +19,20 @@ def check_header(path: str | Path, header: dict) -> None:
         # Files of earlier versions lack some; what was not known when a file was written stands there as null.
         if header.get(key) is not None and not fits(header[key]):
             raise UserError(f"{path}: key {key!r} of its header is not what this suite writes; take a whole copy.")
+
+
+def recorded_model(header: dict, name: str | None, revision: str | None) -> tuple[str | None, str]:
+    """Name and revision of the model to load for a prompt: as given, else as its header records them.
+
+    Returns:
+        The name, None where neither says one; and the revision, the recorded commit rather than a branch, which may have moved.
+    """
+    made_for = header.get("model") or {}
+    recorded, resolved = made_for.get("name"), made_for.get("resolved") or ""
+    commit = resolved if _COMMIT.fullmatch(resolved) else None
+    # A commit says nothing about another repository, a copy of the model's under another name, say.
+    kept = (commit or made_for.get("revision")) if name in (None, recorded) else None
+    return name or recorded, revision or kept or "main"
 
 
 def _text(value: object) -> bool:
