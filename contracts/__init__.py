@@ -7,7 +7,6 @@ from contracts.errors import UserError
 from contracts.files import (
     TEMPORARY,
     checksum,
-    flush_folder,
     parse_json,
     read_json,
     read_jsonl,
@@ -17,6 +16,7 @@ from contracts.files import (
     write_jsonl,
     write_whole,
 )
+from contracts.folders import check_new_folder, whole_folder
 from contracts.hub_cache import check_snapshot
 from contracts.rows import (
     DECODED_KEYS,
@@ -43,10 +43,10 @@ __all__ = [
     "Item",
     "UserError",
     "answers_sha256",
+    "check_new_folder",
     "check_snapshot",
     "checksum",
     "fenced",
-    "flush_folder",
     "in_blocks",
     "in_order",
     "is_number",
@@ -63,6 +63,7 @@ __all__ = [
     "sha256_of_file",
     "shard",
     "sheet_cell",
+    "whole_folder",
     "write_json",
     "write_jsonl",
     "write_whole",

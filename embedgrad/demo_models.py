@@ -17,8 +17,7 @@ from tqdm import trange
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 from transformers.utils import logging as transformers_logging
 
-from contracts import UserError, sha256_of_file, write_json
-from embedgrad_core.export.folder import whole_folder
+from contracts import UserError, sha256_of_file, whole_folder, write_json
 from tasks import arithmetic, blame, generated, mood
 
 PROMPTS = {

@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from contracts import UserError, read_json
+from contracts import UserError, check_new_folder, read_json
 from embedgrad.commands.arguments import add_model_arguments, plain_line, silent
 from embedgrad.commands.checked import check_writable
 from embedgrad.commands.prompts import model_of
@@ -33,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Export, then write the card."""
-    # As the export itself does, but before the model is loaded.
-    if arguments.out.exists() and (not arguments.out.is_dir() or any(arguments.out.iterdir())):
-        raise UserError(f"{arguments.out}: exists already; give a new folder, or delete it first.")
+    check_new_folder(arguments.out)  # before the model is loaded
     check_writable(arguments.out / "README.md")
     metrics = read_json(arguments.metrics) if arguments.metrics else None
     if metrics is not None and not isinstance(metrics, dict):

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from contracts import UserError
+from contracts import UserError, whole_folder
 from embedgrad_core.export.card import card, check_licence
-from embedgrad_core.export.folder import whole_folder
 from embedgrad_core.export.merged import export_merged
 from embedgrad_core.export.metrics import card_numbers
 from embedgrad_core.export.peft import export_peft

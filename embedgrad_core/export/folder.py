@@ -1,60 +1,11 @@
-"""A folder that appears whole or not at all, and how to read an input as the prompt was trained to see it."""
-
-import contextlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+"""How to read an input as the prompt was trained to see it, and what the model is fed before it."""
 
 import torch
-from safetensors import SafetensorError
 
-from contracts import TEMPORARY, UserError, flush_folder
+from contracts import UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
-
-
-@contextlib.contextmanager
-def whole_folder(out: str | Path, replace: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder beside ``out``; rename it to ``out`` if the block succeeds.
-
-    Args:
-        out: the folder to make.
-        replace: whether what lies there gives way, once the new one is whole.
-
-    Raises:
-        UserError: ``out`` exists and is not empty, or cannot be written.
-    """
-    out = Path(out)
-    if not replace and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: exists already; give a new folder, or delete it first.")
-    temporary = None
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=TEMPORARY))
-        yield temporary
-        for path in (path for path in temporary.rglob("*") if path.is_file()):
-            with path.open("rb+") as written:
-                os.fsync(written.fileno())
-        temporary.chmod(0o755)
-        if out.is_dir():
-            shutil.rmtree(out)
-        temporary.rename(out)
-        flush_folder(out.parent)
-    except Exception as error:
-        # What tokenizers raises when it cannot write is a bare Exception with the system's words.
-        if not isinstance(error, OSError | SafetensorError) and "(os error " not in str(error):
-            raise
-        told = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise UserError(
-            f"{out}: cannot be written ({told}); mend that (space, rights) and run the same step again."
-        ) from error
-    finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
-
 
 # Inputs that an export's lines must read as ours does. None begins with white space, which a swallowing token would take.
 PROBES = ("a", "12 + 30", "The film was long.\nI liked it, mostly.", "“Ça va?” 開心 😀")
