@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from contracts import UserError
+from contracts import UserError, is_whole_text
 from embedgrad import interruption, run_lock
 from embedgrad.commands import (
     analyse,
@@ -130,16 +130,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check_words(arguments: argparse.Namespace) -> None:
     """Words for a tokenizer must be text; a path may hold any bytes, which Python hands on as halves of surrogate pairs."""
-    for key in ("inputs", "prompt", "labels", "separator", "suffix", "target_prefix", "system_message"):
-        given = getattr(arguments, key, None)
-        for word in given if isinstance(given, list) else [given]:
-            if not isinstance(word, str):  # a file, as `metrics --prompt` takes
-                continue
-            try:
-                word.encode()
-            except UnicodeEncodeError:
+    # A prompt's own type has looked at it already.
+    for key in ("inputs", "labels", "separator", "suffix", "target_prefix", "system_message"):
+        given = getattr(arguments, key, None) or ()
+        for word in [given] if isinstance(given, str) else given:
+            if not is_whole_text(word):
                 where = "an input" if key == "inputs" else f"--{key.replace('_', '-')}"
-                raise UserError(f"{where} is not UTF-8: {word!r}; set the terminal or the script to UTF-8.") from None
+                raise UserError(f"{where} is not UTF-8: {word!r}; set the terminal or the script to UTF-8.")
 
 
 def entry() -> int:

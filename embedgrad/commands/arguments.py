@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -227,13 +226,6 @@ def say_of(arguments: argparse.Namespace) -> Callable[[str], None]:
     if getattr(arguments, "say", None):
         return arguments.say
     return aside if getattr(arguments, "json", False) is True else plain_line
-
-
-def existing_parent(path: str) -> Path:
-    """A path whose folder is made if need be."""
-    where = Path(path)
-    where.parent.mkdir(parents=True, exist_ok=True)
-    return where
 
 
 def _with_line_breaks(text: str) -> str:
