@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from contracts import Item, UserError
 from embedgrad_core import PromptEmbedding
-from reporting.statistics import mcnemar, newcombe_paired, wilson
+from reporting.statistics import Paired, mcnemar, wilson
 from tasks.own import fingerprint
 
 
@@ -71,18 +71,16 @@ def evaluation_of(
     items: Sequence[Item], graded: dict[str, dict[str, dict]], left_out: int, measured: dict
 ) -> Evaluation:
     """The comparison of graded answers, ``before`` and ``after``, each by item id."""
-    pairs = Counter((graded["before"][item.id]["correct"], graded["after"][item.id]["correct"]) for item in items)
-    both, lost, won, neither = (pairs[key] for key in ((True, True), (True, False), (False, True), (False, False)))
-    n = len(items)
-    low, high = newcombe_paired(both, lost, won, neither)
+    pairs = Paired.of(*([graded[side][item.id]["correct"] for item in items] for side in ("before", "after")))
+    before, after = pairs.both + pairs.only_before, pairs.both + pairs.only_after
     return Evaluation(
-        n=n,
-        before=both + lost,
-        after=both + won,
-        points=100 * (won - lost) / n,
-        interval=(100 * low, 100 * high),
-        p=mcnemar(lost, won)[0],
-        wilson={"before": wilson(both + lost, n), "after": wilson(both + won, n)},
+        n=pairs.n,
+        before=before,
+        after=after,
+        points=pairs.points,
+        interval=pairs.interval,
+        p=mcnemar(pairs.only_before, pairs.only_after)[0],
+        wilson={"before": wilson(before, pairs.n), "after": wilson(after, pairs.n)},
         failures={side: dict(Counter(row["failure"] for row in rows.values())) for side, rows in graded.items()},
         left_out=left_out,
         measured=measured,

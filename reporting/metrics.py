@@ -15,7 +15,6 @@ from contracts import (
     Item,
     UserError,
     read_items,
-    read_json,
     sha256_of_file,
     write_json,
 )
@@ -23,7 +22,8 @@ from reporting.agreement import check_runs
 from reporting.answers import read_graded, view
 from reporting.cells import Cell
 from reporting.history import check_epochs, read_history, training
-from reporting.statistics import mcnemar, newcombe_paired, wilson
+from reporting.reports import read_sidecar
+from reporting.statistics import Paired, mcnemar, wilson
 from reporting.verdict import Ours, verdict
 
 # What metrics.json repeats of optimize.run.json, as far as it is there.
@@ -72,19 +72,16 @@ def build_metrics(
     after = view(after_rows, wanted, set(wanted), names[2], names[0])
     n = len(wanted)
     one, two = _side(before, names[1]), _side(after, names[2])
-    moves = Counter((row["correct"], other["correct"]) for row, other in zip(before, after, strict=True))
-    both, only_before, only_after, neither = (
-        moves[key] for key in ((True, True), (True, False), (False, True), (False, False))
-    )
-    p_exact, p_mid = mcnemar(only_before, only_after)
-    newcombe = [100 * end for end in newcombe_paired(both, only_before, only_after, neither)]
+    pairs = Paired.of((row["correct"] for row in before), (row["correct"] for row in after))
+    interval = pairs.interval
+    p_exact, p_mid = mcnemar(pairs.only_before, pairs.only_after)
     ours = Ours(
         n=n,
         correct_before=one["correct"],
         correct_after=two["correct"],
         wilson_before=tuple(100 * end for end in one["wilson"]),
         wilson_after=tuple(100 * end for end in two["wilson"]),
-        newcombe=tuple(newcombe),
+        newcombe=interval,
         p_exact=p_exact,
     )
     return {
@@ -92,8 +89,13 @@ def build_metrics(
         "n": n,
         "before": one,
         "after": two,
-        "delta": {"points": 100 * (two["correct"] - one["correct"]) / n, "newcombe": newcombe},
-        "mcnemar": {"only_before": only_before, "only_after": only_after, "p_exact": p_exact, "p_mid": p_mid},
+        "delta": {"points": pairs.points, "newcombe": list(interval)},
+        "mcnemar": {
+            "only_before": pairs.only_before,
+            "only_after": pairs.only_after,
+            "p_exact": p_exact,
+            "p_mid": p_mid,
+        },
         "gain": _gain(before, after),
         "training": training(optimize_history),
         "paper": cell.paper,
@@ -148,12 +150,7 @@ def metrics_from_files(
 
 
 def _sidecar(path: str | Path | None) -> dict | None:
-    if path is None:
-        return None
-    run = read_json(path)
-    if not isinstance(run, dict):
-        raise UserError(f"{path}: expected a JSON object; delete the file and run the step that makes it again.")
-    return run
+    return None if path is None else read_sidecar(path)
 
 
 def _hash(path: str | Path | None) -> str | None:

@@ -102,7 +102,10 @@ def read_sidecar(path: str | Path) -> dict:
     Raises:
         UserError: it cannot be read, or is none.
     """
-    return _read(path, {})
+    run = read_json(path)
+    if not isinstance(run, dict):
+        raise UserError(f"{path}: expected a JSON object; delete the file and run the step that makes it again.")
+    return run
 
 
 def _read(path: str | Path, shape: Any) -> dict:

@@ -5,7 +5,10 @@ both together are the discordant pairs, the only ones that McNemar's test looks 
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.stats import binom, binomtest, norm
@@ -63,6 +66,45 @@ def newcombe_paired(
     low = gain - reach(p_after - low_after, high_before - p_before)
     high = gain + reach(high_after - p_after, p_before - low_before)
     return max(low, -1.0), min(high, 1.0)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The same items answered twice.
+
+    Attributes:
+        both: items right both times.
+        only_before: right before and wrong after.
+        only_after: the reverse.
+        neither: wrong both times.
+    """
+
+    both: int
+    only_before: int
+    only_after: int
+    neither: int
+
+    @classmethod
+    def of(cls, before: Iterable[bool], after: Iterable[bool]) -> Self:
+        """Count the pairs; both in the order of the items."""
+        pairs = Counter(zip(before, after, strict=True))
+        return cls(*(pairs[key] for key in ((True, True), (True, False), (False, True), (False, False))))
+
+    @property
+    def n(self) -> int:
+        """Items."""
+        return self.both + self.only_before + self.only_after + self.neither
+
+    @property
+    def points(self) -> float:
+        """After - before in percentage points."""
+        return 100 * (self.only_after - self.only_before) / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of ``points``, 95 %: :func:`newcombe_paired`."""
+        low, high = newcombe_paired(self.both, self.only_before, self.only_after, self.neither)
+        return 100 * low, 100 * high
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,7 +9,6 @@ embedgrad compare a.safetensors b.safetensors --data test.csv --json
 
 import argparse
 import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -113,7 +112,7 @@ def answers(
 ) -> dict:
     """Both graded on the same items, by a's grader and a's decoding."""
     from embedgrad_core import decode
-    from reporting.statistics import mcnemar, newcombe_paired, wilson
+    from reporting.statistics import Paired, mcnemar, wilson
 
     gold = {item.id: item.answer for item in items}
 
@@ -127,17 +126,16 @@ def answers(
 
     said = [answered(a, 0), answered(b, len(items))]
     right = [{key: a.grader.grade(text, gold[key]).status == "correct" for key, text in side.items()} for side in said]
-    pairs = Counter((right[0][key], right[1][key]) for key in gold)
-    both, only_a, only_b, neither = (pairs[key] for key in ((True, True), (True, False), (False, True), (False, False)))
-    low, high = newcombe_paired(both, only_a, only_b, neither)
+    pairs = Paired.of(*([side[key] for key in gold] for side in right))
+    of_a, of_b = pairs.both + pairs.only_before, pairs.both + pairs.only_after
     return {
-        "n": len(items),
-        "a": both + only_a,
-        "b": both + only_b,
-        "wilson": {"a": wilson(both + only_a, len(items)), "b": wilson(both + only_b, len(items))},
-        "points": 100 * (only_b - only_a) / len(items),
-        "interval": (100 * low, 100 * high),
-        "p": mcnemar(only_a, only_b)[0],
+        "n": pairs.n,
+        "a": of_a,
+        "b": of_b,
+        "wilson": {"a": wilson(of_a, pairs.n), "b": wilson(of_b, pairs.n)},
+        "points": pairs.points,
+        "interval": pairs.interval,
+        "p": mcnemar(pairs.only_before, pairs.only_after)[0],
         "grading": a.grader.row(),
         "decoding": {**a.decoding, "loop": asdict(a.decoding["loop"])},
         "used_alike": (a.grader, a.decoding) == (b.grader, b.decoding),
