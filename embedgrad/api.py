@@ -33,10 +33,9 @@ from embedgrad_core import (
     load_model,
     read_prompt_file,
 )
-from embedgrad_core.decode import check_settings
+from embedgrad_core.decode import NUMBERS, check_decoding, check_settings
 from tasks.own import Columns, read_own, split_own
 
-NUMBERS = ("max_new_tokens", "batch_size", "block", "stop_on_loop")
 DECODING = (*NUMBERS, "stop_rule", "engine", "tensor_parallel", "loop")
 
 
@@ -276,7 +275,7 @@ def load(
         UserError: no prompt file, or not this model's; a field of decoding that there is not.
     """
     _check_names(decoding, DECODING, "load")
-    check_settings(**{key: decoding.get(key) for key in NUMBERS}, engine=decoding.get("engine") or "native")
+    check_decoding(decoding)
     header = read_prompt_file(path)[1]
     frozen = model
     if not isinstance(frozen, FrozenModel):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from contracts import Item, UserError, printable
 from embedgrad.grading import Grader
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
-from embedgrad_core.decode import check_settings
+from embedgrad_core.decode import check_decoding
 from embedgrad_core.gate import GateReport
 from tasks.own import fingerprint
 
@@ -98,16 +98,6 @@ def tune(
     trained.header["decoding"] = {**kept, "loop": asdict(kept["loop"])} if kept else None
     trained.header["seen"] = sorted({fingerprint(item.input) for item in (*train, *dev)})
     return Tuned(trained, history, gate)
-
-
-def check_decoding(decoding: dict) -> None:
-    """Refuse settings of decoding that ``decode`` would refuse.
-
-    Raises:
-        UserError: names the setting.
-    """
-    numbers = {key: decoding.get(key) for key in ("max_new_tokens", "batch_size", "block", "stop_on_loop")}
-    check_settings(engine=decoding.get("engine", "native"), **numbers)
 
 
 def check_room(frozen: FrozenModel, slot: Slot, items: Sequence[Item], max_new_tokens: int) -> None:

@@ -4,9 +4,10 @@
 faster. "Before" goes through the same embeddings path as "after".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
@@ -19,6 +20,8 @@ from embedgrad_core.loops import LoopRule, is_loop
 from embedgrad_core.model import FrozenModel
 
 ENGINES = ("native", "vllm")
+# Settings of decoding that are whole numbers.
+NUMBERS = ("max_new_tokens", "batch_size", "block", "stop_on_loop")
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,16 @@ def check_settings(*, engine: str = "native", **numbers: int | None) -> None:
     for name, number in numbers.items():
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
             raise UserError(f"{name} is {number!r}; it must be a whole number of at least 1.")
+
+
+def check_decoding(decoding: Mapping[str, Any]) -> None:
+    """The same for the keyword arguments of :func:`decode` that are to be kept for later; None stands for one that was not given.
+
+    Raises:
+        UserError: names the setting.
+    """
+    engine = decoding.get("engine")
+    check_settings(**{key: decoding.get(key) for key in NUMBERS}, engine="native" if engine is None else engine)
 
 
 def check_lengths(

@@ -37,7 +37,6 @@ def vllm_greedy(
     batch_size: int = 16,
     stop_on_loop: LoopRule | None = None,
     on_end: Callable[[Row], None] = lambda row: None,
-    tensor_parallel: int | None = None,
     llm: Any = None,
 ) -> list[Row]:
     """As :func:`embedgrad_core.greedy.greedy`, by vLLM.
@@ -56,7 +55,7 @@ def vllm_greedy(
             torch.cat([shared, frozen.embed(torch.tensor(body, dtype=torch.long))]).clone().cpu() for body in bodies
         ]
     longest = max(len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True))
-    llm = llm or load_vllm(frozen, longest, batch_size, tensor_parallel)
+    llm = llm or load_vllm(frozen, longest, batch_size)
     from vllm import SamplingParams
 
     from embedgrad_core.vllm_entropy import ROW, collect
