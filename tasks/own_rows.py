@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from contracts import UserError, parse_json
+from tasks.source import told_by_the_hub
 
 SUFFIXES = {".jsonl": "JSON lines", ".json": "JSON lines", ".csv": "CSV", ".tsv": "TSV"}
 FIELD_BYTES = 16 * 2**20
@@ -88,16 +89,10 @@ def hub_rows(name: str, revision: str, config: str | None, split: str) -> Iterat
     """
     # imported here because datasets takes seconds to import and a file needs none of it
     import datasets
-    from huggingface_hub.errors import HTTPError
 
-    try:
+    what = f"data set {name} (config {config or 'default'}, split {split}, revision {revision})"
+    with told_by_the_hub(what, "check the network and the names, or save it as a .jsonl file."):
         table = datasets.load_dataset(name, config, split=split, revision=revision)
-    except (OSError, HTTPError, datasets.exceptions.DatasetsError, ValueError, RuntimeError) as error:
-        told = " ".join(str(error).split())[:200].rstrip(".")
-        raise UserError(
-            f"data set {name} (config {config or 'default'}, split {split}, revision {revision}) could not be read from "
-            f"the hub ({type(error).__name__}: {told}); check the network and the names, or save it as a .jsonl file."
-        ) from error
     # A class label is a number with a name in the table's features: the name is what a model can write.
     for column, feature in table.features.items():
         if isinstance(feature, datasets.ClassLabel):

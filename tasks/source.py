@@ -4,6 +4,8 @@ This is the only place of the package that touches the disk or the network. A mi
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,28 +79,42 @@ def _from_mirror(source: Source, mirror: Path) -> tuple[list[dict], dict]:
     return rows, provenance
 
 
+@contextmanager
+def told_by_the_hub(name: str, todo: str) -> Iterator[None]:
+    """Turn what goes wrong while a data set is read from the hub into one sentence.
+
+    Raises:
+        UserError: whatever the hub or the datasets library says; names the data set and what to do.
+    """
+    import datasets
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        yield
+    except (OSError, HTTPError, datasets.exceptions.DatasetsError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:200].rstrip(".")
+        raise UserError(f"{name} could not be read from the hub ({type(error).__name__}: {said}); {todo}") from error
+
+
 def _from_hub(source: Source, revision: str) -> tuple[list[dict], dict]:
     # imported here because datasets takes seconds to import and a mirror needs none of it
     import datasets
     from huggingface_hub import HfApi
     from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
-    from huggingface_hub.errors import HTTPError
     from huggingface_hub.file_download import repo_folder_name
 
     name = f"data set {source.hub_id} (config {source.config or 'default'}, split {source.split}, revision {revision})"
-    try:
+    todo = (
+        "check the network, the id and that your account may read it, or give a mirror folder that holds "
+        f"data/{source.file}."
+    )
+    with told_by_the_hub(name, todo):
         # a full commit is its own resolution: with HF_HUB_OFFLINE set, a cached copy of it serves without network;
         # in all other cases the hub is asked first, since load_dataset alone retries a dead network for half a minute
         resolved = revision
         if not (HF_HUB_OFFLINE and _COMMIT.fullmatch(revision)):
             resolved = HfApi().dataset_info(source.hub_id, revision=revision, timeout=_HUB_SECONDS).sha
         table = datasets.load_dataset(source.hub_id, source.config, split=source.split, revision=resolved)
-    except (OSError, HTTPError, datasets.exceptions.DatasetsError, ValueError, RuntimeError) as error:
-        said = " ".join(str(error).split())[:200].rstrip(".")
-        raise UserError(
-            f"{name} could not be read from the hub ({type(error).__name__}: {said}); check the network, the id and "
-            f"that your account may read it, or give a mirror folder that holds data/{source.file}."
-        ) from error
     cached = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=source.hub_id, repo_type="dataset") / "snapshots" / resolved
     try:
         check_snapshot(cached, name)
