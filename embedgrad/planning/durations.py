@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from embedgrad.config import Config
     from embedgrad.planning.cards import Machine
 
+# Rules that load a model: those that train it, and those that answer with it.
+TRAINING, ANSWERING = ("optimize", "sensitivity"), ("before", "baselines", "after", "analyse")
+LOADING = TRAINING + ANSWERING
 # Decodings of the test half, in test halves: before, the ladder's rungs and the two layouts of protocol recovery once a
 # (task, model) …
 RUNGS, LAYOUTS = 4, 2
@@ -70,7 +73,7 @@ class Durations:
 
     def fixed(self, rule: str, wildcards: Mapping[str, str]) -> float:
         """Seconds before a job's work starts: imports, and the weights where the rule needs them."""
-        if rule not in WORK:
+        if _kind(rule) not in LOADING:
             return START
         shape, width = self._model(wildcards["model"])
         return START + shape.weight_bytes(width) / self.load
@@ -84,14 +87,42 @@ class Durations:
         """
         if rule == "data":
             return MADE
-        fixed = self.fixed(rule, wildcards)
-        return fixed + WORK[rule](self, wildcards) if rule in WORK else fixed
+        kind, fixed = _kind(rule), self.fixed(rule, wildcards)
+        if kind not in LOADING:
+            return fixed
+        model, work, (epochs, items) = wildcards["model"], self.work(wildcards), self.effort(rule, wildcards)
+        shape, width = self._model(model)
+        settings, batch = self.config.values["optimize"], self.config.values["decode"].get("batch_size", 16)
+        again = self.config.resources.checkpointing(model)
+        spent = epochs * epoch_flops(shape, work, settings, again) / self.machine.flops
+        spent += decoding_seconds(shape, work, items, batch, width, self.machine)
+        if kind == "analyse":
+            rows = READINGS * min(work.test, SCORED)
+            spent += shape.read_flops(rows * (work.input + work.answer), rows * work.answer) / self.machine.flops
+        return fixed + spent / self.parts(rule, wildcards)
 
-    def _model(self, name: str) -> tuple[Shape, int]:
-        dtype = self.config.values["models"][name]["dtype"]
-        return self.config.resources.shape(name), WIDTHS.get(dtype, self.machine.bytes_each)
+    def effort(self, rule: str, wildcards: Mapping[str, str]) -> tuple[int, int]:
+        """Epochs that a job trains and items that it answers; those of all its shards together."""
+        kind, work = _kind(rule), self.work(wildcards)
+        if kind not in TRAINING:
+            answered = {"baselines": (RUNGS + LAYOUTS) * work.test, "analyse": DEV_DECODINGS * work.dev}
+            return 0, answered.get(kind, work.test)
+        if kind == "sensitivity":
+            epochs, decoded = self.config.values["sensitivity"]["epochs"], True
+        else:
+            settings = self.config.values["optimize"]
+            epochs = self.config.cell(wildcards["dataset"], wildcards["model"]).epochs
+            decoded = settings.get("dev_accuracy") or settings.get("early_stop") == "dev_accuracy"
+        # The dev accuracy is taken before the first epoch and after each.
+        return int(epochs), (int(epochs) + 1) * work.dev * bool(decoded)
 
-    def _work(self, wildcards: Mapping[str, str]) -> Work:
+    def parts(self, rule: str, wildcards: Mapping[str, str]) -> int:
+        """Jobs that share a decoding."""
+        task = wildcards.get("task") or self.config.datasets[wildcards["dataset"]]
+        return self.config.shards(task) if rule != _kind(rule) else 1
+
+    def work(self, wildcards: Mapping[str, str]) -> Work:
+        """What the cell or task that a rule names asks for."""
         if "dataset" in wildcards:
             cell = self.config.cell(wildcards["dataset"], wildcards["model"])
             task, level = cell.task, cell.level
@@ -99,47 +130,11 @@ class Durations:
             task, level = wildcards["task"], None
         return work_of(task, self.config.values["tasks"][task], self.config.values["split"], level)
 
-    def _answering(self, wildcards: Mapping[str, str], test: int, dev: int = 0) -> float:
-        """Seconds of so many decodings of the test half and of dev."""
-        (shape, width), work = self._model(wildcards["model"]), self._work(wildcards)
-        batch = self.config.values["decode"].get("batch_size", 16)
-        return decoding_seconds(shape, work, test * work.test + dev * work.dev, batch, width, self.machine)
-
-    def _training(self, wildcards: Mapping[str, str], epochs: int) -> float:
-        shape, work = self._model(wildcards["model"])[0], self._work(wildcards)
-        again = self.config.resources.checkpointing(wildcards["model"])
-        return epochs * epoch_flops(shape, work, self.config.values["optimize"], again) / self.machine.flops
-
-    def _optimize(self, wildcards: Mapping[str, str]) -> float:
-        epochs = self.config.cell(wildcards["dataset"], wildcards["model"]).epochs
-        # The dev accuracy is taken before the first epoch and after each.
-        settings = self.config.values["optimize"]
-        decoded = settings.get("dev_accuracy") or settings.get("early_stop") == "dev_accuracy"
-        return self._training(wildcards, epochs) + self._answering(wildcards, 0, epochs + 1) * bool(decoded)
-
-    def _sweep(self, wildcards: Mapping[str, str]) -> float:
-        epochs = self.config.values["sensitivity"]["epochs"]
-        return self._training(wildcards, epochs) + self._answering(wildcards, 0, epochs + 1)
-
-    def _analyse(self, wildcards: Mapping[str, str]) -> float:
-        shape, work = self._model(wildcards["model"])[0], self._work(wildcards)
-        rows = READINGS * min(work.test, SCORED)
-        reading = shape.read_flops(rows * (work.input + work.answer), rows * work.answer) / self.machine.flops
-        return self._answering(wildcards, 0, DEV_DECODINGS) + reading
-
-    def _shard(self, wildcards: Mapping[str, str], test: int = 1) -> float:
-        task = wildcards.get("task") or self.config.datasets[wildcards["dataset"]]
-        return self._answering(wildcards, test) / self.config.shards(task)
+    def _model(self, name: str) -> tuple[Shape, int]:
+        dtype = self.config.values["models"][name]["dtype"]
+        return self.config.resources.shape(name), WIDTHS.get(dtype, self.machine.bytes_each)
 
 
-WORK = {
-    "before": lambda durations, wildcards: durations._answering(wildcards, 1),
-    "baselines": lambda durations, wildcards: durations._answering(wildcards, RUNGS + LAYOUTS),
-    "after": lambda durations, wildcards: durations._answering(wildcards, 1),
-    "before_shard": Durations._shard,
-    "after_shard": Durations._shard,
-    "baselines_shard": lambda durations, wildcards: durations._shard(wildcards, RUNGS + LAYOUTS),
-    "optimize": Durations._optimize,
-    "sensitivity": Durations._sweep,
-    "analyse": Durations._analyse,
-}
+def _kind(rule: str) -> str:
+    """A rule, or the one that it makes a shard of."""
+    return rule.removesuffix("_shard")

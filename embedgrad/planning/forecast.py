@@ -21,10 +21,10 @@ from embedgrad.planning.demand import (
 )
 from embedgrad.planning.durations import (
     DEV_DECODINGS,
-    LAYOUTS,
-    RUNGS,
+    LOADING,
     SHARED_DECODINGS,
     START,
+    TRAINING,
     Durations,
     decoding_seconds,
     epoch_flops,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from embedgrad.config import Config
     from embedgrad.planning.cards import Machine
 
-TRAINING, ANSWERING = ("optimize", "sensitivity"), ("before", "baselines", "after", "analyse")
 JOBS = 3  # jobs of a cell that load the model: optimize, after, analyse
 
 
@@ -136,13 +135,20 @@ def outlook(config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], mac
     durations, counts = Durations(config, machine), Counter((rule, tuple(sorted(w.items()))) for rule, w in jobs)
     seconds, trained, answered, alike = Counter(), 0, 0, {}
     for (rule, pairs), count in counts.items():
-        kind, wildcards = rule.removesuffix("_shard"), dict(pairs)
-        if kind not in TRAINING + ANSWERING:
+        wildcards = dict(pairs)
+        kind = rule.removesuffix("_shard")
+        if kind not in LOADING:
             continue
         # Seeds and shards of a job take the same: thousands of jobs are a few sums.
         key = (rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
         if key not in alike:
-            alike[key] = (durations.seconds(rule, wildcards), *_tokens(config, kind, wildcards, kind != rule))
+            work, (epochs, items) = durations.work(wildcards), durations.effort(rule, wildcards)
+            read = epochs * work.train * (work.input + work.target)
+            alike[key] = (
+                durations.seconds(rule, wildcards),
+                read,
+                items * work.answer / durations.parts(rule, wildcards),
+            )
         one, read, written = alike[key]
         seconds["training" if kind in TRAINING else "answering"] += count * one
         trained, answered = trained + count * read, answered + count * written
@@ -154,21 +160,6 @@ def outlook(config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], mac
         f"{trained:,} tokens to train on, {round(answered):,} to answer: {clock(seconds['training'])} of training and "
         f"{clock(seconds['answering'])} of answering, if one job at a time has {machine.name}{beside}"
     )
-
-
-def _tokens(config: "Config", kind: str, wildcards: Mapping[str, str], sharded: bool) -> tuple[int, float]:
-    """Tokens that one job runs forward and backward, and those that it answers."""
-    cell = config.cell(wildcards["dataset"], wildcards["model"]) if "dataset" in wildcards else None
-    task = cell.task if cell else wildcards["task"]
-    work = work_of(task, config.values["tasks"][task], config.values["split"], cell.level if cell else None)
-    if kind in TRAINING:
-        settings = config.values["optimize"]
-        epochs = int(cell.epochs if kind == "optimize" else config.values["sensitivity"]["epochs"])
-        looks = kind == "sensitivity" or settings.get("dev_accuracy") or settings.get("early_stop") == "dev_accuracy"
-        items = (epochs + 1) * work.dev * bool(looks)
-        return epochs * work.train * (work.input + work.target), items * work.answer
-    items = {"baselines": (RUNGS + LAYOUTS) * work.test, "analyse": DEV_DECODINGS * work.dev}.get(kind, work.test)
-    return 0, items * work.answer / (config.shards(task) if sharded else 1)
 
 
 def clock(seconds: float) -> str:
