@@ -120,6 +120,17 @@ def labels_of(text: str | None) -> list[str]:
     return [label.strip() for label in (text or "").split(",") if label.strip()]
 
 
+def grader_of_task(name: str, strict: bool = False) -> Grader:
+    """The grader that a task of the suite brings.
+
+    Raises:
+        UserError: no such task.
+    """
+    task = tasks.find(name)
+    options = {"labels": list(task.LABELS), "synonyms": task.SYNONYMS} if task.EVALUATOR == "label" else {}
+    return Grader(task.EVALUATOR, options, strict)
+
+
 def grader_from(arguments: argparse.Namespace) -> Grader:
     """The grader that --task or --evaluator names.
 
@@ -131,9 +142,7 @@ def grader_from(arguments: argparse.Namespace) -> Grader:
             raise UserError(
                 "--task brings its own evaluator and labels; leave out --evaluator and --labels, or --task."
             )
-        task = tasks.find(arguments.task)
-        options = {"labels": list(task.LABELS), "synonyms": task.SYNONYMS} if task.EVALUATOR == "label" else {}
-        return Grader(task.EVALUATOR, options, arguments.strict)
+        return grader_of_task(arguments.task, arguments.strict)
     if not arguments.evaluator:
         raise UserError("give --task NAME, or --evaluator with --labels for data of your own.")
     return make_grader(arguments.evaluator, labels_of(arguments.labels), arguments.strict)

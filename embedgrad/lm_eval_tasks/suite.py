@@ -8,9 +8,8 @@ from typing import Any
 import datasets
 from lm_eval.api.task import ConfigurableTask
 
-import tasks
 from contracts import read_items
-from embedgrad.grading import Grader
+from embedgrad.grading import Grader, grader_of_task
 from embedgrad.stored import stored_decoding, stored_grader
 from embedgrad_core import read_prompt_file
 
@@ -53,9 +52,7 @@ def load(task: str, results: str = "results/paper", level: str | None = None, sp
 
 def _as_stored(name: str, prompt: str | None, results: str) -> tuple[int | None, Grader]:
     """Token limit and grader of a prompt file made for this task; no limit and the task's own grader without one."""
-    task = tasks.find(name)
-    options = {"labels": list(task.LABELS), "synonyms": task.SYNONYMS} if task.EVALUATOR == "label" else {}
-    own = Grader(task.EVALUATOR, options)
+    own = grader_of_task(name)
     # A level of a task is a data set of its own: math500-L1.
     for path in [prompt] if prompt else sorted(Path(results).glob(f"{name}*/*/seed*/prompt.safetensors")):
         header = read_prompt_file(path)[1]
