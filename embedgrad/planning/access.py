@@ -119,6 +119,11 @@ def _licence(about: Any) -> str:
     return str(card.get("license_name") or card.get("license") or "")
 
 
+def hub_home() -> Path:
+    """Where the hub's client and its data sets library keep what they fetch; their own constants cost their imports."""
+    return Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+
+
 def read_shape(config: Path) -> Shape | None:
     """The shape that a config.json states, or None where it is no decoder that this suite knows; loading it will say so."""
     try:
@@ -166,8 +171,7 @@ def look_up_data(name: str, spec: Mapping[str, Any], mirror: Path | None, *, off
 
 def _data_cached(source: Source, revision: str) -> bool:
     """Whether the datasets library has prepared this commit. Its folders spell names in lower case with more underscores."""
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    place = Path(os.environ.get("HF_DATASETS_CACHE", home / "datasets"))
+    place = Path(os.environ.get("HF_DATASETS_CACHE", hub_home() / "datasets"))
     wanted = source.hub_id.replace("/", "").replace("_", "").lower()
     return any(
         found.parents[3].name.replace("_", "").lower() == wanted

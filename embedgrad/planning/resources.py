@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts import UserError
-from embedgrad.planning.access import read_shape, shape_of_pretraining
-from embedgrad.planning.cards import UNNAMED, card_bytes, named_card, some_cpu
+from embedgrad.planning.access import hub_home, read_shape, shape_of_pretraining
+from embedgrad.planning.cards import UNNAMED, Machine, card_bytes, named_card, some_cpu
 from embedgrad.planning.demand import (
     SPARE,
     WIDTHS,
@@ -187,9 +187,13 @@ class Resources:
     @cached_property
     def durations(self) -> Durations:
         """On the named card; on a middling one, or a slow CPU, where none is named."""
-        on_cpu = self.device == "cpu" and not self.card
-        machine = some_cpu(self.values.get("threads", 4)) if on_cpu else named_card(self.card or UNNAMED)
-        return Durations(self.config, machine)
+        return Durations(self.config, self.machine(True))
+
+    def machine(self, has_cards: bool) -> Machine:
+        """What a job is taken to run on: the named card; else a middling one, or a slow CPU where there is or shall be none."""
+        if self.card or (has_cards and self.device != "cpu"):
+            return named_card(self.card or UNNAMED)
+        return some_cpu(self.values.get("threads", 4))
 
 
 def _too_large(model: str, needs: int, count: int, card: str, memory: int, todo: str) -> str:
@@ -199,8 +203,7 @@ def _too_large(model: str, needs: int, count: int, card: str, memory: int, todo:
 
 def _cached(hub_id: str, revision: str) -> Path | None:
     """The snapshot of a hub model in the local cache, found without the hub's client."""
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    place = Path(os.environ.get("HF_HUB_CACHE", home / "hub")) / f"models--{hub_id.replace('/', '--')}"
+    place = Path(os.environ.get("HF_HUB_CACHE", hub_home() / "hub")) / f"models--{hub_id.replace('/', '--')}"
     named = place / "refs" / revision
     commit = named.read_text(encoding="utf-8").strip() if named.is_file() else revision
     folder = place / "snapshots" / commit

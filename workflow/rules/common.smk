@@ -9,6 +9,7 @@ from contracts import UserError, printable
 from embedgrad import cards, cluster, run_lock
 from embedgrad.config import Config
 from embedgrad.interruption import PARENT
+from embedgrad.planning.durations import LOADING, TRAINING
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -43,9 +44,6 @@ FIGURES = f"figures/{CONFIG.run}"
 FIGURE_NAMES = ["before_after", "training_curves", "gain", "entropy", "anchoring", "lat"]
 SENSITIVITY = ["sensitivity"] if CONFIG.sensitivity else []
 SPLITS = ["train.jsonl", "dev.jsonl", "test.jsonl", "split.json"]
-# Rules that load a model, and those of them that train.
-LOADING = {"before", "baselines", "optimize", "after", "analyse", "sensitivity"}
-TRAINING = {"optimize", "sensitivity"}
 
 
 # Decodings that several jobs share, and those of one job.
@@ -179,14 +177,10 @@ def start(jobs):
 
 def say_forecast(jobs):
     """What these jobs will take, from shapes and rates alone: measuring this machine would import torch, for seconds."""
-    from embedgrad.planning.cards import UNNAMED, named_card, some_cpu
     from embedgrad.planning.forecast import outlook
 
-    card = CONFIG.resources.card or (
-        UNNAMED if CONFIG.values.get("device", "auto") != "cpu" and cards.visible() else None
-    )
     try:
-        machine = named_card(card) if card else some_cpu(CONFIG.values.get("threads", 4))
+        machine = CONFIG.resources.machine(bool(cards.visible()))
         told = outlook(CONFIG, [(job.rule.name, job.wildcards_dict) for job in jobs], machine)
     except (UserError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         told = f"none could be made ({error})"  # no reason not to run
