@@ -20,8 +20,9 @@ from pathlib import Path
 
 ETC = Path("/etc/slurm")  # SLURM_CONF does not reach the srun inside a job
 OURS = "embedgrad-slurm-"
+MUNGE_PID = Path("/run/munge/munged.pid")
 LOCK = Path(tempfile.gettempdir()) / "embedgrad-slurm.lock"  # one of these at a time on a machine
-PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "squeue", "scontrol")
+PROGRAMS = ("slurmctld", "slurmd", "munge", "munged", "sbatch", "srun", "squeue", "scontrol")
 # The node has more cores and memory than the machine: what is tried here is who gets what, not how fast.
 SLURM_CONF = """\
 ClusterName=here
@@ -72,6 +73,11 @@ def missing() -> str:
     if (ETC / "slurm.conf").exists() and not _ours(ETC / "slurm.conf"):
         return f"{ETC}/slurm.conf: this machine has a Slurm of its own"
     return ""
+
+
+def munge_answers() -> bool:
+    """Whether a munged is there; a socket alone may be of one that was killed, and then each message to Slurm times out."""
+    return subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0
 
 
 @dataclass(frozen=True)
@@ -182,10 +188,11 @@ def _run(state: Path) -> Iterator[Slurm]:
     ETC.mkdir(exist_ok=True)
     links = [ETC / "slurm.conf", ETC / "gres.conf"]
     for link in links:
-        if _ours(link):
-            link.unlink()  # of one that was killed
+        if _ours(link):  # of one that was killed: its daemons may still hold the ports
+            _end_daemons(link.readlink().parent)
+            link.unlink()
         link.symlink_to(state / link.name)
-    own_munge = not Path("/run/munge/munge.socket.2").exists()
+    own_munge = not munge_answers()
     try:
         if own_munge:
             subprocess.run(["install", "-d", "-o", "munge", "-g", "munge", "-m", "755", "/run/munge"], check=True)
@@ -204,10 +211,9 @@ def _run(state: Path) -> Iterator[Slurm]:
         if with_jobs.split():
             subprocess.run(["scancel", "--signal=KILL", *with_jobs.split()], check=False)
             time.sleep(1)
-        for file in (state / "slurmd-localhost.pid", state / "slurmctld.pid"):
-            _end(file)
+        _end_daemons(state)
         if own_munge:
-            _end(Path("/run/munge/munged.pid"))
+            _end(MUNGE_PID)
         for link in links:
             link.unlink(missing_ok=True)
 
@@ -219,6 +225,11 @@ def _ours(link: Path) -> bool:
 
 def _sinfo() -> str:
     return subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, check=False).stdout
+
+
+def _end_daemons(state: Path) -> None:
+    for file in (state / "slurmd-localhost.pid", state / "slurmctld.pid"):
+        _end(file)
 
 
 def _end(file: Path) -> None:

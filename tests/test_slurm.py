@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -14,7 +15,7 @@ import pytest
 from conftest import ROOT
 
 from benchmarks.disturb import SNAKEMAKE, checkout, completed, finish, leftovers, results, start
-from benchmarks.slurm_here import missing, slurm
+from benchmarks.slurm_here import MUNGE_PID, missing, munge_answers, slurm
 
 CONFIG = "tests/configs/small.yaml"
 CLUSTER = ("--profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "2")
@@ -34,6 +35,20 @@ def whole(tmp_path_factory):
 
 def told(folder):
     return (folder / "told.log").read_text()
+
+
+def test_a_slurm_starts_where_one_was_killed():
+    was_there = munge_answers()
+    holder = (
+        "import time; from benchmarks.slurm_here import slurm\nwith slurm(): print('up', flush=True), time.sleep(300)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holder], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "up\n"
+        process.kill()
+    if not was_there:  # its socket stays behind
+        os.kill(int(MUNGE_PID.read_text()), signal.SIGKILL)
+    with slurm() as here:
+        assert here.running() == []
 
 
 def test_the_tables_are_those_of_one_machine_and_no_card_is_shared(whole, tmp_path):
