@@ -73,12 +73,20 @@ class NewLines:
             self.monitoring.set_events(self.monitoring.COVERAGE_ID, self.monitoring.events.LINE)
 
     def during(self, work: Callable[[], object]) -> tuple[object, float, bool]:
-        """What ``work`` returns, its seconds of computing, and whether it reached new lines."""
+        """What ``work`` returns, its seconds of computing, and whether it reached new lines.
+
+        Raises:
+            Late: it takes three times what it may.
+        """
         before, self.calls = len(self.lines), self.calls + 1
         started = time.process_time()  # what other programs take on a busy machine is not the checker's
-        result = work()
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 3 * SECONDS)
+            result = work()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         seconds = time.process_time() - started
-        # Tracing makes a call ten times as slow: once more, behind the clock, and never by the clock: which inputs are kept to
+        # Tracing makes a call ten times as slow: once more, behind both clocks, and never by a clock: which inputs are kept to
         # be mutated must be the same on a busy machine.
         if not self.monitoring and self.calls % 40 == 0 and not result.out_of_bounds:
             sys.settrace(self._trace)
@@ -176,14 +184,12 @@ def shard(task: tuple[int, int, int]) -> dict:
         name, text, gold = drawn(chance, pool)
         fault, verdict, new, executed, seconds = None, None, False, len(audit.seen), 3 * SECONDS
         try:
-            signal.setitimer(signal.ITIMER_REAL, 3 * SECONDS)
             audit.armed = True
             verdict, seconds, new = lines.during(lambda: grade(name, text, gold))  # noqa: B023 (called at once)
         except (Exception, Late) as error:  # noqa: BLE001 - whatever a checker lets out is a finding
             fault = f"raised {type(error).__name__}: {error}"[:200]
         finally:
             audit.armed = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
         if verdict is not None:
             report["statuses"][verdict.status] += 1
             report["out_of_bounds"] += verdict.out_of_bounds
