@@ -213,7 +213,7 @@ def _run(state: Path) -> Iterator[Slurm]:
             time.sleep(1)
         _end_daemons(state)
         if own_munge:
-            _end(MUNGE_PID)
+            _end("munged", MUNGE_PID)
         for link in links:
             link.unlink(missing_ok=True)
 
@@ -228,14 +228,16 @@ def _sinfo() -> str:
 
 
 def _end_daemons(state: Path) -> None:
-    for file in (state / "slurmd-localhost.pid", state / "slurmctld.pid"):
-        _end(file)
+    _end("slurmd", state / "slurmd-localhost.pid")
+    _end("slurmctld", state / "slurmctld.pid")
 
 
-def _end(file: Path) -> None:
-    """End the daemon that wrote its process id there, and wait."""
+def _end(daemon: str, file: Path) -> None:
+    """End the daemon that wrote its process id there, and wait; not another process that has been given the id since."""
     try:
         process = int(file.read_text())
+        if Path(f"/proc/{process}/comm").read_text().strip() != daemon:
+            return
         os.kill(process, signal.SIGTERM)
         for _ in range(100):
             os.kill(process, 0)
