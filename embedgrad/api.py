@@ -60,6 +60,7 @@ class TunedPrompt:
         optimized: bool = True,
         where: Sequence[str] | None = None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_step: Callable[[float], None] = lambda begun: None,
     ) -> str | list[str]:
         """Answer one input, or each of several; with ``optimized=False`` by the text prompt.
 
@@ -68,6 +69,7 @@ class TunedPrompt:
             optimized: whether by the optimised prompt.
             where: what an error calls each of the inputs; by default ``input 1``, …
             on_progress: called with the answers so far and in all.
+            on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decode` does.
 
         Raises:
             UserError: an input that is empty, no text, or too long.
@@ -85,7 +87,9 @@ class TunedPrompt:
         def count(done: int) -> None:
             on_progress(done, len(items))
 
-        rows = decode(self.frozen, self.prompt.slot, vectors, items, on_progress=count, **self.decoding)
+        rows = decode(
+            self.frozen, self.prompt.slot, vectors, items, on_progress=count, on_step=on_step, **self.decoding
+        )
         answers = [row.output for row in rows]
         return answers[0] if isinstance(text, str) else answers
 
@@ -100,6 +104,7 @@ class TunedPrompt:
         split: str | None = None,
         name: str | None = None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
+        on_step: Callable[[float], None] = lambda begun: None,
     ) -> Evaluation:
         """Answer and grade every item with the text prompt and with the optimised one.
 
@@ -112,6 +117,7 @@ class TunedPrompt:
             split: of a hub data set.
             name: what to call items or rows that are given as such.
             on_progress: called with the answers so far and in all, both sides counted.
+            on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decode` does.
 
         Raises:
             UserError: no grader, no item left, or data that cannot be read.
@@ -128,7 +134,9 @@ class TunedPrompt:
             def count(done: int, past: int = past) -> None:
                 on_progress(past + done, 2 * len(items))
 
-            rows = decode(self.frozen, self.prompt.slot, vectors, items, on_progress=count, **self.decoding)
+            rows = decode(
+                self.frozen, self.prompt.slot, vectors, items, on_progress=count, on_step=on_step, **self.decoding
+            )
             graded[side] = {row.id: self.grader.line(row.row(), gold[row.id]) for row in rows}
         name = str(data) if isinstance(data, str | Path) else name
         about = measured(self.frozen, self.prompt, items, name, keep_seen)

@@ -58,6 +58,7 @@ def decode(
     engine: str = "native",
     tensor_parallel: int | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
+    on_step: Callable[[float], None] = lambda begun: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Decoded]:
     """Answer every item greedily.
@@ -76,6 +77,8 @@ def decode(
         engine: ``native`` or ``vllm``.
         tensor_parallel: cards that vLLM shares every product over; None is one.
         on_progress: called with the number of items done so far.
+        on_step: called on the way (native) with what unfinished answers have of their limits, in items; see
+            :func:`embedgrad_core.greedy.greedy`.
         say: where to report that memory ran out and fewer rows run at a time.
 
     Raises:
@@ -114,7 +117,7 @@ def decode(
         run, weights = vllm_greedy, nullcontext()
     else:
         run, weights = greedy, packed_weights(frozen.network)
-        settings["say"] = say
+        settings |= {"say": say, "on_step": on_step}
     done: list[Decoded] = []
     with weights:
         for some in blocks:

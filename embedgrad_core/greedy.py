@@ -51,6 +51,7 @@ def greedy(
     batch_size: int = 16,
     stop_on_loop: LoopRule | None = None,
     on_end: Callable[[Row], None] = lambda row: None,
+    on_step: Callable[[float], None] = lambda begun: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Row]:
     """Greedy continuation of ``[head, vectors, body]`` for bodies of any lengths.
@@ -65,6 +66,8 @@ def greedy(
         batch_size: rows that run at a time.
         stop_on_loop: end a row as soon as its tail repeats so.
         on_end: called with each row when it has ended.
+        on_step: called when rows have been looked at, with what the running ones have of their limits, in rows: five that are at
+            a tenth of it come to 0.5.
         say: where to report that memory ran out and fewer rows run at a time.
 
     Returns:
@@ -77,7 +80,17 @@ def greedy(
     while len(finished) < len(bodies):
         left = [index for index in range(len(bodies)) if index not in finished]
         decoder = _Decoder(
-            frozen, slot, vectors, bodies, left, max_new_tokens, set(stop_ids), batch_size, stop_on_loop, on_end
+            frozen,
+            slot,
+            vectors,
+            bodies,
+            left,
+            max_new_tokens,
+            set(stop_ids),
+            batch_size,
+            stop_on_loop,
+            on_end,
+            on_step,
         )
         try:
             decoder.run()
@@ -111,9 +124,10 @@ class _Decoder:
         batch_size: int,
         stop_on_loop: LoopRule | None,
         on_end: Callable[[Row], None],
+        on_step: Callable[[float], None],
     ) -> None:
         self.frozen, self.bodies, self.limit, self.stop_ids = frozen, bodies, limit, stop_ids
-        self.stop_on_loop, self.on_end = stop_on_loop, on_end
+        self.stop_on_loop, self.on_end, self.on_step = stop_on_loop, on_end, on_step
         head = frozen.embed(torch.tensor(slot.head_ids, dtype=torch.long))
         shared = torch.cat([head, vectors.to(frozen.device, frozen.dtype)])
         # A row must bring at least one token of its own to be answered: without a body that is the prompt's last vector.
@@ -186,6 +200,7 @@ class _Decoder:
                     break  # what the row went on to say before anyone looked is dropped
         for place in reversed(ended):
             self._close(place)
+        self.on_step(sum(len(row.ids) for row in self.active) / self.limit)
 
     def _has_ended(self, row: Row) -> bool:
         if row.ids[-1] in self.stop_ids or len(row.ids) == self.limit:

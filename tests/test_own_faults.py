@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import pytest
 from conftest import refused, tuning
@@ -11,7 +10,6 @@ import embedgrad
 from contracts import Item, UserError, write_jsonl
 from embedgrad.cli import main
 from embedgrad.commands import arguments
-from embedgrad.progress import answering
 
 HALF = "a \ud83d b"
 
@@ -114,17 +112,6 @@ def test_inputs_are_named_by_file_and_line(home, prompt_file, tmp_path, capsys, 
     device, error = printed.err.splitlines()
     assert "device cpu" in device
     assert error.startswith("embedgrad generate: line 3: prompt, input and 12 new tokens need")
-
-
-def test_a_terminal_gets_a_bar_in_place_of_lines(monkeypatch, capsys):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with answering(print) as progress:
-        for done in range(1, 41):
-            progress(done, 40)
-            time.sleep(0.01)  # a bar is drawn ten times a second at most
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert "/40 [" in printed.err
 
 
 def test_keeping_seen_items_of_no_data(prompt_file, no_model, capsys):

@@ -163,11 +163,11 @@ def test_progress_is_told_beside_the_answers(prompt_file, home, capsys):
     )
     printed = capsys.readouterr()
     assert json.loads(printed.out)["n"] == 20
-    assert "40 of 40 items answered" in printed.err.splitlines()
+    assert "answers: 40 of 40 items (100 %), " in printed.err
     assert main(["generate", "--prompt-file", str(prompt_file), "a", "b"]) == 0
     printed = capsys.readouterr()
     assert "answered" not in printed.out
-    assert "2 of 2 items answered" in printed.err
+    assert "answers: 2 of 2 items (100 %), " in printed.err
 
 
 COMMIT = "0123456789" * 4

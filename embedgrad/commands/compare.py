@@ -9,7 +9,6 @@ embedgrad compare a.safetensors b.safetensors --data test.csv --json
 
 import argparse
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from embedgrad.commands.prompts import add_prompt_arguments, needed_grader, prom
 if TYPE_CHECKING:
     from contracts import Item
     from embedgrad.api import TunedPrompt
+    from embedgrad.progress import Progress
     from embedgrad_core import PromptEmbedding
 
 HELP = "two prompts of one model side by side"
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Compare vectors, then answers."""
     from embedgrad.api import load
     from embedgrad.evaluation import unseen
-    from embedgrad.progress import answering
+    from embedgrad.progress import Progress
 
     items = []
     if arguments.data:  # the data first: a bad line is said before a model is loaded
@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
     found: dict = {"a": str(arguments.a), "b": str(arguments.b), "vectors": vectors(a.prompt, b.prompt)}
     if items:
         kept = items if arguments.keep_seen else unseen(items, a.prompt, b.prompt)
-        with answering(aside) as progress:
-            found["answers"] = answers(a, b, kept, progress) | {"left_out": len(items) - len(kept)}
+        with Progress("answers", 2 * len(kept), aside) as at:
+            found["answers"] = answers(a, b, kept, at) | {"left_out": len(items) - len(kept)}
     if arguments.json:
         plain_line(json.dumps(found, sort_keys=True))
         return
@@ -108,7 +108,7 @@ def answers(
     a: "TunedPrompt",
     b: "TunedPrompt",
     items: "list[Item]",
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    at: "Progress | None" = None,
 ) -> dict:
     """Both graded on the same items, by a's grader and a's decoding."""
     from embedgrad_core import decode
@@ -117,11 +117,9 @@ def answers(
     gold = {item.id: item.answer for item in items}
 
     def answered(one: "TunedPrompt", before: int) -> dict[str, str]:
-        def count(done: int) -> None:
-            on_progress(before + done, 2 * len(items))
-
+        told = {"on_progress": lambda done: at.update(before + done), "on_step": at.under_way} if at else {}
         prompt = one.prompt
-        rows = decode(a.frozen, prompt.slot, prompt.vectors, items, on_progress=count, **a.decoding)
+        rows = decode(a.frozen, prompt.slot, prompt.vectors, items, **told, **a.decoding)
         return {row.id: row.output for row in rows}
 
     said = [answered(a, 0), answered(b, len(items))]

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Load, decode, write."""
     items = read_items(arguments.data, arguments.level)  # before torch is imported: a bad line is said at once
     items = shard_from(arguments, items)
-    from embedgrad.progress import answering
+    from embedgrad.progress import Progress
     from embedgrad.provenance import Run
     from embedgrad_core import PromptEmbedding, Slot, decode
     from embedgrad_core.prompt import prompt_sha256
@@ -71,8 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
     def answer(some: list, **changed: object) -> list[dict]:
         return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, **(settings | changed))]
 
-    with answering(plain_line) as progress:
-        rows = answer(items, on_progress=lambda done: progress(done, len(items)), say=plain_line)
+    with Progress("answers", len(items), plain_line) as at:
+        rows = answer(items, say=plain_line, **at.decoding)
     invariance = None
     if arguments.batch_invariance_check:
         invariance = _batch_invariance(arguments.batch_invariance_check, items, rows, answer)
@@ -103,9 +103,12 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _batch_invariance(count: int, items: list, rows: list[dict], answer: Callable[..., list[dict]]) -> dict:
     """How many of a sample of items are answered otherwise by the native engine at batch size 1."""
+    from embedgrad.progress import Progress
+
     sample = random.Random(0).sample(items, min(count, len(items)))
     together = {row["id"]: row["output"] for row in rows}
-    alone = answer(sample, batch_size=1, engine="native", tensor_parallel=None)
+    with Progress("batch invariance", len(sample), plain_line) as at:
+        alone = answer(sample, batch_size=1, engine="native", tensor_parallel=None, **at.decoding)
     flipped = [row["id"] for row in alone if row["output"] != together[row["id"]]]
     plain_line(f"batch invariance: {len(flipped)} of {len(sample)} answers differ when decoded one at a time")
     return {"items": len(sample), "flipped": len(flipped), "rate": len(flipped) / len(sample), "ids": flipped}

@@ -30,13 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Answer, grade, compare."""
-    from embedgrad.progress import answering
+    from embedgrad.progress import Progress
 
     # The data first: a bad line is said before a model is loaded.
     items = own_items_from(arguments, arguments.data, needed_grader(arguments, arguments.prompt_file))
     tuned = prompt_from(arguments)
-    with answering(aside) as progress:
-        found = tuned.evaluate(items, keep_seen=arguments.keep_seen, name=arguments.data, on_progress=progress)
+    with Progress("answers", None, aside) as at:
+        found = tuned.evaluate(
+            items, keep_seen=arguments.keep_seen, name=arguments.data, on_progress=at.of, on_step=at.under_way
+        )
     # Said before it is written: a disk that has filled up meanwhile loses no result.
     plain_line(json.dumps(found.row(), sort_keys=True) if arguments.json else str(found))
     if not arguments.json:

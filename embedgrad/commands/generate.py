@@ -8,7 +8,7 @@ embedgrad generate --prompt-file prompt.safetensors            # type an input, 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
@@ -33,15 +33,22 @@ def run(arguments: argparse.Namespace) -> None:
     inputs = _given(arguments)
     # Only answers on standard output; where there may be hours of questions, the model is told of beside them.
     arguments.say = aside if inputs is None else silent
-    from embedgrad.progress import answering
+    from embedgrad.progress import Progress
 
     tuned = prompt_from(arguments)
 
-    def answer(given: dict[str, str], on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        texts, more = list(given.values()), {"where": list(given), "on_progress": on_progress}
-        after = tuned.generate(texts, **more)
-        before = tuned.generate(texts, optimized=False, **more) if arguments.both else [None] * len(texts)
-        for text, new, old in zip(texts, after, before, strict=True):
+    def answers(phase: str, given: dict[str, str], optimized: bool) -> list[str]:
+        texts, more = list(given.values()), {"where": list(given), "optimized": optimized}
+        if len(texts) == 1:
+            return tuned.generate(texts, **more)
+        with Progress(phase, len(texts), aside) as at:
+            return tuned.generate(texts, on_progress=at.of, on_step=at.under_way, **more)
+
+    def answer(given: dict[str, str]) -> None:
+        after = answers("answers", given, optimized=True)
+        both = arguments.both
+        before = answers("answers of the text prompt", given, optimized=False) if both else [None] * len(given)
+        for text, new, old in zip(given.values(), after, before, strict=True):
             if arguments.json:
                 row = {"input": text, "output": new} | ({"text_prompt_output": old} if arguments.both else {})
                 # Escapes of JSON's own: what a terminal shows can still be read as JSON.
@@ -52,11 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
                 _say(new)
 
     if inputs is not None:
-        if len(inputs) == 1:
-            answer(inputs)
-            return
-        with answering(aside) as progress:
-            answer(inputs, progress)
+        answer(inputs)
         return
     for number, line in _typed():
         try:

@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Decode and grade rung by rung."""
     items, train = shard_from(arguments, read_items(arguments.data)), read_items(arguments.train)
     from embedgrad.grading import grader_from
+    from embedgrad.progress import Progress
     from embedgrad.provenance import versions
     from embedgrad_core import decode
 
@@ -67,7 +68,8 @@ def run(arguments: argparse.Namespace) -> None:
     found = {}
     for name, slot, vectors in rungs(frozen, layout, arguments.prompt, examples):
         try:
-            answers = decode(frozen, slot, vectors, items, **settings)
+            with Progress(f"ladder, {name}", len(items), plain_line) as at:
+                answers = decode(frozen, slot, vectors, items, say=plain_line, **at.decoding, **settings)
         except UserError as error:
             found[name] = {"left_out": str(error)}  # the examples may not fit a short context; the other rungs do
             plain_line(f"{name}: left out, {error}")

@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     items = [item for block in blocks for item in block]
     shares = _shares(arguments.limit_shares)
     from embedgrad.grading import Grader, grader_from
+    from embedgrad.progress import Progress
     from embedgrad.provenance import versions
     from embedgrad_core import PromptEmbedding, Slot
     from embedgrad_core.decode import check_lengths, to_decoded
@@ -68,7 +69,8 @@ def run(arguments: argparse.Namespace) -> None:
         vectors = PromptEmbedding.from_text(frozen, slot).initial
         bodies = {item.id: slot.body_ids(item.input) for item in items}
         check_lengths(frozen, slot, items, bodies, most)
-        with packed_weights(frozen.network):
+        phase = Progress(f"protocol search, {kind} layout", len(items), plain_line)
+        with packed_weights(frozen.network), phase as at:
             rows = [
                 row
                 for block in blocks
@@ -80,6 +82,9 @@ def run(arguments: argparse.Namespace) -> None:
                     most,
                     stops["checkpoint"],
                     batch_size=settings["batch_size"],
+                    on_end=at.one_more,
+                    on_step=at.under_way,
+                    say=plain_line,
                 )
             ]
         for rule, ends in stops.items():

@@ -1,0 +1,126 @@
+"""Where long work is: when a line comes and what it says, by a clock of the test's own; and that real work reports itself."""
+
+import threading
+from itertools import pairwise
+
+import pytest
+
+from embedgrad.progress import Progress
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def told(steps, total, **more):
+    """The lines of a phase with the seconds since its start, from (seconds, what is called, with what) steps."""
+    clock, lines = Clock(), []
+    with Progress("phase", total, lambda line: lines.append((clock.seconds - 1000, line)), now=clock, **more) as at:
+        for seconds, name, *values in steps:
+            clock.seconds = 1000 + seconds
+            getattr(at, name)(*values)
+    return lines
+
+
+def test_slow_work_tells_every_half_minute():
+    """1,000 items at one in 4 s: 30 s pass long before 5 % do."""
+    lines = told([(4 * done, "update", done) for done in range(1, 1001)], 1000)
+    times = [0, *(seconds for seconds, _ in lines)]
+    assert max(later - earlier for earlier, later in pairwise(times)) <= 32
+    assert lines[0] == (32, "phase: 8 of 1000 items (1 %), 0.25 items/s, 66 min left")
+    assert lines[-1] == (4000, "phase: 1000 of 1000 items (100 %), 0.25 items/s, took 67 min")
+    assert len(lines) == 125
+
+
+def test_faster_work_tells_every_twentieth():
+    """1,000 items at 2.5 a second: 5 % are 20 s."""
+    lines = told([(done / 2.5, "update", done) for done in range(1, 1001)], 1000)
+    assert [seconds for seconds, _ in lines] == [20 * part for part in range(1, 21)]
+    assert lines[4] == (100, "phase: 250 of 1000 items (25 %), 2.5 items/s, 5 min left")
+
+
+def test_what_is_over_in_a_moment_tells_once():
+    assert told([(done / 100, "update", done) for done in range(1, 51)], 50) == [
+        (0.5, "phase: 50 of 50 items (100 %), 100 items/s, took 0 s")
+    ]
+    assert told([(done / 100, "update", done) for done in range(1, 51)], 50, last=False) == []
+
+
+def test_few_long_answers_tell_before_the_first_has_ended():
+    """Four answers, a step a second, 400 steps each: 5 % of the work come every 20 s, and at most so long is left."""
+    lines = told([(step, "under_way", 4 * step / 400) for step in range(1, 100)], 4)
+    assert [seconds for seconds, _ in lines[:4]] == [20, 40, 60, 80]
+    assert lines[0][1] == "phase: 0 of 4 items (5 %), 0.01 items/s, at most 6 min left"
+    # Once an answer has ended, what is under way is only that.
+    lines = told([(30, "under_way", 1.0), (60, "update", 1), (60, "under_way", 0.5), (90, "under_way", 1)], 4)
+    assert [line for _, line in lines[:3]] == [
+        "phase: 0 of 4 items (25 %), 0.0333 items/s, at most 2 min left",
+        "phase: 1 of 4 items (25 %), 0.0167 items/s, 3 min left",
+        "phase: 1 of 4 items (50 %), 0.0222 items/s, 2 min left",
+    ]
+
+
+def test_what_an_earlier_run_did_counts_for_the_share_alone():
+    lines = told([(30, "update", 60), (60, "update", 70)], 100, done=50)
+    assert [line for _, line in lines[:2]] == [
+        "phase: 60 of 100 items (60 %), 0.333 items/s, 2 min left",
+        "phase: 70 of 100 items (70 %), 0.333 items/s, 2 min left",
+    ]
+
+
+def test_words_about_what_comes_after():
+    lines = told([(10, "update", 50)], 100, unit="texts", further=lambda rate: f"then {20 / rate:.0f} s of others")
+    assert lines[0][1] == "phase: 50 of 100 texts (50 %), 5 texts/s, 10 s left, then 4 s of others"
+
+
+def test_a_number_that_only_the_work_knows():
+    lines = told([(10, "of", 3, 4)], None)
+    assert lines[0][1] == "phase: 3 of 4 items (75 %), 0.3 items/s, 3 s left"
+    assert told([], None) == []
+
+
+def test_work_that_reports_nothing_is_told_of_all_the_same():
+    """One long forward pass, or another engine's whole run: the timer speaks for it."""
+    lines, spoken = [], threading.Event()
+
+    def say(line):
+        lines.append(line)
+        spoken.set()
+
+    with Progress("phase", 7, say, every=0.01) as at:
+        assert spoken.wait(60)
+    assert lines[0] == "phase: 0 of 7 items, 0 s so far"
+    assert not at._timer.is_alive()
+
+
+def test_a_phase_that_fails_says_no_last_line():
+    with pytest.raises(ValueError, match="of the work"):
+        told_by_failing()
+
+
+def told_by_failing():
+    lines = []
+    try:
+        with Progress("phase", 2, lines.append, now=Clock()):
+            raise ValueError("of the work")
+    finally:
+        assert lines == []
+
+
+def test_a_terminal_gets_a_bar_in_place_of_lines(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with Progress("phase", 40, print) as at:
+        at.bar.mininterval = 0  # a bar is drawn ten times a second at most
+        at.under_way(2.0)
+        for done in range(1, 41):
+            at.update(done)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "phase:" in printed.err
+    assert "40/40 [" in printed.err
