@@ -238,7 +238,7 @@ def test_local_folders(mirror, tmp_path):
     assert "holds no config.json" in look_up("mine", {"folder": "x"}, str(tmp_path / "empty")).missing
 
 
-@pytest.mark.parametrize(("config", "cells", "lacks"), [("demo", 12, False), ("laptop", 9, True)])
+@pytest.mark.parametrize(("config", "cells", "lacks"), [("demo", 12, False), ("laptop", 18, True)])
 def test_the_command(config, cells, lacks, tmp_path):
     arguments = ["plan", "--config", f"config/{config}.yaml", "--offline"]
     environment = {key: value for key, value in os.environ.items() if key != "EMBEDGRAD_MIRROR"}
