@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts import UserError
+from embedgrad.planning.baseline import ASSUMED, Baseline
 
 # Gigabytes; bf16 (T4: fp16) dense TFLOP/s; TB/s. Data sheets of NVIDIA: H200, H100 SXM, A100, L40S, A10, RTX 4090, T4.
 CARDS = {
@@ -38,6 +39,7 @@ class Machine:
         bytes_each: of a weight: 4 in fp32, 2 in bf16.
         disk: bytes free where results go.
         is_card: whether memory is a card's, or else main memory.
+        baseline: what every job takes there; assumptions where it was not measured.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Machine:
     bytes_each: int
     disk: int
     is_card: bool = False
+    baseline: Baseline = ASSUMED
 
 
 def card_bytes(name: str) -> int:

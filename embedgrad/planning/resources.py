@@ -163,7 +163,8 @@ class Resources:
         """What a job asks for: gpu (cards), mem_mb."""
         shape, width, works = self.shape(model), self.width(model), self.works(model)
         cards = self.cards(model, training)
-        main = LIBRARIES + CUDA_LIBRARIES + shape.loading_bytes(width) if cards else 0
+        libraries = LIBRARIES + CUDA_LIBRARIES + shape.tokenizer_bytes()
+        main = libraries + shape.loading_bytes(width) if cards else 0
         if self.parts > 1 and not training:  # the whole model stays in main memory beside vLLM's
             main += shape.weight_bytes(width)
         if not (self.card or self.device.startswith("cuda")):  # it may run on a CPU
