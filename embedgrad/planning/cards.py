@@ -23,7 +23,9 @@ CARDS = {
 SHARE = 0.4
 # A card that nobody named is taken to be this one.
 UNNAMED = "a100-40"
-# What a CPU is taken to do, in operations a second and thread, and bytes a second: half of what a small virtual machine did.
+# What a CPU is taken to do, in operations a second and thread, and bytes a second: half of what one small virtual machine did.
+# Another (AVX2, its cores shared with other jobs) did 37e9 and 14e9. Limits of time have four times the seconds (durations.py), so
+# that they hold for a quarter of these rates; ``embedgrad plan`` measures the machine at hand.
 CPU_FLOPS, CPU_READ = 40e9, 5e9
 
 
