@@ -165,8 +165,10 @@ def test_sigterm_saves_the_steps_of_an_epoch(small, tmp_path):
     assert run.returncode == 0, run.stderr
     process = subprocess.Popen(second, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stdout:
-        if line.startswith("epoch 1"):
-            time.sleep(0.4)  # into the middle of an epoch
+        if line.startswith("epoch 1:"):
+            began = time.monotonic()
+        if line.startswith("epoch 2:"):
+            time.sleep((time.monotonic() - began) / 2)  # into the middle of an epoch, however long one takes here
             break
     started = time.monotonic()
     process.terminate()

@@ -235,7 +235,7 @@ def asked(wanted, **environment):
         check=False,
         cwd=ROOT,
         env=os.environ | environment | {"HF_HUB_OFFLINE": "0"},
-        timeout=120,
+        timeout=600,
     )
     assert run.returncode == 0, run.stderr
     return [json.loads(line) for line in run.stdout.splitlines()]
@@ -263,7 +263,7 @@ def test_the_command(config, cells, lacks, tmp_path):
             check=False,
             cwd=ROOT,
             env=environment,
-            timeout=120,
+            timeout=600,
         )
         for more in ([], ["--json"])
     )
