@@ -290,7 +290,7 @@ def test_the_readmes_command_as_printed(home):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     environment |= {"PATH": f"{home}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
     command = ["bash", "-euc", readme_command()]
-    run = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    run = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert run.returncode == 0, run.stderr[-2000:]
     assert re.search(r"\|embedgrad_imdb\| .*\|acc +\|", run.stdout)
 
