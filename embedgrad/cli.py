@@ -26,6 +26,7 @@ from embedgrad.commands import (
     generate,
     grade,
     inspect,
+    keep,
     ladder,
     lat,
     likelihood,
@@ -72,6 +73,7 @@ COMMANDS = {
     "sensitivity": sensitivity,
     "audit": audit,
     "report": report,
+    "keep": keep,
     "pretrain": pretrain,
 }
 

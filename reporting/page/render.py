@@ -11,12 +11,13 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from contracts import UserError, write_whole
-from reporting.cells import Cell
+from reporting.cells import Cell, Seeds
 from reporting.collected import Outcome
 from reporting.drawing import styled
 from reporting.figures import before_after, training_curves
 from reporting.figures_gain import entropy, gain
 from reporting.figures_prompt import anchoring, lat
+from reporting.ladder import headline, ladder_rows
 from reporting.page import collect
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
@@ -29,7 +30,7 @@ def write_page(
     folder: str | Path,
     path: str | Path,
     *,
-    seeds: Sequence[int] | None = None,
+    seeds: Seeds | Sequence[int] | None = None,
     command: str = "snakemake --cores 2 --config",
 ) -> None:
     """Write the report of a run; equal results give equal bytes.
@@ -58,6 +59,7 @@ def write_page(
     text = environment.get_template("report.html.j2").render(
         run=folder.name,
         headline=collect.headline(outcomes),
+        against_best=headline(ladder_rows(outcomes, folder)),
         lines=lines,
         with_paper=any(cell.paper for cell in cells),
         figures=_figures(outcomes, cells, folder, seeds),
@@ -83,7 +85,7 @@ def _hash(text: str) -> str:
 
 
 def _figures(
-    outcomes: Sequence[Outcome], cells: Sequence[Cell], folder: Path, seeds: Sequence[int] | None
+    outcomes: Sequence[Outcome], cells: Sequence[Cell], folder: Path, seeds: Seeds | Sequence[int] | None
 ) -> list[dict]:
     """Title, image and what to see; a figure that cannot be drawn says why in its place."""
     # Only cells that ran: a panel for each missing one says nothing that the table does not.

@@ -125,7 +125,7 @@ def cell_files(name):
     return [
         f"{RESULTS}/{cell.dataset}/{cell.model}/seed{seed}/{name}"
         for cell in CONFIG.cells
-        for seed in CONFIG.values["seeds"]
+        for seed in CONFIG.seeds(cell.task)
     ]
 
 
