@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
                     most,
                     stops["checkpoint"],
                     batch_size=settings["batch_size"],
-                    on_end=at.one_more,
+                    on_end=lambda row: at.advance(),
                     on_step=at.under_way,
                     say=plain_line,
                 )
