@@ -8,6 +8,7 @@ loading included, as a scheduler sees it (Linux). Weights are random; the shapes
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from measure import machine, write
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from embedgrad_core.costs import LIBRARIES, Shape, process_bytes
+from embedgrad.planning.baseline import measured, peak
+from embedgrad_core.costs import Shape, process_bytes
 
 # layers, width, feed-forward, heads, groups, vocabulary: a small one; SmolLM2-135M and -360M; Qwen2.5-0.5B.
 SIZES = {
@@ -47,7 +49,7 @@ class Measured:
         stored: of the weights in the file.
         forecast: bytes.
         peak: bytes measured.
-        libraries: bytes resident before the model was loaded.
+        libraries: bytes that the libraries take on this machine, from a process of its own (embedgrad/planning/baseline.py).
     """
 
     size: str
@@ -66,10 +68,10 @@ class Measured:
     @property
     def ratio_above(self) -> float:
         """The same for what stands above the libraries."""
-        return (self.forecast - LIBRARIES) / (self.peak - self.libraries)
+        return (self.forecast - self.libraries) / (self.peak - self.libraries)
 
 
-def forecast(shape: Shape, phase: str, width: int) -> int:
+def forecast(shape: Shape, phase: str, width: int, libraries: int) -> int:
     """Bytes of a process that loads the model and runs a phase."""
     tokens, attended = K + ITEMS * (BODY + TARGET - 1), ITEMS * (K + BODY + TARGET - 1)
     above = {
@@ -79,7 +81,7 @@ def forecast(shape: Shape, phase: str, width: int) -> int:
         "gate": shape.gate_bytes(K + BODY + TARGET, width),
         "decode": shape.packed_bytes(width) + shape.decoding_bytes(ROWS, K, INPUT, NEW, width),
     }
-    return process_bytes(shape, width, above[phase])
+    return process_bytes(shape, width, above[phase], libraries)
 
 
 def write_model(folder: Path, size: str, dtype: str) -> Shape:
@@ -103,36 +105,39 @@ def write_model(folder: Path, size: str, dtype: str) -> Shape:
     for weight in network.parameters():
         torch.nn.init.normal_(weight.data, std=0.02)
     network.save_pretrained(folder)
-    words = Tokenizer(models.BPE({f"t{token}": token for token in range(vocabulary)}, []))
-    PreTrainedTokenizerFast(tokenizer_object=words, eos_token="t0").save_pretrained(folder)
+    write_tokenizer(folder, vocabulary)
     return Shape.of(json.loads((folder / "config.json").read_text()))
 
 
-def measure(folder: Path, phase: str, dtype: str, threads: int) -> dict:
-    """Bytes: ``libraries`` and ``peak``, from a process of its own."""
+def write_tokenizer(folder: Path, vocabulary: int) -> None:
+    """256 characters, then what merges make of them: all pairs, then triples. Merges are most of a real tokenizer's memory."""
+    letters = [chr(256 + n) for n in range(256)]
+    pairs = list(itertools.islice(itertools.product(letters, letters), vocabulary - 256))
+    triples = (("".join(pair), letter) for pair in pairs for letter in letters)
+    merges = [*pairs, *itertools.islice(triples, vocabulary - 256 - len(pairs))]
+    tokens = {token: place for place, token in enumerate([*letters, *map("".join, merges)])}
+    words = Tokenizer(models.BPE(tokens, merges))
+    PreTrainedTokenizerFast(tokenizer_object=words, eos_token=letters[0]).save_pretrained(folder)
+
+
+def measure(folder: Path, phase: str, dtype: str, threads: int) -> int:
+    """Bytes at the peak of a process of its own."""
     command = [sys.executable, __file__, "--child", str(folder), "--phase", phase, "--dtype", dtype]
     run = subprocess.run([*command, "--threads", str(threads)], capture_output=True, text=True, check=False)
     if run.returncode:
         raise SystemExit(run.stderr)
-    return json.loads(run.stdout.splitlines()[-1])
+    return int(run.stdout.splitlines()[-1])
 
 
 def child(folder: str, phase: str, dtype: str) -> None:
-    from measure import status
-
     from embedgrad_core import Layout, PromptEmbedding, Slot, check_step_zero, load_model
     from embedgrad_core.greedy import greedy
     from embedgrad_core.kernels import packed_weights
     from embedgrad_core.objective import Example
     from embedgrad_core.step import Pieces, accumulate
 
-    # What the model's own class and the tokenizer bring belongs to the libraries.
-    from transformers import AutoTokenizer  # isort: skip
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    libraries = status("VmRSS")
     frozen = load_model(folder, device="cpu", dtype=dtype, say=lambda line: None)
-    slot = Slot(tokenizer, Layout(), "", (), tuple(range(1000, 1000 + K)))
+    slot = Slot(frozen.tokenizer, Layout(), "", (), tuple(range(1000, 1000 + K)))
     vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().clone()
     examples = [Example(str(n), list(range(1, 1 + BODY)), list(range(1, 1 + TARGET))) for n in range(ITEMS)]
     if phase.startswith("step"):
@@ -145,12 +150,13 @@ def child(folder: str, phase: str, dtype: str) -> None:
     elif phase == "decode":
         with packed_weights(frozen.network):
             greedy(frozen, slot, vectors, [list(range(1, 1 + INPUT))] * ROWS, NEW, [], batch_size=ROWS)
-    print(json.dumps({"libraries": libraries, "peak": status("VmHWM")}))
+    print(peak())
 
 
 def table(sizes: list[str], phases: list[str], threads: int) -> list[Measured]:
     """Every size and phase in fp32; the file in fp32, but for loading, where it is bf16. The last size also in bf16."""
-    rows = []
+    rows, libraries = [], measured(threads).libraries
+    print(f"libraries on this machine: {libraries / 1e6:.0f} MB")
     print(f"{'model':8}{'phase':24}{'weights':10}{'forecast MB':>12}{'measured MB':>12}{'ratio':>7}{'above':>7}")
     for size in sizes:
         plain = [(phase, "float32") for phase in phases if phase != "load"]
@@ -163,8 +169,8 @@ def table(sizes: list[str], phases: list[str], threads: int) -> list[Measured]:
                 shape = write_model(Path(folder), size, stored)
                 for phase, dtype in wanted:
                     found = measure(Path(folder), phase, dtype, threads)
-                    told = forecast(shape, phase, 4 if dtype == "float32" else 2)
-                    rows.append(Measured(size, phase, dtype, stored, told, **found))
+                    told = forecast(shape, phase, 4 if dtype == "float32" else 2, libraries)
+                    rows.append(Measured(size, phase, dtype, stored, told, found, libraries))
                     show(rows[-1])
     return rows
 

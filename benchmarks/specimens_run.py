@@ -36,6 +36,7 @@ def _run(kind: str, folder: Path) -> tuple[Path, Callable[[], object]]:
     from reporting.collected import collect
     from reporting.drawing import styled
     from reporting.figures_prompt import anchoring, lat
+    from reporting.ladder import ladder_rows
     from reporting.metrics import metrics_from_files
     from reporting.page import collect as page
     from reporting.page import render
@@ -107,7 +108,7 @@ def _run(kind: str, folder: Path) -> tuple[Path, Callable[[], object]]:
     render._figures, page.as_image, page.training_curves = (lambda *_: []), (lambda _: ""), (lambda *_: None)
     analyses.crossed_bootstrap = lambda gains: (sum(map(sum, gains)), 0.0, 0.0)
     readers = {
-        "ladder": lambda: analyses.ladder_rows(outcomes, folder),
+        "ladder": lambda: ladder_rows(outcomes, folder),
         "recovery": lambda: recovery.rank(outcomes, folder),
         "split": certified,
     }

@@ -29,12 +29,13 @@ from contracts.rows import (
     read_decoded,
     read_items,
 )
-from contracts.shape import ANY, COUNT, misfit
+from contracts.shape import ANY, ANY_LIST, COUNT, misfit
 from contracts.shards import in_blocks, in_order, shard
 from contracts.text import fenced, markdown_escape, printable, sheet_cell
 
 __all__ = [
     "ANY",
+    "ANY_LIST",
     "COUNT",
     "DECODED_KEYS",
     "FAILURES",

@@ -7,6 +7,7 @@ from contracts.rows import is_number
 # The key of a mapping whose keys may be anything.
 ANY = "*"
 COUNT = "count"  # a whole number that is not negative
+ANY_LIST = "any list"  # of whatever, empty too
 
 
 def misfit(value: Any, shape: Any, where: str = "") -> str | None:
@@ -15,7 +16,8 @@ def misfit(value: Any, shape: Any, where: str = "") -> str | None:
     Args:
         value: as JSON gives it.
         shape: ``{key: shape}`` for an object that has these keys; ``{ANY: shape}`` for one with keys of any name; ``[shape]`` for
-            a list that is not empty; ``list`` for a pair of numbers; ``(shape,)`` for null too; otherwise ``COUNT``, ``int``,
+            a list that is not empty; ``list`` for a pair of numbers; ``(shape,)`` for null too; otherwise ``COUNT``,
+            ``ANY_LIST``, ``int``,
             ``float``, ``bool``, ``str`` or ``dict``.
         where: the key of ``value`` itself.
     """
@@ -32,6 +34,8 @@ def misfit(value: Any, shape: Any, where: str = "") -> str | None:
         return _first((_name(where, place), True, one, shape[0]) for place, one in enumerate(value))
     if shape is list:
         fits = isinstance(value, list) and len(value) == 2 and all(is_number(end) for end in value)
+    elif shape == ANY_LIST:
+        fits = isinstance(value, list)
     elif shape == COUNT:
         fits = isinstance(value, int) and is_number(value) and value >= 0
     elif shape is float:

@@ -171,14 +171,17 @@ class Config:
         spec = self.values["models"][model]
         for training in (True, False):
             self.resources.cards(model, training)
+        folder = self.model_folder(model)
         return _flags(
             {
-                "model": self.model_folder(model) or spec["hub"],
+                "model": folder or spec["hub"],
                 "revision": spec.get("revision", "main"),
                 "dtype": spec["dtype"],
                 "device": self.values.get("device", "auto"),
                 "device-map": self.resources.device_map(model),
-                "sha256": spec.get("sha256"),
+                # Of a folder's files; from the hub the same model has other files, and its revision.
+                "sha256": spec.get("sha256") if folder else None,
+                "dequantised-from": spec.get("dequantised_from") if folder else None,
             }
         )
 
@@ -199,6 +202,10 @@ class Config:
         return _flags(
             {"prompt": self.values["tasks"][task]["prompt"], "layout": escaped.pop("kind", "bare"), **escaped}
         )
+
+    def rewrite_flags(self, task: str) -> str:
+        """The rewrite of the human prompt, where the task has one."""
+        return _flags({"rewrite": self.values["tasks"][task].get("rewrite")})
 
     def decode_flags(self, task: str) -> str:
         """Flags of decoding."""

@@ -159,7 +159,10 @@ class Progress:
             self._timer.join()
         self.bar.close()
         if kind is None and not self.shown and self.last and self.total is not None:
-            self._tell()
+            if self.done == self.first:  # nothing was reported: looked up, say, or too quick to be worth it
+                self.say(f"{self.phase}: {self.total} {self.unit}, took {clock(self.now() - self.started)}")
+            else:
+                self._tell()
 
 
 class Epochs:

@@ -15,8 +15,13 @@ CHUNK = 256
 GROWTH = 256
 # Smaller weights stay with PyTorch's own products: there the call costs more than the product.
 SMALLEST = 2**18
-# Python, torch, transformers and a tokenizer, before any weight, and the free end of the heap that glibc keeps.
+# Python, torch and transformers at a job's peak, and the free end of the heap that glibc keeps. An assumption from above, for jobs
+# that may run on any machine: 525 and 600 MB were seen on two, and up to 64 MiB at the end of the heap (malloc's trim threshold is
+# twice its mmap threshold, which grows to 32 MiB). ``embedgrad/planning/baseline.py`` measures the machine at hand.
 LIBRARIES = 660 * 2**20
+# A tokenizer's tables and merges, for each token. Measured: 1.2 kB in Qwen2.5's and 1.4 kB in SmolLM2's while it is read, 0.9 and
+# 1.2 kB after.
+TOKENIZER = 1200
 # Part of a layer's passing rows that stays as holes in glibc's heap, between what is kept: an aligned block does not fit into
 # the hole that one of its own size left, but neighbouring holes melt. Fewer where a whole layer is given back at once. Measured:
 # with MALLOC_MMAP_THRESHOLD_=65536 there are none, a peak is what is asked for, and a step takes a fifth longer.
@@ -115,6 +120,10 @@ class Shape:
         """All weights as they lie in memory, and nearly as they lie on disk."""
         return self.parameters * bytes_each
 
+    def tokenizer_bytes(self) -> int:
+        """Vocabulary and merges of its tokenizer, in main memory."""
+        return TOKENIZER * self.vocabulary
+
     def loading_bytes(self, bytes_each: int = 2) -> int:
         """Peak while loading: the weights, and beside them the mapped file where its type is another.
 
@@ -211,9 +220,17 @@ class Shape:
         return self.cache_bytes(rows * capacity, bytes_each) + self.reading_bytes(rows * body, rows, bytes_each)
 
 
-def process_bytes(shape: Shape, bytes_each: int, above: int) -> int:
-    """Peak of a process in main memory that loads a model and then needs ``above`` besides its weights."""
-    return LIBRARIES + max(shape.loading_bytes(bytes_each), shape.weight_bytes(bytes_each) + above)
+def process_bytes(shape: Shape, bytes_each: int, above: int, libraries: int = LIBRARIES) -> int:
+    """Peak of a process in main memory that loads a model and then needs ``above`` besides its weights.
+
+    Args:
+        shape: of the model.
+        bytes_each: of a weight in memory.
+        above: bytes besides the weights.
+        libraries: bytes before any model, where they were measured.
+    """
+    model = max(shape.loading_bytes(bytes_each), shape.weight_bytes(bytes_each) + above)
+    return libraries + shape.tokenizer_bytes() + model
 
 
 def _capacity(first: int, filled: int, longest: int) -> int:

@@ -9,7 +9,7 @@ importing this module registers the model for its Python API.
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -166,9 +166,18 @@ class EmbedGradLM(HFLM):
     def _score(self, examples: Sequence[Example]) -> list[tuple[float, bool]]:
         found = {example.id: (0.0, True) for example in examples}
         head = self.frozen.network.get_output_embeddings()
-        scored = [example for example in examples if example.target]
-        for piece in Pieces().cut(len(self.slot.head_ids) + self.slot.k, scored):
+        # Options of one token after the same context (Yes or No) are all read off one pass over it.
+        sharing: dict[Hashable, list[Example]] = {}
+        for example in examples:
+            if example.target:
+                key = tuple(example.body) if len(example.target) == 1 else example.id
+                sharing.setdefault(key, []).append(example)
+        options = {sharers[0].id: sharers for sharers in sharing.values()}
+        for piece in Pieces().cut(len(self.slot.head_ids) + self.slot.k, [each[0] for each in options.values()]):
             hidden = target_hidden(self.frozen, self.slot, self.vectors, piece)
+            parted = hidden.split([len(example.target) for example in piece])
+            hidden = torch.cat([part for one, part in zip(piece, parted, strict=True) for _ in options[one.id]])
+            piece = [example for one in piece for example in options[one.id]]
             targets = torch.tensor([token for example in piece for token in example.target], device=hidden.device)
             values, greedy_hits = [], []
             for start in range(0, len(hidden), CHUNK):

@@ -41,6 +41,7 @@ class FrozenModel:
         name: hub id or folder as the user gave it.
         revision: the revision asked for.
         resolved: the commit sha that the hub resolved it to, or ``sha256:…`` of a local folder's weights.
+        dequantised_from: what its weights were quantised to before they became this folder, as in ``Q4_1``, where that is known.
     """
 
     network: PreTrainedModel
@@ -48,6 +49,7 @@ class FrozenModel:
     name: str
     revision: str
     resolved: str
+    dequantised_from: str | None = None
 
     @property
     def device(self) -> torch.device:
@@ -104,6 +106,7 @@ class FrozenModel:
             "parameters": self.network.num_parameters(),
             "dtype": str(self.dtype).removeprefix("torch."),
             "device": describe_device(self.device) + (", layers on several" if self.is_divided else ""),
+            **({"dequantised_from": self.dequantised_from} if self.dequantised_from else {}),
         }
 
 

@@ -5,13 +5,15 @@
 
 math-verify (https://github.com/huggingface/Math-Verify) and lm-eval's minerva and hendrycks graders
 (https://github.com/EleutherAI/lm-evaluation-harness) see the last box as ``boxed_math.extract`` reads it, so that only the
-comparison differs. They hand model text to sympy, which can run for ever: each call has a deadline that the parent keeps,
-in a child process that is killed and replaced when it is late, and that gets no more than :data:`MEMORY`. One environment
-holds all three, because math-verify is installed with antlr 4.11, the version that lm-eval's minerva needs.
+comparison differs. They hand model text to sympy, which can run for ever: each call has a deadline, in a child process that ends
+and is replaced when it is late, and that gets no more than :data:`MEMORY`. The deadline counts seconds of computing, by the
+kernel: whether an answer is late must not depend on what else the machine does. One environment holds all three, because
+math-verify is installed with antlr 4.11, the version that lm-eval's minerva needs.
 """
 
 import multiprocessing
 import resource
+import signal
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,9 +21,10 @@ from typing import Self
 
 from evaluators import boxed_math
 
-DEADLINE = 5.0  # seconds a call
+DEADLINE = 5.0  # seconds of computing a call
+WAITED = 60  # times the deadline by the clock on the wall, for a call that hangs without computing
 MEMORY = 2**30  # bytes that grading may take beyond what the graders' own code does
-START = 120.0  # seconds for a child to import the graders
+START = 600.0  # seconds for a child to import the graders: half a minute on a machine that others use
 
 
 def _math_verify(answer: str, gold: str) -> bool:
@@ -71,7 +74,7 @@ class Child:
             self._start()
         try:
             self._pipe.send((grader, answer, gold))
-            if self._pipe.poll(self.deadline):
+            if self._pipe.poll(WAITED * self.deadline):
                 return self._pipe.recv()
         except (EOFError, OSError):  # the child died of it
             pass
@@ -82,7 +85,7 @@ class Child:
         # spawn: a fork would copy the parent's threads' locks.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self.graders), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, self.graders, self.deadline), daemon=True)
         self._process.start()
         theirs.close()
         if not self._pipe.poll(START) or self._pipe.recv() != "ready":
@@ -107,7 +110,7 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def _serve(pipe: Connection, graders: Sequence[str]) -> None:
+def _serve(pipe: Connection, graders: Sequence[str], deadline: float = DEADLINE) -> None:
     for name in graders:
         GRADERS[name]("1", "1")  # imports take longer than a deadline allows
     _limit_memory()
@@ -117,10 +120,13 @@ def _serve(pipe: Connection, graders: Sequence[str]) -> None:
             grader, answer, gold = pipe.recv()
         except EOFError:
             return  # the parent is gone
+        # A call that is late ends the process, wherever it is: nothing here listens to this signal.
+        signal.setitimer(signal.ITIMER_PROF, deadline)
         try:
             verdict = "correct" if GRADERS[grader](answer, gold) else "wrong"
         except Exception:  # noqa: BLE001 - foreign code on foreign text; what fails is undecided, and said to be
             verdict = "undecided"
+        signal.setitimer(signal.ITIMER_PROF, 0)
         pipe.send(verdict)
 
 

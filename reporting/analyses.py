@@ -10,51 +10,10 @@ from contracts import UserError
 from reporting.agreement import check_reports
 from reporting.answers import answer_files, read_answers
 from reporting.collected import Outcome
-from reporting.reports import read_anchoring, read_entropy, read_ladder, read_lat
+from reporting.likelihood import summary as likelihood_summary
+from reporting.reports import read_anchoring, read_entropy, read_lat, read_likelihood, read_limits
 from reporting.statistics import crossed_bootstrap
 from reporting.tables import write_table
-
-RUNGS = ("no_prompt", "bare", "chat", "few_shot")
-
-
-def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
-    """Per cell, accuracy in per cent on each rung of the ladder; before and optimised are the table's own.
-
-    Raises:
-        UserError: an unreadable ladder, or ladders of another model or other data than the cells'; names the files.
-    """
-    rows, reports = [], []
-    for outcome in outcomes:
-        cell = outcome.cell
-        path = Path(folder) / cell.task / cell.model / "ladder.json"
-        if not path.exists() or not outcome.metrics:
-            continue
-        try:
-            report = read_ladder(path)
-            reports += [(report, metrics, path) for metrics in outcome.metrics]
-            found = {name: _percent(rung, cell.level) for name, rung in report["rungs"].items()}
-        except KeyError as error:
-            raise UserError(f"{path}: no level {error} on a rung; delete it and run again.") from None
-        metrics = outcome.metrics[0]
-        rows.append(
-            {
-                "dataset": cell.dataset,
-                "model": cell.model,
-                "n": metrics["n"],
-                **{name: found.get(name) for name in RUNGS},
-                "before": round(100 * metrics["before"]["accuracy"], 2),
-                "optimised": round(100 * metrics["after"]["accuracy"], 2),
-            }
-        )
-    check_reports(reports)
-    return rows
-
-
-def _percent(rung: dict, level: str | None) -> float | None:
-    if "left_out" in rung:
-        return None
-    counts = rung if level is None else rung["levels"][level]
-    return round(100 * counts["correct"] / counts["n"], 2)
 
 
 def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
@@ -108,7 +67,50 @@ def _lat(report: dict) -> dict:
     return row
 
 
-ANALYSES = (("anchoring", read_anchoring, _anchoring), ("entropy", read_entropy, _entropy), ("lat", read_lat, _lat))
+def _likelihood(report: dict) -> dict:
+    found = likelihood_summary(report)
+    row = {f"likelihood_{side}": round(100 * one["correct"] / one["n"], 2) for side, one in found.items()}
+    return row | {f"auroc_{side}": one["auroc"] for side, one in found.items()}
+
+
+ANALYSES = (
+    ("anchoring", read_anchoring, _anchoring),
+    ("entropy", read_entropy, _entropy),
+    ("lat", read_lat, _lat),
+    ("likelihood", read_likelihood, _likelihood),
+)
+
+
+def limit_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
+    """Per cell, seed and token limit: accuracy before and after in per cent, and which answers were cut.
+
+    Raises:
+        UserError: an unreadable file, or one of another model than the cell's; names the file.
+    """
+    rows, reports = [], []
+    for outcome in outcomes:
+        for metrics in outcome.metrics:
+            cell, seed = outcome.cell, metrics["cell"]["seed"]
+            path = Path(folder) / cell.dataset / cell.model / f"seed{seed}" / "limits.json"
+            if not path.exists():
+                continue
+            report = read_limits(path)
+            reports.append((report, metrics, path))
+            for before, after in zip(report["before"], report["after"], strict=True):
+                row = {
+                    "dataset": cell.dataset,
+                    "model": cell.model,
+                    "seed": seed,
+                    "limit": before["limit"],
+                    "n": report["n"],
+                }
+                sides = {"before": before, "after": after}
+                row |= {side: round(100 * one["correct"] / report["n"], 2) for side, one in sides.items()}
+                row["gain_points"] = round(100 * (after["correct"] - before["correct"]) / report["n"], 2)
+                row |= {f"{side}_{key}": one[key] for side, one in sides.items() for key in ("ended", "loops", "cut")}
+                rows.append(row)
+    check_reports(reports)
+    return rows
 
 
 def seed_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:

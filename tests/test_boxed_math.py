@@ -140,9 +140,9 @@ BEYOND = [
 
 @pytest.mark.parametrize("answer", BEYOND, ids=range(len(BEYOND)))
 def test_what_is_out_of_bounds_is_quick_and_never_correct(answer):
-    started = time.perf_counter()
+    started = time.process_time()  # of computing: what others do on a busy machine is not the checker's
     assert status(answer, "1") in ("undecided", "wrong")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 HOSTILE = st.lists(
@@ -154,11 +154,13 @@ HOSTILE = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=2_000, deadline=2_000)
+@settings(max_examples=2_000, deadline=None)  # hypothesis goes by the clock on the wall
 @given(HOSTILE, HOSTILE)
 def test_no_text_raises_or_hangs(text, gold):
     for answer in (f"\\boxed{{{text}}}", text):
+        started = time.process_time()
         verdict = boxed_math.grade(answer, gold)
+        assert time.process_time() - started < 1
         assert verdict.status in ("correct", "wrong", "no_answer", "undecided")
         assert "failed" not in verdict.reason, "a fault of the checker's own"
 

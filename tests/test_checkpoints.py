@@ -106,12 +106,12 @@ def test_more_layers_than_the_weights_have_tensors_are_refused_before_they_are_b
     for changed in ({**config, "num_hidden_layers": 2**31}, {**config, "text_config": {"n_layer": 2**31}}):
         changed.pop("layer_types")  # their number would be checked first
         path.write_text(json.dumps(changed))
-        started = time.perf_counter()
+        started = time.process_time()
         with pytest.raises(
             UserError, match=r"config\.json speaks of 2147483648 layers, but the weights hold \d+ tensors"
         ):
             load_model(str(tmp_path / "model"), device="cpu", say=lambda line: None)
-        assert time.perf_counter() - started < 5
+        assert time.process_time() - started < 5
 
 
 def test_weights_that_are_missing_are_never_drawn_at_random(tokenizer, tmp_path):

@@ -110,7 +110,7 @@ LONG = [
 def test_long_text_is_read_in_bounded_time(text):
     import time
 
-    started = time.perf_counter()
+    started = time.process_time()
     evaluators.grade("label", text, "sad", **of_task("medd"))
     evaluators.grade("yes_no", text, "No")
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -14,6 +14,7 @@ import time
 
 import pytest
 from conftest import ROOT, tiny_model
+from deaf import DEAF
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from benchmarks.disturb import SNAKEMAKE, checkout, completed, disturbed, finish, leftovers, processes, results, start
@@ -164,8 +165,10 @@ def test_sigterm_saves_the_steps_of_an_epoch(small, tmp_path):
     assert run.returncode == 0, run.stderr
     process = subprocess.Popen(second, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stdout:
-        if line.startswith("epoch 1"):
-            time.sleep(0.4)  # into the middle of an epoch
+        if line.startswith("epoch 1:"):
+            began = time.monotonic()
+        if line.startswith("epoch 2:"):
+            time.sleep((time.monotonic() - began) / 2)  # into the middle of an epoch, however long one takes here
             break
     started = time.monotonic()
     process.terminate()
@@ -182,7 +185,7 @@ def test_sigterm_saves_the_steps_of_an_epoch(small, tmp_path):
 
 
 def test_a_job_ends_with_the_snakemake_that_started_it(small, tmp_path):
-    parent = subprocess.Popen(["sleep", "60"])
+    parent = subprocess.Popen(["sleep", "600"])
     job = subprocess.Popen(
         optimize(small, tmp_path, "--epochs", "1000"),
         cwd=ROOT,
@@ -196,23 +199,19 @@ def test_a_job_ends_with_the_snakemake_that_started_it(small, tmp_path):
             break
     parent.kill()
     parent.wait()
-    job.communicate(timeout=15)
+    job.communicate(timeout=60)
     assert job.returncode == 143
 
 
 def test_a_process_that_cannot_listen_is_ended_all_the_same(tmp_path):
     """The main thread sits in a call that no signal interrupts, as in a long product."""
-    code = (
-        "import hashlib\nfrom embedgrad import interruption\ninterruption.GRACE = 1.0\ninterruption.install()\n"
-        "print('ready', flush=True)\nhashlib.pbkdf2_hmac('sha512', b'x', b'y', 100_000_000)\n"
-    )
+    code = f"from embedgrad import interruption\ninterruption.GRACE = 1.0\ninterruption.install()\n{DEAF}"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    process.stdout.readline()
-    time.sleep(0.5)  # by now it is inside
+    assert process.stdout.readline() == "at work\n"
     started = time.monotonic()
     process.terminate()
-    assert process.wait(timeout=20) == 143
-    assert time.monotonic() - started < 5
+    assert process.wait(timeout=60) == 143  # the call itself takes many minutes
+    assert time.monotonic() - started > 0.9, "it has its time to put things in order"
 
 
 def limited(size):

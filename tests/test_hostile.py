@@ -32,7 +32,7 @@ for key, text in texts.items():
         ("boxed_math", text, text), ("label", text, "sad"), ("label", "I am sad: " + text, "sad"), ("yes_no", text, "Yes"),
         ("yes_no", "Yes. " + text, "Yes"), ("exact", text, "42"),
     ):
-        started, verdict = time.perf_counter(), None
+        started, verdict = time.process_time(), None
         audit.armed = True
         try:
             verdict = fuzz.grade(name, whole, gold)
@@ -40,7 +40,7 @@ for key, text in texts.items():
             fault = repr(error)[:200]
         finally:
             audit.armed = False
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         if verdict:
             fault = verdict.reason if verdict.status == "undecided" and not verdict.out_of_bounds else ""
         rows.append([key, name, verdict and verdict.status, fault, seconds])
@@ -53,7 +53,7 @@ def table(tmp_path_factory):
     """What a process of its own, in an empty folder, says of every hostile text."""
     place = tmp_path_factory.mktemp("canary")
     ran = subprocess.run(
-        [sys.executable, "-c", RUN.format(root=str(ROOT))], cwd=place, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", RUN.format(root=str(ROOT))], cwd=place, capture_output=True, text=True, timeout=600
     )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout) | {"left": [entry.name for entry in place.iterdir()]}
@@ -187,7 +187,7 @@ def test_fuzzing_finds_nothing(tmp_path):
     """The CI-size run of benchmarks/fuzz.py; docs/reliability.md has the million."""
     command = [sys.executable, str(ROOT / "benchmarks/fuzz.py"), "--inputs", "10000", "--seed", "1", "--cores", "2"]
     ran = subprocess.run(
-        [*command, "--json", str(tmp_path / "report.json")], capture_output=True, text=True, timeout=300, cwd=tmp_path
+        [*command, "--json", str(tmp_path / "report.json")], capture_output=True, text=True, timeout=600, cwd=tmp_path
     )
     assert ran.returncode == 0, ran.stdout[-3_000:] + ran.stderr[-3_000:]
     report = json.loads((tmp_path / "report.json").read_text())

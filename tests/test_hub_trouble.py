@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from conftest import ROOT, tiny_model
@@ -12,14 +11,16 @@ from hub_stand_in import hub
 from contracts import UserError, check_snapshot
 
 CHILD = """
-import sys
+import time
 from contracts import UserError
 from embedgrad_core import load_model
+started = time.monotonic()
 try:
     frozen = load_model("me/tiny", device="cpu", say=lambda line: None)
     print("loaded", frozen.resolved, float(frozen.network.get_input_embeddings().weight.sum()))
 except UserError as error:
     print("refused", error)
+print(time.monotonic() - started)
 """
 
 
@@ -39,18 +40,18 @@ def load(address, home, **environment):
         "HF_HUB_ETAG_TIMEOUT": "2",
     }
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
-    started = time.monotonic()
     run = subprocess.run(
         [sys.executable, "-c", CHILD],
         cwd=ROOT,
         env=inherited | settings | environment,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         check=False,
     )
     assert run.returncode == 0, run.stderr[-1500:]
-    return run.stdout.strip().splitlines()[-1], time.monotonic() - started
+    told, seconds = run.stdout.strip().splitlines()[-2:]
+    return told, float(seconds)  # without the imports, which take minutes on a busy machine
 
 
 @pytest.mark.faults

@@ -3,6 +3,7 @@
 The executor plugin, its client, the storage plugin, rsync and each container's command are real; the API server is not.
 """
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -83,9 +84,11 @@ def test_a_cell_is_made_in_pods_and_what_is_taken_away_goes_on(shared, image, tm
         return [pod for pod in list(state.pods.values()) if pod.status() is None and rules(pod.manifest) == name]
 
     def take_away():
-        while not list(states.rglob("*.state")) and process.poll() is None:
+        saved = set()  # times at which it was: some epochs on
+        while len(saved) < 4 and process.poll() is None:
+            with contextlib.suppress(OSError):
+                saved |= {path.stat().st_mtime_ns for path in states.rglob("*.state")}
             time.sleep(0.02)
-        time.sleep(1.5)  # some epochs on
         taken["optimize"] = running("optimize")[0]
         if NAMESPACES:
             seen.extend(taken["optimize"].processes())
@@ -165,12 +168,12 @@ def test_a_driver_that_is_interrupted_takes_its_pods_back(shared, image, tmp_pat
             time.sleep(0.1)
         time.sleep(1)
         process.send_signal(signal.SIGINT)
-        told, _ = process.communicate(timeout=60)
+        told, _ = process.communicate(timeout=300)
         assert process.returncode != 0, told[-3000:]
         names = {job["metadata"]["name"] for job in state.jobs()}
         assert names
         assert names <= set(state.deleted), told[-2000:]
-        deadline = time.monotonic() + 35
+        deadline = time.monotonic() + 120
         while state.running() and time.monotonic() < deadline:
             time.sleep(0.2)
         assert not state.running()
@@ -199,7 +202,8 @@ signal.pause()
     assert process.stdout.readline() == "ready\n"
     os.kill(int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0]), signal.SIGTERM)
     try:
-        _, errors = process.communicate(timeout=3)
+        # The shell's job never hears it; pod.py's does in half a second, and in its time on a busy machine.
+        _, errors = process.communicate(timeout=60 if through == "pod.py" else 3)
         heard = "heard" in errors
     except subprocess.TimeoutExpired:
         process.kill()

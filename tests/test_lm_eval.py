@@ -20,6 +20,7 @@ import embedgrad
 from contracts import Item, UserError, read_json, read_jsonl, write_jsonl
 from embedgrad.grading import Grader
 from embedgrad_core import Layout, PromptEmbedding, Slot, decode, load_model
+from embedgrad_core import lm_eval as lm_eval_model
 from embedgrad_core.lm_eval import EmbedGradLM, _names_device, main
 from embedgrad_core.objective import encode
 
@@ -109,6 +110,24 @@ def test_loglikelihood_equals_the_hand_calculation(model):
         assert math.isfinite(value)
     assert found[-1][1], "what greedy decoding wrote is what greedy decoding writes"
     assert len({is_greedy for _, is_greedy in found}) == 2
+
+
+def test_options_of_one_token_share_a_pass_over_their_context(model, monkeypatch):
+    lm, prompt = model
+    slot = prompt.slot
+    options = [" a", " b", " c", "1", "2", " Yes", " No", " No, not"]
+    pairs = [(context, option) for context in ("a lovely film", "7 + 35") for option in options]
+    single = {pair for pair in pairs if len(slot.continuation_ids(*pair)) == 1}
+    assert 2 < len(single) < len(pairs)
+    run, real = [], lm_eval_model.target_hidden
+    monkeypatch.setattr(lm_eval_model, "target_hidden", lambda *a: run.extend(a[3]) or real(*a))
+    found = lm.loglikelihood(ask("loglikelihood", *pairs))
+    assert len(run) == len(pairs) - len(single) + 2, "one pass for each context, one for each longer option"
+    for (context, option), (value, is_greedy) in zip(pairs, found, strict=True):
+        body, target = slot.body_ids(context), slot.continuation_ids(context, option)
+        expected = by_hand(lm.frozen, prompt, body, target)
+        assert value == pytest.approx(expected[0], rel=1e-5, abs=1e-4)
+        assert is_greedy == expected[1]
 
 
 def test_rolling_windows_cover_every_token_once(model):
@@ -290,7 +309,7 @@ def test_the_readmes_command_as_printed(home):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     environment |= {"PATH": f"{home}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
     command = ["bash", "-euc", readme_command()]
-    run = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    run = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert run.returncode == 0, run.stderr[-2000:]
     assert re.search(r"\|embedgrad_imdb\| .*\|acc +\|", run.stdout)
 

@@ -231,8 +231,10 @@ def test_sigkill_in_the_middle_then_again_gives_the_same_bytes(on_disk):
     assert undisturbed.returncode == 0, undisturbed.stderr
     process = subprocess.Popen(command(on_disk, "b"), cwd=ROOT, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
-        if line.startswith("epoch 2"):
-            time.sleep(0.05)  # into the middle of the next epoch
+        if line.startswith("epoch 1:"):
+            began = time.monotonic()
+        if line.startswith("epoch 2:"):
+            time.sleep((time.monotonic() - began) / 2)  # into the middle of the next one, however long one takes here
             process.send_signal(signal.SIGKILL)
             break
     assert process.wait() == -signal.SIGKILL

@@ -328,7 +328,7 @@ def test_data_of_the_hub(home, tmp_path):
                 text=True,
                 env=inherited | settings,
                 check=False,
-                timeout=120,
+                timeout=600,
             )
 
         absent = optimize("--data", "me/films", "--data-split", "validation")

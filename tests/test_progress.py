@@ -89,6 +89,10 @@ def test_a_number_that_only_the_work_knows():
     assert told([], None) == []
 
 
+def test_a_phase_that_was_over_before_it_could_report():
+    assert told([], 8) == [(0, "phase: 8 items, took 0 s")]
+
+
 def test_work_that_reports_nothing_is_told_of_all_the_same():
     """One long forward pass, or another engine's whole run: the timer speaks for it."""
     lines, spoken = [], threading.Event()
@@ -165,7 +169,7 @@ def phases(printed):
     found: dict[str, list[str]] = {}
     for line in printed.splitlines():
         name, _, rest = line.partition(": ")
-        if re.match(r"\d+ of \d+ \w+ \(\d+ %\), ", rest):
+        if re.match(r"\d+ of \d+ \w+ \(\d+ %\), |\d+ \w+, took ", rest):
             found.setdefault(name, []).append(rest)
     return found
 
@@ -191,15 +195,32 @@ def test_every_rung_and_layout_reports(files, tmp_path, capsys, at_once):
     data, flags = files
     out = {name: tmp_path / f"{name}.json" for name in ("ladder", "recovery")}
     words = [word for name, path in out.items() for word in (f"--{name}", str(path))]
-    more = ["--evaluator", "exact", "--prompt", "step by step.", "--data", str(data), "--train", str(data)]
+    more = [
+        "--evaluator",
+        "exact",
+        "--prompt",
+        "step by step.",
+        "--data",
+        str(data),
+        "--dev",
+        str(data),
+        "--train",
+        str(data),
+    ]
     assert main(["baselines", *flags, *more, *words]) == 0
     found = phases(capsys.readouterr().out)
-    for rung, row in json.loads(out["ladder"].read_text())["rungs"].items():
-        assert found[f"ladder, {rung}"][-1].startswith(f"{row['n']} of {row['n']} items (100 %), ")
-    for layout in ("bare", "chat"):
-        lines = found[f"protocol search, {layout} layout"]
-        assert lines[0].startswith("0 of 8 items (")
-        assert lines[-1].startswith("8 of 8 items (100 %), ")
+    rungs = json.loads(out["ladder"].read_text())["rungs"]
+    assert len(rungs) > 3
+    for rung in rungs:
+        for split in ("test", "dev"):
+            lines = found[f"ladder, {rung}, {split}"]
+            # The data are the same, and bare and chat answers are looked up the second time.
+            if rung in ("bare", "chat") and split == "dev":
+                assert re.fullmatch(r"8 items, took \d+ s", lines[0])
+            else:
+                assert lines[0].startswith("0 of 8 items (")
+                assert lines[-1].startswith("8 of 8 items (100 %), ")
+    assert all(len(found[f"protocol search, {layout} layout"]) == 1 for layout in ("bare", "chat"))
 
 
 def test_every_epoch_reports(files, tmp_path, capsys, at_once):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
+from deaf import DEAF
 
 from benchmarks.disturb import checkout, finish
 from contracts import TEMPORARY, UserError, write_json
@@ -20,27 +21,39 @@ from embedgrad import run_lock
 print(run_lock.hold("small"), os.environ.get(run_lock.START), os.environ.get(run_lock.JOBS), sep="|", flush=True)
 sys.stdin.read()
 """
-# A job that hears nothing: its main thread sits in a call that no signal interrupts.
-JOB = """
-import hashlib, sys
+JOB = f"""
+import sys
 from embedgrad import interruption, run_lock
-interruption.GRACE = float(sys.argv[1])
+interruption.GRACE = 1000.0
 interruption.install()
 run_lock.join()
-print("at work", flush=True)
-hashlib.pbkdf2_hmac("sha512", b"x", b"y", 200_000_000)
+{DEAF}
 """
 SETTLE = """
 import sys
 from contracts import UserError
 from embedgrad import run_lock
 assert run_lock.hold("small")
+print("holds", flush=True)
 try:
     run_lock.settle("small", float(sys.argv[1]))
     print("settled")
 except UserError as error:
     print(error)
 """
+
+
+_started = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_at_work():
+    """A test that fails ends its processes too: a job that hears nothing would hold a core for minutes."""
+    yield
+    while _started:
+        process = _started.pop()
+        process.kill()
+        process.wait()
 
 
 def holding(folder):
@@ -54,12 +67,13 @@ def holding(folder):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
+    _started.append(process)
     held, start, _ = process.stdout.readline().strip().split("|")
     return process, held == "True", start
 
 
 def child(folder, code, *arguments, **environment):
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
@@ -67,6 +81,8 @@ def child(folder, code, *arguments, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    _started.append(process)
+    return process
 
 
 def test_a_job_that_outlives_its_snakemake_is_waited_for(tmp_path):
@@ -74,24 +90,25 @@ def test_a_job_that_outlives_its_snakemake_is_waited_for(tmp_path):
     first, held, start = holding(tmp_path)
     assert held
     jobs = {"EMBEDGRAD_START": start, "EMBEDGRAD_JOBS": str(tmp_path / ".snakemake/embedgrad.small.jobs.lock")}
-    job = child(tmp_path, JOB, 100, EMBEDGRAD_PARENT=str(first.pid), **jobs)
+    job = child(tmp_path, JOB, EMBEDGRAD_PARENT=str(first.pid), **jobs)
     assert job.stdout.readline() == "at work\n"
     writing = tmp_path / f"results/small/mood/.after.jsonl.abcdefgh{TEMPORARY}"
     writing.parent.mkdir(parents=True)
     writing.touch()
     first.kill()
     first.wait()
-    told, _ = child(tmp_path, SETTLE, 0.5).communicate(timeout=60)
+    told, _ = child(tmp_path, SETTLE, 0.5).communicate(timeout=600)
     assert "jobs of an earlier start of run small are still at work in this folder" in told
     assert writing.exists()
     assert job.poll() is None
-    waiting = child(tmp_path, SETTLE, 60)
+    waiting = child(tmp_path, SETTLE, 600)
+    assert waiting.stdout.readline() == "holds\n"
     time.sleep(1)
     assert waiting.poll() is None
     assert writing.exists()
     job.kill()
     job.wait()
-    assert waiting.communicate(timeout=60)[0] == "settled\n"
+    assert waiting.communicate(timeout=600)[0] == "settled\n"
     assert not writing.exists()
     late = subprocess.run(
         [sys.executable, "-c", "import sys; from embedgrad.cli import entry; sys.exit(entry())", "table2", "--help"],
@@ -121,7 +138,7 @@ def test_only_what_a_killed_start_left_is_removed(tmp_path):
 
     def left(code):
         found = child(tmp_path, f"from embedgrad import run_lock\nrun_lock.holder('small')\n{code}").communicate(
-            timeout=60
+            timeout=600
         )
         assert "Traceback" not in found[1]
         return sorted(path.name[0] for path in locks.iterdir()), mine.exists(), rest.exists()

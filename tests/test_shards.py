@@ -151,10 +151,22 @@ def baselines(embedgrad, folder, count):
         "--device",
         "cpu",
     ]
-    words += ["--data", folder / "test.jsonl", "--train", folder / "test.jsonl", "--evaluator", "exact", "--threads", 1]
+    words += [
+        "--data",
+        folder / "test.jsonl",
+        "--train",
+        folder / "test.jsonl",
+        "--dev",
+        folder / "test.jsonl",
+        "--evaluator",
+        "exact",
+        "--threads",
+        1,
+    ]
     parts = [(folder / f"{n}-{count}.ladder.json", folder / f"{n}-{count}.recovery.json") for n in range(1, count + 1)]
     for number, (ladder, recovery) in enumerate(parts, start=1):
         shard_ = ["--shard", f"{number}-of-{count}", "--ladder", ladder, "--recovery", recovery]
+        shard_ += ["--answers", ladder.with_suffix(".jsonl")]
         assert embedgrad("baselines", *words, *shard_) == (0, "")
     ladders, recoveries = zip(*parts, strict=True)
     return ladders, recoveries, _gather_baselines(embedgrad, folder, ladders, recoveries)
@@ -163,6 +175,12 @@ def baselines(embedgrad, folder, count):
 def _gather_baselines(embedgrad, folder, ladders, recoveries):
     out = folder / "ladder.json", folder / "recovery.json"
     words = ["--ladders", *ladders, "--recoveries", *recoveries, "--ladder", out[0], "--recovery", out[1]]
+    words += [
+        "--answers",
+        *(path.with_suffix(".jsonl") for path in ladders),
+        "--ladder-answers",
+        folder / "ladder.jsonl",
+    ]
     status, said = embedgrad("gather-baselines", *words)
     return status, said, [path.read_bytes() for path in out if path.exists()]
 
@@ -190,6 +208,7 @@ def test_baselines_of_shards_add_up_to_those_of_the_whole(embedgrad, folder):
     assert (status, gathered) == (2, [])
     assert f"{other}: key 'model' is missing or of the wrong kind" in said
     left = folder / "left.ladder.json"
+    left.with_suffix(".jsonl").write_bytes(ladders[1].with_suffix(".jsonl").read_bytes())
     write_json(left, read_json(ladders[1]) | {"rungs": rungs | {"few_shot": {"left_out": "too long"}}})
     assert _gather_baselines(embedgrad, folder, [ladders[0], left], recoveries[:2])[0] == 0
     assert read_json(folder / "ladder.json")["rungs"]["few_shot"] == {"left_out": "too long"}

@@ -157,6 +157,6 @@ def test_four_thousand_long_reviews_are_compared_in_seconds(mirror):
     with (mirror / "data" / "imdb_subset.jsonl").open() as rows:
         texts = [json.loads(row)["text"] for row in rows]
     texts.append(texts[17][40:] + " And one line more.")
-    start = time.monotonic()
+    start = time.process_time()
     assert [pair[:2] for pair in near_pairs(texts)] == [(17, 4000)]
-    assert time.monotonic() - start < 60  # 5 s on an idle core
+    assert time.process_time() - start < 60  # 5 s on an idle core

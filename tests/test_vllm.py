@@ -91,7 +91,7 @@ def last_line(code, *arguments, cwd=None):
         capture_output=True,
         text=True,
         check=False,
-        timeout=400,
+        timeout=600,
         cwd=cwd,
         env=os.environ | SETTINGS,
     )

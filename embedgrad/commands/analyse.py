@@ -1,4 +1,4 @@
-"""Anchoring, LAT and entropy of one cell in one process: starting torch and loading the model cost more than the work.
+"""All analyses of one cell in one process: starting torch and loading the model cost more than the work.
 
 embedgrad analyse --model MODEL --prompt-file prompt.safetensors --dev dev.jsonl --test test.jsonl --task TASK \
     --before before.outputs.jsonl --after after.outputs.jsonl --stimuli config/lat_stimuli.jsonl --out-folder FOLDER
@@ -7,7 +7,7 @@ embedgrad analyse --model MODEL --prompt-file prompt.safetensors --dev dev.jsonl
 import argparse
 from pathlib import Path
 
-from embedgrad.commands import anchoring, entropy, lat
+from embedgrad.commands import anchoring, entropy, lat, likelihood, limits
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -15,11 +15,11 @@ from embedgrad.commands.arguments import (
     arguments_of,
 )
 
-HELP = "anchoring, LAT and entropy of a cell at once"
+HELP = "anchoring, LAT, entropy, label likelihood and token limits of a cell at once"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the three analyses share."""
+    """What the analyses share."""
     add_model_arguments(parser)
     parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
     parser.add_argument("--dev", required=True, type=Path, help="items for the round trip and for LAT")
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stimuli", required=True, type=Path, help="pairs of sentences for LAT")
     add_decoding_arguments(parser)
     add_grading_arguments(parser)
-    parser.add_argument("--out-folder", required=True, type=Path, help="for anchoring.json, lat.json and entropy.json")
+    parser.add_argument("--out-folder", required=True, type=Path, help="a JSON file an analysis")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -39,3 +39,5 @@ def run(arguments: argparse.Namespace) -> None:
     anchoring.run(arguments_of(anchoring, arguments, data=arguments.dev, out=folder / "anchoring.json"))
     lat.run(arguments_of(lat, arguments, data=arguments.dev, out=folder / "lat.json"))
     entropy.run(arguments_of(entropy, arguments, data=arguments.test, out=folder / "entropy.json"))
+    likelihood.run(arguments_of(likelihood, arguments, data=arguments.test, out=folder / "likelihood.json"))
+    limits.run(arguments_of(limits, arguments, data=arguments.test, out=folder / "limits.json"))

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         help="auto, balanced: deal the layers out over all visible cards",
     )
     group.add_argument("--sha256", help="refuse a local folder with another fingerprint (sha256:…)")
+    group.add_argument("--dequantised-from", help="what its weights were quantised to, as in Q4_1; results say so")
     group.add_argument(
         "--cards", type=whole(0), default=0, help="take so many of the visible cards, alone; 0: use what is there"
     )
@@ -69,7 +70,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
             f"model {arguments.model}: its files have {frozen.resolved}, wanted is {arguments.sha256}; "
             "take the right copy, or mend --sha256 (in a workflow: `sha256` in the config)."
         )
-    return frozen
+    return replace(frozen, dequantised_from=getattr(arguments, "dequantised_from", None) or frozen.dequantised_from)
 
 
 @lru_cache(maxsize=1)

@@ -27,15 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt", required=True, type=some_text, help="the human prompt, verbatim")
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="the items to answer")
+    parser.add_argument("--dev", type=Path, help="the items on which the ladder's best rung is chosen")
     parser.add_argument("--train", required=True, type=Path, help="where the ladder's examples come from")
+    parser.add_argument("--rewrite", type=some_text, help="another wording of the prompt, as a rung of its own")
     add_decoding_arguments(parser)
     add_shard_argument(parser)
     add_grading_arguments(parser)
     parser.add_argument("--ladder", required=True, type=output_file, help="JSON")
     parser.add_argument("--recovery", required=True, type=output_file, help="JSON")
+    parser.add_argument("--answers", type=output_file, help="JSON lines: every rung's graded answers")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """One after the other; the model is loaded once."""
-    ladder.run(arguments_of(ladder, arguments, out=arguments.ladder))
-    recovery.run(arguments_of(recovery, arguments, out=arguments.recovery))
+    """One after the other; the model is loaded once, and the text prompt's answers are shared."""
+    first = arguments_of(ladder, arguments, out=arguments.ladder)
+    ladder.run(first)
+    recovery.run(arguments_of(recovery, arguments, out=arguments.recovery, texts=first.texts))

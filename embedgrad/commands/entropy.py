@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Read both answers under both prompts, write."""
     items = sorted(read_items(arguments.data, arguments.level), key=lambda item: item.id)[: arguments.max_items]
-    answers = {side: _answers(getattr(arguments, side), items) for side in ("before", "after")}
+    answers = {side: answers_to(getattr(arguments, side), items) for side in ("before", "after")}
     from embedgrad.progress import Progress
     from embedgrad.provenance import versions
     from embedgrad_core import PromptEmbedding
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
 
 
-def _answers(path: Path, items: list[Item]) -> list[dict]:
+def answers_to(path: Path, items: list[Item]) -> list[dict]:
     """The answers to ``items``, in their order."""
     rows = {row["id"]: row for row in read_decoded(path)}
     missing = [item.id for item in items if item.id not in rows]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from contracts import UserError, misfit, write_json
+from contracts import UserError, misfit, read_jsonl, write_json, write_jsonl
 from embedgrad.commands.checked import output_file
 from reporting.reports import read_grid, read_ladder
 
@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Shards in, two files out."""
     parser.add_argument("--ladders", required=True, nargs="+", type=Path, help="the shards' ladders")
     parser.add_argument("--recoveries", required=True, nargs="+", type=Path, help="the shards' grids of protocols")
+    parser.add_argument("--answers", nargs="+", type=Path, default=[], help="the shards' graded answers of all rungs")
     parser.add_argument("--ladder", required=True, type=output_file, help="JSON")
+    parser.add_argument("--ladder-answers", type=output_file, help="JSON lines: those of --answers together")
     parser.add_argument("--recovery", required=True, type=output_file, help="JSON")
 
 
@@ -37,9 +39,19 @@ def run(arguments: argparse.Namespace) -> None:
         {"protocol": same[0]["protocol"], "levels": _sum([one["levels"] for one in same])}
         for same in zip(*(grid["protocols"] for grid in grids), strict=True)
     ]
+    if arguments.ladder_answers:
+        write_jsonl(
+            arguments.ladder_answers, _by_rung([read_jsonl(path, ("rung", "split")) for path in arguments.answers])
+        )
     write_json(arguments.ladder, ladders[0] | {"rungs": rungs})
     write_json(arguments.recovery, grids[0] | {"protocols": protocols})
     print(f"{arguments.ladder}, {arguments.recovery}: {len(ladders)} shards")
+
+
+def _by_rung(shards: Sequence[Sequence[dict]]) -> list[dict]:
+    """All lines, rung by rung and split by split, in the order of the shards: as one job would have written them."""
+    keys = dict.fromkeys((row["rung"], row["split"]) for rows in shards for row in rows)
+    return [row for key in keys for rows in shards for row in rows if (row["rung"], row["split"]) == key]
 
 
 def _alike(paths: Sequence[Path], read: Callable[[Path], dict], keys: Sequence[str]) -> list[dict]:
@@ -66,8 +78,13 @@ def _sum_of_rungs(rungs: Sequence[dict]) -> dict:
     left_out = next((rung for rung in rungs if "left_out" in rung), None)
     if left_out:
         return left_out
-    levels = _sum([rung["levels"] for rung in rungs])
-    return {key: sum(rung[key] for rung in rungs) for key in ("correct", "n")} | {"levels": levels}
+    added = {key: sum(rung[key] for rung in rungs) for key in ("correct", "n")}
+    added["levels"] = _sum([rung["levels"] for rung in rungs])
+    if all("right" in rung for rung in rungs):
+        added["right"] = sorted(identity for rung in rungs for identity in rung["right"])
+    if all("dev" in rung for rung in rungs):
+        added["dev"] = _sum_of_rungs([rung["dev"] for rung in rungs])
+    return added
 
 
 def _sum(counts: Sequence[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:

@@ -10,13 +10,14 @@ HELP = "analyses of all cells as tables"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Inputs and the three outputs."""
+    """Inputs and outputs."""
     add_table_arguments(parser)
     parser.add_argument("--ladder", type=output_file, required=True, help="CSV")
     parser.add_argument("--prompts", type=output_file, required=True, help="CSV")
     parser.add_argument("--correlation", type=output_file, required=True, help="CSV of one line")
     parser.add_argument("--spread", type=output_file, required=True, help="CSV: gain over seeds and items")
     parser.add_argument("--recovery", type=output_file, required=True, help="CSV: protocols by likelihood")
+    parser.add_argument("--limits", type=output_file, help="CSV: accuracy over the token limit")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -24,10 +25,11 @@ def run(arguments: argparse.Namespace) -> None:
     from reporting import analyses, recovery
     from reporting.cells import read_cells
     from reporting.collected import collect
+    from reporting.ladder import ladder_rows
 
     outcomes = collect(read_cells(arguments.cell_table), arguments.results, seeds_from(arguments))
     ladder, prompts = (
-        analyses.ladder_rows(outcomes, arguments.results),
+        ladder_rows(outcomes, arguments.results),
         analyses.prompt_rows(outcomes, arguments.results),
     )
     found = analyses.correlation(prompts)
@@ -35,6 +37,8 @@ def run(arguments: argparse.Namespace) -> None:
     analyses.write_rows(prompts, arguments.prompts)
     analyses.write_rows([found], arguments.correlation)
     analyses.write_rows(analyses.seed_rows(outcomes, arguments.results), arguments.spread)
+    if arguments.limits:
+        analyses.write_rows(analyses.limit_rows(outcomes, arguments.results), arguments.limits)
     protocols = recovery.rank(outcomes, arguments.results)
     analyses.write_rows(protocols, arguments.recovery)
     if protocols:

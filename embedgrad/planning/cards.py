@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts import UserError
+from embedgrad.planning.baseline import ASSUMED, Baseline
 
 # Gigabytes; bf16 (T4: fp16) dense TFLOP/s; TB/s. Data sheets of NVIDIA: H200, H100 SXM, A100, L40S, A10, RTX 4090, T4.
 CARDS = {
@@ -22,7 +23,9 @@ CARDS = {
 SHARE = 0.4
 # A card that nobody named is taken to be this one.
 UNNAMED = "a100-40"
-# What a CPU is taken to do, in operations a second and thread, and bytes a second: half of what a small virtual machine did.
+# What a CPU is taken to do, in operations a second and thread, and bytes a second: half of what one small virtual machine did.
+# Another (AVX2, its cores shared with other jobs) did 37e9 and 14e9. Limits of time have four times the seconds (durations.py), so
+# that they hold for a quarter of these rates; ``embedgrad plan`` measures the machine at hand.
 CPU_FLOPS, CPU_READ = 40e9, 5e9
 
 
@@ -38,6 +41,7 @@ class Machine:
         bytes_each: of a weight: 4 in fp32, 2 in bf16.
         disk: bytes free where results go.
         is_card: whether memory is a card's, or else main memory.
+        baseline: what every job takes there; assumptions where it was not measured.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Machine:
     bytes_each: int
     disk: int
     is_card: bool = False
+    baseline: Baseline = ASSUMED
 
 
 def card_bytes(name: str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from embedgrad.planning.work import LONGEST, Work
-from embedgrad_core.costs import CHUNK, TOKEN_BUDGET, Shape, process_bytes
+from embedgrad_core.costs import CHUNK, LIBRARIES, TOKEN_BUDGET, Shape, process_bytes
 
 # CUDA's context, its libraries' workspaces and the split of its allocator, on each card. An assumption: no card was at hand.
 CONTEXT = 10**9
@@ -86,19 +86,17 @@ def answer_demand(shape: Shape, work: Work, settings: Mapping, width: int, packe
     return Demand(cache, whole + (shape.packed_bytes(width) if packed else 0))
 
 
-def host_bytes(shape: Shape, width: int, demand: Demand) -> int:
-    """Main memory of a job on a CPU."""
-    return process_bytes(shape, width, demand.bytes)
+def step_on_cpu(
+    shape: Shape, work: Work, settings: Mapping, width: int, checkpointing: bool, libraries: int = LIBRARIES
+) -> int:
+    """Main memory of an optimisation on a CPU; ``libraries`` where they were measured."""
+    demand = step_demand(shape, work, settings, width, checkpointing, heap=True)
+    return process_bytes(shape, width, demand.bytes, libraries)
 
 
-def step_on_cpu(shape: Shape, work: Work, settings: Mapping, width: int, checkpointing: bool) -> int:
-    """Main memory of an optimisation on a CPU."""
-    return host_bytes(shape, width, step_demand(shape, work, settings, width, checkpointing, heap=True))
-
-
-def answer_on_cpu(shape: Shape, work: Work, settings: Mapping, width: int) -> int:
-    """Main memory of answering on a CPU."""
-    return host_bytes(shape, width, answer_demand(shape, work, settings, width, packed=True))
+def answer_on_cpu(shape: Shape, work: Work, settings: Mapping, width: int, libraries: int = LIBRARIES) -> int:
+    """Main memory of answering on a CPU; ``libraries`` where they were measured."""
+    return process_bytes(shape, width, answer_demand(shape, work, settings, width, packed=True).bytes, libraries)
 
 
 def bytes_a_card(shape: Shape, width: int, demand: Demand, cards: int = 1) -> int:

@@ -25,7 +25,6 @@ RUNGS, LAYOUTS = 4, 2
 SHARED_DECODINGS = 1 + RUNGS + LAYOUTS
 # … and after once a cell; the round trip and its controls answer dev six times.
 DEV_DECODINGS = 6
-START = 6.0  # seconds in which a job imports torch and transformers
 LOAD = 2e9  # bytes a second from a local disk to a card; a shared file system may give a tenth of it
 READINGS, SCORED = 4, 200  # the entropy analysis reads both answers of so many items under both prompts
 MADE = 60.0  # seconds in which a data set is fetched, split and certified
@@ -74,9 +73,9 @@ class Durations:
     def fixed(self, rule: str, wildcards: Mapping[str, str]) -> float:
         """Seconds before a job's work starts: imports, and the weights where the rule needs them."""
         if _kind(rule) not in LOADING:
-            return START
+            return self.machine.baseline.start
         shape, width = self._model(wildcards["model"])
-        return START + shape.weight_bytes(width) / self.load
+        return self.machine.baseline.start + shape.weight_bytes(width) / self.load
 
     def seconds(self, rule: str, wildcards: Mapping[str, str]) -> float:
         """Seconds of one job from its start to its end.

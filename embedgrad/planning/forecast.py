@@ -23,7 +23,6 @@ from embedgrad.planning.durations import (
     DEV_DECODINGS,
     LOADING,
     SHARED_DECODINGS,
-    START,
     TRAINING,
     Durations,
     decoding_seconds,
@@ -78,7 +77,7 @@ def forecast(
     ``resources`` knows the named card, if there is one, and so what is computed again for want of memory.
     """
     resources = resources or Resources(config)
-    rows, shared = [], set()
+    rows, shared, start = [], set(), machine.baseline.start
     for cell in config.cells:
         spec = config.values["models"][cell.model]
         shape = shape_of(spec["parameters"], access[cell.model])
@@ -91,7 +90,7 @@ def forecast(
         items = work.test + DEV_DECODINGS * work.dev + (SHARED_DECODINGS * whole.test if first else 0)
         batch = config.values["decode"].get("batch_size", 16)
         again = resources.checkpointing(cell.model)
-        memory = _memory(shape, work, config.values, width, again, machine.is_card)
+        memory = _memory(shape, work, config.values, width, again, machine)
         own = work.input + work.target
         epochs = int(cell.epochs)
         train_tokens = epochs * work.train * own
@@ -101,9 +100,9 @@ def forecast(
                 train_tokens=train_tokens,
                 decode_tokens=items * work.answer,
                 memory=memory,
-                train_seconds=START
+                train_seconds=start
                 + epochs * epoch_flops(shape, work, config.values["optimize"], again) / machine.flops,
-                decode_seconds=(JOBS - 1) * START + decoding_seconds(shape, work, items, batch, width, machine),
+                decode_seconds=(JOBS - 1) * start + decoding_seconds(shape, work, items, batch, width, machine),
                 # Text of about 5 bytes a token beside a bit more for entropies, once as answered and once as graded.
                 disk=items * work.answer * 20 + work.prompt * shape.width * 4,
                 fits=memory <= machine.memory,
@@ -112,13 +111,15 @@ def forecast(
     return rows
 
 
-def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing: bool, on_card: bool) -> int:
+def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing: bool, machine: "Machine") -> int:
     """Bytes of the larger of an optimisation and a decoding, on one card or in main memory."""
     optimize, decode = values["optimize"], values["decode"]
-    if on_card:
+    if machine.is_card:
         demands = step_demand(shape, work, optimize, width, checkpointing), answer_demand(shape, work, decode, width)
         return largest(shape, width, demands, 1)
-    return max(step_on_cpu(shape, work, optimize, width, checkpointing), answer_on_cpu(shape, work, decode, width))
+    libraries = machine.baseline.libraries
+    step = step_on_cpu(shape, work, optimize, width, checkpointing, libraries)
+    return max(step, answer_on_cpu(shape, work, decode, width, libraries))
 
 
 def outlook(config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], machine: "Machine") -> str:

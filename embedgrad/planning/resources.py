@@ -1,6 +1,9 @@
 """What the jobs of a workflow ask a scheduler for, from the configuration alone: cards, main memory, minutes.
 
-Read by Snakemake while it plans: no torch, no network, each model looked at once.
+Read by Snakemake while it plans: no torch, no network, each model looked at once. Hence what libraries take and how long they
+are imported is assumed here, from above, and not measured as in ``embedgrad plan`` (:mod:`embedgrad.planning.baseline`): that takes
+as long as a job's start, a dry run two seconds, and what jobs ask for must not depend on the machine that plans, where they may
+never run.
 """
 
 import os
@@ -35,8 +38,8 @@ if TYPE_CHECKING:
 
 # A scheduler kills what exceeds its request: longer items than the mean suggests, another allocator.
 MARGIN = 1.25
-# The job's own Snakemake, in bytes.
-SNAKEMAKE = 200 * 10**6
+# The job's own Snakemake, in bytes: its imports alone took 212 MB on one machine, and the graph of jobs comes on top.
+SNAKEMAKE = 300 * 10**6
 # Main memory that CUDA's libraries take. An assumption: no card was at hand.
 CUDA_LIBRARIES = 3 * 10**9
 # Parameters from which `checkpointing: auto` computes activations again.
@@ -163,7 +166,8 @@ class Resources:
         """What a job asks for: gpu (cards), mem_mb."""
         shape, width, works = self.shape(model), self.width(model), self.works(model)
         cards = self.cards(model, training)
-        main = LIBRARIES + CUDA_LIBRARIES + shape.loading_bytes(width) if cards else 0
+        libraries = LIBRARIES + CUDA_LIBRARIES + shape.tokenizer_bytes()
+        main = libraries + shape.loading_bytes(width) if cards else 0
         if self.parts > 1 and not training:  # the whole model stays in main memory beside vLLM's
             main += shape.weight_bytes(width)
         if not (self.card or self.device.startswith("cuda")):  # it may run on a CPU

@@ -27,8 +27,14 @@ TABLES = (
     (
         "ladder.csv",
         "Ladder of baselines",
-        "Accuracy in per cent without a prompt, with it bare or in the chat template, behind examples of the format alone, and "
-        "optimised. Where no prompt beats the text prompt, the gain repairs what the text had spoilt.",
+        "Accuracy in per cent in ways that train nothing (the commonest answer, no prompt, the prompt bare or in the template, "
+        "a rewrite, the likeliest label, examples of the format alone, right examples), and optimised. The best rung is chosen on "
+        "dev; over_best is the optimised prompt minus that rung, item by item, with its interval and exact McNemar p.",
+    ),
+    (
+        "limits.csv",
+        "Token limits",
+        "Accuracy under smaller token limits, read off the same answers: how much of the gain is the limit's.",
     ),
     (
         "prompts.csv",

@@ -14,6 +14,8 @@ rule analyse:
         f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/anchoring.json",
         f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/lat.json",
         f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/entropy.json",
+        f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/likelihood.json",
+        f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/limits.json",
     log:
         f"{RESULTS}/logs/analyse/{{dataset}}/{{model}}/seed{{seed}}.log",
     benchmark:

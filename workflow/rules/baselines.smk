@@ -6,8 +6,10 @@ rule baselines:
         model=model_folder,
         data=split_file("test.jsonl"),
         train=split_file("train.jsonl"),
+        dev=split_file("dev.jsonl"),
     output:
         ladder=f"{RESULTS}/{{task}}/{{model}}/ladder.json",
+        answers=f"{RESULTS}/{{task}}/{{model}}/ladder.jsonl",
         recovery=f"{RESULTS}/{{task}}/{{model}}/recovery.json",
     log:
         f"{RESULTS}/logs/baselines/{{task}}/{{model}}.log",
@@ -26,17 +28,19 @@ rule baselines:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         prompt=lambda wildcards: CONFIG.prompt_flags(wildcards.task),
         decode=lambda wildcards: CONFIG.decode_flags(wildcards.task),
+        rewrite=lambda wildcards: CONFIG.rewrite_flags(wildcards.task),
         grade=lambda wildcards: CONFIG.grade_flags(wildcards.task),
         shard=shard_flag,
     shell:
-        "embedgrad baselines {params.model} {params.prompt} {params.decode} {params.grade} {params.shard} --threads {threads} --cards {resources.gpu}"
-        " --data {input.data:q} --train {input.train:q} --ladder {output.ladder:q}"
+        "embedgrad baselines {params.model} {params.prompt} {params.rewrite} {params.decode} {params.grade} {params.shard} --threads {threads} --cards {resources.gpu}"
+        " --data {input.data:q} --dev {input.dev:q} --train {input.train:q} --ladder {output.ladder:q} --answers {output.answers:q}"
         " --recovery {output.recovery:q} > {log:q} 2>&1"
 
 
 use rule baselines as baselines_shard with:
     output:
         ladder=temp(f"{RESULTS}/{{task}}/{{model}}/shards/{{scatteritem}}.ladder.json"),
+        answers=temp(f"{RESULTS}/{{task}}/{{model}}/shards/{{scatteritem}}.ladder.jsonl"),
         recovery=temp(f"{RESULTS}/{{task}}/{{model}}/shards/{{scatteritem}}.recovery.json"),
     log:
         f"{RESULTS}/logs/baselines/{{task}}/{{model}}.{{scatteritem}}.log",
@@ -49,9 +53,11 @@ use rule baselines as baselines_shard with:
 rule gather_baselines:
     input:
         ladders=shard_files(f"{RESULTS}/{{task}}/{{model}}/shards/{{scatteritem}}.ladder.json"),
+        answers=shard_files(f"{RESULTS}/{{task}}/{{model}}/shards/{{scatteritem}}.ladder.jsonl"),
         recoveries=shard_files(f"{RESULTS}/{{task}}/{{model}}/shards/{{scatteritem}}.recovery.json"),
     output:
         ladder=f"{RESULTS}/{{task}}/{{model}}/ladder.json",
+        answers=f"{RESULTS}/{{task}}/{{model}}/ladder.jsonl",
         recovery=f"{RESULTS}/{{task}}/{{model}}/recovery.json",
     log:
         f"{RESULTS}/logs/gather_baselines/{{task}}/{{model}}.log",
@@ -67,14 +73,18 @@ rule gather_baselines:
         mem_mb=growing(2000),
         runtime=growing(10),
     shell:
-        "embedgrad gather-baselines --ladders {input.ladders:q} --recoveries {input.recoveries:q}"
-        " --ladder {output.ladder:q} --recovery {output.recovery:q} > {log:q} 2>&1"
+        "embedgrad gather-baselines --ladders {input.ladders:q} --recoveries {input.recoveries:q} --answers {input.answers:q}"
+        " --ladder {output.ladder:q} --ladder-answers {output.answers:q} --recovery {output.recovery:q} > {log:q} 2>&1"
 
 
 rule summary:
     input:
         baselines=task_files("ladder.json") + task_files("recovery.json"),
-        analyses=cell_files("anchoring.json") + cell_files("lat.json") + cell_files("entropy.json"),
+        analyses=cell_files("anchoring.json")
+        + cell_files("lat.json")
+        + cell_files("entropy.json")
+        + cell_files("likelihood.json")
+        + cell_files("limits.json"),
         metrics=cell_files("metrics.json"),
     output:
         ladder=f"{RESULTS}/ladder.csv",
@@ -82,9 +92,10 @@ rule summary:
         correlation=f"{RESULTS}/correlation.csv",
         recovery=f"{RESULTS}/recovery.csv",
         spread=f"{RESULTS}/spread.csv",
+        limits=f"{RESULTS}/limits.csv",
         seals=expand(
             f"{RESULTS}/{{name}}.csv.sha256",
-            name=["ladder", "prompts", "correlation", "recovery", "spread"],
+            name=["ladder", "prompts", "correlation", "recovery", "spread", "limits"],
         ),
     log:
         f"{RESULTS}/logs/summary.log",
@@ -102,4 +113,4 @@ rule summary:
     shell:
         "embedgrad summary {params.cells} --ladder {output.ladder:q} --prompts {output.prompts:q}"
         " --correlation {output.correlation:q} --recovery {output.recovery:q}"
-        " --spread {output.spread:q} > {log:q} 2>&1"
+        " --spread {output.spread:q} --limits {output.limits:q} > {log:q} 2>&1"

@@ -143,7 +143,7 @@ def sensitivity_files(name):
 
 def report_tables():
     """The tables that the page shows beside Table 2."""
-    names = ["spread", "ladder", "prompts", "correlation", "recovery", "audit", "claims"]
+    names = ["spread", "ladder", "prompts", "limits", "correlation", "recovery", "audit", "claims"]
     return [f"{RESULTS}/{name}.csv" for name in names + SENSITIVITY]
 
 

@@ -1,0 +1,190 @@
+"""The rungs of the ladder: what a gain stands beside. None of them trains anything.
+
+``no_prompt``            the input alone
+``bare``, ``chat``       the text prompt, concatenated or in the chat template
+``rewrite``              a human's other wording of the same request, where the task's configuration has one
+``few_shot``             behind examples of the format whose answers are dealt out, so that none belongs to its input
+``examples``             behind examples with their right answers, as many as fit
+``majority``             the commonest answer of the training items, always
+``likelihood``           the likeliest label behind the text prompt; nothing is generated
+``likelihood_rewrite``   the same behind the rewrite
+"""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from contracts import Item, UserError
+from embedgrad.analyses.text_answers import TextAnswers
+from embedgrad.grading import Grader
+from embedgrad.planning.demand import EXAMPLES
+from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Slot, decode
+from embedgrad_core.decode import Decoded
+from embedgrad_core.likelihood import choices, continuation_log_likelihoods
+
+# Items, and the callbacks of decoding → their answers. The model is a rung's own affair.
+Answering = Callable[..., list[Decoded]]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way of answering without training.
+
+    Attributes:
+        name: see the module's docstring.
+        answer: (items, ``on_progress``, ``on_step`` and ``say`` of :func:`embedgrad_core.decode`) → their answers; raises
+            UserError where they do not fit the model's context.
+    """
+
+    name: str
+    answer: Answering
+
+
+def rungs(
+    texts: TextAnswers,
+    train: Sequence[Item],
+    grader: Grader,
+    *,
+    rewrite: str | None = None,
+    examples: int = EXAMPLES,
+) -> Iterator[Rung]:
+    """Every rung that this model, task and configuration have, in a fixed order.
+
+    Args:
+        texts: the model, the run's own layout, the human prompt and how to decode; its answers are shared with the protocol search.
+        train: where examples and the commonest answer come from.
+        grader: of the task; labels and Yes/No have a closed set of answers, other evaluators have no ``majority`` and no
+            ``likelihood``.
+        rewrite: another wording of the prompt.
+        examples: how many of ``few_shot``.
+    """
+    frozen, layout, prompt, settings = texts.frozen, texts.layout, texts.prompt, texts.settings
+
+    def generating(slot: Slot, vectors: torch.Tensor) -> Answering:
+        return lambda items, **callbacks: decode(frozen, slot, vectors, items, **callbacks, **settings)
+
+    def of_kind(kind: str) -> Answering:
+        if settings.get("engine", "native") != "native":
+            return generating(*_of_text(frozen, replace(layout, kind=kind), prompt))
+        return lambda items, **callbacks: texts.decoded(kind, items, **callbacks)
+
+    bare = replace(layout, kind="bare")
+    own = {"slot": Slot.place(frozen.tokenizer, layout, prompt)}
+    if rewrite:
+        own["rewrite"] = Slot.place(frozen.tokenizer, layout, rewrite)
+    yield Rung("no_prompt", generating(*without_prompt(frozen, bare, prompt)))
+    for kind in texts.kinds:
+        yield Rung(kind, of_kind(kind))
+    if rewrite:
+        yield Rung("rewrite", generating(*_of_text(frozen, layout, rewrite)))
+    ends = layout.target_prefix or "\n"
+    dealt_out = f"{worked_examples(train, examples, ends, dealt_out=True)}\n\n{prompt}"
+    yield Rung("few_shot", generating(*_of_text(frozen, bare, dealt_out)))
+    yield Rung("examples", _behind_examples(frozen, layout, prompt, train, generating))
+    if grader.knows_strict:  # a closed set of answers
+        labels = label_targets(train)
+        common = labels[Counter(item.answer for item in train).most_common(1)[0][0]]
+        yield Rung("majority", lambda items, **_: [Decoded(item.id, common, 0, "eos", 0.0) for item in items])
+        for name, slot in (("likelihood", own["slot"]), ("likelihood_rewrite", own.get("rewrite"))):
+            if slot:
+                yield Rung(name, _choosing(frozen, slot, list(labels.values())))
+
+
+def without_prompt(frozen: FrozenModel, bare: Layout, prompt: str) -> tuple[Slot, torch.Tensor]:
+    """A slot of no tokens: the input alone, behind the BOS token where the tokenizer adds one."""
+    nothing = replace(bare, separator="")
+    head = tuple(Slot.place(frozen.tokenizer, nothing, prompt).head_ids)
+    return Slot(frozen.tokenizer, nothing, "", head, ()), torch.zeros(0, frozen.width)
+
+
+def _of_text(frozen: FrozenModel, layout: Layout, text: str) -> tuple[Slot, torch.Tensor]:
+    slot = Slot.place(frozen.tokenizer, layout, text)
+    return slot, PromptEmbedding.from_text(frozen, slot).initial
+
+
+def label_targets(train: Sequence[Item]) -> dict[str, str]:
+    """Each answer of a closed set with the text that the model is trained to write for it, in the order of the answers.
+
+    Raises:
+        UserError: one answer is trained as two texts, so that there is no one text whose likelihood could be asked for.
+    """
+    found: dict[str, str] = {}
+    for item in sorted(train, key=lambda item: (item.answer, item.id)):
+        if found.setdefault(item.answer, item.target) != item.target:
+            raise UserError(
+                f"{item.told}: answer {item.answer!r} has the target {item.target!r} here and {found[item.answer]!r} elsewhere; "
+                "give each answer one target."
+            )
+    return found
+
+
+def worked_examples(train: Sequence[Item], count: int, ends: str, *, dealt_out: bool = False) -> str:
+    """``count`` training items with their targets, ``ends`` between input and target.
+
+    Drawn so that the answers come in turn, seed 0. ``dealt_out`` gives each the target of another: the format without the
+    mapping.
+    """
+    ordered = sorted(train, key=lambda item: item.id)
+    chance = random.Random(0)
+    if dealt_out:
+        chosen = chance.sample(ordered, min(count, len(ordered)))
+        targets = [item.target for item in chosen[1:] + chosen[:1]]
+    else:
+        chosen = _in_turn(chance.sample(ordered, len(ordered)), count)
+        targets = [item.target for item in chosen]
+    return "\n\n".join(f"{item.input}{ends}{target}" for item, target in zip(chosen, targets, strict=True))
+
+
+def _in_turn(items: Sequence[Item], count: int) -> list[Item]:
+    """The first ``count`` items with the answers in turn; where each answer is its own, simply the first."""
+    queues: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        queues[item.answer].append(item)
+    chosen: list[Item] = []
+    while len(chosen) < min(count, len(items)):
+        for queue in queues.values():
+            if queue and len(chosen) < count:
+                chosen.append(queue.pop(0))
+    return chosen
+
+
+def _behind_examples(
+    frozen: FrozenModel,
+    layout: Layout,
+    prompt: str,
+    train: Sequence[Item],
+    generating: Callable[[Slot, torch.Tensor], Answering],
+) -> Answering:
+    """Behind right examples: one of each answer (at most 8, at least 3), half as many until every item fits."""
+    layout = replace(layout, separator="\n\n")
+    ends = layout.target_prefix or "\n"
+
+    def answer(items: Sequence[Item], **callbacks: Callable) -> list[Decoded]:
+        count = min(8, max(EXAMPLES, len({item.answer for item in train})))
+        while True:
+            text = f"{prompt}\n\n{worked_examples(train, count, ends)}"
+            try:
+                return generating(*_of_text(frozen, layout, text))(items, **callbacks)
+            except UserError:
+                if count == 1:
+                    raise
+                count //= 2
+
+    return answer
+
+
+def _choosing(frozen: FrozenModel, slot: Slot, labels: Sequence[str]) -> Answering:
+    def answer(
+        items: Sequence[Item], on_progress: Callable[[int], None] = lambda done: None, **_: Callable
+    ) -> list[Decoded]:
+        vectors = PromptEmbedding.from_text(frozen, slot).initial
+        inputs = [item.input for item in items]
+        found, _lengths = continuation_log_likelihoods(frozen, slot, vectors, inputs, labels, on_progress=on_progress)
+        return [
+            Decoded(item.id, labels[chosen], 0, "eos", 0.0) for item, chosen in zip(items, choices(found), strict=True)
+        ]
+
+    return answer

@@ -1,0 +1,49 @@
+"""The log-likelihood of each label behind the text prompt and behind the optimised one: what the model knows, whatever it says.
+
+embedgrad likelihood --model MODEL --prompt-file prompt.safetensors --data test.jsonl --task imdb --out likelihood.json
+"""
+
+import argparse
+from pathlib import Path
+
+from contracts import read_items, write_json
+from embedgrad.commands.arguments import add_grading_arguments, add_model_arguments, load_from, plain_line
+from embedgrad.commands.checked import output_file
+
+HELP = "label likelihood behind the text prompt and the optimised one"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Prompt file, items, grading."""
+    add_model_arguments(parser)
+    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    parser.add_argument("--data", required=True, type=Path, help="the items to read")
+    parser.add_argument("--level", help="only the items of this level")
+    add_grading_arguments(parser)
+    parser.add_argument(
+        "--out", required=True, type=output_file, help="JSON: labels, and for each item their likelihoods"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Read every label behind every input; write. A task without a closed set of answers has no labels to read."""
+    items = read_items(arguments.data, arguments.level)
+    from embedgrad.analyses.likelihoods import label_likelihoods
+    from embedgrad.analyses.rungs import label_targets
+    from embedgrad.grading import grader_from
+    from embedgrad.progress import Progress
+    from embedgrad.provenance import versions
+    from embedgrad_core import PromptEmbedding
+    from embedgrad_core.prompt import prompt_sha256
+    from reporting.likelihood import summary
+
+    grader, frozen = grader_from(arguments), load_from(arguments)
+    prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
+    found: dict = {"labels": [], "tokens": [], "items": []}
+    if grader.knows_strict:
+        with Progress("label likelihood", 2 * len(items), plain_line) as at:
+            found = label_likelihoods(frozen, prompt, items, label_targets(items), at.update)
+    extra = {"model": frozen.identity(), "prompt_sha256": prompt_sha256(arguments.prompt_file), "versions": versions()}
+    write_json(arguments.out, {**found, **extra})
+    for side, row in summary(found).items():
+        plain_line(f"{arguments.out}: {side}: {row['correct']} of {row['n']} by likelihood, AUROC {row['auroc']}")
