@@ -52,6 +52,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
         cards.claim(arguments.cards)
         if arguments.cards and cards.visible():
             say_of(arguments)(f"cards: {','.join(cards.visible())}")
+    from embedgrad.progress import waiting
     from embedgrad_core.model import choose_device, use_threads
 
     use_threads(arguments.threads)
@@ -61,7 +62,9 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
         # activations for the analyses) it computes in main memory, in the dtype that the cards have.
         dtype = str(choose_device(device, dtype)[1]).removeprefix("torch.")
         device, device_map = "cpu", "none"
-    frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, say_of(arguments))
+    say = say_of(arguments)
+    with waiting(f"{arguments.model}: loading", say):
+        frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, say)
     if arguments.sha256 and frozen.resolved != arguments.sha256:
         raise UserError(
             f"model {arguments.model}: its files have {frozen.resolved}, wanted is {arguments.sha256}; "
@@ -116,19 +119,21 @@ def add_own_data_arguments(group: argparse._ArgumentGroup) -> None:
 def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader | None" = None) -> "list[Item]":
     """The items of one's own data, checked for the evaluator in use."""
     from embedgrad.grading import grader_from
+    from embedgrad.progress import waiting
     from tasks.own import Columns, read_own
 
     grader = grader or grader_from(arguments)
     columns = Columns(arguments.input_column, arguments.answer_column, arguments.target_column)
-    return read_own(
-        source,
-        grader.evaluator,
-        grader.options.get("labels", ()),
-        columns,
-        revision=arguments.data_revision,
-        config=arguments.data_config,
-        split=arguments.data_split,
-    )
+    with waiting(f"{source}: reading", aside):
+        return read_own(
+            source,
+            grader.evaluator,
+            grader.options.get("labels", ()),
+            columns,
+            revision=arguments.data_revision,
+            config=arguments.data_config,
+            split=arguments.data_split,
+        )
 
 
 def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
