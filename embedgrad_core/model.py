@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from contracts import UserError, check_snapshot, parse_json, sha256_of_bytes, sha256_of_file
+from embedgrad_core.from_gguf.note import MANIFEST, dequantised_from
 from embedgrad_core.kernels import freeze_linears
 
 # End tokens of the model families in use. A base model names only one of them in its files, and then runs on for ever
@@ -41,7 +42,8 @@ class FrozenModel:
         name: hub id or folder as the user gave it.
         revision: the revision asked for.
         resolved: the commit sha that the hub resolved it to, or ``sha256:…`` of a local folder's weights.
-        dequantised_from: what its weights were quantised to before they became this folder, as in ``Q4_1``, where that is known.
+        dequantised_from: what its weights were quantised to before they became this folder, as in ``Q4_1``, where that is known;
+            read from the folder if `embedgrad from-gguf` made it.
     """
 
     network: PreTrainedModel
@@ -174,7 +176,8 @@ def load_model(
     is_folder = Path(name).is_dir()
     if Path(name).is_file():
         raise UserError(
-            f"model {name}: is a file; give the folder that holds config.json, or a hub id like owner/name."
+            f"model {name}: is a file; give the folder that holds config.json (`embedgrad from-gguf` makes one of a GGUF "
+            "file), or a hub id like owner/name."
         )
     if not is_folder and (name.startswith((".", "/")) or name.count("/") > 1):
         raise UserError(f"model {name}: no such folder; give a folder with config.json or a hub id like owner/name.")
@@ -221,8 +224,12 @@ def load_model(
         )
     freeze_linears(network)
     # Behind the loading, which fetches what is not there: a second reading of the weights, from memory where they fit.
-    resolved = folder_fingerprint(Path(name)) if is_folder else check_cached(name, revision)
-    return FrozenModel(network, tokenizer, name, revision, resolved)
+    if not is_folder:
+        return FrozenModel(network, tokenizer, name, revision, check_cached(name, revision))
+    hashes = folder_hashes(Path(name))
+    return FrozenModel(
+        network, tokenizer, name, revision, folder_fingerprint(hashes), dequantised_from(Path(name), hashes)
+    )
 
 
 def _check_layers(folder: Path) -> None:
@@ -314,14 +321,18 @@ def _why_not_loaded(name: str, revision: str, is_folder: bool, error: Exception)
     return f"model {name}: cannot be loaded ({type(error).__name__}: {first_line})."
 
 
-def folder_fingerprint(folder: Path) -> str:
-    """``sha256:…`` over the weights, configuration and tokenizer of a local model folder."""
-    parts = [
-        f"{path.name} {sha256_of_file(path)}"
+def folder_hashes(folder: Path) -> dict[str, str]:
+    """sha256 of the weights, configuration and tokenizer of a local model folder, by file name; the manifest is about them."""
+    return {
+        path.name: sha256_of_file(path)
         for path in sorted(folder.iterdir())
-        if path.suffix in {".safetensors", ".json", ".txt", ".jinja"} and path.name != "manifest.json"
-    ]
-    return "sha256:" + sha256_of_bytes("\n".join(parts).encode())
+        if path.suffix in {".safetensors", ".json", ".txt", ".jinja"} and path.name != MANIFEST
+    }
+
+
+def folder_fingerprint(hashes: dict[str, str]) -> str:
+    """``sha256:…`` over what :func:`folder_hashes` gives."""
+    return "sha256:" + sha256_of_bytes("\n".join(f"{name} {sha256}" for name, sha256 in hashes.items()).encode())
 
 
 def use_threads(threads: int | None) -> None:
