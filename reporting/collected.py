@@ -115,6 +115,18 @@ def read_metrics(path: str | Path, cell: Cell, seed: int) -> dict:
     return metrics
 
 
+def weights_notes(outcomes: Sequence[Outcome]) -> list[str]:
+    """One line for each model whose weights were quantised before, as its runs say: they are not the hub's of that name."""
+    found = {}
+    for outcome in outcomes:
+        for metrics in outcome.metrics:
+            model = (metrics["run"].get("after") or {}).get("model") or {}
+            told, resolved = model.get("dequantised_from"), model.get("resolved")
+            if isinstance(told, str) and isinstance(resolved, str):
+                found[outcome.cell.model] = f"{outcome.cell.model}: weights dequantised from {told} ({resolved[:15]}…)."
+    return list(found.values())
+
+
 def _why(marker: Path) -> str:
     if not marker.exists():
         return NOT_RUN

@@ -66,8 +66,11 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     return rows
 
 
-def ladder_markdown(rows: Sequence[dict]) -> str:
-    """The rows as one readable table: before and after, and the optimised prompt against the best rung without training."""
+def ladder_markdown(rows: Sequence[dict], weights: Sequence[str] = ()) -> str:
+    """The rows as one readable table: before and after, and the optimised prompt against the best rung without training.
+
+    ``weights`` are notes on the models' weights.
+    """
     head = [
         "dataset",
         "model",
@@ -95,7 +98,12 @@ def ladder_markdown(rows: Sequence[dict]) -> str:
         "The best rung is chosen on dev; what the rungs are: docs/protocol.md. Holm's correction is over the cells of this table.",
     ]
     left = {"dataset", "model", "best rung without training"}
-    return "\n".join([markdown_table(head, body, left), "", *(f"- {note}" for note in notes)]) + "\n"
+    return (
+        "\n".join(
+            [markdown_table(head, body, left), "", *(f"- {note}" for note in (*notes, *map(markdown_escape, weights)))]
+        )
+        + "\n"
+    )
 
 
 def headline(rows: Sequence[dict]) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contracts import FAILURES, markdown_escape, sheet_cell, write_whole
-from reporting.collected import Outcome
+from reporting.collected import Outcome, weights_notes
 from reporting.statistics import ALPHA, holm
 from reporting.typeset import latex_escape, markdown_table, short, short_p
 from reporting.verdict import WORDS
@@ -136,7 +136,8 @@ def markdown(outcomes: Sequence[Outcome], title: str = "Table 2") -> str:
         line += [_side(row, "before"), _side(row, "after"), _delta(row), short_p(row["p_exact"]), _failures(row)]
         line += [_note(row)] if with_note else []
         body.append([markdown_escape(field) for field in line])
-    parts = [f"# {title}", "", markdown_table(head, body, left), "", *_notes(rows, with_paper), ""]
+    notes = [*_notes(rows, with_paper), *(f"- {markdown_escape(note)}" for note in weights_notes(outcomes))]
+    parts = [f"# {title}", "", markdown_table(head, body, left), "", *notes, ""]
     done = [row for row in rows if row["status"] != "missing"]
     if done:
         parts += ["## Intervals and failures in full", "", _in_full(done), ""]

@@ -55,8 +55,8 @@ PAPER = {
     "analyse": 26,
     **dict.fromkeys(("table2", "summary", "audit", "report_page", "all"), 1),
     **dict.fromkeys(("before_after", "training_curves", "gain_figure", "entropy_figure"), 1),
-    **dict.fromkeys(("anchoring_figure", "lat_figure"), 1),
-    "total": 193,
+    **dict.fromkeys(("anchoring_figure", "lat_figure", "ladder_figure", "limits_figure"), 1),
+    "total": 195,
 }
 
 

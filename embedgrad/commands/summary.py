@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Collect and write."""
     from reporting import analyses, recovery
     from reporting.cells import read_cells
-    from reporting.collected import collect
+    from reporting.collected import collect, weights_notes
     from reporting.ladder import ladder_markdown, ladder_rows
 
     outcomes = collect(read_cells(arguments.cell_table), arguments.results, seeds_from(arguments))
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     analyses.write_rows(ladder, arguments.ladder)
     if arguments.against_best:
         with write_whole(arguments.against_best) as temporary:
-            temporary.write_text(ladder_markdown(ladder), encoding="utf-8")
+            temporary.write_text(ladder_markdown(ladder, weights_notes(outcomes)), encoding="utf-8")
     analyses.write_rows(prompts, arguments.prompts)
     analyses.write_rows([found], arguments.correlation)
     analyses.write_rows(analyses.seed_rows(outcomes, arguments.results), arguments.spread)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Rules that load a model: those that train it, and those that answer with it.
 TRAINING, ANSWERING = ("optimize", "sensitivity"), ("before", "baselines", "after", "analyse")
 LOADING = TRAINING + ANSWERING
-# Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples dealt out and right) and the
+# Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and the
 # two layouts that it shares with protocol recovery, once a (task, model); the rungs and layouts answer dev too …
 RUNGS, LAYOUTS = 4, 2
 SHARED_DECODINGS = 1 + RUNGS + LAYOUTS

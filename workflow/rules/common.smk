@@ -42,7 +42,7 @@ def one_of(names):
 CELL_COMMAND = " ".join(["snakemake --cores 2", *(f"--configfile {f}" for f in workflow.configfiles), "--config"])
 RESULTS = f"results/{CONFIG.run}"
 FIGURES = f"figures/{CONFIG.run}"
-FIGURE_NAMES = ["before_after", "training_curves", "gain", "entropy", "anchoring", "lat"]
+FIGURE_NAMES = ["before_after", "ladder", "limits", "training_curves", "gain", "entropy", "anchoring", "lat"]
 SENSITIVITY = ["sensitivity"] if CONFIG.sensitivity else []
 SPLITS = ["train.jsonl", "dev.jsonl", "test.jsonl", "split.json"]
 
