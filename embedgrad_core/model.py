@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from contracts import UserError, check_snapshot, parse_json, sha256_of_bytes, sha256_of_file
+from contracts import UserError, check_snapshot, folder_fingerprint, parse_json
 from embedgrad_core.kernels import freeze_linears
 
 # End tokens of the model families in use. A base model names only one of them in its files, and then runs on for ever
@@ -312,16 +312,6 @@ def _why_not_loaded(name: str, revision: str, is_folder: bool, error: Exception)
             "download it beforehand with `hf download`, or set a mirror folder (--config mirror=DIR)."
         )
     return f"model {name}: cannot be loaded ({type(error).__name__}: {first_line})."
-
-
-def folder_fingerprint(folder: Path) -> str:
-    """``sha256:…`` over the weights, configuration and tokenizer of a local model folder."""
-    parts = [
-        f"{path.name} {sha256_of_file(path)}"
-        for path in sorted(folder.iterdir())
-        if path.suffix in {".safetensors", ".json", ".txt", ".jinja"} and path.name != "manifest.json"
-    ]
-    return "sha256:" + sha256_of_bytes("\n".join(parts).encode())
 
 
 def use_threads(threads: int | None) -> None:
