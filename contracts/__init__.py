@@ -18,6 +18,7 @@ from contracts.files import (
 )
 from contracts.folders import check_new_folder, whole_folder
 from contracts.hub_cache import check_snapshot
+from contracts.model_folder import MANIFEST, folder_fingerprint, folder_hashes, missing_files, other_than, shards_of
 from contracts.rows import (
     DECODED_KEYS,
     FAILURES,
@@ -40,6 +41,7 @@ __all__ = [
     "DECODED_KEYS",
     "FAILURES",
     "ITEM_KEYS",
+    "MANIFEST",
     "TEMPORARY",
     "Item",
     "UserError",
@@ -48,12 +50,16 @@ __all__ = [
     "check_snapshot",
     "checksum",
     "fenced",
+    "folder_fingerprint",
+    "folder_hashes",
     "in_blocks",
     "in_order",
     "is_number",
     "is_whole_text",
     "markdown_escape",
     "misfit",
+    "missing_files",
+    "other_than",
     "parse_json",
     "printable",
     "read_decoded",
@@ -63,6 +69,7 @@ __all__ = [
     "sha256_of_bytes",
     "sha256_of_file",
     "shard",
+    "shards_of",
     "sheet_cell",
     "whole_folder",
     "write_json",

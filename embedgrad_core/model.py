@@ -6,8 +6,8 @@ Nothing here is ever trained: every weight has ``requires_grad=False`` and the m
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from contracts import UserError, check_snapshot, parse_json, sha256_of_bytes, sha256_of_file
-from embedgrad_core.from_gguf.note import MANIFEST, dequantised_from
+from contracts import UserError, check_snapshot, folder_fingerprint, folder_hashes, parse_json
+from embedgrad_core.from_gguf.note import dequantised_from
 from embedgrad_core.kernels import freeze_linears
 
 # End tokens of the model families in use. A base model names only one of them in its files, and then runs on for ever
@@ -44,6 +44,7 @@ class FrozenModel:
         resolved: the commit sha that the hub resolved it to, or ``sha256:…`` of a local folder's weights.
         dequantised_from: what its weights were quantised to before they became this folder, as in ``Q4_1``, where that is known;
             read from the folder if `embedgrad from-gguf` made it.
+        hashes: sha256 of the files of a local folder, by name.
     """
 
     network: PreTrainedModel
@@ -52,6 +53,7 @@ class FrozenModel:
     revision: str
     resolved: str
     dequantised_from: str | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -227,9 +229,8 @@ def load_model(
     if not is_folder:
         return FrozenModel(network, tokenizer, name, revision, check_cached(name, revision))
     hashes = folder_hashes(Path(name))
-    return FrozenModel(
-        network, tokenizer, name, revision, folder_fingerprint(hashes), dequantised_from(Path(name), hashes)
-    )
+    source = dequantised_from(Path(name), hashes)
+    return FrozenModel(network, tokenizer, name, revision, folder_fingerprint(hashes), source, hashes)
 
 
 def _check_layers(folder: Path) -> None:
@@ -319,20 +320,6 @@ def _why_not_loaded(name: str, revision: str, is_folder: bool, error: Exception)
             "download it beforehand with `hf download`, or set a mirror folder (--config mirror=DIR)."
         )
     return f"model {name}: cannot be loaded ({type(error).__name__}: {first_line})."
-
-
-def folder_hashes(folder: Path) -> dict[str, str]:
-    """sha256 of the weights, configuration and tokenizer of a local model folder, by file name; the manifest is about them."""
-    return {
-        path.name: sha256_of_file(path)
-        for path in sorted(folder.iterdir())
-        if path.suffix in {".safetensors", ".json", ".txt", ".jinja"} and path.name != MANIFEST
-    }
-
-
-def folder_fingerprint(hashes: dict[str, str]) -> str:
-    """``sha256:…`` over what :func:`folder_hashes` gives."""
-    return "sha256:" + sha256_of_bytes("\n".join(f"{name} {sha256}" for name, sha256 in hashes.items()).encode())
 
 
 def use_threads(threads: int | None) -> None:

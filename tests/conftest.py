@@ -1,6 +1,9 @@
 """Shared fixtures: tiny random models with a real tokenizer, and the mirror of real data."""
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from contracts import Item
 from embedgrad_core import FrozenModel
 
 ROOT = Path(__file__).resolve().parents[1]
+SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 TEXTS = [
     "please reason step by step, and put your final answer with \\boxed{}.",
     "What is 12 + 30? We add 12 and 30 and get \\boxed{42}.",
@@ -111,6 +115,27 @@ def mirror() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("EMBEDGRAD_MIRROR is not set to a folder with real data")
     return Path(named)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The workflow's files in a folder of their own, so that no test writes into the checkout."""
+    for name in ("Snakefile", "workflow", "config", "profiles"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "tests/configs", tmp_path / "tests/configs")
+    return tmp_path
+
+
+def snakemake(folder: Path, *arguments: str, mirror: Path | None = None) -> subprocess.CompletedProcess:
+    """Start a real Snakemake in ``folder``, two cores, as a user would; without a mirror unless one is named."""
+    environment = {key: value for key, value in os.environ.items() if key != "EMBEDGRAD_MIRROR"}
+    # No token, no network: a plan needs neither.
+    environment |= {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "", "CUDA_VISIBLE_DEVICES": ""}
+    if mirror:
+        environment["EMBEDGRAD_MIRROR"] = str(mirror)
+    return subprocess.run(
+        [SNAKEMAKE, "--cores", "2", *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
 
 
 @pytest.fixture(scope="session")

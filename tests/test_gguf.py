@@ -11,9 +11,8 @@ from conftest import TEXTS, refused, tiny_model
 from safetensors import safe_open
 from transformers import Qwen2Tokenizer
 
-from contracts import read_json, write_json
+from contracts import folder_fingerprint, folder_hashes, read_json, write_json
 from embedgrad_core import load_model
-from embedgrad_core.model import folder_fingerprint, folder_hashes
 
 gguf = pytest.importorskip("gguf", reason="the extra gguf is not installed: make gguf")
 

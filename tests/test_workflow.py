@@ -7,34 +7,11 @@ import pty
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import SNAKEMAKE, snakemake
 
-SNAKEMAKE = Path(sys.executable).with_name("snakemake")
 pytestmark = pytest.mark.workflow
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    """The workflow's files in a folder of their own, so that no test writes into the checkout."""
-    for name in ("Snakefile", "workflow", "config", "profiles"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "tests/configs", tmp_path / "tests/configs")
-    return tmp_path
-
-
-def snakemake(folder, *arguments, mirror=None):
-    environment = {key: value for key, value in os.environ.items() if key != "EMBEDGRAD_MIRROR"}
-    # No token, no network: a plan needs neither.
-    environment |= {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "", "CUDA_VISIBLE_DEVICES": ""}
-    if mirror:
-        environment["EMBEDGRAD_MIRROR"] = str(mirror)
-    return subprocess.run(
-        [SNAKEMAKE, "--cores", "2", *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
 
 
 def job_counts(run):

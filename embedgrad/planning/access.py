@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import tasks
-from contracts import UserError
+from contracts import UserError, folder_hashes, missing_files, other_than, shards_of
 from embedgrad_core.costs import Shape
 from tasks.source import Source, read
 
@@ -49,18 +49,36 @@ def look_up(name: str, spec: Mapping[str, Any], folder: str | None, *, offline: 
         spec: its entry there.
         folder: the local folder that the run would load it from, or None for the hub.
         offline: do not ask the hub.
+
+    A folder is read whole where the entry states its ``sha256``: seconds for a gigabyte.
     """
     if "pretrain" in spec:
         return Access(MADE, shape=shape_of_pretraining(spec["pretrain"]))
     if folder:
-        config = Path(folder, "config.json")
-        if not config.is_file():
-            return Access("", f"{folder} holds no config.json; mend models.{name}.folder or the mirror.")
-        return Access(HERE, shape=read_shape(config))
+        shape, wrong = read_shape(Path(folder, "config.json")), _wrong_with(name, spec, folder)
+        return Access("" if wrong else HERE, wrong, shape=shape)
     cached = _cached(spec["hub"], spec.get("revision", "main"))
     if cached or not offline:
         return cached or _on_hub(name, spec)
     return Access("", f"{spec['hub']} is not cached; the hub was not asked.")
+
+
+def _wrong_with(name: str, spec: Mapping[str, Any], folder: str) -> str:
+    """Why a local folder cannot be the model of the configuration, in one sentence with what to do, or ""."""
+    try:
+        if lacks := missing_files(folder):
+            told = f"{folder} holds no {', no '.join(lacks)}"
+            return f"{told}; take a whole copy, or fix models.{name}.folder or the mirror."
+        wanted = spec.get("sha256")
+        # As each job asks once more behind its loading; here before any of them starts.
+        if wanted and (found := other_than(folder_hashes(folder), wanted)):
+            return (
+                f"the files of {folder} have {found}, wanted is {wanted}; "
+                f"take the right copy, or fix models.{name}.sha256 in the config."
+            )
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _cached(hub_id: str, revision: str) -> Access | None:
@@ -77,8 +95,11 @@ def _cached(hub_id: str, revision: str) -> Access | None:
     if single is None:
         if index is None:
             return None
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        if not all(place(shard) for shard in shards):
+        try:
+            whole = all(place(shard) for shard in shards_of(index))
+        except UserError:
+            whole = False
+        if not whole:
             return None
     return Access(CACHED, shape=read_shape(config))
 
