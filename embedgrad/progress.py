@@ -1,8 +1,8 @@
 """Where long work is: a bar on a terminal, plain lines in a log.
 
 A phase is a stretch of work of one kind, over items whose number is known. Its line says the items done of all, items a second
-and the time left at that rate. It comes at the first of: 30 s since the last line, or 5 % more of the work. A timer looks after the
-30 s where the work itself reports nothing for so long. What is over in a moment writes its last line alone.
+and the time left at that rate. It comes before 30 s have passed, or with 5 % more of the work. A timer looks after the 30 s where
+the work itself reports nothing for so long. What is over in a moment writes its last line alone.
 """
 
 import sys
@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from embedgrad.planning.forecast import clock
 
-EVERY = 30.0  # seconds between two lines, at most
+PAUSE = 5.0  # seconds after which the end of any phase is worth a line
+EVERY = 30.0 - PAUSE  # seconds between two lines of a phase, at most: no 30 s pass without one where phases meet
 SHARE = 0.05  # of the work between two lines, at most
 LEAST = 1.0  # seconds between two lines, at least: what is over in a moment needs no twenty lines
 
@@ -31,7 +32,7 @@ class Progress:
         unit: what is counted, in the plural.
         done: items that are done already, in an earlier run say; they count for the share, not for the rate.
         further: from the items a second to words about what comes after this phase, for the end of the line.
-        last: whether the end of the phase is worth a line.
+        last: whether the end of the phase is worth a line even if it took but a moment.
         bar: whether a terminal gets a bar, or nothing.
         every: seconds between two lines, at most; None: :data:`EVERY`.
         now: the clock, in seconds; with one of the caller's own there is no timer beside the work.
@@ -158,9 +159,10 @@ class Progress:
         if self._timer:
             self._timer.join()
         self.bar.close()
-        if kind is None and not self.shown and self.last and self.total is not None:
-            if self.done == self.first:  # nothing was reported: looked up, say, or too quick to be worth it
-                self.say(f"{self.phase}: {self.total} {self.unit}, took {clock(self.now() - self.started)}")
+        if kind is None and not self.shown and (self.last or self.now() - self.told_at >= PAUSE):
+            if self.done == self.first:  # nothing was reported: answers that were there already, say
+                of = "" if self.total is None else f"{self.total} {self.unit}, "
+                self.say(f"{self.phase}: {of}took {clock(self.now() - self.started)}")
             else:
                 self._tell()
 
@@ -213,21 +215,21 @@ class Epochs:
         if self.checking is not None:
             self.check, self.checking = self.now() - self.checking, None
 
-    def close(self) -> None:
+    def close(self, kind: type[BaseException] | None = None) -> None:
         """The part that is under way is over, or has failed."""
         if self.at:
-            self.at.__exit__(None, None, None)
+            self.at.__exit__(kind, None, None)
             self.at = None
 
     def __enter__(self) -> Self:
         """Nothing is under way yet."""
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Nor any more."""
-        self.close()
+        self.close(kind)
 
 
 def waiting(what: str, say: Callable[[str], None]) -> Progress:
-    """A phase of which nobody knows how far it is: a line every 30 s says that it goes on."""
-    return Progress(what, None, say, bar=False)
+    """A phase of which nobody knows how far it is: lines say that it goes on, and how long it took."""
+    return Progress(what, None, say, last=False, bar=False)
