@@ -7,7 +7,6 @@ end tokens is the beginning of that answer.
 """
 
 import argparse
-from collections import defaultdict
 from pathlib import Path
 
 from contracts import UserError, read_items, sha256_of_file, write_json
@@ -21,7 +20,7 @@ from embedgrad.commands.arguments import (
     shard_from,
 )
 from embedgrad.commands.checked import output_file, some_text
-from embedgrad.commands.ladder import text_answers
+from embedgrad.commands.ladder import counted, text_answers
 
 HELP = "the text prompt under each protocol that the paper leaves open"
 
@@ -68,14 +67,10 @@ def run(arguments: argparse.Namespace) -> None:
                     for item, row in rows
                 ]
                 for grader in graders:
-                    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-                    for (item, _), row in zip(rows, said, strict=True):
-                        right = grader.line(row, item.answer)["correct"]
-                        for level in {"", item.level or ""}:
-                            counts[level][0] += right
-                            counts[level][1] += 1
+                    lines = [grader.line(row, item.answer) for (item, _), row in zip(rows, said, strict=True)]
+                    found = counted([item for item, _ in rows], lines)
+                    levels = {"": {key: found[key] for key in ("correct", "n")}, **found["levels"]}
                     protocol = {"layout": kind, "limit_share": share, "stop_rule": rule, "strict": grader.strict}
-                    levels = {level: {"correct": one[0], "n": one[1]} for level, one in sorted(counts.items())}
                     protocols.append({"protocol": protocol, "levels": levels})
     own = {
         "layout": texts.layout.kind,
