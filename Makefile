@@ -1,9 +1,9 @@
-# Six short targets. Each makes .venv on first use; nothing else needs to be installed or activated.
+# Seven short targets. Each makes .venv on first use; nothing else needs to be installed or activated.
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: demo test lint bench paper vllm
+.PHONY: demo test lint bench paper vllm gguf
 
 demo: .venv/installed  ## a small Table 2 in minutes, no GPU, no account, no download
 	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
@@ -31,6 +31,9 @@ paper: .venv/installed  ## all 26 cells; needs a GPU, the hub, and access to the
 
 vllm: .venv/installed  ## the faster decoding engine, on a CPU; an extra
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-vllm.txt
+
+gguf: .venv/installed  ## reads GGUF files; a small extra
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-gguf.txt
 
 .venv/installed: requirements.lock requirements.hashes pyproject.toml
 	@echo "Making .venv (a few minutes, once) …"

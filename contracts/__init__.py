@@ -18,7 +18,7 @@ from contracts.files import (
 )
 from contracts.folders import check_new_folder, whole_folder
 from contracts.hub_cache import check_snapshot
-from contracts.model_folder import folder_fingerprint, missing_files, shards_of
+from contracts.model_folder import MANIFEST, folder_fingerprint, folder_hashes, missing_files, other_than, shards_of
 from contracts.rows import (
     DECODED_KEYS,
     FAILURES,
@@ -41,6 +41,7 @@ __all__ = [
     "DECODED_KEYS",
     "FAILURES",
     "ITEM_KEYS",
+    "MANIFEST",
     "TEMPORARY",
     "Item",
     "UserError",
@@ -50,6 +51,7 @@ __all__ = [
     "checksum",
     "fenced",
     "folder_fingerprint",
+    "folder_hashes",
     "in_blocks",
     "in_order",
     "is_number",
@@ -57,6 +59,7 @@ __all__ = [
     "markdown_escape",
     "misfit",
     "missing_files",
+    "other_than",
     "parse_json",
     "printable",
     "read_decoded",

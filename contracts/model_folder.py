@@ -3,12 +3,14 @@
 Reads no weights and needs no torch, so that a folder can be refused before any job starts.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from contracts.errors import UserError
 from contracts.files import parse_json, sha256_of_bytes, sha256_of_file
 
 INDEX = "model.safetensors.index.json"
+MANIFEST = "manifest.json"  # says where a folder came from
 # Any one of these sets of files is a vocabulary that a tokenizer can be read from.
 _VOCABULARIES = (
     {"tokenizer.json"},
@@ -64,18 +66,33 @@ def shards_of(index: Path) -> list[str]:
     return shards
 
 
-def folder_fingerprint(folder: str | Path) -> str:
-    """``sha256:…`` over the weights, configuration and tokenizer of a local model folder.
+def folder_hashes(folder: str | Path) -> dict[str, str]:
+    """sha256 of the weights, configuration and tokenizer of a local model folder, by file name; the manifest is about them.
 
     Raises:
         UserError: a file that cannot be read; names it.
     """
     try:
-        parts = [
-            f"{path.name} {sha256_of_file(path)}"
+        return {
+            path.name: sha256_of_file(path)
             for path in sorted(Path(folder).iterdir())
-            if path.suffix in _FINGERPRINTED and path.name != "manifest.json"
-        ]
+            if path.suffix in _FINGERPRINTED and path.name != MANIFEST
+        }
     except OSError as error:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror}); take a whole copy.") from None
-    return "sha256:" + sha256_of_bytes("\n".join(parts).encode())
+
+
+def folder_fingerprint(hashes: Mapping[str, str]) -> str:
+    """``sha256:…`` over what :func:`folder_hashes` gives: what results show of a local folder."""
+    return "sha256:" + sha256_of_bytes("\n".join(f"{name} {sha256}" for name, sha256 in hashes.items()).encode())
+
+
+def other_than(hashes: Mapping[str, str], wanted: str) -> str | None:
+    """What a folder has in place of ``wanted``, or None if it is the wanted one.
+
+    ``wanted`` is a fingerprint (``sha256:…``) of the whole folder, or the plain sha256 of its ``model.safetensors``: then a folder
+    whose configuration was written by another version of a library is the same model.
+    """
+    weights = hashes.get("model.safetensors", "no model.safetensors")
+    found = folder_fingerprint(hashes) if wanted.startswith("sha256:") else weights
+    return None if found == wanted else found

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import jsonschema
 import yaml
 
 from contracts import UserError
+from embedgrad.config_schema import check_schema
 from embedgrad.plain import check_plain, whole_numbers
 from embedgrad.planning.resources import Resources
 from reporting.cells import Cell, read_cells
-
-SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 
 
 @dataclass(frozen=True)
@@ -43,17 +41,7 @@ class Config:
         check_plain(values, source)
         if "seeds" in values:
             values = {**values, "seeds": whole_numbers(values["seeds"], source)}
-        schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-        try:
-            errors = sorted(
-                jsonschema.Draft202012Validator(schema).iter_errors(values), key=lambda error: list(error.path)
-            )
-        except (
-            ValueError
-        ):  # jsonschema writes the number into its message, and Python refuses to write thousands of digits
-            raise UserError(f"{source}: a number has more digits than Python writes; give a smaller one.") from None
-        if errors:
-            raise UserError(_sentence(errors[0], source))
+        check_schema(values, source)
         config = cls(values, read_cells(values["cell_table"]))
         for cell in config.table:
             for kind, name in (("tasks", cell.task), ("models", cell.model)):
@@ -223,6 +211,10 @@ class Config:
         }
         return _flags(flags)
 
+    def seeds(self, task: str) -> list[int]:
+        """Seeds of the order of training items, the task's own or the run's."""
+        return self.values["tasks"][task].get("seeds", self.values["seeds"])
+
     def shards(self, task: str) -> int:
         """How many jobs share a decoding of the task's test half."""
         return self.values["tasks"][task].get("shards", 1)
@@ -251,7 +243,7 @@ class Config:
             "level": self.cell(dataset, model).level,
             "learning-rate": rate,
             "epochs": self.values["sensitivity"]["epochs"],
-            "seed": self.values["seeds"][0],
+            "seed": self.seeds(self.cell(dataset, model).task)[0],
             "patience": 0,
             "dev-accuracy": True,
             "checkpointing": self.resources.checkpointing(model),
@@ -265,7 +257,10 @@ class Config:
 
     def table_flags(self) -> str:
         """Flags of what is drawn from the whole table."""
-        seeds = ",".join(map(str, self.values["seeds"]))
+        own = {task: spec["seeds"] for task, spec in self.values["tasks"].items() if "seeds" in spec}
+        parts = [self.values["seeds"], *own.values()]
+        names = ["", *(f"{task}=" for task in own)]
+        seeds = ";".join(name + ",".join(map(str, part)) for name, part in zip(names, parts, strict=True))
         return _flags({"cell-table": self.values["cell_table"], "results": f"results/{self.run}", "seeds": seeds})
 
     def level_flags(self, dataset: str) -> str:
@@ -331,21 +326,3 @@ def _flags(values: Mapping) -> str:
         elif value is not None and value is not False:
             words += [f"--{key}", shlex.quote(str(value))]
     return " ".join(words)
-
-
-def _sentence(error: jsonschema.ValidationError, source: str) -> str:
-    """One sentence for a schema error: the key, what is wrong, what is allowed."""
-    where = ".".join(map(str, error.path)) or "top level"
-    if error.validator == "additionalProperties":
-        known = list(error.schema.get("properties", {}))
-        unknown = next(key for key in error.instance if key not in known)
-        near = difflib.get_close_matches(unknown, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(known)}."
-        prefix = f"{where}." if error.path else ""
-        return f"{source}: unknown key {prefix + unknown!r}; {hint}"
-    if error.validator == "required":
-        missing = next(key for key in error.validator_value if key not in error.instance)
-        return f"{source}: key {missing!r} is missing at {where}."
-    if error.validator == "oneOf":
-        return f"{source}: {where} needs exactly one of hub, folder and pretrain."
-    return f"{source}: {where}: {error.message}."

@@ -1,8 +1,8 @@
 """Where long work is: a bar on a terminal, plain lines in a log.
 
 A phase is a stretch of work of one kind, over items whose number is known. Its line says the items done of all, items a second
-and the time left at that rate. It comes at the first of: 30 s since the last line, or 5 % more of the work. A timer looks after the
-30 s where the work itself reports nothing for so long. What is over in a moment writes its last line alone.
+and the time left at that rate. It comes before 30 s have passed, or with 5 % more of the work. A timer looks after the 30 s where
+the work itself reports nothing for so long. What is over in a moment writes its last line alone.
 """
 
 import sys
@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from embedgrad.planning.forecast import clock
 
-EVERY = 30.0  # seconds between two lines, at most
+PAUSE = 5.0  # seconds after which the end of any phase is worth a line
+EVERY = 30.0 - PAUSE  # seconds between two lines of a phase, at most: no 30 s pass without one where phases meet
 SHARE = 0.05  # of the work between two lines, at most
 LEAST = 1.0  # seconds between two lines, at least: what is over in a moment needs no twenty lines
 
@@ -31,7 +32,8 @@ class Progress:
         unit: what is counted, in the plural.
         done: items that are done already, in an earlier run say; they count for the share, not for the rate.
         further: from the items a second to words about what comes after this phase, for the end of the line.
-        last: whether the end of the phase is worth a line.
+        last: whether the end of the phase is worth a line even if it took but a moment.
+        bar: whether a terminal gets a bar, or nothing.
         every: seconds between two lines, at most; None: :data:`EVERY`.
         now: the clock, in seconds; with one of the caller's own there is no timer beside the work.
 
@@ -51,6 +53,7 @@ class Progress:
         done: int = 0,
         further: Callable[[float], str] | None = None,
         last: bool = True,
+        bar: bool = True,
         every: float | None = None,
         now: Callable[[], float] | None = None,
     ) -> None:
@@ -64,7 +67,8 @@ class Progress:
         self.told_share = self._share()
         self._lock, self._over, self._timer = threading.RLock(), threading.Event(), None
         self.shown = sys.stderr.isatty()
-        self.bar = tqdm(desc=phase, total=total, initial=done, unit=f" {unit}", disable=not self.shown, leave=False)
+        hidden = not (self.shown and bar)
+        self.bar = tqdm(desc=phase, total=total, initial=done, unit=f" {unit}", disable=hidden, leave=False)
 
     def update(self, done: int) -> None:
         """So many items are done, those before this run included."""
@@ -72,16 +76,17 @@ class Progress:
             self.done, self.begun = done, 0.0
             self._look()
 
-    def one_more(self, item: object = None) -> None:
-        """One more item is done."""
-        self.update(self.done + 1)
+    def advance(self, count: int = 1) -> None:
+        """So many more items are done."""
+        with self._lock:
+            self.update(self.done + count)
 
     def of(self, done: int, total: int) -> None:
         """The same where the work alone knows how many there are."""
         with self._lock:
             if total != self.total:
                 self.total = total
-                if self.shown:
+                if not self.bar.disable:
                     self.bar.reset(total)
             self.update(done)
 
@@ -154,5 +159,77 @@ class Progress:
         if self._timer:
             self._timer.join()
         self.bar.close()
-        if kind is None and not self.shown and self.last and self.total is not None:
-            self._tell()
+        if kind is None and not self.shown and (self.last or self.now() - self.told_at >= PAUSE):
+            if self.done == self.first:  # nothing was reported: answers that were there already, say
+                of = "" if self.total is None else f"{self.total} {self.unit}, "
+                self.say(f"{self.phase}: {of}took {clock(self.now() - self.started)}")
+            else:
+                self._tell()
+
+
+class Epochs:
+    """The phases of an optimisation, one at a time; a context manager.
+
+    Training says beside its own time what all epochs still take at most: early stopping may end them sooner.
+
+    Args:
+        epochs: at most so many.
+        say: where lines go.
+        now: the clock, as for :class:`Progress`.
+    """
+
+    def __init__(self, epochs: int, say: Callable[[str], None], *, now: Callable[[], float] | None = None) -> None:
+        self.epochs, self.say, self.given, self.now = epochs, say, now, now or time.monotonic
+        self.epoch, self.part, self.at = 0, "", None
+        self.checking: float | None = None  # when the check on dev began
+        self.check = 0.0  # seconds that it took in the epoch before
+
+    def on_progress(self, epoch: int, part: str, done: int, total: int) -> None:
+        """As ``embedgrad_core.optimize`` calls it: so many items of a part of an epoch are done."""
+        if self.at is None or (self.epoch, self.part) != (epoch, part):
+            self.epoch = epoch
+            self.begin(part, total, done)
+        else:
+            self.at.update(done)
+
+    def begin(self, part: str, total: int, done: int = 0) -> Progress:
+        """A part of the epoch, ``train`` or one of the check on dev, in place of the one before."""
+        self.close()
+        self.part, training = part, part == "train"
+        if not training and self.checking is None:
+            self.checking = self.now()
+
+        def further(rate: float) -> str:
+            later = (self.epochs - self.epoch) * (total / rate + self.check)
+            return f"at most {clock((total - self.at.done) / rate + self.check + later)} for all epochs"
+
+        name = f"{part}, epoch {self.epoch} of at most {self.epochs}"
+        # An epoch has a line of its own at its end.
+        more = {"further": further if training else None, "last": False, "now": self.given}
+        self.at = Progress(name, total, self.say, done=done, **more).__enter__()
+        return self.at
+
+    def end(self) -> None:
+        """The epoch is over."""
+        self.close()
+        if self.checking is not None:
+            self.check, self.checking = self.now() - self.checking, None
+
+    def close(self, kind: type[BaseException] | None = None) -> None:
+        """The part that is under way is over, or has failed."""
+        if self.at:
+            self.at.__exit__(kind, None, None)
+            self.at = None
+
+    def __enter__(self) -> Self:
+        """Nothing is under way yet."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Nor any more."""
+        self.close(kind)
+
+
+def waiting(what: str, say: Callable[[str], None]) -> Progress:
+    """A phase of which nobody knows how far it is: lines say that it goes on, and how long it took."""
+    return Progress(what, None, say, last=False, bar=False)

@@ -1,14 +1,12 @@
 """From a text prompt and labelled items to an optimised prompt: gate, loop, progress. The command and the API share it."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from contracts import Item, UserError, printable
 from embedgrad.grading import Grader
+from embedgrad.progress import Epochs, waiting
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
 from embedgrad_core.decode import check_decoding
 from embedgrad_core.gate import GateReport
@@ -62,35 +60,37 @@ def tune(
     if decoding:
         check_room(frozen, slot, [*train, *dev], decoding["max_new_tokens"])
     prompt = PromptEmbedding.from_text(frozen, slot)
-    gate = check_step_zero(frozen, prompt, [*train, *dev])
+    with waiting("step-0 gate", say):
+        gate = check_step_zero(frozen, prompt, [*train, *dev])
     say(
         f"step-0 gate passed: logits differ by {gate.max_logit_difference:.1g}, loss by {gate.loss_difference:.1g}, "
         f"{gate.seams} of {gate.items} items merge at the prompt's edge"
     )
     answers = {item.id: item.answer for item in dev}
 
-    def accuracy(vectors: object) -> float:
-        rows = decode(frozen, slot, vectors, dev, **decoding)
-        return grader.accuracy({row.id: row.output for row in rows}, answers)
+    with Epochs(settings.epochs, say) as epochs:
 
-    bar = tqdm(total=settings.epochs + 1, unit="epoch", disable=not sys.stderr.isatty())
+        def accuracy(vectors: object) -> float:
+            at = epochs.begin("dev answers", len(dev))
+            rows = decode(frozen, slot, vectors, dev, say=say, **at.decoding, **decoding)
+            return grader.accuracy({row.id: row.output for row in rows}, answers)
 
-    def log(line: dict) -> None:
-        bar.update()
-        say(history_line(line))
+        def log(line: dict) -> None:
+            epochs.end()
+            say(history_line(line))
 
-    trained, history = optimize(
-        frozen,
-        prompt,
-        train,
-        dev,
-        settings,
-        dev_accuracy=accuracy if dev_accuracy else None,
-        state=state,
-        log=log,
-        say=say,
-    )
-    bar.close()
+        trained, history = optimize(
+            frozen,
+            prompt,
+            train,
+            dev,
+            settings,
+            dev_accuracy=accuracy if dev_accuracy else None,
+            state=state,
+            log=log,
+            say=say,
+            on_progress=epochs.on_progress,
+        )
     trained.header["gate"] = gate.row()
     trained.header["grading"] = grader.row() if grader else None
     # How many cards answered says nothing about the answers.

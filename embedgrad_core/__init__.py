@@ -8,6 +8,11 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+from embedgrad_core.spinning import limit_spinning
+
+# Here, as whatever computes comes through this package and torch is imported after it.
+limit_spinning()
+
 _HOMES = {
     "Decoded": "decode",
     "FrozenModel": "model",

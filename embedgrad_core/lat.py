@@ -9,7 +9,7 @@ the standard deviation of their projections, since norms grow from layer to laye
 the output of block l; transformers' last hidden state has the final norm applied.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,17 +65,21 @@ def hidden_states(frozen: FrozenModel, *, ids: Sequence[int] = (), embeds: torch
     return torch.cat([state.cpu() for state in states]).float()
 
 
-def stimulus_states(frozen: FrozenModel, stimuli: Sequence[Stimulus]) -> torch.Tensor:
+def stimulus_states(
+    frozen: FrozenModel, stimuli: Sequence[Stimulus], on_text: Callable[[], None] = lambda: None
+) -> torch.Tensor:
     """Hidden states at the last token of both texts of every pair: (L+1, n, 2, d) float32, positive first.
+
+    ``on_text`` is called when a text has been read.
 
     Raises:
         UserError: a text has no tokens or is longer than the model's context; names the text.
     """
-    pairs = [[_last_state(frozen, text) for text in (one.positive, one.negative)] for one in stimuli]
+    pairs = [[_last_state(frozen, text, on_text) for text in (one.positive, one.negative)] for one in stimuli]
     return torch.stack([torch.stack(pair) for pair in pairs]).permute(2, 0, 1, 3).contiguous()
 
 
-def _last_state(frozen: FrozenModel, text: str) -> torch.Tensor:
+def _last_state(frozen: FrozenModel, text: str, on_text: Callable[[], None]) -> torch.Tensor:
     ids = frozen.tokenizer(text)["input_ids"]
     if ids and ids[-1] == frozen.tokenizer.eos_token_id:
         ids = ids[:-1]  # some tokenizers close a text; the last token must be the text's own
@@ -84,7 +88,9 @@ def _last_state(frozen: FrozenModel, text: str) -> torch.Tensor:
             f"stimulus {text[:40]!r}: {len(ids)} tokens, the model takes 1 to {frozen.context}; "
             "mend the text in the file of stimuli."
         )
-    return hidden_states(frozen, ids=ids)[:, -1]
+    state = hidden_states(frozen, ids=ids)[:, -1]
+    on_text()
+    return state
 
 
 @dataclass(frozen=True)
@@ -167,12 +173,17 @@ def wins(states: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
 
 
 def prompt_states(
-    frozen: FrozenModel, prompt: PromptEmbedding, vectors: torch.Tensor, items: Sequence[Item] = ()
+    frozen: FrozenModel,
+    prompt: PromptEmbedding,
+    vectors: torch.Tensor,
+    items: Sequence[Item] = (),
+    on_text: Callable[[], None] = lambda: None,
 ) -> dict[str, torch.Tensor]:
     """Hidden states that a prompt of (k, d) vectors brings about, by reading: each (L+1, d) float64.
 
     ``prompt_last`` and ``prompt_mean``: the last prompt position, and the mean over all; what follows cannot change
-    them. ``input_last``: the last token before the answer, mean over ``items``; absent without items.
+    them. ``input_last``: the last token before the answer, mean over ``items``; absent without items. ``on_text`` is called
+    when an item has been read.
 
     Raises:
         UserError: an item is longer than the context.
@@ -191,6 +202,7 @@ def prompt_states(
                 f"{frozen.context}; shorten the inputs (input_last_words)."
             )
         ends.append(hidden_states(frozen, embeds=torch.cat([start, body]))[:, -1].double())
+        on_text()
     if ends:
         states["input_last"] = torch.stack(ends).mean(dim=0)
     return states

@@ -1,5 +1,7 @@
 """What LAT found, layer by layer, with its controls: bootstrap bands and random directions."""
 
+from collections.abc import Callable
+
 import torch
 
 from embedgrad_core.lat import Reader, label_sign, principal, spread, wins
@@ -16,6 +18,7 @@ def lat_report(
     seed: int = 0,
     draws: int = 200,
     random_directions: int = 1000,
+    on_layer: Callable[[], None] = lambda: None,
 ) -> dict:
     """Held-out accuracy and activations of every layer.
 
@@ -27,6 +30,7 @@ def lat_report(
         seed: of the bootstrap and of the random directions.
         draws: bootstrap resamples of the train pairs, for the direction, and of the held-out pairs, for its accuracy.
         random_directions: unit directions, their signs fixed on the train pairs as the reading vector's is.
+        on_layer: called when a layer has been measured.
 
     Returns:
         ``layers``: a row a layer with ``accuracy`` (train, held_out, band; ``random``: mean and 97.5 % quantile over
@@ -72,6 +76,7 @@ def lat_report(
                 "random": _band((sign * (controls @ moved) / spread(train[at], controls))[0]),
             }
         layers.append(row)
+        on_layer()
     return {
         "layers": layers,
         "summary": {name: _summary(layers, name) for name in before},

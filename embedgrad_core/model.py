@@ -6,8 +6,8 @@ Nothing here is ever trained: every weight has ``requires_grad=False`` and the m
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from contracts import UserError, check_snapshot, folder_fingerprint, parse_json
+from contracts import UserError, check_snapshot, folder_fingerprint, folder_hashes, parse_json
+from embedgrad_core.from_gguf.note import dequantised_from
 from embedgrad_core.kernels import freeze_linears
 
 # End tokens of the model families in use. A base model names only one of them in its files, and then runs on for ever
@@ -41,7 +42,9 @@ class FrozenModel:
         name: hub id or folder as the user gave it.
         revision: the revision asked for.
         resolved: the commit sha that the hub resolved it to, or ``sha256:…`` of a local folder's weights.
-        dequantised_from: what its weights were quantised to before they became this folder, as in ``Q4_1``, where that is known.
+        dequantised_from: what its weights were quantised to before they became this folder, as in ``Q4_1``, where that is known;
+            read from the folder if `embedgrad from-gguf` made it.
+        hashes: sha256 of the files of a local folder, by name.
     """
 
     network: PreTrainedModel
@@ -50,6 +53,7 @@ class FrozenModel:
     revision: str
     resolved: str
     dequantised_from: str | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -174,7 +178,8 @@ def load_model(
     is_folder = Path(name).is_dir()
     if Path(name).is_file():
         raise UserError(
-            f"model {name}: is a file; give the folder that holds config.json, or a hub id like owner/name."
+            f"model {name}: is a file; give the folder that holds config.json (`embedgrad from-gguf` makes one of a GGUF "
+            "file), or a hub id like owner/name."
         )
     if not is_folder and (name.startswith((".", "/")) or name.count("/") > 1):
         raise UserError(f"model {name}: no such folder; give a folder with config.json or a hub id like owner/name.")
@@ -221,8 +226,11 @@ def load_model(
         )
     freeze_linears(network)
     # Behind the loading, which fetches what is not there: a second reading of the weights, from memory where they fit.
-    resolved = folder_fingerprint(Path(name)) if is_folder else check_cached(name, revision)
-    return FrozenModel(network, tokenizer, name, revision, resolved)
+    if not is_folder:
+        return FrozenModel(network, tokenizer, name, revision, check_cached(name, revision))
+    hashes = folder_hashes(Path(name))
+    source = dequantised_from(Path(name), hashes)
+    return FrozenModel(network, tokenizer, name, revision, folder_fingerprint(hashes), source, hashes)
 
 
 def _check_layers(folder: Path) -> None:

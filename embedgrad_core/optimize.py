@@ -97,6 +97,7 @@ def optimize(
     state: str | Path | None = None,
     log: Callable[[dict], None] = lambda line: None,
     say: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[int, str, int, int], None] = lambda epoch, part, done, total: None,
 ) -> tuple[PromptEmbedding, list[dict]]:
     """Optimise a prompt's vectors on labelled items.
 
@@ -111,6 +112,7 @@ def optimize(
         log: called with each history line: epoch, train_loss and dev_loss (nats an item), dev_accuracy, gradient_norm
             (mean over steps), drift (mean relative displacement), tokens_per_s, seconds, peak_memory_bytes, best.
         say: where to report that memory ran out and the work goes on in smaller pieces.
+        on_progress: called with epoch, ``train`` or ``dev loss``, and the items of it done so far and in all.
 
     Returns:
         The best prompt by the early-stop rule, epoch 0 (the text itself) included, and the history.
@@ -141,13 +143,28 @@ def optimize(
         nonlocal snapshot
         snapshot = Snapshot.take(stepper, vectors, best, history, after)
 
+    def count(epoch: int, part: str, total: int, done: int = 0) -> None:
+        """From now on the items of each piece belong to this part of the epoch."""
+
+        def further(items: int) -> None:
+            nonlocal done
+            done += items
+            on_progress(epoch, part, done, total)
+
+        pieces.on_items = further
+        on_progress(epoch, part, done, total)
+
     try:
         while not _is_over(history, settings):
             epoch = len(history)
             started = time.perf_counter() - passed.seconds
             if epoch:
+                count(epoch, "train", len(examples), min(passed.steps * settings.batch_size, len(examples)))
                 passed = _train_epoch(frozen, prompt, vectors, stepper, examples, settings, epoch, pieces, passed, keep)
-            dev_loss = None if passed.stopped else mean_loss(frozen, prompt, vectors, dev_examples, pieces)
+            dev_loss = None
+            if not passed.stopped:
+                count(epoch, "dev loss", len(dev_examples))
+                dev_loss = mean_loss(frozen, prompt, vectors, dev_examples, pieces)
             if dev_loss is not None and not math.isfinite(dev_loss):
                 if not epoch:
                     raise UserError(

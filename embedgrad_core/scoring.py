@@ -1,6 +1,6 @@
 """Eq. 11 on a given text: the entropies that a prompt would have had at each step of an answer it did not choose."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -30,7 +30,7 @@ def forced_entropies(
         vectors: (k, d) prompt vectors.
         bodies: token ids after the prompt.
         answers: token ids of each answer, its end token included if it has one.
-        pieces: how many tokens run together.
+        pieces: how many tokens run together, and who is told of the items done.
 
     Returns:
         For each answer one entropy a token, from raw logits over the full vocabulary.
@@ -40,7 +40,8 @@ def forced_entropies(
         Example(str(row), body, ids) for row, (body, ids) in enumerate(zip(bodies, answers, strict=True)) if ids
     ]
     head = frozen.network.get_output_embeddings()
-    for piece in (pieces or Pieces()).cut(len(slot.head_ids) + slot.k, examples):
+    pieces = pieces or Pieces()
+    for piece in pieces.cut(len(slot.head_ids) + slot.k, examples):
         hidden = target_hidden(frozen, slot, vectors, piece)
         parts = [
             entropy_bits(kernels.linear(hidden[start : start + CHUNK], head.weight, head.bias).float())
@@ -48,6 +49,7 @@ def forced_entropies(
         ]
         for example, bits in zip(piece, torch.cat(parts).split([len(e.target) for e in piece]), strict=True):
             found[example.id] = bits.tolist()
+        pieces.on_items(len(piece))
     return list(found.values())
 
 
@@ -66,6 +68,7 @@ def entropy_report(
     before: Sequence[list[int]],
     after: Sequence[list[int]],
     draws: int = 2000,
+    on_items: Callable[[int], None] = lambda count: None,
 ) -> dict:
     """Mean entropy of both answers of each item under both prompts, and the exact split of the change.
 
@@ -80,6 +83,7 @@ def entropy_report(
         before: token ids of the text prompt's answers.
         after: token ids of the optimised prompt's answers.
         draws: of the bootstrap over items (seed 0), for the 95 % percentile intervals.
+        on_items: called with the number of answers just read, of the four for each item that is kept.
 
     Returns:
         ``items`` (entropies in bits; items with an empty answer are left out) and ``summary``.
@@ -89,7 +93,12 @@ def entropy_report(
     for by, vectors in (("before", prompt.initial), ("after", prompt.vectors)):
         for text, answers in (("before", before), ("after", after)):
             entropies = forced_entropies(
-                frozen, prompt.slot, vectors, [bodies[row] for row in kept], [answers[row] for row in kept]
+                frozen,
+                prompt.slot,
+                vectors,
+                [bodies[row] for row in kept],
+                [answers[row] for row in kept],
+                Pieces(on_items=on_items),
             )
             found[by, text] = torch.tensor([sum(bits) / len(bits) for bits in entropies], dtype=torch.float64)
     parts = {

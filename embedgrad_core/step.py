@@ -31,11 +31,13 @@ class Pieces:
         checkpointing: keep only each layer's input for the backward pass and compute the rest again: a third more
             time, and the memory of one layer instead of all.
         say: where to report a halved budget, once for each halving.
+        on_items: called with the number of items of each piece that has run.
     """
 
     token_budget: int = TOKEN_BUDGET
     checkpointing: bool = False
     say: Callable[[str], None] = field(default=lambda line: None, repr=False)
+    on_items: Callable[[int], None] = field(default=lambda count: None, repr=False)
 
     def check(self, slot: Slot, examples: Sequence[Example]) -> None:
         """Refuse a budget that the longest item exceeds.
@@ -100,6 +102,7 @@ def accumulate(
             continue
         total += loss.item()
         targets += count
+        pieces.on_items(len(piece))
     return total, targets
 
 

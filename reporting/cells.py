@@ -7,6 +7,7 @@ where its own before and after give 10.52). Two differences of form only: the ar
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,46 @@ class Cell:
         if self.before is None or self.after is None:
             return None
         return {"before": self.before, "after": self.after, "delta": self.delta}
+
+
+class Seeds:
+    """The seeds of a run: the same for all tasks but those that have seeds of their own.
+
+    Args:
+        text: seeds separated by commas, then for each task that differs its own: ``0,1,2;math500=0``.
+
+    Raises:
+        UserError: not written so.
+    """
+
+    def __init__(self, text: str) -> None:
+        common, *own = text.split(";")
+        self._common = _seed_list(common, text)
+        self._own = {}
+        for part in own:
+            task, equals, seeds = part.partition("=")
+            if not equals or not _NAME.fullmatch(task):
+                raise UserError(f"--seeds is {text!r}; write it like 0,1,2 or 0,1,2;math500=0.")
+            self._own[task] = _seed_list(seeds, text)
+
+    def of(self, task: str) -> list[int]:
+        """The seeds of a task's cells."""
+        return self._own.get(task, self._common)
+
+
+def seeds_in(home: Path, seeds: Seeds | Sequence[int] | None, task: str) -> list[int]:
+    """The seeds of a cell, lowest first; None takes those that have a folder in ``home``."""
+    if seeds is None:
+        names = (path.name.removeprefix("seed") for path in home.glob("seed*") if path.is_dir())
+        return sorted(int(name) for name in names if name.isdecimal())
+    return sorted(seeds.of(task) if isinstance(seeds, Seeds) else seeds)
+
+
+def _seed_list(text: str, whole: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and len(part) < 20 for part in parts):
+        raise UserError(f"--seeds is {whole!r}; write it like 0,1,2 or 0,1,2;math500=0.")
+    return [int(part) for part in parts]
 
 
 def read_cells(path: str | Path) -> list[Cell]:

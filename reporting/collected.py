@@ -6,7 +6,7 @@ from pathlib import Path
 
 from contracts import COUNT, FAILURES, UserError, misfit, read_json
 from reporting.agreement import check_agreement
-from reporting.cells import Cell
+from reporting.cells import Cell, Seeds, seeds_in
 
 _ENTROPY = {"mean": (float,), "mean_without_loops": (float,), "n_without_loops": int}
 _SIDE = {
@@ -58,7 +58,7 @@ class Outcome:
         return ", ".join(dict.fromkeys(self.missing.values())) or NOT_RUN
 
 
-def collect(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | None = None) -> list[Outcome]:
+def collect(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None = None) -> list[Outcome]:
     """Read ``<folder>/<dataset>/<model>/seed<k>/metrics.json`` for every cell; where there is none, ``skipped.json``.
 
     Args:
@@ -74,7 +74,7 @@ def collect(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | No
     for cell in cells:
         home = folder / cell.dataset / cell.model
         found, missing = [], {}
-        for seed in sorted(seeds) if seeds is not None else _seeds_in(home):
+        for seed in seeds_in(home, seeds, cell.task):
             path = home / f"seed{seed}" / "metrics.json"
             if path.exists():
                 metrics = read_metrics(path, cell, seed)
@@ -115,9 +115,16 @@ def read_metrics(path: str | Path, cell: Cell, seed: int) -> dict:
     return metrics
 
 
-def _seeds_in(home: Path) -> list[int]:
-    names = (path.name.removeprefix("seed") for path in home.glob("seed*") if path.is_dir())
-    return sorted(int(name) for name in names if name.isdecimal())
+def weights_notes(outcomes: Sequence[Outcome]) -> list[str]:
+    """One line for each model whose weights were quantised before, as its runs say: they are not the hub's of that name."""
+    found = {}
+    for outcome in outcomes:
+        for metrics in outcome.metrics:
+            model = (metrics["run"].get("after") or {}).get("model") or {}
+            told, resolved = model.get("dequantised_from"), model.get("resolved")
+            if isinstance(told, str) and isinstance(resolved, str):
+                found[outcome.cell.model] = f"{outcome.cell.model}: weights dequantised from {told} ({resolved[:15]}…)."
+    return list(found.values())
 
 
 def _why(marker: Path) -> str:

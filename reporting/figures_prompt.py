@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from reporting.cells import Cell
+from reporting.cells import Cell, Seeds, seeds_in
 from reporting.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, save, styled
 from reporting.reports import read_anchoring, read_lat
 from reporting.typeset import short
@@ -42,7 +42,9 @@ class Panel:
     found: list[tuple[Cell, list[dict]]]
 
 
-def draw_anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | None, *paths: str | Path) -> None:
+def draw_anchoring(
+    cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None, *paths: str | Path
+) -> None:
     """Draw p of the original token (Eq. 10 as softmax) from ``<folder>/<dataset>/<model>/seed<k>/anchoring.json``.
 
     Raises:
@@ -52,7 +54,9 @@ def draw_anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[in
         save(anchoring(cells, folder, seeds), *paths)
 
 
-def draw_lat(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | None, *paths: str | Path) -> None:
+def draw_lat(
+    cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None, *paths: str | Path
+) -> None:
     """Draw the change of activation by layer from ``<folder>/<dataset>/<model>/seed<k>/lat.json``.
 
     Raises:
@@ -62,7 +66,7 @@ def draw_lat(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | N
         save(lat(cells, folder, seeds), *paths)
 
 
-def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | None = None) -> Figure:
+def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None = None) -> Figure:
     """The small multiples; see ``draw_anchoring``."""
     panels, grouped = _panels(cells, Path(folder), seeds, "anchoring.json", partial(read_anchoring, positions=True))
     figure, grid = _grid(panels)
@@ -110,7 +114,7 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | 
     return figure
 
 
-def lat(cells: Sequence[Cell], folder: str | Path, seeds: Sequence[int] | None = None) -> Figure:
+def lat(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None = None) -> Figure:
     """The small multiples; see ``draw_lat``."""
     panels, grouped = _panels(cells, Path(folder), seeds, "lat.json", read_lat)
     figure, grid = _grid(panels)
@@ -209,20 +213,20 @@ def _random_band(axes: Axes, layers: Sequence[dict]) -> None:
 
 
 def _panels(
-    cells: Sequence[Cell], folder: Path, seeds: Sequence[int] | None, name: str, read: Callable[[Path], dict]
+    cells: Sequence[Cell], folder: Path, seeds: Seeds | Sequence[int] | None, name: str, read: Callable[[Path], dict]
 ) -> tuple[list[Panel], bool]:
-    found = [(cell, _reports(folder / cell.dataset / cell.model, seeds, name, read)) for cell in cells]
+    found = [(cell, _reports(cell, folder, seeds, name, read)) for cell in cells]
     if len(cells) <= MOST_PANELS:
         return [Panel(f"{cell.dataset}\n{cell.model}", [(cell, reports)]) for cell, reports in found], False
     models = dict.fromkeys(cell.model for cell in cells)
     return [Panel(model, [pair for pair in found if pair[0].model == model]) for model in models], True
 
 
-def _reports(home: Path, seeds: Sequence[int] | None, name: str, read: Callable[[Path], dict]) -> list[dict]:
-    if seeds is None:
-        numbers = [path.name.removeprefix("seed") for path in home.glob("seed*")]
-        seeds = sorted(int(number) for number in numbers if number.isdecimal())
-    paths = [home / f"seed{seed}" / name for seed in sorted(seeds)]
+def _reports(
+    cell: Cell, folder: Path, seeds: Seeds | Sequence[int] | None, name: str, read: Callable[[Path], dict]
+) -> list[dict]:
+    home = folder / cell.dataset / cell.model
+    paths = [home / f"seed{seed}" / name for seed in seeds_in(home, seeds, cell.task)]
     return [read(path) for path in paths if path.exists()]
 
 

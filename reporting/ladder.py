@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from contracts import UserError
+from contracts import UserError, markdown_escape
 from reporting.agreement import check_reports
 from reporting.answers import read_answers
 from reporting.collected import Outcome
 from reporting.reports import read_ladder
-from reporting.statistics import Paired, holm, mcnemar
+from reporting.statistics import ALPHA, Paired, holm, mcnemar
+from reporting.typeset import markdown_table, short_p
 
 # Cheapest first: of rungs that are equal on dev, the first counts as the best.
 RUNGS = (
@@ -54,12 +55,72 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         row |= {name: found.get(name) for name in RUNGS}
         row["before"] = round(100 * metrics["before"]["accuracy"], 2)
         row["optimised"] = round(100 * metrics["after"]["accuracy"], 2)
+        low, high = metrics["delta"]["newcombe"]
+        row |= {"gain": round(metrics["delta"]["points"], 2), "gain_low": round(low, 2), "gain_high": round(high, 2)}
+        row["p"] = metrics["mcnemar"]["p_exact"]
         rows.append(row | (_against(best, known[best], outcome, folder, path) if best else {}))
     check_reports(reports)
     tested = [row for row in rows if "p_best" in row]
     for row, adjusted in zip(tested, holm([row["p_best"] for row in tested]), strict=True):
         row["p_best_holm"] = adjusted
     return rows
+
+
+def ladder_markdown(rows: Sequence[dict], weights: Sequence[str] = ()) -> str:
+    """The rows as one readable table: before and after, and the optimised prompt against the best rung without training.
+
+    ``weights`` are notes on the models' weights.
+    """
+    head = [
+        "dataset",
+        "model",
+        "n",
+        "before %",
+        "after %",
+        "Δ points [95 %]",
+        "p",
+        "best rung without training",
+        "its %",
+    ]
+    head += ["Δ over it [95 %]", "p", "p (Holm)"]
+    body = []
+    for row in rows:
+        line = [row["dataset"], row["model"], str(row["n"]), f"{row['before']:.1f}", f"{row['optimised']:.1f}"]
+        line += [_span(row, "gain"), short_p(row["p"])]
+        if "best_rung" in row:
+            line += [f"{row['best_rung']} ({row['best_rung_dev']:.0f} on dev)", f"{row['best']:.1f}"]
+            line += [_span(row, "over_best"), short_p(row["p_best"]), short_p(row["p_best_holm"])]
+        else:
+            line += ["–"] * 5
+        body.append([markdown_escape(field) for field in line])
+    notes = [
+        "p is the exact McNemar test over the same items, the interval Newcombe's; of several seeds, those of the lowest.",
+        "The best rung is chosen on dev; what the rungs are: docs/protocol.md. Holm's correction is over the cells of this table.",
+    ]
+    left = {"dataset", "model", "best rung without training"}
+    return (
+        "\n".join(
+            [markdown_table(head, body, left), "", *(f"- {note}" for note in (*notes, *map(markdown_escape, weights)))]
+        )
+        + "\n"
+    )
+
+
+def headline(rows: Sequence[dict]) -> str:
+    """One sentence: in how many cells the optimised prompt beats the best rung without training, and in how many it loses."""
+    judged = [row for row in rows if "p_best_holm" in row]
+    if not judged:
+        return ""
+    kept = [row for row in judged if row["p_best_holm"] < ALPHA]
+    up, down = (sum(sign * row["over_best"] > 0 for row in kept) for sign in (1, -1))
+    return (
+        f"Against the best rung without training: better in {up} of {len(judged)} cells and worse in {down} after Holm's "
+        f"correction, no significant difference in {len(judged) - up - down}."
+    )
+
+
+def _span(row: dict, key: str) -> str:
+    return f"{row[key]:+.1f} [{row[f'{key}_low']:+.1f}, {row[f'{key}_high']:+.1f}]"
 
 
 def _best(rungs: dict[str, dict], level: str | None) -> str | None:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contracts import FAILURES, markdown_escape, sheet_cell, write_whole
-from reporting.collected import Outcome
+from reporting.collected import Outcome, weights_notes
 from reporting.statistics import ALPHA, holm
-from reporting.typeset import latex_escape, markdown_table, short
+from reporting.typeset import latex_escape, markdown_table, short, short_p
 from reporting.verdict import WORDS
 
 _LETTERS = {"wrong": "W", "no_answer": "N", "truncated": "T", "loop": "L", "undecided": "U"}
@@ -133,10 +133,11 @@ def markdown(outcomes: Sequence[Outcome], title: str = "Table 2") -> str:
         new = place == 0 or rows[place - 1]["task"] != row["task"]
         line = [row["task"] if new else "", row["dataset"], row["model"], _or_dash(row["n"])]
         line += [_paper(row)] if with_paper else []
-        line += [_side(row, "before"), _side(row, "after"), _delta(row), _p(row["p_exact"]), _failures(row)]
+        line += [_side(row, "before"), _side(row, "after"), _delta(row), short_p(row["p_exact"]), _failures(row)]
         line += [_note(row)] if with_note else []
         body.append([markdown_escape(field) for field in line])
-    parts = [f"# {title}", "", markdown_table(head, body, left), "", *_notes(rows, with_paper), ""]
+    notes = [*_notes(rows, with_paper), *(f"- {markdown_escape(note)}" for note in weights_notes(outcomes))]
+    parts = [f"# {title}", "", markdown_table(head, body, left), "", *notes, ""]
     done = [row for row in rows if row["status"] != "missing"]
     if done:
         parts += ["## Intervals and failures in full", "", _in_full(done), ""]
@@ -224,12 +225,6 @@ def _delta(row: dict) -> str:
     return f"{row['delta_points']:+.2f} [{row['delta_newcombe_low']:+.1f}, {row['delta_newcombe_high']:+.1f}]"
 
 
-def _p(p: float | None) -> str:
-    if p is None:
-        return "–"
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
-
-
 def _failures(row: dict) -> str:
     if row["status"] == "missing":
         return "–"
@@ -276,7 +271,7 @@ def latex(outcomes: Sequence[Outcome]) -> str:
         task = row["task"]
         fields = [row["dataset"], row["model"], _or_dash(row["n"])]
         fields += [_or_dash(row[f"paper_{key}"]) for key in ("before", "after", "delta")]
-        fields += [_side(row, "before"), _side(row, "after"), _delta(row), _p(row["p_exact"])]
+        fields += [_side(row, "before"), _side(row, "after"), _delta(row), short_p(row["p_exact"])]
         fields += [_failures(row), _note(row)]
         escaped = [latex_escape(field) for field in fields]
         escaped[9] = re.sub(r"^(\d)e-0*(\d+)$", r"$\1\\cdot10^{-\2}$", fields[9])

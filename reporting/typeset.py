@@ -32,6 +32,13 @@ def short(text: str, limit: int = 60) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def short_p(p: float | None) -> str:
+    """A p-value with as many digits as it is worth, a dash for none."""
+    if p is None:
+        return "–"
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
+
+
 def latex_escape(text: str) -> str:
     """Text for one cell of a LaTeX table; a sign before a digit is set as mathematics."""
     out = []

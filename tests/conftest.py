@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import embedgrad_core  # noqa: F401  # isort: skip  # before torch: it says how long threads spin
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers

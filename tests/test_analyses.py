@@ -19,6 +19,7 @@ from embedgrad_core.greedy import Row
 from reporting.analyses import correlation, limit_rows, prompt_rows, seed_rows
 from reporting.cells import read_cells
 from reporting.collected import collect
+from reporting.figures_ladder import ladder, limits
 from reporting.ladder import ladder_rows
 from reporting.statistics import crossed_bootstrap, mcnemar
 
@@ -269,3 +270,38 @@ def test_accuracy_over_the_limit_is_read_off_the_answers(tokenizer):
     assert [row["limit"] for row in found] == [*(limit for limit in LIMITS if limit < most), most]
     assert found[0] == {"limit": 32, "correct": 2, "ended": 1, "loops": 1, "cut": 2}
     assert found[-1] == {"limit": most, "correct": 3, "ended": 2, "loops": 1, "cut": 1}
+
+
+def test_the_ladder_and_the_limits_are_drawn(run):
+    rungs = {
+        "dataset": "a",
+        "model": "m",
+        "n": 10,
+        "majority": 50.0,
+        "likelihood": 80.0,
+        "before": 20.0,
+        "optimised": 70.0,
+    }
+    drawn = ladder([rungs | {"best": 80.0, "best_rung": "likelihood"}, rungs | {"dataset": "b"}])
+    (axes,) = drawn.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a · m (n 10)", "b · m (n 10)"]
+    marks = {line.get_label(): line.get_xdata()[0] for line in axes.get_lines()}
+    assert (marks["majority"], marks["likelihood"], marks["before (the text prompt)"], marks["optimised"]) == (
+        50,
+        80,
+        20,
+        70,
+    )
+    assert sum(line.get_label() == "best on dev" for line in axes.get_lines()) == 1
+    rows = [
+        {"dataset": "a", "model": "m", "seed": seed, "limit": limit, "n": 4, "before": 25.0, "after": 50.0 + seed}
+        | {"before_ended": 1, "after_ended": 3}
+        for seed in (0, 1)
+        for limit in (32, 64)
+    ]
+    (axes,) = limits(rows).axes
+    lines = {line.get_label(): list(line.get_ydata()) for line in axes.get_lines()}
+    assert lines["after: right"] == [50.0, 50.0]
+    assert lines["after: ended by itself"] == [75.0, 75.0]
+    assert ladder([]).axes
+    assert limits([]).axes

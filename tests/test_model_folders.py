@@ -6,7 +6,7 @@ import pytest
 import yaml
 from conftest import ROOT, snakemake
 
-from contracts import folder_fingerprint, missing_files
+from contracts import folder_fingerprint, folder_hashes, missing_files, other_than
 from embedgrad.cli import main
 from embedgrad.planning.access import look_up
 
@@ -77,7 +77,7 @@ def configured(checkout):
         name: {"folder": str(checkout / "models" / name), "parameters": 1e5, "dtype": "float32"} for name in kinds
     }
     for name in ("whole", "of-another-sha256"):
-        values["models"][name]["sha256"] = folder_fingerprint(checkout / "models" / "whole")
+        values["models"][name]["sha256"] = folder_fingerprint(folder_hashes(checkout / "models" / "whole"))
     path = checkout / "broken.yaml"
     path.write_text(json.dumps(values))  # JSON is YAML
     return path
@@ -112,9 +112,10 @@ def test_other_files_than_the_laptop_run_s_are_one_line_with_both_sha256(checkou
     assert run.returncode != 0
     models = yaml.safe_load((ROOT / "config/laptop.yaml").read_text(encoding="utf-8"))["models"]
     wanted = models["smollm2-135m-instruct"]["sha256"]
-    lines = [line for line in (run.stdout + run.stderr).splitlines() if "sha256:" in line]
+    found = folder_hashes(folder)["model.safetensors"]
+    lines = [line for line in (run.stdout + run.stderr).splitlines() if "sha256" in line]
     assert lines == [
-        f"model smollm2-135m-instruct: the files of {folder} have {folder_fingerprint(folder)}, wanted is {wanted}; "
+        f"model smollm2-135m-instruct: the files of {folder} have {found}, wanted is {wanted}; "
         "take the right copy, or fix models.smollm2-135m-instruct.sha256 in the config."
     ]
     assert not (checkout / "results").exists()
@@ -160,3 +161,15 @@ def test_a_hub_s_cache_with_a_broken_index_is_not_taken_for_a_whole_copy(tmp_pat
         assert "not cached" in look_up("mine", {"hub": "me/mine"}, None, offline=True).missing
         (snapshot / shard).write_text("weights")
     assert look_up("mine", {"hub": "me/mine"}, None, offline=True).where == "cached"
+
+
+def test_a_folder_is_known_by_its_weights_or_by_all_its_files():
+    hashes = {"config.json": "c" * 64, "model.safetensors": "a" * 64}
+    assert other_than(hashes, "a" * 64) is None
+    assert other_than(hashes, folder_fingerprint(hashes)) is None
+    assert other_than(hashes, "b" * 64) == "a" * 64
+    # Another configuration is another folder, and the same weights.
+    changed = hashes | {"config.json": "d" * 64}
+    assert other_than(changed, "a" * 64) is None
+    assert other_than(changed, folder_fingerprint(hashes)) == folder_fingerprint(changed)
+    assert other_than({}, "a" * 64) == "no model.safetensors"

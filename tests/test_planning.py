@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import logging
 import os
 import re
 import subprocess
@@ -22,6 +23,7 @@ from embedgrad.planning.access import Access, look_up, look_up_data
 from embedgrad.planning.cards import CARDS, named_card
 from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.machines import this_machine
+from embedgrad.planning.pace import Pace
 from embedgrad.planning.work import RECORDED, work_of
 from embedgrad_core import FrozenModel, Layout, Slot
 from embedgrad_core.costs import Shape
@@ -274,7 +276,7 @@ def test_the_command(config, cells, lacks, tmp_path):
     assert f"{config}: {cells} cells on this CPU" in plain.stdout
     assert plain.stdout.count("missing: ") == (6 if lacks else 0)  # models and data sets
     assert {found["where"] for found in result["data"].values()} == {"" if lacks else "made by the run"}
-    assert plain.stdout.count("data set ") == 3
+    assert plain.stdout.count("data set ") == len(result["data"]) == (4 if lacks else 3)
 
 
 def test_data_sets_are_looked_up(tmp_path, monkeypatch):
@@ -305,3 +307,24 @@ def test_a_full_disk_is_told(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["plan", "--config", str(ROOT / "config/demo.yaml"), "--offline"])
     assert "missing: disk: 0.0 GB needed, 0.0 GB free." in capsys.readouterr().out
+
+
+def test_the_time_left_is_the_forecast_at_the_pace_so_far():
+    """Jobs of 10, 30 and 60 s by forecast. The first takes 20 s: twice its forecast, as then the others will."""
+    seconds, lines = [100.0], []
+    pace = Pace({4: 10.0, 5: 30.0, 9: 60.0}, lines.append, lambda: seconds[0])
+    logger = logging.Logger("jobs")
+    logger.addHandler(pace)
+
+    def ended(job, at):
+        seconds[0] = 100.0 + at
+        logger.info("Finished", extra={"event": "job_finished", "job_id": job})
+        logger.info(None, extra={"event": "progress", "done": 1, "total": 9})
+
+    ended(7, 5)  # one that nothing was forecast of
+    assert lines == []
+    ended(4, 20)
+    ended(5, 40)
+    ended(9, 300)
+    # 90 s at 20 s for 10; 60 s at 40 s for 40.
+    assert lines == ["about 3 min left at this pace", "about 60 s left at this pace"]

@@ -1,11 +1,15 @@
 """The workflow as a user starts it: plans, errors, and one real run on real weights and data."""
 
+import contextlib
 import json
+import os
+import pty
 import re
 import shutil
+import subprocess
 
 import pytest
-from conftest import snakemake
+from conftest import SNAKEMAKE, snakemake
 
 pytestmark = pytest.mark.workflow
 
@@ -28,8 +32,8 @@ PAPER = {
     "analyse": 26,
     **dict.fromkeys(("table2", "summary", "audit", "report_page", "all"), 1),
     **dict.fromkeys(("before_after", "training_curves", "gain_figure", "entropy_figure"), 1),
-    **dict.fromkeys(("anchoring_figure", "lat_figure"), 1),
-    "total": 193,
+    **dict.fromkeys(("anchoring_figure", "lat_figure", "ladder_figure", "limits_figure"), 1),
+    "total": 195,
 }
 
 
@@ -104,6 +108,25 @@ def check_forecast(told, shards):
     assert "a CPU, 1 threads" in before
     assert ("making of 1 tiny model" in before) == (shards == 1)
     assert told.count("forecast: ") == 2
+    assert "left at this pace" not in told  # a log has Snakemake's own lines alone
+
+
+def test_a_terminal_is_told_the_time_left(checkout):
+    """Two jobs of one forecast: behind the first the other takes as long again, behind the second nothing is left."""
+    terminal, end = pty.openpty()
+    targets = [f"results/small/data/{task}/split.json" for task in ("mood", "blame")]
+    flags = ["--cores", "1", "--configfile", "tests/configs/small.yaml", "--", *targets]
+    process = subprocess.Popen([SNAKEMAKE, *flags], cwd=checkout, stdout=subprocess.DEVNULL, stderr=end)
+    os.close(end)
+    told = b""
+    with contextlib.suppress(OSError):  # so a terminal says that nobody writes to it any more
+        while part := os.read(terminal, 4096):
+            told += part
+    os.close(terminal)
+    assert process.wait() == 0, told
+    first, second = re.split(rb"2 of 2 steps", told)
+    assert re.search(rb"1 of 2 steps \(50%\) done\S*\s+about \d+ s left at this pace", first)
+    assert b"left at this pace" not in second
 
 
 ERRORS = [

@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError("the round trip needs both --data and --task (or --evaluator); give both or neither.")
     items = read_items(arguments.data, arguments.level) if arguments.data else []
     grader = grader_from(arguments) if items else None
+    from embedgrad.progress import waiting
     from embedgrad.provenance import versions
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.anchoring import anchoring_report
@@ -60,7 +61,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    report = anchoring_report(frozen, prompt, arguments.seed)
+    with waiting("anchoring, distances to the vocabulary", plain_line):
+        report = anchoring_report(frozen, prompt, arguments.seed)
     settings = decoding_from(arguments)
     round_trip = None
     if grader:
@@ -99,13 +101,15 @@ def _round_trip(
     """Accuracy of the four prompts on ``items``; the control's is the mean over its seeds, each in ``random_each``."""
     import torch
 
+    from embedgrad.progress import Progress
     from embedgrad_core import decode
     from embedgrad_core.anchoring import randomly_displaced, snapped
 
     gold = {item.id: item.answer for item in items}
 
     def accuracy(name: str, vectors: "torch.Tensor") -> float:
-        answers = decode(frozen, prompt.slot, vectors, items, **settings)
+        with Progress(f"round trip, {name}", len(items), plain_line) as at:
+            answers = decode(frozen, prompt.slot, vectors, items, say=plain_line, **at.decoding, **settings)
         found = grader.accuracy({row.id: row.output for row in answers}, gold)
         plain_line(f"{name}: accuracy {found:.3f} on {len(items)} items")
         return found

@@ -8,7 +8,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from contracts import UserError, printable, shard
+from contracts import UserError, other_than, printable, shard
 from embedgrad import cards
 from embedgrad.commands.checked import whole
 
@@ -38,7 +38,10 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         default="none",
         help="auto, balanced: deal the layers out over all visible cards",
     )
-    group.add_argument("--sha256", help="refuse a local folder with another fingerprint (sha256:…)")
+    group.add_argument(
+        "--sha256",
+        help="refuse a local folder with another fingerprint (sha256:…), or another model.safetensors (its sha256)",
+    )
     group.add_argument("--dequantised-from", help="what its weights were quantised to, as in Q4_1; results say so")
     group.add_argument(
         "--cards", type=whole(0), default=0, help="take so many of the visible cards, alone; 0: use what is there"
@@ -52,6 +55,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
         cards.claim(arguments.cards)
         if arguments.cards and cards.visible():
             say_of(arguments)(f"cards: {','.join(cards.visible())}")
+    from embedgrad.progress import waiting
     from embedgrad_core.model import choose_device, use_threads
 
     use_threads(arguments.threads)
@@ -61,10 +65,12 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
         # activations for the analyses) it computes in main memory, in the dtype that the cards have.
         dtype = str(choose_device(device, dtype)[1]).removeprefix("torch.")
         device, device_map = "cpu", "none"
-    frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, say_of(arguments))
-    if arguments.sha256 and frozen.resolved != arguments.sha256:
+    say = say_of(arguments)
+    with waiting(f"{arguments.model}: loading", say):
+        frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, say)
+    if arguments.sha256 and (found := other_than(frozen.hashes, arguments.sha256)):
         raise UserError(
-            f"model {arguments.model}: its files have {frozen.resolved}, wanted is {arguments.sha256}; "
+            f"model {arguments.model}: its files have {found}, wanted is {arguments.sha256}; "
             "take the right copy, or mend --sha256 (in a workflow: `sha256` in the config)."
         )
     return replace(frozen, dequantised_from=getattr(arguments, "dequantised_from", None) or frozen.dequantised_from)
@@ -116,19 +122,21 @@ def add_own_data_arguments(group: argparse._ArgumentGroup) -> None:
 def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader | None" = None) -> "list[Item]":
     """The items of one's own data, checked for the evaluator in use."""
     from embedgrad.grading import grader_from
+    from embedgrad.progress import waiting
     from tasks.own import Columns, read_own
 
     grader = grader or grader_from(arguments)
     columns = Columns(arguments.input_column, arguments.answer_column, arguments.target_column)
-    return read_own(
-        source,
-        grader.evaluator,
-        grader.options.get("labels", ()),
-        columns,
-        revision=arguments.data_revision,
-        config=arguments.data_config,
-        split=arguments.data_split,
-    )
+    with waiting(f"{source}: reading", aside):
+        return read_own(
+            source,
+            grader.evaluator,
+            grader.options.get("labels", ()),
+            columns,
+            revision=arguments.data_revision,
+            config=arguments.data_config,
+            split=arguments.data_split,
+        )
 
 
 def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:

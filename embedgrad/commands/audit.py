@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--claims", required=True, type=Path, help="config/claims.tsv")
     parser.add_argument("--cell-table", type=Path, help="a run's table of cells")
     parser.add_argument("--results", type=Path, help="results/<run>")
-    parser.add_argument("--seeds", help="comma-separated seeds of the run")
+    parser.add_argument("--seeds", help="seeds of the run, as in 0,1,2 or 0,1,2;math500=0")
     parser.add_argument("--out-folder", required=True, type=Path, help="for audit.csv|md and claims.csv|md")
 
 

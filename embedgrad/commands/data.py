@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Prepare the task."""
+    from embedgrad.progress import waiting
     from tasks.prepare import prepare
 
     try:
@@ -44,14 +45,15 @@ def run(arguments: argparse.Namespace) -> None:
     except json.JSONDecodeError as error:
         raise UserError(f"--options is not JSON ({error}); give an object like '{{\"pool\": 168}}'.") from None
     split = {"seed": arguments.split_seed, "rule": arguments.split_rule, "dev_fraction": arguments.dev_fraction}
-    prepare(
-        arguments.task,
-        arguments.out,
-        mirror=arguments.mirror,
-        revision=arguments.revision,
-        options=options,
-        split=split,
-        pool=arguments.pool,
-        input_last_words=arguments.input_last_words,
-    )
+    with waiting(f"{arguments.task}: fetching and splitting", plain_line):
+        prepare(
+            arguments.task,
+            arguments.out,
+            mirror=arguments.mirror,
+            revision=arguments.revision,
+            options=options,
+            split=split,
+            pool=arguments.pool,
+            input_last_words=arguments.input_last_words,
+        )
     plain_line(f"{arguments.out}/split.json: {arguments.task} prepared")

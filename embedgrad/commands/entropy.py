@@ -33,6 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Read both answers under both prompts, write."""
     items = sorted(read_items(arguments.data, arguments.level), key=lambda item: item.id)[: arguments.max_items]
     answers = {side: answers_to(getattr(arguments, side), items) for side in ("before", "after")}
+    from embedgrad.progress import Progress
     from embedgrad.provenance import versions
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.prompt import prompt_sha256
@@ -42,7 +43,12 @@ def run(arguments: argparse.Namespace) -> None:
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     ids = {side: [read_answer(frozen, row["output"], row["stop"]) for row in rows] for side, rows in answers.items()}
     bodies = [prompt.slot.body_ids(item.input) for item in items]
-    report = entropy_report(frozen, prompt, [item.id for item in items], bodies, ids["before"], ids["after"])
+    # Each item's two answers under both prompts.
+    readings = 4 * sum(bool(before and after) for before, after in zip(ids["before"], ids["after"], strict=True))
+    with Progress("entropy, answers read", readings, plain_line, unit="answers") as at:
+        report = entropy_report(
+            frozen, prompt, [item.id for item in items], bodies, ids["before"], ids["after"], on_items=at.advance
+        )
     extra = {
         "model": frozen.identity(),
         "prompt_sha256": prompt_sha256(arguments.prompt_file),

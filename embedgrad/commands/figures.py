@@ -10,7 +10,7 @@ from embedgrad.commands.checked import figure_file
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
 
 HELP = "figures as PNG and PDF"
-FIGURES = ("before-after", "training-curves", "gain", "entropy", "anchoring", "lat")
+FIGURES = ("before-after", "training-curves", "gain", "entropy", "anchoring", "lat", "ladder", "limits")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,12 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draw and write."""
+    from reporting.analyses import limit_rows
     from reporting.cells import read_cells
     from reporting.collected import collect
     from reporting.drawing import save
     from reporting.figures import draw_before_after, draw_training_curves
     from reporting.figures_gain import entropy, gain
+    from reporting.figures_ladder import ladder, limits
     from reporting.figures_prompt import draw_anchoring, draw_lat
+    from reporting.ladder import ladder_rows
 
     paths = [path for path in (arguments.png, arguments.pdf) if path]
     cells, seeds = read_cells(arguments.cell_table), seeds_from(arguments)
@@ -39,6 +42,10 @@ def run(arguments: argparse.Namespace) -> None:
         outcomes = collect(cells, arguments.results, seeds)
         if arguments.figure == "before-after":
             draw_before_after(outcomes, *paths)
+        elif arguments.figure == "ladder":
+            save(ladder(ladder_rows(outcomes, arguments.results)), *paths)
+        elif arguments.figure == "limits":
+            save(limits(limit_rows(outcomes, arguments.results)), *paths)
         elif arguments.figure == "gain":
             save(gain(outcomes), *paths)
         elif arguments.figure == "entropy":

@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}; give at least 1.")
     items = read_items(arguments.data, arguments.level) if arguments.data else []
     items = sorted(items, key=lambda item: item.id)[: arguments.items]
+    from embedgrad.progress import Progress
     from embedgrad.provenance import versions
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.lat import SPLITS, prompt_states, read_stimuli, stimulus_states
@@ -43,16 +44,24 @@ def run(arguments: argparse.Namespace) -> None:
     stimuli = read_stimuli(arguments.stimuli)
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    train, held_out = (stimulus_states(frozen, [one for one in stimuli if one.split == split]) for split in SPLITS)
-    report = lat_report(
-        train,
-        held_out,
-        prompt_states(frozen, prompt, prompt.initial, items),
-        prompt_states(frozen, prompt, prompt.vectors, items),
-        seed=arguments.seed,
-        draws=arguments.draws,
-        random_directions=arguments.random_directions,
-    )
+    with Progress("LAT, hidden states", 2 * len(stimuli) + 2 * len(items), plain_line, unit="texts") as at:
+        train, held_out = (
+            stimulus_states(frozen, [one for one in stimuli if one.split == split], at.advance) for split in SPLITS
+        )
+        before, after = (
+            prompt_states(frozen, prompt, vectors, items, at.advance) for vectors in (prompt.initial, prompt.vectors)
+        )
+    with Progress("LAT, directions", len(train), plain_line, unit="layers") as at:
+        report = lat_report(
+            train,
+            held_out,
+            before,
+            after,
+            seed=arguments.seed,
+            draws=arguments.draws,
+            random_directions=arguments.random_directions,
+            on_layer=at.advance,
+        )
     write_json(
         arguments.out,
         {

@@ -92,8 +92,9 @@ def _print(config, machine, access, data, rows, cards, missing) -> None:
             f"{row.cell:{width}}  {row.train_tokens:12,d}  {row.decode_tokens:13,d}  {memory}  {seconds}  {row.disk / 1e6:7.1f}"
         )
     train, decode = sum(row.train_seconds for row in rows), sum(row.decode_seconds for row in rows)
-    seeds = len(config.values["seeds"])
-    plain_line(f"in all {clock(train)} training, {clock(decode)} answering; × {seeds} seed{'s' * (seeds > 1)}")
+    counts = sorted({len(config.seeds(cell.task)) for cell in config.cells})
+    seeds = f"{counts[0]} seed{'s' * (counts[0] > 1)}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    plain_line(f"in all {clock(train)} training, {clock(decode)} answering; × {seeds}")
     for name, found in access.items():
         fetch = f", {_gigabytes(found.bytes_to_fetch)} GB to download" if found.bytes_to_fetch else ""
         gate = ", gated: its licence was accepted" if found.gated and not found.missing else ""

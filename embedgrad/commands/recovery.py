@@ -60,7 +60,6 @@ def run(arguments: argparse.Namespace) -> None:
     for kind in texts.kinds:
         with Progress(f"protocol search, {kind} layout", len(items), plain_line) as at:
             rows = texts.rows(kind, items, say=plain_line, **at.decoding)
-            at.update(len(items))
         for rule, ends in stops.items():
             for share in shares:
                 limit = max(1, round(most * share))

@@ -2,6 +2,7 @@
 
 import argparse
 
+from contracts import write_whole
 from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
@@ -17,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--correlation", type=output_file, required=True, help="CSV of one line")
     parser.add_argument("--spread", type=output_file, required=True, help="CSV: gain over seeds and items")
     parser.add_argument("--recovery", type=output_file, required=True, help="CSV: protocols by likelihood")
+    parser.add_argument(
+        "--against-best", type=output_file, help="Markdown: each cell against the best rung without training"
+    )
     parser.add_argument("--limits", type=output_file, help="CSV: accuracy over the token limit")
 
 
@@ -24,8 +28,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Collect and write."""
     from reporting import analyses, recovery
     from reporting.cells import read_cells
-    from reporting.collected import collect
-    from reporting.ladder import ladder_rows
+    from reporting.collected import collect, weights_notes
+    from reporting.ladder import ladder_markdown, ladder_rows
 
     outcomes = collect(read_cells(arguments.cell_table), arguments.results, seeds_from(arguments))
     ladder, prompts = (
@@ -34,6 +38,9 @@ def run(arguments: argparse.Namespace) -> None:
     )
     found = analyses.correlation(prompts)
     analyses.write_rows(ladder, arguments.ladder)
+    if arguments.against_best:
+        with write_whole(arguments.against_best) as temporary:
+            temporary.write_text(ladder_markdown(ladder, weights_notes(outcomes)), encoding="utf-8")
     analyses.write_rows(prompts, arguments.prompts)
     analyses.write_rows([found], arguments.correlation)
     analyses.write_rows(analyses.seed_rows(outcomes, arguments.results), arguments.spread)

@@ -7,9 +7,13 @@ Cells without metrics are shown as missing.
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
+
+if TYPE_CHECKING:
+    from reporting.cells import Seeds
 
 HELP = "Table 2 as CSV, Markdown and LaTeX"
 
@@ -18,12 +22,16 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     """What both table and figures are drawn from."""
     parser.add_argument("--cell-table", required=True, type=Path, help="table of cells, like config/cells.tsv")
     parser.add_argument("--results", required=True, type=Path, help="results/<run>")
-    parser.add_argument("--seeds", help="comma-separated seeds of the run; default: those that are there")
+    parser.add_argument(
+        "--seeds", help="seeds of the run, as in 0,1,2 or 0,1,2;math500=0; default: those that are there"
+    )
 
 
-def seeds_from(arguments: argparse.Namespace) -> list[int] | None:
-    """The seeds asked for."""
-    return [int(seed) for seed in arguments.seeds.split(",")] if arguments.seeds else None
+def seeds_from(arguments: argparse.Namespace) -> "Seeds | None":
+    """The seeds asked for, or None for those that are there."""
+    from reporting.cells import Seeds
+
+    return Seeds(arguments.seeds) if arguments.seeds else None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

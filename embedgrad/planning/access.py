@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import tasks
-from contracts import UserError, folder_fingerprint, missing_files, shards_of
+from contracts import UserError, folder_hashes, missing_files, other_than, shards_of
 from embedgrad_core.costs import Shape
 from tasks.source import Source, read
 
@@ -71,7 +71,7 @@ def _wrong_with(name: str, spec: Mapping[str, Any], folder: str) -> str:
             return f"{told}; take a whole copy, or fix models.{name}.folder or the mirror."
         wanted = spec.get("sha256")
         # As each job asks once more behind its loading; here before any of them starts.
-        if wanted and (found := folder_fingerprint(folder)) != wanted:
+        if wanted and (found := other_than(folder_hashes(folder), wanted)):
             return (
                 f"the files of {folder} have {found}, wanted is {wanted}; "
                 f"take the right copy, or fix models.{name}.sha256 in the config."

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 # Rules that load a model: those that train it, and those that answer with it.
 TRAINING, ANSWERING = ("optimize", "sensitivity"), ("before", "baselines", "after", "analyse")
 LOADING = TRAINING + ANSWERING
-# Decodings of the test half, in test halves: before, the ladder's rungs and the two layouts of protocol recovery once a
-# (task, model) …
+# Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and the
+# two layouts that it shares with protocol recovery, once a (task, model); the rungs and layouts answer dev too …
 RUNGS, LAYOUTS = 4, 2
 SHARED_DECODINGS = 1 + RUNGS + LAYOUTS
 # … and after once a cell; the round trip and its controls answer dev six times.
@@ -104,7 +104,7 @@ class Durations:
         """Epochs that a job trains and items that it answers; those of all its shards together."""
         kind, work = _kind(rule), self.work(wildcards)
         if kind not in TRAINING:
-            answered = {"baselines": (RUNGS + LAYOUTS) * work.test, "analyse": DEV_DECODINGS * work.dev}
+            answered = {"baselines": (RUNGS + LAYOUTS) * (work.test + work.dev), "analyse": DEV_DECODINGS * work.dev}
             return 0, answered.get(kind, work.test)
         if kind == "sensitivity":
             epochs, decoded = self.config.values["sensitivity"]["epochs"], True

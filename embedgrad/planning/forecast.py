@@ -87,7 +87,8 @@ def forecast(
         first = (cell.task, cell.model) not in shared
         shared.add((cell.task, cell.model))
         width = WIDTHS.get(spec["dtype"], machine.bytes_each)
-        items = work.test + DEV_DECODINGS * work.dev + (SHARED_DECODINGS * whole.test if first else 0)
+        shared_items = SHARED_DECODINGS * whole.test + (SHARED_DECODINGS - 1) * whole.dev
+        items = work.test + DEV_DECODINGS * work.dev + (shared_items if first else 0)
         batch = config.values["decode"].get("batch_size", 16)
         again = resources.checkpointing(cell.model)
         memory = _memory(shape, work, config.values, width, again, machine)

@@ -11,12 +11,15 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from contracts import UserError, write_whole
-from reporting.cells import Cell
-from reporting.collected import Outcome
+from reporting.analyses import limit_rows
+from reporting.cells import Cell, Seeds
+from reporting.collected import Outcome, weights_notes
 from reporting.drawing import styled
 from reporting.figures import before_after, training_curves
 from reporting.figures_gain import entropy, gain
+from reporting.figures_ladder import ladder, limits
 from reporting.figures_prompt import anchoring, lat
+from reporting.ladder import headline, ladder_rows
 from reporting.page import collect
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
@@ -29,7 +32,7 @@ def write_page(
     folder: str | Path,
     path: str | Path,
     *,
-    seeds: Sequence[int] | None = None,
+    seeds: Seeds | Sequence[int] | None = None,
     command: str = "snakemake --cores 2 --config",
 ) -> None:
     """Write the report of a run; equal results give equal bytes.
@@ -58,6 +61,8 @@ def write_page(
     text = environment.get_template("report.html.j2").render(
         run=folder.name,
         headline=collect.headline(outcomes),
+        weights=weights_notes(outcomes),
+        against_best=headline(ladder_rows(outcomes, folder)),
         lines=lines,
         with_paper=any(cell.paper for cell in cells),
         figures=_figures(outcomes, cells, folder, seeds),
@@ -83,7 +88,7 @@ def _hash(text: str) -> str:
 
 
 def _figures(
-    outcomes: Sequence[Outcome], cells: Sequence[Cell], folder: Path, seeds: Sequence[int] | None
+    outcomes: Sequence[Outcome], cells: Sequence[Cell], folder: Path, seeds: Seeds | Sequence[int] | None
 ) -> list[dict]:
     """Title, image and what to see; a figure that cannot be drawn says why in its place."""
     # Only cells that ran: a panel for each missing one says nothing that the table does not.
@@ -101,6 +106,18 @@ def _figures(
         ("Training", lambda: training_curves(ran, folder), "Loss on train and dev by epoch; epoch 0 is the text prompt. The "
          "marked epoch is the one kept."),
     ]  # fmt: skip
+    if rungs := ladder_rows(outcomes, folder):
+        caption = (
+            "Every rung without training beside before and optimised. The ringed rung did best on dev; the optimised prompt is "
+            "held against it, item by item."
+        )
+        wanted.insert(1, ("Against what needs no training", lambda: ladder(rungs), caption))
+    if any(_has(folder, outcome, "limits.json") for outcome in ran):
+        caption = (
+            "Accuracy under smaller token limits, read off the same answers; dashed: answers that ended by themselves. Where the "
+            "two sides meet at a larger limit, the gain was the limit's."
+        )
+        wanted.append(("Token limits", lambda: limits(limit_rows(outcomes, folder)), caption))
     if any(_has(folder, outcome, "anchoring.json") for outcome in ran):
         caption = (
             "Probability of each position's own token under softmax(v·Eᵀ), before, after, and moved as far at random. "

@@ -88,6 +88,7 @@ rule summary:
         metrics=cell_files("metrics.json"),
     output:
         ladder=f"{RESULTS}/ladder.csv",
+        against_best=f"{RESULTS}/against_best.md",
         prompts=f"{RESULTS}/prompts.csv",
         correlation=f"{RESULTS}/correlation.csv",
         recovery=f"{RESULTS}/recovery.csv",
@@ -111,6 +112,6 @@ rule summary:
     params:
         cells=CONFIG.table_flags(),
     shell:
-        "embedgrad summary {params.cells} --ladder {output.ladder:q} --prompts {output.prompts:q}"
+        "embedgrad summary {params.cells} --ladder {output.ladder:q} --against-best {output.against_best:q} --prompts {output.prompts:q}"
         " --correlation {output.correlation:q} --recovery {output.recovery:q}"
         " --spread {output.spread:q} --limits {output.limits:q} > {log:q} 2>&1"

@@ -11,6 +11,7 @@ from embedgrad.config import Config
 from embedgrad.interruption import PARENT
 from embedgrad.planning.durations import LOADING, TRAINING
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 try:
     CONFIG = Config.check(config, " + ".join(map(str, workflow.configfiles)) or "config")
@@ -41,7 +42,7 @@ def one_of(names):
 CELL_COMMAND = " ".join(["snakemake --cores 2", *(f"--configfile {f}" for f in workflow.configfiles), "--config"])
 RESULTS = f"results/{CONFIG.run}"
 FIGURES = f"figures/{CONFIG.run}"
-FIGURE_NAMES = ["before_after", "training_curves", "gain", "entropy", "anchoring", "lat"]
+FIGURE_NAMES = ["before_after", "ladder", "limits", "training_curves", "gain", "entropy", "anchoring", "lat"]
 SENSITIVITY = ["sensitivity"] if CONFIG.sensitivity else []
 SPLITS = ["train.jsonl", "dev.jsonl", "test.jsonl", "split.json"]
 
@@ -125,7 +126,7 @@ def cell_files(name):
     return [
         f"{RESULTS}/{cell.dataset}/{cell.model}/seed{seed}/{name}"
         for cell in CONFIG.cells
-        for seed in CONFIG.values["seeds"]
+        for seed in CONFIG.seeds(cell.task)
     ]
 
 
@@ -173,6 +174,9 @@ def start(jobs):
     check_access(jobs)
     if workflow.executor_plugin.name == "local":
         say_forecast(jobs)
+    # A log has Snakemake's own lines alone; another logger (--logger rich) draws on the terminal itself.
+    if sys.stderr.isatty() and not (workflow.output_settings.log_handler_settings or workflow.output_settings.quiet):
+        say_time_left(jobs)
 
 
 def say_forecast(jobs):
@@ -189,6 +193,25 @@ def say_forecast(jobs):
         more = f"by assumed rates; `embedgrad plan{file}` measures this machine and goes by cell"
         for line in (told, more):
             print(printable(f"forecast: {line}"), file=sys.stderr)
+
+
+def say_time_left(jobs):
+    """From now on, behind each "x of y steps done"."""
+    from embedgrad.planning.pace import Pace
+
+    durations, alike, seconds = CONFIG.resources.durations, {}, {}
+    try:
+        for job in jobs:
+            wildcards = job.wildcards_dict
+            key = (job.rule.name, *(wildcards.get(name) for name in ("model", "dataset", "task")))
+            if key not in alike:  # seeds and shards of a job take the same
+                # How long a network takes says nothing of the pace of the rest.
+                works = job.rule.name.removesuffix("_shard") in LOADING
+                alike[key] = (durations.seconds if works else durations.fixed)(job.rule.name, wildcards)
+            seconds[job.jobid] = alike[key]
+    except (UserError, ArithmeticError, LookupError, TypeError, ValueError):
+        return  # no reason not to run; the forecast has said it
+    logger.addHandler(Pace(seconds, lambda line: print(line, file=sys.stderr, flush=True)))
 
 
 def end():

@@ -70,3 +70,49 @@ rule entropy_figure:
         cells=CONFIG.table_flags(),
     shell:
         "embedgrad figures entropy {params.cells} --png {output.png:q} --pdf {output.pdf:q} > {log:q} 2>&1"
+
+
+rule ladder_figure:
+    input:
+        table=f"{RESULTS}/ladder.csv",
+    output:
+        png=report(f"{FIGURES}/ladder.png", caption="../report/ladder.rst", category="Figures"),
+        pdf=report(f"{FIGURES}/ladder.pdf", caption="../report/ladder.rst", category="Figures"),
+    log:
+        f"{RESULTS}/logs/ladder_figure.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ladder_figure.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        cells=CONFIG.table_flags(),
+    shell:
+        "embedgrad figures ladder {params.cells} --png {output.png:q} --pdf {output.pdf:q} > {log:q} 2>&1"
+
+
+rule limits_figure:
+    input:
+        table=f"{RESULTS}/limits.csv",
+    output:
+        png=report(f"{FIGURES}/limits.png", caption="../report/limits.rst", category="Figures"),
+        pdf=report(f"{FIGURES}/limits.pdf", caption="../report/limits.rst", category="Figures"),
+    log:
+        f"{RESULTS}/logs/limits_figure.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/limits_figure.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        cells=CONFIG.table_flags(),
+    shell:
+        "embedgrad figures limits {params.cells} --png {output.png:q} --pdf {output.pdf:q} > {log:q} 2>&1"

@@ -1,0 +1,101 @@
+"""What ``embedgrad plan`` would have said of each job against what it took: a table and a figure.
+
+    python benchmarks/plan_against_run.py --config config/laptop.yaml --times docs/laptop/times.csv --png docs/plan_against_run.png
+
+A job with one thread is held against its CPU seconds, which other work on the machine hardly adds to; one with more threads
+against its seconds by the clock. Rates are measured on the machine that this runs on: it must be the one that the run was made on.
+"""
+
+import argparse
+import csv
+from collections import defaultdict
+from dataclasses import dataclass
+from math import exp, log
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from embedgrad.config import Config, read_config
+from embedgrad.planning.durations import LOADING, Durations
+from reporting.drawing import AFTER, BEFORE, GREY, INK, LINK, save, styled
+
+WITHIN = 1.5  # times too long or too short that a rule's forecast may be
+COLOURS = {"before": BEFORE, "after": AFTER, "optimize": INK, "baselines": LINK, "analyse": GREY}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the run: its rule, its name, and the seconds forecast and taken."""
+
+    rule: str
+    name: str
+    forecast: float
+    taken: float
+
+
+def main() -> None:
+    """Read, compare, print, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=Path("config/laptop.yaml"))
+    parser.add_argument("--times", type=Path, default=Path("docs/laptop/times.csv"))
+    parser.add_argument("--png", type=Path)
+    arguments = parser.parse_args()
+    from embedgrad.planning.machines import this_machine
+    from embedgrad_core.model import use_threads
+
+    config = read_config(arguments.config)
+    use_threads(config.values.get("threads"))
+    machine = this_machine(config.values.get("device", "auto"))
+    with arguments.times.open(encoding="utf-8", newline="") as lines:
+        jobs = compare(config, Durations(config, machine), list(csv.DictReader(lines)))
+    print(f"{machine.name}: {machine.flops / 1e9:.0f} GFLOP/s, {machine.read / 1e9:.1f} GB/s read")
+    for rule, ratio, count in ratios(jobs):
+        told = "" if 1 / WITHIN <= ratio <= WITHIN else f"   more than {WITHIN} times off"
+        print(f"{rule:10} forecast / taken {ratio:5.2f} over {count} jobs{told}")
+    if arguments.png:
+        with styled():
+            save(figure(jobs), arguments.png)
+
+
+def compare(config: Config, durations: Durations, rows: list[dict]) -> list[Job]:
+    """The jobs that load a model, forecast beside taken."""
+    seconds = "cpu_s" if config.values.get("threads") == 1 else "wall_s"
+    found = []
+    for row in rows:
+        if row["rule"] not in LOADING:
+            continue
+        first, model, *_ = row["job"].split("/")
+        key = "dataset" if row["rule"] in ("optimize", "after", "analyse") else "task"
+        wildcards = {key: first, "model": model}
+        found.append(Job(row["rule"], row["job"], durations.seconds(row["rule"], wildcards), float(row[seconds])))
+    return found
+
+
+def ratios(jobs: list[Job]) -> list[tuple[str, float, int]]:
+    """For each rule the geometric mean of forecast / taken over its jobs, and their number."""
+    by_rule = defaultdict(list)
+    for job in jobs:
+        by_rule[job.rule].append(log(job.forecast / job.taken))
+    return [(rule, exp(sum(logs) / len(logs)), len(logs)) for rule, logs in by_rule.items()]
+
+
+def figure(jobs: list[Job]) -> Figure:
+    """Forecast over taken, on logarithmic axes, with the band that is right within WITHIN."""
+    drawn = Figure(figsize=(5.4, 4.8), layout="constrained")
+    axes = drawn.subplots()
+    seconds = [value for job in jobs for value in (job.forecast, job.taken)]
+    ends = min(seconds) / 1.6, max(seconds) * 1.6
+    axes.plot(ends, ends, color=GREY, lw=1)
+    axes.fill_between(ends, [e / WITHIN for e in ends], [e * WITHIN for e in ends], color=GREY, alpha=0.15, lw=0)
+    for rule in dict.fromkeys(job.rule for job in jobs):
+        points = [job for job in jobs if job.rule == rule]
+        taken, forecast = [job.taken for job in points], [job.forecast for job in points]
+        axes.plot(taken, forecast, "o", ms=5, color=COLOURS.get(rule, INK), label=rule)
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="taken, s", ylabel="forecast, s")
+    axes.set_title(f"embedgrad plan against the run; the band is {WITHIN} times", loc="left", fontsize=9)
+    axes.legend(frameon=False, fontsize=8)
+    return drawn
+
+
+if __name__ == "__main__":
+    main()
