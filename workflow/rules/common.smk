@@ -211,7 +211,7 @@ def say_time_left(jobs):
             seconds[job.jobid] = alike[key]
     except (UserError, ArithmeticError, LookupError, TypeError, ValueError):
         return  # no reason not to run; the forecast has said it
-    logger.addHandler(Pace(seconds, lambda line: print(line, file=sys.stderr, flush=True)))
+    logger.addHandler(Pace(seconds, lambda line: print(printable(line), file=sys.stderr, flush=True)))
 
 
 def end():
