@@ -68,19 +68,31 @@ def process(
         child.wait()
 
 
+def computed(pid: int | None = None) -> float:
+    """CPU seconds so far of a process, or of the whole machine (Linux)."""
+    if pid is None:
+        user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
+        return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(child: subprocess.Popen, work: str, beside: list[subprocess.Popen]) -> dict:
-    """Seconds and digest of one work of a child, with others running beside it."""
+    """Seconds and digest of one work of a child, with others running beside it; ``strangers``: cores that none of ours used."""
     for other in beside:
         other.send_signal(signal.SIGCONT)
-    if beside:
-        time.sleep(0.3)  # so that they have begun
+    time.sleep(0.3)  # so that they have begun
+    ours = [process.pid for process in (child, *beside)]
+    before, everything, started = sum(map(computed, ours)), computed(), time.perf_counter()
     try:
         child.stdin.write(work + "\n")
         child.stdin.flush()
-        return json.loads(child.stdout.readline())
+        found = json.loads(child.stdout.readline())
     finally:
         for other in beside:
             other.send_signal(signal.SIGSTOP)
+    strangers = computed() - everything - (sum(map(computed, ours)) - before)
+    return found | {"strangers": round(max(0.0, strangers / (time.perf_counter() - started)), 2)}
 
 
 def run(arguments: argparse.Namespace, folder: str) -> list[dict]:
@@ -153,17 +165,26 @@ def child(role: str, folder: str, new: int, wanted: list[str]) -> None:
 
 
 def show(rows: list[dict]) -> None:
-    """A table for each work and what stands beside: medians, and the ratio of wall seconds to libgomp's own and to the best."""
+    """A table for each work and what stands beside: medians, and the ratio of wall seconds to the first side's and to the best.
+
+    "strangers" are the cores that processes of others took meanwhile: figures hold where they are next to none.
+    """
     for work, beside in dict.fromkeys((row["work"], row["beside"]) for row in rows):
         here = [row for row in rows if (row["work"], row["beside"]) == (work, beside)]
-        names = list(dict.fromkeys(row["side"] for row in here))
-        wall = {n: statistics.median(row["wall"] for row in here if row["side"] == n) for n in names}
-        cpu = {n: statistics.median(row["cpu"] for row in here if row["side"] == n) for n in names}
-        print(f"\n{work}, {beside} beside\n{'':20}{'wall s':>8}{'CPU s':>8}{'to first':>10}{'to best':>9}  result")
-        for name in names:
+        middle = {
+            name: {
+                key: statistics.median(row[key] for row in here if row["side"] == name)
+                for key in ("wall", "cpu", "strangers")
+            }
+            for name in dict.fromkeys(row["side"] for row in here)
+        }
+        first, best = next(iter(middle.values()))["wall"], min(found["wall"] for found in middle.values())
+        print(f"\n{work}, {beside} beside")
+        print(f"{'':10}{'wall s':>8}{'CPU s':>8}{'to first':>10}{'to best':>9}{'strangers':>11}  result")
+        for name, found in middle.items():
             digests = ",".join(sorted({row["sha256"] for row in here if row["side"] == name}))
-            ratios = f"{wall[name] / wall[names[0]]:10.2f}{wall[name] / min(wall.values()):9.2f}"
-            print(f"{name:20}{wall[name]:8.2f}{cpu[name]:8.2f}{ratios}  {digests}")
+            ratios = f"{found['wall'] / first:10.2f}{found['wall'] / best:9.2f}"
+            print(f"{name:10}{found['wall']:8.2f}{found['cpu']:8.2f}{ratios}{found['strangers']:11.2f}  {digests}")
 
 
 def main() -> None:

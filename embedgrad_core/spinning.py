@@ -2,14 +2,14 @@
 
 Threads that wait for each other spin before they sleep. libgomp, the OpenMP runtime inside PyTorch's wheels for Linux, does so
 300,000 times by itself, milliseconds: longer than a thread's turn on a core that others use too, so that waiting threads burn the
-very cores that the others wait for. A bounded count is as fast on a quiet machine (docs/performance.md, benchmarks/busy.py).
+very cores that the others wait for. What a bounded count costs and saves stands in docs/performance.md (benchmarks/busy.py).
 """
 
 import os
 
 # Any of these says that someone has chosen: the standard's own, libgomp's, and that of Intel's and LLVM's runtimes.
 OWN = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-SPINS = 10_000
+SPINS = 3_000
 
 
 def limit_spinning() -> None:
