@@ -17,8 +17,7 @@ def misfit(value: Any, shape: Any, where: str = "") -> str | None:
         value: as JSON gives it.
         shape: ``{key: shape}`` for an object that has these keys; ``{ANY: shape}`` for one with keys of any name; ``[shape]`` for
             a list that is not empty; ``list`` for a pair of numbers; ``(shape,)`` for null too; otherwise ``COUNT``,
-            ``ANY_LIST``, ``int``,
-            ``float``, ``bool``, ``str`` or ``dict``.
+            ``ANY_LIST``, ``int``, ``float``, ``bool``, ``str`` or ``dict``.
         where: the key of ``value`` itself.
     """
     if isinstance(shape, tuple):

@@ -3,7 +3,7 @@
 ``no_prompt``            the input alone
 ``bare``, ``chat``       the text prompt, concatenated or in the chat template
 ``rewrite``              a human's other wording of the same request, where the task's configuration has one
-``few_shot``             behind examples of the format whose answers are dealt out, so that none belongs to its input
+``few_shot``             behind examples of the format with each other's answers, so that none belongs to its input
 ``examples``             behind examples with their right answers, as many as fit
 ``majority``             the commonest answer of the training items, always
 ``likelihood``           the likeliest label behind the text prompt; nothing is generated
@@ -72,9 +72,6 @@ def rungs(
         return lambda items, **callbacks: texts.decoded(kind, items, **callbacks)
 
     bare = replace(layout, kind="bare")
-    own = {"slot": Slot.place(frozen.tokenizer, layout, prompt)}
-    if rewrite:
-        own["rewrite"] = Slot.place(frozen.tokenizer, layout, rewrite)
     yield Rung("no_prompt", generating(*without_prompt(frozen, bare, prompt)))
     for kind in texts.kinds:
         yield Rung(kind, of_kind(kind))
@@ -88,9 +85,9 @@ def rungs(
         labels = label_targets(train)
         common = labels[Counter(item.answer for item in train).most_common(1)[0][0]]
         yield Rung("majority", lambda items, **_: [Decoded(item.id, common, 0, "eos", 0.0) for item in items])
-        for name, slot in (("likelihood", own["slot"]), ("likelihood_rewrite", own.get("rewrite"))):
-            if slot:
-                yield Rung(name, _choosing(frozen, slot, list(labels.values())))
+        for name, text in (("likelihood", prompt), ("likelihood_rewrite", rewrite)):
+            if text:
+                yield Rung(name, _choosing(frozen, *_of_text(frozen, layout, text), list(labels.values())))
 
 
 def without_prompt(frozen: FrozenModel, bare: Layout, prompt: str) -> tuple[Slot, torch.Tensor]:
@@ -124,8 +121,8 @@ def label_targets(train: Sequence[Item]) -> dict[str, str]:
 def worked_examples(train: Sequence[Item], count: int, ends: str, *, dealt_out: bool = False) -> str:
     """``count`` training items with their targets, ``ends`` between input and target.
 
-    Drawn so that the answers come in turn, seed 0. ``dealt_out`` gives each the target of another: the format without the
-    mapping.
+    Drawn with seed 0, the answers in turn. ``dealt_out`` draws without regard to the answers and gives each the target of another:
+    the format without the mapping.
     """
     ordered = sorted(train, key=lambda item: item.id)
     chance = random.Random(0)
@@ -176,11 +173,10 @@ def _behind_examples(
     return answer
 
 
-def _choosing(frozen: FrozenModel, slot: Slot, labels: Sequence[str]) -> Answering:
+def _choosing(frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, labels: Sequence[str]) -> Answering:
     def answer(
         items: Sequence[Item], on_progress: Callable[[int], None] = lambda done: None, **_: Callable
     ) -> list[Decoded]:
-        vectors = PromptEmbedding.from_text(frozen, slot).initial
         inputs = [item.input for item in items]
         found, _lengths = continuation_log_likelihoods(frozen, slot, vectors, inputs, labels, on_progress=on_progress)
         return [
