@@ -85,20 +85,62 @@ def decode(
         UserError: an input and ``max_new_tokens`` do not fit the context, naming the item; an architecture without a
             usable cache; an unknown engine, or one that is not installed; a limit or a batch size below 1.
     """
-    check_settings(
-        max_new_tokens=max_new_tokens, batch_size=batch_size, block=block, stop_on_loop=stop_on_loop, engine=engine
+    check_settings(stop_on_loop=stop_on_loop)
+    loop = loop or LoopRule()
+    stop_ids = frozen.stop_ids(stop_rule)
+    rows = decode_rows(
+        frozen,
+        slot,
+        vectors,
+        items,
+        stop_ids,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        block=block,
+        early=LoopRule(stop_on_loop, loop.tokens) if stop_on_loop else None,
+        engine=engine,
+        tensor_parallel=tensor_parallel,
+        on_progress=on_progress,
+        on_step=on_step,
+        say=say,
     )
+    return [to_decoded(frozen, item, row, stop_ids, loop) for item, row in rows]
+
+
+def decode_rows(
+    frozen: FrozenModel,
+    slot: Slot,
+    vectors: torch.Tensor,
+    items: Sequence[Item],
+    stop_ids: Sequence[int],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    block: int | None,
+    early: LoopRule | None,
+    engine: str = "native",
+    tensor_parallel: int | None = None,
+    on_progress: Callable[[int], None] = lambda done: None,
+    on_step: Callable[[float], None] = lambda begun: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[tuple[Item, Row]]:
+    """Each item, in the order of :func:`contracts.in_order`, with its answer as token ids.
+
+    Args:
+        stop_ids: end an answer, and are its last token.
+        early: end an answer once its tail repeats so; None never does.
+
+    The others, and what is raised, are :func:`decode`'s.
+    """
+    check_settings(max_new_tokens=max_new_tokens, batch_size=batch_size, block=block, engine=engine)
     if tensor_parallel is not None and (engine != "vllm" or tensor_parallel < 1):
         raise UserError(f"tensor_parallel {tensor_parallel} is the vllm engine's, and at least 1; leave it out.")
     check_attention(frozen.network)
-    loop = loop or LoopRule()
-    stop_ids = frozen.stop_ids(stop_rule)
     blocks = in_blocks(items, block)
     bodies = {item.id: slot.body_ids(item.input) for item in items}
     check_lengths(frozen, slot, items, bodies, max_new_tokens)
     if not items:  # a shard of which there was nothing left
         return []
-    early = LoopRule(stop_on_loop, loop.tokens) if stop_on_loop else None
     count = 0
 
     def count_row(row: Row) -> None:
@@ -118,12 +160,12 @@ def decode(
     else:
         run, weights = greedy, packed_weights(frozen.network)
         settings |= {"say": say, "on_step": on_step}
-    done: list[Decoded] = []
+    found: list[tuple[Item, Row]] = []
     with weights:
         for some in blocks:
             rows = run(frozen, slot, vectors, [bodies[item.id] for item in some], max_new_tokens, stop_ids, **settings)
-            done += [to_decoded(frozen, item, row, stop_ids, loop) for item, row in zip(some, rows, strict=True)]
-    return done
+            found += zip(some, rows, strict=True)
+    return found
 
 
 def check_settings(*, engine: str = "native", **numbers: int | None) -> None:

@@ -17,15 +17,20 @@ def write_table(rows: Iterable[dict], names: Sequence[str], path: str | Path, li
     Raises:
         UserError: a folder that cannot be written to.
     """
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names, restval="", lineterminator=line_end)
-    writer.writeheader()
-    writer.writerows({name: sheet_cell(row.get(name, "")) for name in names} for row in rows)
-    data = text.getvalue().encode("utf-8")
+    data = csv_bytes(rows, names, line_end)
     with write_whole(path) as temporary:
         temporary.write_bytes(data)
     with write_whole(_seal(path)) as temporary:
         temporary.write_text(f"{sha256_of_bytes(data)}  {Path(path).name}\n", encoding="utf-8")
+
+
+def csv_bytes(rows: Iterable[dict], names: Sequence[str], line_end: str = "\n") -> bytes:
+    """The columns ``names`` as CSV; a column that a row lacks is empty, and no cell is a formula to a spreadsheet."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, lineterminator=line_end)
+    writer.writeheader()
+    writer.writerows({name: sheet_cell(row.get(name, "")) for name in names} for row in rows)
+    return text.getvalue().encode("utf-8")
 
 
 def read_table(path: str | Path) -> tuple[list[str], list[list[str]]]:

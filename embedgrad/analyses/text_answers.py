@@ -7,11 +7,10 @@ rungs of the text and the protocol search share their decodings.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from contracts import Item, in_blocks
+from contracts import Item
 from embedgrad_core import FrozenModel, Layout, LoopRule, PromptEmbedding, Slot
-from embedgrad_core.decode import Decoded, check_lengths, to_decoded
-from embedgrad_core.greedy import Row, greedy
-from embedgrad_core.kernels import packed_weights
+from embedgrad_core.decode import Decoded, decode_rows, to_decoded
+from embedgrad_core.greedy import Row
 
 STOP_RULES = ("family", "checkpoint")
 
@@ -51,7 +50,7 @@ class TextAnswers:
         """
         key = (kind, *(item.id for item in items))
         if key not in self._rows:
-            self._rows[key] = self._decode(kind, items, **callbacks)
+            self._rows[key] = self._decode(kind, items, callbacks)
         return self._rows[key]
 
     def decoded(self, kind: str, items: Sequence[Item], **callbacks: Callable) -> list[Decoded]:
@@ -60,46 +59,22 @@ class TextAnswers:
         found = self.rows(kind, items, **callbacks)
         return [to_decoded(self.frozen, item, until(row, ends), ends, loop) for item, row in found]
 
-    def _decode(
-        self,
-        kind: str,
-        items: Sequence[Item],
-        on_progress: Callable[[int], None] = lambda done: None,
-        on_step: Callable[[float], None] = lambda begun: None,
-        say: Callable[[str], None] = lambda line: None,
-    ) -> list[tuple[Item, Row]]:
+    def _decode(self, kind: str, items: Sequence[Item], callbacks: dict[str, Callable]) -> list[tuple[Item, Row]]:
         frozen, settings = self.frozen, self.settings
-        most, repeats = settings["max_new_tokens"], settings.get("stop_on_loop")
-        blocks = in_blocks(items, settings.get("block"))
         slot = Slot.place(frozen.tokenizer, replace(self.layout, kind=kind), self.prompt)
-        vectors = PromptEmbedding.from_text(frozen, slot).initial
-        bodies = {item.id: slot.body_ids(item.input) for item in items}
-        check_lengths(frozen, slot, items, bodies, most)
-        found: list[tuple[Item, Row]] = []
-        count = 0
-
-        def count_row(row: Row) -> None:
-            nonlocal count
-            count += 1
-            on_progress(count)
-
-        with packed_weights(frozen.network):
-            for block in blocks:
-                rows = greedy(
-                    frozen,
-                    slot,
-                    vectors,
-                    [bodies[item.id] for item in block],
-                    most,
-                    frozen.stop_ids("checkpoint"),
-                    batch_size=settings["batch_size"],
-                    stop_on_loop=LoopRule(repeats, settings["loop"].tokens) if repeats else None,
-                    on_end=count_row,
-                    on_step=on_step,
-                    say=say,
-                )
-                found += zip(block, rows, strict=True)
-        return found
+        repeats = settings.get("stop_on_loop")
+        return decode_rows(
+            frozen,
+            slot,
+            PromptEmbedding.from_text(frozen, slot).initial,
+            items,
+            frozen.stop_ids("checkpoint"),
+            max_new_tokens=settings["max_new_tokens"],
+            batch_size=settings["batch_size"],
+            block=settings.get("block"),
+            early=LoopRule(repeats, settings["loop"].tokens) if repeats else None,
+            **callbacks,
+        )
 
 
 def until(row: Row, ends: Sequence[int], limit: int | None = None) -> Row:

@@ -16,6 +16,7 @@ from pathlib import Path
 from contracts import UserError, read_json, write_whole
 from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import whole
+from reporting.tables import csv_bytes
 
 HELP = "keep of a run what a reader needs"
 # As they lie in results/<run>; one that a run has not made yet is left out.
@@ -89,7 +90,7 @@ def _times(benchmarks: Path) -> bytes:
             for row in csv.DictReader(lines, delimiter="\t"):
                 told = {"rule": rule, "job": "/".join(wildcards), "wall_s": row["s"], "cpu_s": row["cpu_time"]}
                 rows.append(told | {"max_rss_mb": row["max_rss"]})
-    return _csv(("rule", "job", "wall_s", "cpu_s", "max_rss_mb"), rows)
+    return csv_bytes(rows, ("rule", "job", "wall_s", "cpu_s", "max_rss_mb"))
 
 
 def _versions(results: Path) -> bytes:
@@ -104,15 +105,7 @@ def _versions(results: Path) -> bytes:
         told["name"] = Path(told["name"]).name
         seen.setdefault(tuple(told.values()), told)
     rows = sorted(seen.values(), key=lambda row: list(row.values()))
-    return _csv(list(dict.fromkeys(key for row in rows for key in row)), rows)
-
-
-def _csv(names: list[str] | tuple[str, ...], rows: list[dict]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    return csv_bytes(rows, list(dict.fromkeys(key for row in rows for key in row)))
 
 
 def _archive(results: Path) -> bytes:
