@@ -48,8 +48,7 @@ class Sides:
         self.found: dict[str, list[list[int]]] = {}
         self.entropy_seconds = 0.0
         # Random weights name no end token at will, so a row's end is forced: the same for all sides.
-        decoder = native._Decoder
-        decoder._has_ended = lambda _, row: len(row.ids) >= self.limits[row.index]
+        native.Request._has_ended = lambda _, row: len(row.ids) >= self.limits[row.index]
 
     def native(self, _: int) -> None:
         # The frozen weights are packed inside the measured time, as a run has to.

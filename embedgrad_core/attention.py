@@ -1,8 +1,8 @@
 """Our own attention under a transformers model: sequences without padding, and a cache of fixed slots.
 
 A model of transformers asks a registered function for its attention. Ours hands the question to the *plan* of the
-running forward pass: :class:`Pack` for training, ``KeyValueSlots`` for decoding. All else of the model stays as its authors wrote
-it (https://huggingface.co/docs/transformers/attention_interface).
+running forward pass: :class:`Pack` for training, ``KeyValueSlots`` or those of ``static_cache`` for decoding. All else of the
+model stays as its authors wrote it (https://huggingface.co/docs/transformers/attention_interface).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -129,6 +129,17 @@ def attend(
     return scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=mask is None, scale=options.scaling, enable_gqa=groups > 1
     )
+
+
+def attend_one_each(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, options: Options, mask: torch.Tensor
+) -> torch.Tensor:
+    """One query a row: (H, R, D), (R, G, S, D), (R, G, S, D) and a mask (R, 1, 1, S) → (R, H, D)."""
+    heads, rows, width = query.shape
+    groups = keys.shape[1]
+    # The query heads that share a key head stand as if they were several queries of one head: nothing is repeated.
+    folded = query.transpose(0, 1).reshape(rows, groups, heads // groups, width)
+    return attend(folded, keys, values, options, mask).reshape(rows, heads, values.shape[-1])
 
 
 def _softcapped(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from embedgrad_core.attention import Options, attend
+from embedgrad_core.attention import Options, attend, attend_one_each
 from embedgrad_core.costs import GROWTH
 
 
@@ -72,7 +72,8 @@ class KeyValueSlots:
             rows, places = self._here(self._rows, key.device), self._here(self._places, key.device)
             keys[rows, :, places] = key[0, :, :done].transpose(0, 1)
             values[rows, :, places] = value[0, :, :done].transpose(0, 1)
-            parts.append(self._one_each(query[0, :, :done], keys, values, options))
+            seen = (keys[:done, :, : self._longest], values[:done, :, : self._longest])
+            parts.append(attend_one_each(query[0, :, :done], *seen, options, self._mask(options.window, query.device)))
         for slot, first, tokens in self._stretches:
             here, last = slice(done, done + tokens), first + tokens
             keys[slot, :, first:last] = key[0, :, here]
@@ -82,18 +83,6 @@ class KeyValueSlots:
             parts.append(attend(query[:, :, here], *seen, options, mask)[0].transpose(0, 1))
             done += tokens
         return torch.cat(parts)
-
-    def _one_each(
-        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, options: Options
-    ) -> torch.Tensor:
-        """One query a row: (H, R, D) → (R, H, D)."""
-        heads, rows, width = query.shape
-        groups = keys.shape[1]
-        # The query heads that share a key head stand as if they were several queries of one head: nothing is repeated.
-        folded = query.transpose(0, 1).reshape(rows, groups, heads // groups, width)
-        seen = (keys[:rows, :, : self._longest], values[:rows, :, : self._longest])
-        out = attend(folded, *seen, options, self._mask(options.window, query.device))
-        return out.reshape(rows, heads, values.shape[-1])
 
     def _here(self, copies: dict[torch.device, torch.Tensor], device: torch.device) -> torch.Tensor:
         """A step's indices on a layer's device, sent there once a step."""

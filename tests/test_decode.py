@@ -25,14 +25,15 @@ def slot(frozen):
     return Slot.place(frozen.tokenizer, Layout(), PROMPT)
 
 
+@pytest.mark.parametrize("graphed", [False, True])
 @pytest.mark.parametrize("batch", [1, 3, 8])
-def test_tokens_and_entropy_equal_a_plain_argmax_loop(frozen, slot, items, batch):
+def test_tokens_and_entropy_equal_a_plain_argmax_loop(frozen, slot, items, batch, graphed):
     vectors = PromptEmbedding.from_text(frozen, slot).vectors
     # Stop tokens chosen among what the model does say, so that rows end at different steps.
     said = reference.greedy(frozen.network, vectors, slot.head_ids, slot.body_ids("7"), max_new_tokens=9, stop_ids=())
     stops = tuple({said[0][3], said[0][8]})
     bodies = [slot.body_ids(item.input) for item in items]
-    found = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=batch)
+    found = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=batch, graphed=graphed)
     lengths = set()
     for body, row in zip(bodies, found, strict=True):
         expected, bits = reference.greedy(
@@ -141,10 +142,11 @@ def test_looking_at_the_rows_seldom_changes_nothing(frozen, slot, items, monkeyp
     assert any(row.ids[-1] in stops for row in seldom)
 
 
-def test_an_empty_input_is_answered_from_the_prompt_alone(frozen):
+@pytest.mark.parametrize("graphed", [False, True])
+def test_an_empty_input_is_answered_from_the_prompt_alone(frozen, graphed):
     slot = Slot.place(frozen.tokenizer, Layout(separator=""), PROMPT)
     vectors = PromptEmbedding.from_text(frozen, slot).vectors
-    rows = greedy(frozen, slot, vectors, [[], [5, 6], []], 8, (), batch_size=2)
+    rows = greedy(frozen, slot, vectors, [[], [5, 6], []], 8, (), batch_size=2, graphed=graphed)
     for row, body in zip(rows, ([], [5, 6], []), strict=True):
         ids, _ = reference.greedy(frozen.network, vectors, (), body, max_new_tokens=8, stop_ids=())
         assert row.ids == ids

@@ -83,9 +83,10 @@ def test_loss_and_gradient_equal_the_reference(family, prompt, items):
     assert (vectors.grad - plain.grad).norm() / plain.grad.norm() < 1e-5
 
 
-def test_decoding_equals_plain_argmax(family, prompt, items):
+@pytest.mark.parametrize("graphed", [False, True])
+def test_decoding_equals_plain_argmax(family, prompt, items, graphed):
     bodies = [prompt.slot.body_ids(item.input) for item in items]
-    rows = greedy(family, prompt.slot, prompt.vectors, bodies, 16, family.stop_ids(), batch_size=3)
+    rows = greedy(family, prompt.slot, prompt.vectors, bodies, 16, family.stop_ids(), batch_size=3, graphed=graphed)
     for row, body in zip(rows, bodies, strict=True):
         ids, bits = reference.greedy(
             family.network, prompt.vectors, (), body, max_new_tokens=16, stop_ids=family.stop_ids()
