@@ -179,7 +179,7 @@ def optimize(
     columns: Columns | None = None,
     layout: str | Layout = "bare",
     max_new_tokens: int = 512,
-    decode_batch_size: int = 16,
+    decode_batch_size: int | str = 16,
     dev_fraction: float = 0.2,
     revision: str = "main",
     device: str = "auto",
@@ -200,7 +200,7 @@ def optimize(
         columns: names of the columns in ``data`` and ``dev``.
         layout: ``bare``, ``chat``, or a :class:`Layout`.
         max_new_tokens: token limit of an answer.
-        decode_batch_size: rows decoded together.
+        decode_batch_size: rows decoded together; ``auto``: as many as the GPU's memory holds.
         dev_fraction: share of ``data`` split off.
         revision: of a hub model.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -230,7 +230,7 @@ def optimize(
         frozen = load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
     decoding = {
         "max_new_tokens": max_new_tokens,
-        "batch_size": decode_batch_size,
+        "batch_size": frozen.rows_in_flight(max_new_tokens) if decode_batch_size == "auto" else decode_batch_size,
         "stop_rule": "family",
         "engine": "native",
         "stop_on_loop": None,

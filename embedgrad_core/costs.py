@@ -9,6 +9,8 @@ from typing import Any, Self
 
 # Tokens run together in a step. More gains no speed on a CPU, where the activations would leave the cache, and costs memory.
 TOKEN_BUDGET = 1024
+# A GPU takes more of them at a time, down to that number, by its memory.
+GPU_TOKEN_BUDGETS = (8192, 4096, 2048)
 # Positions whose logits exist at a time.
 CHUNK = 256
 # Tokens by which a cache grows beyond what is needed.
@@ -26,6 +28,12 @@ TOKENIZER = 1200
 # the hole that one of its own size left, but neighbouring holes melt. Fewer where a whole layer is given back at once. Measured:
 # with MALLOC_MMAP_THRESHOLD_=65536 there are none, a peak is what is asked for, and a step takes a fifth longer.
 HOLES, HOLES_CHECKPOINTING = 0.5, 0.25
+# Rows decoded at a time where nobody chose and no GPU's memory bounds them.
+ROWS = 16
+# What ``decode.batch_size: auto`` counts with on a GPU: the part of its memory that is used, what CUDA's context and the passing
+# activations take of it, tokens of prompt and input, copies of the logits in fp32, and never more rows than this: weights are
+# then read seldom enough.
+ROOM, BESIDE, INPUT, LOGITS, MOST_ROWS = 0.8, 3 * 10**9, 512, 5, 256
 
 
 @dataclass(frozen=True)
@@ -205,6 +213,23 @@ class Shape:
         """
         layer = (3 * self.feed_forward + 4 * self.width) * tokens * bytes_each
         return max(layer, 4 * 4 * rows * self.vocabulary)
+
+    def tokens_in_flight(self, memory: int, bytes_each: int = 2, checkpointing: bool = False) -> int:
+        """Tokens run together in a step on a GPU of ``memory`` bytes where nobody chose."""
+        room = ROOM * memory - self.weight_bytes(bytes_each) - BESIDE
+        fit = (n for n in GPU_TOKEN_BUDGETS if self.step_bytes(n, n, bytes_each, checkpointing, 2 * n) <= room)
+        return next(fit, TOKEN_BUDGET)
+
+    def rows_in_flight(self, memory: int, new: int, bytes_each: int = 2) -> int:
+        """Rows that a GPU of ``memory`` bytes decodes at a time (``decode.batch_size: auto``), a power of two.
+
+        From the model, the GPU and the token limit alone, never from items, prompt or what else runs: so it is the same before and
+        after, and in every shard.
+        """
+        room = ROOM * memory - self.weight_bytes(bytes_each) - BESIDE
+        row = self.cache_bytes(INPUT + new, bytes_each) + LOGITS * 4 * self.vocabulary
+        fit = min(MOST_ROWS, int(room // row))
+        return 1 << (fit.bit_length() - 1) if fit > 0 else 1
 
     def decoding_bytes(self, rows: int, prefix: int, body: int, new: int, bytes_each: int = 2) -> int:
         """Peak of native decoding above the weights: cache at its last capacity, and the first pass over all inputs.

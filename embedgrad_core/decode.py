@@ -20,6 +20,8 @@ from embedgrad_core.loops import LoopRule, is_loop
 from embedgrad_core.model import FrozenModel
 
 ENGINES = ("native", "vllm")
+# In place of a number of rows: as many as the GPU's memory holds, see FrozenModel.rows_in_flight.
+AUTO = "auto"
 # Settings of decoding that are whole numbers.
 NUMBERS = ("max_new_tokens", "batch_size", "block", "stop_on_loop")
 
@@ -50,7 +52,7 @@ def decode(
     items: Sequence[Item],
     *,
     max_new_tokens: int,
-    batch_size: int = 16,
+    batch_size: int | str = 16,
     block: int | None = None,
     stop_rule: str = "family",
     loop: LoopRule | None = None,
@@ -69,7 +71,7 @@ def decode(
         vectors: (k, d) prompt vectors, optimised or the text's own.
         items: what to answer; returned in the order of :func:`contracts.in_order`.
         max_new_tokens: token limit of an answer.
-        batch_size: rows decoded at a time.
+        batch_size: rows decoded at a time; ``auto``: :meth:`FrozenModel.rows_in_flight`.
         block: items that are answered by themselves, so that their batches never depend on other items; None: a level.
         stop_rule: see :meth:`FrozenModel.stop_ids`.
         loop: when a truncated answer counts as a loop; the default rule if None.
@@ -115,7 +117,7 @@ def decode_rows(
     stop_ids: Sequence[int],
     *,
     max_new_tokens: int,
-    batch_size: int,
+    batch_size: int | str,
     block: int | None,
     early: LoopRule | None,
     engine: str = "native",
@@ -135,6 +137,8 @@ def decode_rows(
     check_settings(max_new_tokens=max_new_tokens, batch_size=batch_size, block=block, engine=engine)
     if tensor_parallel is not None and (engine != "vllm" or tensor_parallel < 1):
         raise UserError(f"tensor_parallel {tensor_parallel} is the vllm engine's, and at least 1; leave it out.")
+    if batch_size == AUTO:
+        batch_size = frozen.rows_in_flight(max_new_tokens)
     check_attention(frozen.network)
     blocks = in_blocks(items, block)
     bodies = {item.id: slot.body_ids(item.input) for item in items}
@@ -168,8 +172,8 @@ def decode_rows(
     return found
 
 
-def check_settings(*, engine: str = "native", **numbers: int | None) -> None:
-    """Refuse settings that no decoding can have; None stands for a number that was not given.
+def check_settings(*, engine: str = "native", **numbers: int | str | None) -> None:
+    """Refuse settings that no decoding can have; None stands for a number that was not given, and a batch size may be ``auto``.
 
     Raises:
         UserError: an unknown engine, or a number below 1.
@@ -177,6 +181,8 @@ def check_settings(*, engine: str = "native", **numbers: int | None) -> None:
     if engine not in ENGINES:
         raise UserError(f"engine is {engine!r}; it must be one of {', '.join(ENGINES)}.")
     for name, number in numbers.items():
+        if number == AUTO and name.endswith("batch_size"):
+            continue
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
             raise UserError(f"{name} is {number!r}; it must be a whole number of at least 1.")
 

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from contracts import UserError, check_snapshot, folder_fingerprint, folder_hashes, parse_json
+from embedgrad_core.costs import ROWS, TOKEN_BUDGET, Shape
 from embedgrad_core.from_gguf.note import dequantised_from
 from embedgrad_core.kernels import freeze_linears
 
@@ -99,6 +100,22 @@ class FrozenModel:
             vocabulary = self.tokenizer.get_vocab()
             named.update(vocabulary.get(token) for token in FAMILY_END_TOKENS)
         return tuple(sorted(token for token in named if token is not None))
+
+    @property
+    def gpu_bytes(self) -> int:
+        """Memory of the GPUs that it lies on, whatever is free of it; 0 on a CPU."""
+        places = {parameter.device for parameter in self.network.parameters() if parameter.device.type == "cuda"}
+        return sum(torch.cuda.get_device_properties(place).total_memory for place in places)
+
+    def rows_in_flight(self, new: int) -> int:
+        """Rows decoded at a time under a limit of ``new`` tokens, where nobody chose (``auto``)."""
+        memory = self.gpu_bytes
+        return Shape.of(self.network.config).rows_in_flight(memory, new, self.dtype.itemsize) if memory else ROWS
+
+    def tokens_in_flight(self, checkpointing: bool) -> int:
+        """Tokens run together in a step, where nobody chose."""
+        memory, width = self.gpu_bytes, self.dtype.itemsize
+        return Shape.of(self.network.config).tokens_in_flight(memory, width, checkpointing) if memory else TOKEN_BUDGET
 
     def identity(self) -> dict:
         """What a result records of the model it came from."""

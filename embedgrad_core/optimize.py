@@ -20,7 +20,7 @@ from embedgrad_core.model import FrozenModel
 from embedgrad_core.objective import Example, encode
 from embedgrad_core.prompt import PromptEmbedding
 from embedgrad_core.resume import Passed, Snapshot, load_state, save_state
-from embedgrad_core.step import TOKEN_BUDGET, Pieces, accumulate
+from embedgrad_core.step import Pieces, accumulate
 
 # Mean relative displacement at which a run counts as exploded: no word's embedding lies a thousand lengths from another's.
 MAX_DRIFT = 1000.0
@@ -43,7 +43,7 @@ class Settings:
             ``token_mean`` averages over the batch's target tokens.
         early_stop: ``dev_loss`` or ``dev_accuracy`` (ties broken by loss): what "best" means.
         patience: epochs without a better one before stopping; 0 never stops early but still keeps the best.
-        token_budget: tokens run through the model at a time; None is :data:`TOKEN_BUDGET`, or the longest item.
+        token_budget: tokens run through the model at a time; None is :meth:`FrozenModel.tokens_in_flight`, or the longest item.
         checkpointing: compute activations again in the backward pass instead of keeping them (7B-14B).
     """
 
@@ -128,7 +128,9 @@ def optimize(
     examples = encode(prompt.slot, train, frozen.context)
     dev_examples = encode(prompt.slot, dev, frozen.context)
     check_attention(frozen.network)
-    pieces = Pieces(settings.token_budget or TOKEN_BUDGET, settings.checkpointing, say)
+    pieces = Pieces(
+        settings.token_budget or frozen.tokens_in_flight(settings.checkpointing), settings.checkpointing, say
+    )
     if settings.token_budget:
         pieces.check(prompt.slot, [*examples, *dev_examples])
     vectors = prompt.vectors.to(frozen.device, copy=True).requires_grad_()

@@ -84,7 +84,8 @@ def accumulate(
     Raises:
         UserError: a single item does not fit into memory.
     """
-    total, targets = 0.0, 0
+    losses: list[torch.Tensor] = []  # looked at in the end: a look makes the host wait for a GPU
+    targets = 0
     waiting = pieces.cut(len(slot.head_ids) + slot.k, examples)
     while waiting:
         piece = waiting.pop(0)
@@ -100,10 +101,10 @@ def accumulate(
             loss = None
             waiting = [*_smaller(piece, pieces, frozen), *waiting]
             continue
-        total += loss.item()
+        losses.append(loss.detach())
         targets += count
         pieces.on_items(len(piece))
-    return total, targets
+    return sum(torch.stack(losses).tolist()) if losses else 0.0, targets
 
 
 def _smaller(piece: list[Example], pieces: Pieces, frozen: FrozenModel) -> list[list[Example]]:

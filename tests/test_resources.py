@@ -1,7 +1,9 @@
 """What jobs ask a scheduler for: from the forecast, quickly, without torch, and with one error where no cards suffice."""
 
+import argparse
 import copy
 import json
+import math
 import os
 import re
 import subprocess
@@ -13,10 +15,11 @@ from conftest import ROOT
 from transformers import Gemma2Config, GPT2Config, LlamaConfig, Qwen2Config
 
 from contracts import UserError
+from embedgrad.commands.arguments import add_decoding_arguments, decoding_from
 from embedgrad.config import Config
 from embedgrad.planning.access import read_shape
 from embedgrad.planning.cards import CARDS
-from embedgrad.planning.demand import EXAMPLES, KNOWN, answer_demand, known_shape
+from embedgrad.planning.demand import EXAMPLES, KNOWN, answer_demand, known_shape, rows_at_a_time
 from embedgrad_core.costs import Shape
 
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
@@ -187,3 +190,43 @@ def test_one_machine_gives_no_more_cards_than_it_has(tmp_path):
     assert re.search(rf"model {LARGE}: \w+ needs \d cards, this machine gives 1; name a larger card", run.stderr)
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "results").exists()
+
+
+# What one model leaves free on one GPU, by hand: 0.8 of its memory, less the weights and 3 GB, over a row's keys and values (512
+# tokens and the limit) and five logits in fp32; down to a power of two.
+@pytest.mark.parametrize(
+    ("size", "gigabytes", "limit", "rows"),
+    [
+        (0.494, 80, 512, 256),
+        (7.62, 80, 2048, 128),
+        (14.77, 80, 512, 128),
+        (14.77, 141, 2048, 128),
+        (7.62, 24, 512, 8),
+        (14.77, 24, 512, 1),
+    ],
+)
+def test_rows_of_auto_by_model_gpu_and_limit(size, gigabytes, limit, rows):
+    shape = KNOWN[size]
+    room = 0.8 * gigabytes * 1e9 - shape.parameters * 2 - 3e9
+    each = 2 * shape.layers * shape.groups * shape.head_width * (512 + limit) * 2 + 5 * 4 * shape.vocabulary
+    by_hand = 2 ** int(math.log2(min(256, max(1, room / each))))
+    assert shape.rows_in_flight(gigabytes * 10**9, limit) == by_hand == rows
+
+
+def test_auto_is_one_number_to_command_and_forecast(frozen):
+    """A block bounds it, a CPU takes the usual number, and a number of one's own stands."""
+    shape = KNOWN[7.62]
+    assert rows_at_a_time({"batch_size": "auto"}, shape, 512, 2, 80 * 10**9) == 256
+    assert rows_at_a_time({"batch_size": "auto", "block": 128}, shape, 512, 2, 80 * 10**9) == 128
+    assert rows_at_a_time({"batch_size": "auto"}, shape, 512, 2, None) == frozen.rows_in_flight(512) == 16
+    assert rows_at_a_time({"batch_size": 24}, shape, 512, 2, 80 * 10**9) == 24
+    arguments = argparse.ArgumentParser()
+    add_decoding_arguments(arguments)
+    assert decoding_from(arguments.parse_args(["--decode-batch-size", "auto"]), frozen)["batch_size"] == 16
+    assert decoding_from(arguments.parse_args(["--decode-batch-size", "5"]), frozen)["batch_size"] == 5
+
+
+def test_tokens_of_a_step_by_the_memory_of_a_gpu(frozen):
+    shape = KNOWN[3.09]
+    assert [shape.tokens_in_flight(gb * 10**9) for gb in (16, 24, 80)] == [1024, 2048, 8192]
+    assert frozen.tokens_in_flight(False) == 1024, "a CPU's caches hold no more"

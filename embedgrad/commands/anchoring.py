@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     with waiting("anchoring, distances to the vocabulary", plain_line):
         report = anchoring_report(frozen, prompt, arguments.seed)
-    settings = decoding_from(arguments)
+    settings = decoding_from(arguments, frozen)
     round_trip = None
     if grader:
         round_trip = {

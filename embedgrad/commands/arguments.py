@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from contracts import UserError, other_than, printable, shard
 from embedgrad import cards
-from embedgrad.commands.checked import whole
+from embedgrad.commands.checked import rows, whole
 
 if TYPE_CHECKING:
     from contracts import Item
@@ -143,7 +143,12 @@ def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
     """Token limit, batches, stop and loop rules."""
     group = parser.add_argument_group("decoding")
     group.add_argument("--max-new-tokens", type=whole(1), default=512, help="token limit of an answer")
-    group.add_argument("--decode-batch-size", type=whole(1), default=16, help="rows decoded together")
+    group.add_argument(
+        "--decode-batch-size",
+        type=rows,
+        default=16,
+        help="rows decoded together; auto: as many as the GPU's memory holds (16 on a CPU)",
+    )
     group.add_argument(
         "--block", type=whole(1), help="items answered by themselves, whatever the shards (default: a level)"
     )
@@ -183,13 +188,16 @@ def shard_from(arguments: argparse.Namespace, items: "list[Item]") -> "list[Item
     return shard(items, arguments.block, int(number), int(count))
 
 
-def decoding_from(arguments: argparse.Namespace) -> dict:
-    """Keyword arguments of ``embedgrad_core.decode``."""
+def decoding_from(arguments: argparse.Namespace, frozen: "FrozenModel") -> dict:
+    """Keyword arguments of ``embedgrad_core.decode``, the number of rows decided."""
     from embedgrad_core.loops import LoopRule
 
+    limit = arguments.max_new_tokens
     return {
-        "max_new_tokens": arguments.max_new_tokens,
-        "batch_size": arguments.decode_batch_size,
+        "max_new_tokens": limit,
+        "batch_size": frozen.rows_in_flight(limit)
+        if arguments.decode_batch_size == "auto"
+        else arguments.decode_batch_size,
         "block": arguments.block,
         "stop_rule": arguments.stop_rule,
         "engine": arguments.engine,

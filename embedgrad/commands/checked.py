@@ -31,6 +31,11 @@ def whole(least: int, most: int = LARGEST) -> Callable[[str], int]:
     return number
 
 
+def rows(text: str) -> int | str:
+    """The type of a number of rows decoded together, or ``auto``."""
+    return text if text == "auto" else whole(1)(text)
+
+
 def output_file(text: str) -> OutputFile:
     """The type of a file that will be written."""
     try:

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         prompt = PromptEmbedding.from_text(
             frozen, Slot.place(frozen.tokenizer, layout_from(arguments), arguments.prompt)
         )
-    settings = decoding_from(arguments)
+    settings = decoding_from(arguments, frozen)
 
     def answer(some: list, **changed: object) -> list[dict]:
         return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, **(settings | changed))]

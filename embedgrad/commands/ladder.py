@@ -98,7 +98,7 @@ def text_answers(arguments: argparse.Namespace) -> "TextAnswers":
 
     if getattr(arguments, "texts", None) is None:
         frozen, layout = load_from(arguments), layout_from(arguments)
-        arguments.texts = TextAnswers(frozen, layout, arguments.prompt, decoding_from(arguments))
+        arguments.texts = TextAnswers(frozen, layout, arguments.prompt, decoding_from(arguments, frozen))
     return arguments.texts
 
 

@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
         dev,
         settings,
         grader=grader,
-        decoding=decoding_from(arguments),
+        decoding=decoding_from(arguments, frozen),
         dev_accuracy=with_accuracy,
         state=arguments.state,
         say=say_of(arguments),

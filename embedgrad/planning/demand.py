@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from embedgrad.planning.work import LONGEST, Work
-from embedgrad_core.costs import CHUNK, LIBRARIES, TOKEN_BUDGET, Shape, process_bytes
+from embedgrad_core.costs import CHUNK, LIBRARIES, ROWS, TOKEN_BUDGET, Shape, process_bytes
 
 # CUDA's context, its libraries' workspaces and the split of its allocator, on each card. An assumption: no card was at hand.
 CONTEXT = 10**9
@@ -75,9 +75,20 @@ def step_demand(
     return Demand(spread, step - spread) if step >= gate else Demand(0, gate)
 
 
+def rows_at_a_time(settings: Mapping, shape: Shape, limit: int, width: int, gpu_bytes: int | None) -> int:
+    """Rows that are decoded together; ``auto`` on a GPU of so many bytes, or on a CPU (None)."""
+    rows = settings.get("batch_size", ROWS)
+    if rows == "auto":
+        rows = shape.rows_in_flight(gpu_bytes, limit, width) if gpu_bytes else ROWS
+    return min(rows, settings.get("block") or rows)
+
+
 def answer_demand(shape: Shape, work: Work, settings: Mapping, width: int, packed: bool = False) -> Demand:
-    """Of decoding behind the longest prompt, or of reading an answer for its entropies."""
-    rows, body = settings.get("batch_size", 16), LONGEST * work.input
+    """Of decoding behind the longest prompt, or of reading an answer for its entropies.
+
+    With ``auto`` what the usual rows need: more are only run where there is room for them.
+    """
+    rows, body = rows_at_a_time(settings, shape, work.limit, width, None), LONGEST * work.input
     prompt = work.prompt + EXAMPLES * (work.input + work.target)
     whole = max(shape.reading_bytes(rows * body, rows, width), shape.reading_bytes(TOKEN_BUDGET, CHUNK, width))
     if packed and settings.get("engine") == "vllm":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
-from embedgrad.planning.demand import WIDTHS
+from embedgrad.planning.demand import WIDTHS, rows_at_a_time
 from embedgrad.planning.work import Work, work_of
 from embedgrad_core.costs import Shape
 
@@ -91,7 +91,8 @@ class Durations:
             return fixed
         model, work, (epochs, items) = wildcards["model"], self.work(wildcards), self.effort(rule, wildcards)
         shape, width = self._model(model)
-        settings, batch = self.config.values["optimize"], self.config.values["decode"].get("batch_size", 16)
+        settings, decode = self.config.values["optimize"], self.config.values["decode"]
+        batch = rows_at_a_time(decode, shape, work.limit, width, self.machine.memory if self.machine.is_card else None)
         again = self.config.resources.checkpointing(model)
         spent = epochs * epoch_flops(shape, work, settings, again) / self.machine.flops
         spent += decoding_seconds(shape, work, items, batch, width, self.machine)

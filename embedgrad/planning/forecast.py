@@ -16,11 +16,13 @@ from embedgrad.planning.demand import (
     answer_on_cpu,
     known_shape,
     largest,
+    rows_at_a_time,
     step_demand,
     step_on_cpu,
 )
 from embedgrad.planning.durations import (
     DEV_DECODINGS,
+    LOAD,
     LOADING,
     SHARED_DECODINGS,
     TRAINING,
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from embedgrad.config import Config
     from embedgrad.planning.cards import Machine
 
-JOBS = 3  # jobs of a cell that load the model: optimize, after, analyse
+# Jobs that load the model to answer: after and analyse of a cell, before and baselines of a task.
+JOBS, SHARED_JOBS = 2, 2
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,11 @@ def forecast(
         first = (cell.task, cell.model) not in shared
         shared.add((cell.task, cell.model))
         width = WIDTHS.get(spec["dtype"], machine.bytes_each)
+        begin = start + shape.weight_bytes(width) / LOAD
         shared_items = SHARED_DECODINGS * whole.test + (SHARED_DECODINGS - 1) * whole.dev
         items = work.test + DEV_DECODINGS * work.dev + (shared_items if first else 0)
-        batch = config.values["decode"].get("batch_size", 16)
+        gpu_bytes = machine.memory if machine.is_card else None
+        batch = rows_at_a_time(config.values["decode"], shape, work.limit, width, gpu_bytes)
         again = resources.checkpointing(cell.model)
         memory = _memory(shape, work, config.values, width, again, machine)
         own = work.input + work.target
@@ -101,9 +106,10 @@ def forecast(
                 train_tokens=train_tokens,
                 decode_tokens=items * work.answer,
                 memory=memory,
-                train_seconds=start
+                train_seconds=begin
                 + epochs * epoch_flops(shape, work, config.values["optimize"], again) / machine.flops,
-                decode_seconds=(JOBS - 1) * start + decoding_seconds(shape, work, items, batch, width, machine),
+                decode_seconds=(JOBS + SHARED_JOBS * first) * begin
+                + decoding_seconds(shape, work, items, batch, width, machine),
                 # Text of about 5 bytes a token beside a bit more for entropies, once as answered and once as graded.
                 disk=items * work.answer * 20 + work.prompt * shape.width * 4,
                 fits=memory <= machine.memory,
