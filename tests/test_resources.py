@@ -198,7 +198,7 @@ def test_one_machine_gives_no_more_cards_than_it_has(tmp_path):
     ("size", "gigabytes", "limit", "rows"),
     [
         (0.494, 80, 512, 256),
-        (7.62, 80, 2048, 128),
+        (7.62, 80, 2048, 256),
         (14.77, 80, 512, 128),
         (14.77, 141, 2048, 128),
         (7.62, 24, 512, 8),
