@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from measure import interleaved, machine, timed, write
-from peft import PromptTuningConfig, get_peft_model
 from shapes import SHAPES, WORKLOADS, Workload, build, slot_of
 
 from embedgrad_core.objective import Example
@@ -31,7 +30,7 @@ def peft_batch(batch: list[Example], device: str) -> dict[str, torch.Tensor]:
 
 
 class Sides:
-    """Both ways to take a step on one workload."""
+    """Both ways to take a step on one workload; ours alone where there is no plain network for the peer."""
 
     def __init__(self, plain, frozen, workload: Workload, arguments: argparse.Namespace) -> None:
         self.frozen, self.device = frozen, arguments.device
@@ -41,6 +40,10 @@ class Sides:
         self.vectors = start.clone().requires_grad_()
         self.adam = torch.optim.Adam([self.vectors], lr=1e-3)
         self.pieces = Pieces(arguments.token_budget, arguments.checkpointing)
+        if plain is None:
+            return
+        from peft import PromptTuningConfig, get_peft_model
+
         config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=workload.k)
         self.peft = get_peft_model(plain, config)
         self.weight = next(p for p in self.peft.parameters() if p.requires_grad)
@@ -135,7 +138,7 @@ def main() -> None:
     result["workloads"] = {}
     print(f"{'':8}{'PEFT s':>9}{'ours s':>9}{'ratio':>7}{'PEFT GB':>9}{'ours GB':>9}{'ratio':>7}{'grad diff':>11}")
     for workload in WORKLOADS:
-        sides = Sides(plain, frozen, workload, arguments)
+        sides = Sides(None if arguments.only_ours else plain, frozen, workload, arguments)
         runs = {"ours": sides.ours} if arguments.only_ours else {"peft": sides.theirs, "ours": sides.ours}
         row = interleaved(runs, arguments.repeats, arguments.device)
         tokens = [sum(e.length for e in batch) + workload.k for batch in sides.batches[1:]]

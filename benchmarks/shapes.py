@@ -12,6 +12,14 @@ from embedgrad_core.objective import Example
 
 # https://huggingface.co/Qwen: config.json of Qwen2.5-0.5B, -1.5B, -7B and -14B.
 SHAPES = {
+    "small": {  # for a look at whether a benchmark runs at all
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "layers": 2,
+        "heads": 4,
+        "groups": 2,
+        "vocabulary": 151936,
+    },
     "qwen2.5-0.5b": {
         "hidden_size": 896,
         "intermediate_size": 4864,
@@ -45,6 +53,9 @@ SHAPES = {
         "vocabulary": 152064,
     },
 }
+
+
+TRUE_SHAPES = tuple(name for name in SHAPES if name != "small")
 
 
 @dataclass(frozen=True)
