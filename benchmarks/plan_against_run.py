@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--png", type=Path)
     arguments = parser.parse_args()
     from embedgrad.planning.machines import this_machine
-    from embedgrad_core.model import use_threads
+    from embedgrad_core.loading import use_threads
 
     config = read_config(arguments.config)
     use_threads(config.values.get("threads"))

@@ -23,7 +23,7 @@ _HOMES = {
     "Slot": "layout",
     "check_step_zero": "gate",
     "decode": "decode",
-    "load_model": "model",
+    "load_model": "loading",
     "optimize": "optimize",
     "read_prompt_file": "prompt",
 }

@@ -13,11 +13,13 @@ import torch
 
 from contracts import Item, UserError, in_blocks
 from embedgrad_core.attention import check_attention
-from embedgrad_core.greedy import Row, greedy
+from embedgrad_core.graphed import Workspace
+from embedgrad_core.greedy import greedy
 from embedgrad_core.kernels import packed_weights
 from embedgrad_core.layout import Slot
 from embedgrad_core.loops import LoopRule, is_loop
 from embedgrad_core.model import FrozenModel
+from embedgrad_core.rows import Row
 
 ENGINES = ("native", "vllm")
 # In place of a number of rows: as many as the GPU's memory holds, see FrozenModel.rows_in_flight.
@@ -163,7 +165,7 @@ def decode_rows(
         run, weights = vllm_greedy, nullcontext()
     else:
         run, weights = greedy, packed_weights(frozen.network)
-        settings |= {"say": say, "on_step": on_step}
+        settings |= {"say": say, "on_step": on_step, "workspace": Workspace()}
     found: list[tuple[Item, Row]] = []
     with weights:
         for some in blocks:

@@ -24,6 +24,49 @@ ROUND = 256
 PREFILL = 8192
 
 
+class Buffers:
+    """What the steps of so many rows compute on, and the graphs that were captured over it.
+
+    Attributes:
+        cache: keys and values.
+        tokens: (rows,) the last token of each.
+        moves: (rows,) 1 where a row runs: its length grows.
+        said: (INTERVAL, rows) tokens since the last look.
+        bits: (INTERVAL, rows) their entropies.
+        at: (1,) steps since the last look.
+        graphs: by rows and places read.
+    """
+
+    def __init__(self, rows: int, capacity: int, device: torch.device) -> None:
+        self.cache = StaticCache(rows, capacity, device)
+        self.tokens = torch.zeros(rows, dtype=torch.long, device=device)
+        self.moves = torch.zeros(rows, dtype=torch.long, device=device)
+        self.said = torch.zeros(INTERVAL, rows, dtype=torch.long, device=device)
+        self.bits = torch.zeros(INTERVAL, rows, device=device)
+        self.at = torch.zeros(1, dtype=torch.long, device=device)
+        self.graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
+
+
+class Workspace:
+    """Buffers that several decodings of one model use one after the other, so that their graphs are captured once."""
+
+    def __init__(self) -> None:
+        self._kept: Buffers | None = None
+
+    def buffers(self, rows: int, longest: int, context: int, device: torch.device) -> Buffers:
+        """The kept ones where they are of the same size, else new ones in their place."""
+        capacity = min(_rounded(longest), max(context, longest))
+        kept = self._kept
+        if kept is None or (kept.cache.rows, kept.cache.capacity) != (rows, capacity):
+            self._kept = kept = None  # before new ones are made: both may not fit
+            self._kept = Buffers(rows, capacity, device)
+        return self._kept
+
+    def forget(self) -> None:
+        """Give the memory back."""
+        self._kept = None
+
+
 class GraphedDecoder:
     """Rows in slots that keep their place; a slot whose row has ended takes the next one.
 
@@ -31,26 +74,23 @@ class GraphedDecoder:
         request: what is to be answered.
         wanted: indices of the bodies.
         rows: that run at a time.
+        workspace: whose buffers are used.
         say: where to report that steps cannot be captured.
 
     Attributes:
         finished: the rows that have ended, by index.
     """
 
-    def __init__(self, request: Request, wanted: Sequence[int], rows: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, request: Request, wanted: Sequence[int], rows: int, workspace: Workspace, say: Callable[[str], None]
+    ) -> None:
         self.request, self.frozen, self.say = request, request.frozen, say
         self.waiting = deque(wanted)
         self.finished: dict[int, Row] = {}
         self.slots: list[Row | None] = [None] * rows
-        device = self.frozen.device
-        self.cache = StaticCache(rows, request.longest, device)
-        self.tokens = torch.zeros(rows, dtype=torch.long, device=device)  # the last one of each row
-        self.moves = torch.zeros(rows, dtype=torch.long, device=device)  # 1 where a row runs: its length grows
-        self.said = torch.zeros(INTERVAL, rows, dtype=torch.long, device=device)
-        self.bits = torch.zeros(INTERVAL, rows, device=device)
-        self.at = torch.zeros(1, dtype=torch.long, device=device)  # steps since the last look
-        self.graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
-        self.capturing = device.type == "cuda"
+        self.on = workspace.buffers(rows, request.longest, self.frozen.context, self.frozen.device)
+        self.cache = self.on.cache
+        self.capturing = self.frozen.device.type == "cuda"
 
     def run(self) -> None:
         """Decode everything that is wanted into ``finished``."""
@@ -110,15 +150,15 @@ class GraphedDecoder:
         # A free slot goes over its last place again and again, where no row has anything yet that it could spoil.
         lengths = [self._length(row) if row else self.cache.capacity - 1 for row in self.slots]
         self._send(self.cache.lengths, lengths)
-        self._send(self.tokens, [row.ids[-1] if row else 0 for row in self.slots])
-        self._send(self.moves, [int(row is not None) for row in self.slots])
-        self.at.zero_()
+        self._send(self.on.tokens, [row.ids[-1] if row else 0 for row in self.slots])
+        self._send(self.on.moves, [int(row is not None) for row in self.slots])
+        self.on.at.zero_()
         running = [(row, length) for row, length in zip(self.slots, lengths, strict=True) if row]
         steps = max(1, min(INTERVAL, limit - max(len(row.ids) for row, _ in running)))
-        read = -(-(max(length for _, length in running) + steps) // ROUND) * ROUND
+        read = _rounded(max(length for _, length in running) + steps)
         for _ in range(steps):
             self._step(rows, min(read, self.cache.capacity))
-        said, bits = self.said[:steps, :rows].T.tolist(), self.bits[:steps, :rows].T.tolist()
+        said, bits = self.on.said[:steps, :rows].T.tolist(), self.on.bits[:steps, :rows].T.tolist()
         for slot in range(rows):
             if self.slots[slot]:
                 self._take(slot, said[slot], bits[slot])
@@ -144,7 +184,7 @@ class GraphedDecoder:
 
     def _step(self, rows: int, read: int) -> None:
         """One token for each of the first ``rows`` slots, from the first ``read`` places of the cache."""
-        graph = self.graphs.get((rows, read))
+        graph = self.on.graphs.get((rows, read))
         if graph:
             graph.replay()
             return
@@ -162,22 +202,23 @@ class GraphedDecoder:
     def _capture(self, rows: int, read: int) -> None:
         graph = torch.cuda.CUDAGraph()
         # One pool of memory for all: they never run at the same time.
-        pool = next(iter(self.graphs.values())).pool() if self.graphs else None
+        pool = next(iter(self.on.graphs.values())).pool() if self.on.graphs else None
         with torch.cuda.graph(graph, pool=pool):
             self._compute(rows, read)
-        self.graphs[rows, read] = graph
+        self.on.graphs[rows, read] = graph
 
     def _compute(self, rows: int, read: int) -> None:
         """The step itself: reads and changes tensors in place, looks at none of them."""
-        embeds = self.frozen.embed(self.tokens[:rows])
+        on = self.on
+        embeds = self.frozen.embed(on.tokens[:rows])
         places = self.cache.lengths[:rows]
         logits = self._forward(embeds, places, Stepping(self.cache, places, read), 0)
         chosen = logits.argmax(dim=1)
-        self.tokens[:rows] = chosen
-        self.said[:, :rows].index_copy_(0, self.at, chosen[None])
-        self.bits[:, :rows].index_copy_(0, self.at, entropy_bits(logits)[None])
-        self.cache.lengths.add_(self.moves)
-        self.at.add_(1)
+        on.tokens[:rows] = chosen
+        on.said[:, :rows].index_copy_(0, on.at, chosen[None])
+        on.bits[:, :rows].index_copy_(0, on.at, entropy_bits(logits)[None])
+        self.cache.lengths.add_(on.moves)
+        on.at.add_(1)
 
     def _take(self, slot: int, said: Sequence[int], bits: Sequence[float]) -> None:
         row = self.slots[slot]
@@ -185,3 +226,7 @@ class GraphedDecoder:
             self.slots[slot] = None
             self.finished[row.index] = row
             self.request.on_end(row)
+
+
+def _rounded(places: int) -> int:
+    return -(-places // ROUND) * ROUND

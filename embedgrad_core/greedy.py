@@ -8,12 +8,13 @@ shapes and are replayed as CUDA graphs (:mod:`embedgrad_core.graphed`).
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
 from contracts import UserError
 from embedgrad_core.attention import attending
-from embedgrad_core.graphed import GraphedDecoder
+from embedgrad_core.graphed import GraphedDecoder, Workspace
 from embedgrad_core.kernels import is_out_of_memory, release_memory
 from embedgrad_core.layout import Slot
 from embedgrad_core.loops import LoopRule
@@ -40,6 +41,7 @@ def greedy(
     on_step: Callable[[float], None] = lambda begun: None,
     say: Callable[[str], None] = lambda line: None,
     graphed: bool | None = None,
+    workspace: Workspace | None = None,
 ) -> list[Row]:
     """Greedy continuation of ``[head, vectors, body]`` for bodies of any lengths.
 
@@ -57,6 +59,7 @@ def greedy(
             a tenth of it come to 0.5.
         say: where to report that memory ran out and fewer rows run at a time.
         graphed: whether steps have fixed shapes (:mod:`embedgrad_core.graphed`); None: on one GPU they do.
+        workspace: shared by calls that follow one another with the same model, so that steps are captured once.
 
     Returns:
         The rows in the order of ``bodies``.
@@ -68,12 +71,15 @@ def greedy(
         graphed = frozen.device.type == "cuda" and not frozen.is_divided
     callbacks = {"stop_on_loop": stop_on_loop, "on_end": on_end, "on_step": on_step}
     request = Request.of(frozen, slot, vectors, bodies, max_new_tokens, stop_ids, **callbacks)
+    workspace = workspace or Workspace()
     finished: dict[int, Row] = {}
     while len(finished) < len(bodies):
         left = [index for index in range(len(bodies)) if index not in finished]
         rows = min(batch_size, len(left))
-        decoder = GraphedDecoder(request, left, rows, say) if graphed else GrowingDecoder(request, left, rows)
+        decoder = None
         try:
+            begin = partial(GraphedDecoder, workspace=workspace, say=say) if graphed else GrowingDecoder
+            decoder = begin(request, left, rows)
             decoder.run()
         except RuntimeError as error:
             if not is_out_of_memory(error):
@@ -84,9 +90,10 @@ def greedy(
                     "out of memory with a single answer at a time; shorten the inputs (in a workflow: input_last_words), lower "
                     "max_new_tokens, or use a larger card or a smaller model."
                 ) from None
-        finished |= decoder.finished
+        finished |= decoder.finished if decoder else {}
         if len(finished) < len(bodies):
             del decoder  # and with it its cache
+            workspace.forget()
             release_memory(frozen.device)
             say(f"out of memory: going on with {batch_size} answers at a time; results are the same")
     return [finished[index] for index in range(len(bodies))]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, graphed
-from embedgrad_core.graphed import GraphedDecoder
+from embedgrad_core.graphed import GraphedDecoder, Workspace
 from embedgrad_core.greedy import greedy
 from embedgrad_core.static_cache import StaticCache
 
@@ -86,6 +86,20 @@ def test_a_step_looks_at_no_outcome(frozen, slot, vectors, bodies, monkeypatch):
     assert greedy(frozen, slot, vectors, bodies[:4], 20, (), batch_size=4, graphed=True)
 
 
+def test_decodings_that_share_a_workspace_share_its_buffers(frozen, slot, vectors, bodies, expected):
+    """What an earlier decoding left in the cache is never seen: answers are the same, in any order of sizes."""
+    stops, wanted = expected
+    workspace, seen = Workspace(), []
+    for part in (slice(0, 8), slice(8, 16), slice(16, 24), slice(0, 4)):
+        how = {"batch_size": 4, "graphed": True, "workspace": workspace}
+        found = greedy(frozen, slot, vectors, bodies[part], LIMIT, stops, **how)
+        assert [row.ids for row in found] == [row.ids for row in wanted[part]]
+        seen.append(workspace._kept)
+    assert all(buffers is seen[0] for buffers in seen)
+    greedy(frozen, slot, vectors, bodies[:3], LIMIT, stops, batch_size=3, graphed=True, workspace=workspace)
+    assert workspace._kept is not seen[0], "three rows are another size"
+
+
 def test_loops_end_early(frozen, slot, vectors, bodies):
     rule = LoopRule(4, 8)
     both = [greedy(frozen, slot, vectors, bodies, 160, (), stop_on_loop=rule, graphed=side) for side in (False, True)]
@@ -98,8 +112,8 @@ def test_a_step_that_cannot_be_captured_runs_without(frozen, slot, vectors, bodi
     stops, wanted = expected
     begin, said = GraphedDecoder.__init__, []
 
-    def capturing(self, *arguments):
-        begin(self, *arguments)
+    def capturing(self, *arguments, **more):
+        begin(self, *arguments, **more)
         self.capturing = True
 
     def no_graph():

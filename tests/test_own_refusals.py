@@ -11,7 +11,7 @@ import embedgrad
 from contracts import UserError, write_whole
 from embedgrad.cli import main
 from embedgrad_core import LoopRule, Settings, decode
-from embedgrad_core.model import choose_device, load_model, use_threads
+from embedgrad_core.loading import choose_device, load_model, use_threads
 from reporting.drawing import save
 
 BAD = {

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from contracts import UserError
 from embedgrad_core import load_model
-from embedgrad_core import model as MODEL
+from embedgrad_core import loading as LOADING
 
 # In a process of its own: the pretended device type stays registered.
 BOTH = """
@@ -124,7 +124,7 @@ def test_cards_that_do_not_hold_a_model_are_refused(folder, monkeypatch):
 
     whole = AutoModelForCausalLM.from_pretrained
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", partly)
-    monkeypatch.setattr(MODEL, "choose_device", lambda *_: (torch.device("cuda"), torch.float32, "pretended"))
+    monkeypatch.setattr(LOADING, "choose_device", lambda *_: (torch.device("cuda"), torch.float32, "pretended"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UserError, match=r"the 2 visible cards do not hold it .parts are left to disk"):
         load_model(folder, device_map="balanced", say=lambda line: None)

@@ -70,7 +70,7 @@ def one_step(
     """A step in the middle of a decoding, replayed where it could be captured; what it reads over the machine's copy rate."""
     nothing = {"stop_on_loop": None, "on_end": lambda row: None, "on_step": lambda begun: None}
     request, said = Request.of(frozen, slot, vectors, bodies, limit, [], **nothing), []
-    decoder = graphed.GraphedDecoder(request, range(len(bodies)), len(bodies), said.append)
+    decoder = graphed.GraphedDecoder(request, range(len(bodies)), len(bodies), graphed.Workspace(), said.append)
     decoder._read(request.prefix, graphed.Filling(decoder.cache, [0], 0, [len(request.prefix)]))
     decoder.cache.spread(0, len(request.prefix))
     decoder._fill()
@@ -79,7 +79,7 @@ def one_step(
     decoder._send(decoder.cache.lengths, lengths)  # `moves` stays 0: the same step again and again
 
     def step() -> None:
-        decoder.at.zero_()
+        decoder.on.at.zero_()
         decoder._step(len(bodies), read)
 
     seconds = median_seconds(step, cuda, 20 if cuda else 3)
@@ -87,7 +87,12 @@ def one_step(
     entropy = median_seconds(lambda: entropy_bits(logits), cuda, 20 if cuda else 3)
     sizes, width = Shape.of(frozen.network.config), frozen.dtype.itemsize
     touched = sizes.bytes_a_decoding_step(width) + sizes.cache_bytes(len(bodies) * read, width)
-    row = {"step_seconds": seconds, "entropy_share": entropy / seconds, "captured": bool(decoder.graphs), "told": said}
+    row = {
+        "step_seconds": seconds,
+        "entropy_share": entropy / seconds,
+        "captured": bool(decoder.on.graphs),
+        "told": said,
+    }
     return row | ({"share_of_bandwidth": touched / seconds / bandwidth} if bandwidth else {})
 
 

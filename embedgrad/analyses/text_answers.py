@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from contracts import Item
 from embedgrad_core import FrozenModel, Layout, LoopRule, PromptEmbedding, Slot
 from embedgrad_core.decode import Decoded, decode_rows, to_decoded
-from embedgrad_core.greedy import Row
+from embedgrad_core.rows import Row
 
 STOP_RULES = ("family", "checkpoint")
 

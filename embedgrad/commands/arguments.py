@@ -56,7 +56,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
         if arguments.cards and cards.visible():
             say_of(arguments)(f"cards: {','.join(cards.visible())}")
     from embedgrad.progress import waiting
-    from embedgrad_core.model import choose_device, use_threads
+    from embedgrad_core.loading import choose_device, use_threads
 
     use_threads(arguments.threads)
     device, dtype, device_map = arguments.device, arguments.dtype, arguments.device_map
@@ -78,7 +78,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
 
 @lru_cache(maxsize=1)
 def _load(model: str, revision: str, device: str, dtype: str, device_map: str, say: Callable) -> "FrozenModel":
-    from embedgrad_core.model import load_model
+    from embedgrad_core.loading import load_model
 
     return load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
 
