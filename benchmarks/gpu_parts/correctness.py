@@ -4,7 +4,7 @@ import copy
 import hashlib
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import reference  # tests/reference.py: forty plain lines that share nothing with the core
@@ -14,7 +14,7 @@ from conftest import tiny_model, tiny_tokenizer
 from contracts import Item
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, optimize
 from embedgrad_core.greedy import greedy
-from embedgrad_core.objective import encode
+from embedgrad_core.objective import Example, encode
 from embedgrad_core.step import Pieces, accumulate
 from gpu_parts.record import Context
 
@@ -156,22 +156,38 @@ def out_of_memory(case: Case) -> Iterator[dict]:
         yield {"cut": "only a GPU's memory can be made to run out"}
         return
     frozen, _, prompt = next(iter(case.prompts()))
-    own, said = bodies(case, prompt), []
-    few = greedy(frozen, prompt.slot, prompt.vectors, own, LIMIT, (), batch_size=4)
+    slot, own, said = prompt.slot, bodies(case, prompt), []
+    few = greedy(frozen, slot, prompt.vectors, own, LIMIT, (), batch_size=4)
+    many, width = own * 400, frozen.dtype.itemsize
+    each = 2 * 3 * 2 * 16 * (60 + LIMIT) * width  # keys and values of a row of this small model
+    with memory_limit(frozen, each * len(many) // 3):
+        found = greedy(frozen, slot, prompt.vectors, many, LIMIT, (), batch_size=len(many), say=said.append)
+    differing = sum(a.ids != b.ids for a, b in zip(found, few * 400, strict=True))
+    yield {"what": "answers", "told": said[:3], "differing": differing} | verdict(bool(said))
+    examples, said = [Example(str(n), [5 + n % 50] * 200, [7] * 4) for n in range(512)], []
+    small, large = Pieces(2048), Pieces(10**6, say=said.append)
+    slopes = []
+    for pieces in (small, large):
+        vectors = prompt.initial.detach().float().to(frozen.device, copy=True).requires_grad_()
+        # Of what 512 items need at once: a layer keeps about 10 rows of its width for each token.
+        with memory_limit(frozen, 3 * 10 * 64 * 512 * 204 * width // 3 if pieces is large else None):
+            accumulate(frozen, slot, vectors, examples, pieces)
+        slopes.append(vectors.grad)
+    off = float((slopes[0] - slopes[1]).norm() / slopes[0].norm())
+    yield {"what": "a step", "told": said[:3], "differing": off} | verdict(bool(said) and off <= BOUND[case.dtype])
+
+
+@contextmanager
+def memory_limit(frozen: FrozenModel, room: int | None) -> Iterator[None]:
+    """No more than ``room`` bytes beside what is in use; None: as it is."""
     torch.cuda.empty_cache()
-    total = torch.cuda.get_device_properties(0).total_memory
-    hold = torch.empty(int(torch.cuda.mem_get_info()[0] * 0.5), dtype=torch.uint8, device="cuda")
-    many = own * 400
-    each = 2 * 3 * 2 * 16 * (60 + LIMIT) * frozen.dtype.itemsize  # keys and values of a row of this tiny model
-    limit = (torch.cuda.memory_allocated() + each * len(many) // 3) / total
+    total = torch.cuda.get_device_properties(frozen.device).total_memory
     try:
-        torch.cuda.set_per_process_memory_fraction(min(1.0, limit))
-        found = greedy(frozen, prompt.slot, prompt.vectors, many, LIMIT, (), batch_size=len(many), say=said.append)
+        if room is not None:
+            torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_reserved() + room) / total))
+        yield
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-        del hold
-    differing = sum(a.ids != b.ids for a, b in zip(found, few * 400, strict=True))
-    yield {"rows": len(many), "told": said[:3], "differing": differing} | verdict(bool(said))
 
 
 def bodies(case: Case, prompt: PromptEmbedding) -> list[list[int]]:
