@@ -81,6 +81,7 @@ def card(
         text=fenced(prompt.slot.text),
         revision=frozen.resolved,
         architecture=type(frozen.network).__name__,
+        dequantised_from=frozen.dequantised_from,
         parameters=f"{frozen.network.num_parameters():,}",
         layout=", ".join(f"{key} {value!r}" for key, value in header["layout"].items() if value),
         trained_on=seen,
