@@ -83,7 +83,7 @@ class Slot:
         draft = cls(tokenizer, layout, text, (), ())
         head = draft._head_text
         before = draft._tokenize(head)
-        together = draft._tokenize(head + text)
+        together = draft._tokenize(head + draft.shown)
         if together[: len(before)] != before:
             raise UserError(f"layout {layout.kind}: the prompt {text[:40]!r} merges with the template text before it.")
         # A tokenizer that adds BOS adds it to the empty head as well, so it lands in the head and never in the prompt.
@@ -117,7 +117,12 @@ class Slot:
         if tuple(ids[:start]) == self.head_ids + self.prompt_ids:
             return ids[start:]
         # The tokenizer merged across the seam: keep the prompt's own tokens and read the rest apart.
-        rest = self.rendered(input_text)[len(self._head_text) + len(self.text) :]
+        rest = self._rest(input_text)
+        if self.rendered(input_text) != self._head_text + self.shown + rest:
+            raise UserError(
+                f"layout {self.layout.kind}: the chat template shows the prompt otherwise before the input {input_text[:40]!r} "
+                "than before others, so that its place cannot be found; use layout bare, or a prompt without blanks at its ends."
+            )
         return self.tokenizer(rest, add_special_tokens=False)["input_ids"]
 
     def continuation_ids(self, input_text: str, continuation: str) -> list[int]:
@@ -140,6 +145,22 @@ class Slot:
         """What a prompt file keeps of its slot; ``template`` is the hash of the rendered template around the prompt."""
         around = self._render(_PROBE, "INPUT")
         return {"layout": asdict(self.layout), "text": self.text, "template": sha256_of_bytes(around.encode())}
+
+    @cached_property
+    def shown(self) -> str:
+        """The prompt as the text path has it: many templates trim the ends of a turn."""
+        whole, head, rest = self._render(self.text, "INPUT"), self._head_text, self._rest("INPUT")
+        for shown in (self.text, self.text.rstrip(), self.text.lstrip(), self.text.strip()):
+            if whole == head + shown + rest:
+                return shown
+        raise UserError(
+            f"layout {self.layout.kind}: the chat template changes the prompt {self.text[:40]!r}, so that its place cannot be "
+            "found; use layout bare, or other words."
+        )
+
+    def _rest(self, input_text: str) -> str:
+        """What follows the prompt before the answer. Found by a word in its place, which no template trims."""
+        return self._render(_PROBE, input_text).partition(_PROBE)[2]
 
     @cached_property
     def _head_text(self) -> str:

@@ -1,10 +1,11 @@
 """Head + prompt + body must be the tokenizer's own reading of the whole text."""
 
+import copy
 import json
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import CHAT, ROOT
 from transformers import AutoTokenizer
 
 from contracts import Item, UserError
@@ -132,3 +133,44 @@ def test_missing_chat_template_is_refused(tokenizer):
 def test_unknown_layouts_are_refused(wrong):
     with pytest.raises(UserError, match="must be"):
         Layout(**wrong)
+
+
+TRIMMED = CHAT.replace("m['content']", "m['content'] | trim")
+PROMPTS_WITH_BLANKS = ("Be brief.\n", " Be brief.", "\tBe brief. \n\n", "Be brief.")
+
+
+@pytest.mark.parametrize("template", [CHAT, TRIMMED], ids=["as it is", "trimmed"])
+@pytest.mark.parametrize("layout", [Layout("chat"), Layout("chat", separator="\n"), Layout("chat", slot="system")])
+@pytest.mark.parametrize("prompt", PROMPTS_WITH_BLANKS)
+def test_blanks_at_the_ends_of_a_prompt_are_where_the_template_leaves_them(tokenizer, template, layout, prompt):
+    own = copy.deepcopy(tokenizer)
+    own.chat_template = template
+    _check_every_input(Slot.place(own, layout, prompt))
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize("layout", [Layout("chat"), Layout("chat", separator="\n"), Layout("chat", slot="system")])
+@pytest.mark.parametrize("prompt", PROMPTS_WITH_BLANKS)
+def test_blanks_at_the_ends_of_a_prompt_for_real_templates(real_tokenizer, layout, prompt):
+    _check_every_input(Slot.place(real_tokenizer, layout, prompt))
+
+
+def _check_every_input(slot):
+    for text in ("a film", " a film", "a film\n", "12 + 30", "\nx", "Be brief.\n"):
+        whole = [*slot.head_ids, *slot.prompt_ids, *slot.body_ids(text)]
+        assert slot.tokenizer.decode(whole) == slot.tokenizer.decode(slot.text_path_ids(text))
+        if slot.is_seamless(text):
+            assert whole == slot.text_path_ids(text)
+
+
+def test_a_template_that_changes_the_prompt_is_refused(tokenizer):
+    """One that does so for every input when the prompt is placed, one that does so for some when they are read."""
+    own = copy.deepcopy(tokenizer)
+    own.chat_template = CHAT.replace("m['content']", "m['content'] | replace('brief', 'short')")
+    with pytest.raises(UserError, match=r"changes the prompt 'Be brief.', so that its place cannot be found"):
+        Slot.place(own, Layout("chat"), "Be brief.")
+    own.chat_template = CHAT.replace("m['content']", "m['content'] | replace('brief. no', 'short. no')")
+    slot = Slot.place(own, Layout("chat"), "Be brief.")
+    assert slot.body_ids("yes")
+    with pytest.raises(UserError, match=r"otherwise before the input 'no' than before others"):
+        slot.body_ids("no")

@@ -46,7 +46,7 @@ def separator_text(slot: Slot) -> str:
     """What stands between prompt and input: the separator, or the template's own words where the prompt is the system message."""
     marker = "EMBEDGRADINPUTSLOT"
     before = slot.rendered(marker).partition(marker)[0]
-    return before[before.rindex(slot.text) + len(slot.text) :]
+    return before[before.rindex(slot.shown) + len(slot.shown) :]
 
 
 @torch.no_grad()
