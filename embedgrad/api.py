@@ -35,6 +35,7 @@ from embedgrad_core import (
 )
 from embedgrad_core.decode import NUMBERS, check_decoding, check_settings
 from tasks.own import Columns, read_own, split_own
+from tasks.own_rows import named_rows
 
 DECODING = (*NUMBERS, "stop_rule", "engine", "tensor_parallel", "loop")
 
@@ -105,6 +106,7 @@ class TunedPrompt:
         name: str | None = None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
         on_step: Callable[[float], None] = lambda begun: None,
+        say: Callable[[str], None] = print,
     ) -> Evaluation:
         """Answer and grade every item with the text prompt and with the optimised one.
 
@@ -118,13 +120,14 @@ class TunedPrompt:
             name: what to call items or rows that are given as such.
             on_progress: called with the answers so far and in all, both sides counted.
             on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decode` does.
+            say: where to report how a file was read.
 
         Raises:
             UserError: no grader, no item left, or data that cannot be read.
         """
         if self.grader is None:
             raise UserError("this prompt does not say how answers are checked; give an evaluator.")
-        found = _items(data, self.grader, columns, revision=revision, config=config, split=split)
+        found = _items(data, self.grader, columns, say, revision=revision, config=config, split=split)
         items = found if keep_seen else unseen(found, self.prompt)
         graded: dict[str, dict[str, dict]] = {}
         gold = {item.id: item.answer for item in items}
@@ -144,18 +147,22 @@ class TunedPrompt:
 
 
 def _items(
-    data: str | Path | Sequence[Item | Mapping], grader: Grader, columns: Columns | None, **hub: str | None
+    data: str | Path | Sequence[Item | Mapping],
+    grader: Grader,
+    columns: Columns | None,
+    say: Callable[[str], None],
+    **hub: str | None,
 ) -> list[Item]:
     """Items as they are, all else read."""
     if isinstance(data, str | Path):
-        return read_own(data, grader.evaluator, grader.options.get("labels", ()), columns, **hub)
-    rows = list(data)
+        return read_own(data, grader.evaluator, grader.labels, columns, say=say, **hub)
+    rows = list(named_rows(data))
     if rows and all(isinstance(row, Item) for row in rows):
         return rows
     if not all(isinstance(row, Mapping) for row in rows):
         other = next(type(row).__name__ for row in rows if not isinstance(row, Mapping))
         raise UserError(f"data holds a {other}; give a file, a hub data set, items, or a dictionary a row.")
-    return read_own(rows, grader.evaluator, grader.options.get("labels", ()), columns, **hub)
+    return read_own(rows, grader.evaluator, grader.labels, columns, say=say, **hub)
 
 
 def _check_names(given: Mapping[str, object], known: Iterable[str], function: str) -> None:
@@ -174,7 +181,7 @@ def optimize(
     data: str | Path | Sequence[Item | Mapping],
     *,
     evaluator: str | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Mapping[int | str, str] | Sequence[str] | None = None,
     dev: str | Path | Sequence[Item | Mapping] | None = None,
     columns: Columns | None = None,
     layout: str | Layout = "bare",
@@ -195,7 +202,7 @@ def optimize(
         prompt: the human prompt, verbatim.
         data: training items: a file or hub data set, items, or a dictionary a row.
         evaluator: ``label``, ``yes_no``, ``boxed_math`` or ``exact``.
-        labels: the classes of ``label``.
+        labels: the classes of ``label``: names, or ``{0: "negative", 1: "positive"}`` where the data have numbers.
         dev: items for early stopping; split off ``data`` if None.
         columns: names of the columns in ``data`` and ``dev``.
         layout: ``bare``, ``chat``, or a :class:`Layout`.
@@ -218,11 +225,11 @@ def optimize(
     if not prompt.strip():
         raise UserError("the prompt is empty; write at least one word.")
     check_settings(max_new_tokens=max_new_tokens, decode_batch_size=decode_batch_size)
-    train = _items(data, grader, columns)
+    train = _items(data, grader, columns, say)
     if dev is None:
         train, held = split_own(train, dev_fraction, chosen.seed)
     else:
-        held = _items(dev, grader, columns)
+        held = _items(dev, grader, columns, say)
     if isinstance(layout, str):
         layout = Layout(layout, target_prefix="\n" if layout == "bare" else "")
     frozen = model
@@ -257,7 +264,7 @@ def load(
     model: str | FrozenModel | None = None,
     *,
     evaluator: str | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Mapping[int | str, str] | Sequence[str] | None = None,
     revision: str | None = None,
     device: str = "auto",
     dtype: str = "auto",

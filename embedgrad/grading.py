@@ -1,14 +1,14 @@
 """From a decoded answer to a graded line: evaluator, strictness, failure taxonomy."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import evaluators
 import tasks
 from contracts import Item, UserError
 from evaluators import label
-from tasks.own import label_names
+from tasks.own_labels import Labels
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Grader:
         evaluator: name of the evaluator.
         options: what it needs besides text and gold (labels, synonyms).
         strict: whether the strict reading of labels and Yes/No is the headline.
+        numbers: of the label task's data, which number stands for which label; how answers are checked does not depend on it.
 
     Raises:
         UserError: more labels than can be looked for in an answer in bounded time.
@@ -27,6 +28,7 @@ class Grader:
     evaluator: str
     options: dict = field(default_factory=dict)
     strict: bool = False
+    numbers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.evaluator == "label" and (
@@ -41,7 +43,19 @@ class Grader:
 
     def row(self) -> dict:
         """As JSON; ``Grader(**row)`` is it again."""
-        return {"evaluator": self.evaluator, "options": self.options, "strict": self.strict}
+        row = {"evaluator": self.evaluator, "options": self.options, "strict": self.strict}
+        return row | ({"numbers": self.numbers} if self.numbers else {})
+
+    @property
+    def labels(self) -> Labels | tuple[str, ...]:
+        """The classes of evaluator label, as :func:`tasks.own.read_own` takes them."""
+        names = tuple(self.options.get("labels", ()))
+        return Labels(names, self.numbers) if names else ()
+
+    def told_numbers(self) -> str | None:
+        """Which number of the data stands for which label, for a log; None where nothing was said of it."""
+        pairs = ", ".join(f"{number} is {name}" for number, name in self.numbers.items())
+        return f"labels: {pairs}" if pairs else None
 
     def grade(self, text: str, gold: str) -> evaluators.Verdict:
         """The headline verdict on one answer."""
@@ -84,39 +98,42 @@ def failure(status: str, stop: str) -> str:
     return by_stop.get(stop) or status
 
 
-def make_grader(evaluator: str | None, labels: Sequence[str] | None, strict: bool = False) -> Grader:
-    """The grader of ``evaluator``; ``label`` where only labels are given.
+def make_grader(
+    evaluator: str | None, labels: Mapping[int | str, str] | Sequence[str] | None, strict: bool = False
+) -> Grader:
+    """The grader of ``evaluator``; ``label`` where only labels are given, as names or by the data's numbers.
 
     Raises:
-        UserError: neither is given, an unknown evaluator, labels that ``tasks.own.label_names`` refuses or that the evaluator
+        UserError: neither is given, an unknown evaluator, labels that ``Labels.of`` refuses or that the evaluator
             does not look at.
     """
     evaluator = evaluator or ("label" if labels is not None else None)
     if evaluator not in ("label", "yes_no", "boxed_math", "exact"):
         raise UserError(f"evaluator is {evaluator!r}; give label (with labels), yes_no, boxed_math or exact.")
     if evaluator == "label":
-        label_names(labels or ())
-    elif labels:
+        known = Labels.of(labels or ())
+        return Grader(evaluator, {"labels": list(known.names)}, strict, dict(known.numbers))
+    if labels:
         raise UserError(f"labels are for evaluator label alone, not for {evaluator}; leave out one of the two.")
-    return Grader(evaluator, {"labels": list(labels)} if evaluator == "label" else {}, strict)
+    return Grader(evaluator, {}, strict)
 
 
-def check_answers(items: Sequence[Item], labels: Sequence[str]) -> None:
-    """Check that the answers of items are among the labels.
+def check_answers(items: Sequence[Item], grader: Grader) -> None:
+    """Check that the gold answers of items are ones that the grader can find: a label, or Yes or No.
 
     Raises:
-        UserError: one is not; names the file and the line.
+        UserError: one is not, so that every answer to it would be wrong; names the file and the line.
     """
-    label_names(labels)
-    for item in items:
-        if item.answer not in labels:
+    known = {"label": grader.options.get("labels"), "yes_no": ["Yes", "No"]}.get(grader.evaluator)
+    for item in items if known else ():
+        if item.answer not in known:
             raise UserError(
-                f"{item.told}: answer {item.answer[:60]!r} is not among {', '.join(labels)}; mend the line or --labels."
+                f"{item.told}: answer {item.answer[:60]!r} is not among {', '.join(known)}; change the line or the labels."
             )
 
 
 def labels_of(text: str | None) -> list[str]:
-    """The labels of a comma-separated list."""
+    """The labels of a comma-separated list; ``0=negative`` says which number of the data a label is."""
     return [label.strip() for label in (text or "").split(",") if label.strip()]
 
 

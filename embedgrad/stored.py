@@ -34,11 +34,13 @@ def stored_grader(path: str | Path, header: dict) -> Grader | None:
         return None
     options = kept.get("options")
     fits = (
-        set(kept) <= {"evaluator", "options", "strict"}
+        set(kept) <= {"evaluator", "options", "strict", "numbers"}
         and kept.get("evaluator") in _EVALUATORS
         and isinstance(options, dict)
         and set(options) <= {"labels", "synonyms"}
         and isinstance(kept.get("strict", False), bool)
+        and isinstance(kept.get("numbers", {}), dict)
+        and all(_word(name) for name in kept.get("numbers", {}).values())
     )
     if fits and kept["evaluator"] == "label":
         labels, synonyms = options.get("labels"), options.get("synonyms", {})

@@ -54,6 +54,12 @@ def tune(
     Raises:
         UserError: what :func:`embedgrad_core.optimize` and the gate refuse; decoding that no answer could come of.
     """
+    if grader and (told := grader.told_numbers()):
+        say(told)
+    if grader and grader.knows_strict and len(answers := {item.answer for item in train}) == 1:
+        say(
+            f"warning: every training item has the answer {min(answers)!r}; nothing but always saying it can be learnt from them"
+        )
     if decoding:  # it goes into the prompt file, which must be usable when it is done
         check_decoding(decoding)
     slot = Slot.place(frozen.tokenizer, layout, text)

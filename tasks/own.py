@@ -4,14 +4,16 @@ Columns are found by their usual names or named by the caller. Every fault is to
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from contracts import Item, UserError, is_whole_text, sha256_of_bytes
 from tasks.duplicates import normalised, twin_groups
-from tasks.own_rows import SUFFIXES, hub_rows, rows_of
+from tasks.own_labels import Labels
+from tasks.own_maths import kind_of_solution, value_and_solution
+from tasks.own_rows import SUFFIXES, hub_rows, named_rows, rows_of, suffix_of
 from tasks.split import choose
 
 INPUT_NAMES = ("input", "text", "sentence", "question", "problem", "review", "prompt")
@@ -32,9 +34,10 @@ class Columns:
 def read_own(
     source: str | Path | Sequence[Mapping],
     evaluator: str,
-    labels: Sequence[str] = (),
+    labels: Labels | Mapping | Sequence[str] = (),
     columns: Columns | None = None,
     *,
+    say: Callable[[str], None] = lambda line: None,
     revision: str | None = None,
     config: str | None = None,
     split: str | None = None,
@@ -42,10 +45,11 @@ def read_own(
     """Items of a file, of a hub data set, or of rows in memory.
 
     Args:
-        source: a file that ends in .jsonl, .json (JSON lines), .csv or .tsv; ``owner/name`` on the hub; or dictionaries.
+        source: a file (:data:`tasks.own_rows.SUFFIXES`); ``owner/name`` on the hub; a ``datasets.Dataset``; or dictionaries.
         evaluator: ``label`` (answers must be among ``labels``), ``yes_no`` (Yes or No), ``boxed_math`` or ``exact``.
-        labels: the classes of ``label``; where none of them is a number, numbers in the data are places in this list.
+        labels: the classes of ``label``, as :meth:`Labels.of` takes them.
         columns: names of the columns.
+        say: where to report how a file was read.
         revision: of a hub data set; ``main`` if None.
         config: of a hub data set.
         split: of a hub data set; ``train`` if None.
@@ -55,18 +59,21 @@ def read_own(
 
     Raises:
         UserError: no such file or data set, an unknown kind, a missing column, an empty input or answer, a label outside the
-            list, two equal ids, or no usable row; names the file and the line. Labels that :func:`label_names` refuses. A
+            list, two equal ids, or no usable row; names the file and the line. Labels that :meth:`Labels.of` refuses. A
             revision, config or split of what is not on the hub.
     """
     columns = columns or Columns()
-    known = label_names(labels) if evaluator == "label" else {}
-    name, rows = _opened(source, revision, config, split)
+    known = Labels.of(labels) if evaluator == "label" else None
+    name, rows = _opened(source, revision, config, split, say)
     items: list[Item] = []
     seen: dict[str, str] = {}
     chosen: dict[str, str | None] | None = None
     for where, row in rows:
         if chosen is None:
             chosen = _find_columns(row, evaluator, columns, where)
+            kind = _kind_of_solution(row, chosen, evaluator)
+            if kind:
+                say(f"{name}: the answer is {kind} of column {chosen['answer']!r}, which is the target")
         item = _item(row, chosen, where, name, evaluator, known)
         if item.id in seen:
             raise UserError(f"{where}: id {item.id!r} stands at {seen[item.id]} too; ids must differ.")
@@ -78,12 +85,16 @@ def read_own(
 
 
 def _opened(
-    source: str | Path | Sequence[Mapping], revision: str | None, config: str | None, split: str | None
+    source: str | Path | Sequence[Mapping],
+    revision: str | None,
+    config: str | None,
+    split: str | None,
+    say: Callable[[str], None],
 ) -> tuple[str, Iterable[tuple[str, Mapping]]]:
     """The name of a source and its rows, each with where it stands."""
     is_path = isinstance(source, str | Path)
     path = Path(source) if is_path else None
-    on_hub = is_path and not path.exists() and path.suffix.lower() not in SUFFIXES and str(source).count("/") == 1
+    on_hub = is_path and not path.exists() and suffix_of(path) not in SUFFIXES and str(source).count("/") == 1
     if on_hub:
         return str(source), hub_rows(str(source), revision or "main", config, split or "train")
     given = {"revision": revision, "config": config, "split": split}
@@ -93,33 +104,10 @@ def _opened(
             "leave it out."
         )
     if not is_path:
-        return "data", ((f"data row {number}", row) for number, row in enumerate(source, start=1))
-    if path.exists() or path.suffix.lower() in SUFFIXES:
-        return path.name, rows_of(path)
+        return "data", ((f"data row {number}", row) for number, row in enumerate(named_rows(source), start=1))
+    if path.exists() or suffix_of(path) in SUFFIXES:
+        return path.name, rows_of(path, say)
     raise UserError(f"{source}: no such file; give a .jsonl, .csv or .tsv file, or owner/name of a hub data set.")
-
-
-def label_names(labels: Sequence[str]) -> dict[str, str]:
-    """What data may call each label: its own name in any case and, where no label is a number, its place in the list.
-
-    Raises:
-        UserError: text in place of a list, fewer than two labels, an empty one, or two that differ in case alone.
-    """
-    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
-        raise UserError(f"labels is {labels!r}; give a list of texts, like ['good', 'bad'].")
-    names: dict[str, str] = {}
-    for label in labels:
-        key = label.strip().casefold()
-        if not key:
-            raise UserError(f"labels {', '.join(map(repr, labels))}: one of them is empty; write at least one word.")
-        if key in names:
-            raise UserError(f"labels {names[key]!r} and {label!r} are the same but for their case; keep one of them.")
-        names[key] = label
-    if len(names) < 2:
-        raise UserError("evaluator label needs --labels with at least two different labels, separated by commas.")
-    # Ratings: the 1 of "1,2,3,4,5" is the label itself, never the second place.
-    places = {} if any(map(_is_number, names)) else {str(place): label for place, label in enumerate(labels)}
-    return places | names
 
 
 def split_own(items: Sequence[Item], dev_fraction: float, seed: int) -> tuple[list[Item], list[Item]]:
@@ -174,7 +162,7 @@ def _find_columns(row: Mapping, evaluator: str, columns: Columns, where: str) ->
     return chosen
 
 
-def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str, known: Mapping[str, str]) -> Item:
+def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str, known: Labels | None) -> Item:
     def text(role: str) -> str:
         column = columns[role]
         if column not in row:
@@ -182,7 +170,7 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
         value = row[column]
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise UserError(f"{where}: column {column!r} must be text, found {type(value).__name__}.")
-        if not str(value).strip():
+        if not str(value).strip() or value != value:  # NaN: how pandas writes an empty cell
             raise UserError(f"{where}: column {column!r} is empty; fill it in or delete the row.")
         if not is_whole_text(str(value)):
             raise UserError(
@@ -191,11 +179,14 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
             )
         return str(value)
 
-    answer = _checked_answer(text("answer").strip(), where, evaluator, known)
+    answer = text("answer").strip()
     own_target = columns["target"] and columns["target"] != columns["answer"]
-    target = text("target") if own_target else answer
-    if evaluator == "boxed_math" and "\\boxed" not in target and not own_target:
-        target = f"\\boxed{{{target}}}"
+    if evaluator == "boxed_math":
+        answer, solution = value_and_solution(answer, where)
+        target = text("target") if own_target else solution
+    else:
+        answer = _checked_answer(answer, where, evaluator, known)
+        target = text("target") if own_target else answer
     identity = row.get("id")
     level = row.get("level")
     return Item(
@@ -210,23 +201,16 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
     )
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _kind_of_solution(row: Mapping, columns: Mapping, evaluator: str) -> str | None:
+    """What stands for the answer of a maths row that gives a whole solution, in words."""
+    told = row.get(columns["answer"])
+    return kind_of_solution(told) if evaluator == "boxed_math" and isinstance(told, str) else None
 
 
-def _checked_answer(answer: str, where: str, evaluator: str, known: Mapping[str, str]) -> str:
+def _checked_answer(answer: str, where: str, evaluator: str, known: Labels | None) -> str:
     """The answer as the evaluator compares it."""
-    if evaluator == "label":
-        if answer.casefold() not in known:
-            labels = dict.fromkeys(known.values())
-            raise UserError(
-                f"{where}: label {answer[:60]!r} is not among {', '.join(labels)}; mend the row or --labels."
-            )
-        return known[answer.casefold()]
+    if known:
+        return known.find(answer, where)
     if evaluator == "yes_no":
         if answer.casefold() not in YES_NO:
             raise UserError(f"{where}: answer {answer[:60]!r} is neither Yes nor No.")

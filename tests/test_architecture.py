@@ -10,7 +10,7 @@ PACKAGES = {"contracts", "evaluators", "tasks", "reporting", "embedgrad_core", "
 ARROWS = {
     "contracts": set(),
     "evaluators": set(),
-    "tasks": {"contracts"},
+    "tasks": {"contracts", "evaluators"},
     "reporting": {"contracts"},
     "embedgrad_core": {"contracts"},
     "embedgrad": {"contracts", "evaluators", "tasks", "reporting", "embedgrad_core"},

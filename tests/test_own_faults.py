@@ -116,3 +116,35 @@ def test_inputs_are_named_by_file_and_line(home, prompt_file, tmp_path, capsys, 
 
 def test_keeping_seen_items_of_no_data(prompt_file, no_model, capsys):
     refused(capsys, ["compare", prompt_file, prompt_file, "--keep-seen"], "--keep-seen is about the items of --data")
+
+
+def test_grading_counts_each_item_once_and_says_what_is_missing(tmp_path, capsys):
+    """A line twice would count twice, a gold that no answer can equal makes all wrong, and what was not answered is said."""
+    items = [Item(f"i/{n}", "x", "positive", "positive") for n in range(3)]
+    write_jsonl(tmp_path / "test.jsonl", [item.row() for item in items])
+    answer = {"output": "positive", "n_tokens": 1, "stop": "eos", "entropy_bits": 0.0}
+    files = [
+        "--data",
+        str(tmp_path / "test.jsonl"),
+        "--outputs",
+        str(tmp_path / "out.jsonl"),
+        "--out",
+        str(tmp_path / "g.jsonl"),
+    ]
+
+    def grade(ids, labels):
+        write_jsonl(tmp_path / "out.jsonl", [{"id": f"i/{n}", **answer} for n in ids])
+        status = main(["grade", *files, "--evaluator", "label", "--labels", labels])
+        return status, capsys.readouterr()
+
+    status, told = grade([0, 1, 0], "positive,negative")
+    assert status == 2
+    assert "out.jsonl:3: item 'i/0' is answered in line 1 too and would count twice" in told.err
+    status, told = grade([0, 1], "good,bad")
+    assert status == 2
+    assert "answer 'positive' is not among good, bad; change the line or the labels" in told.err
+    status, told = grade([2], "positive,negative")
+    assert status == 0
+    assert "1 of 1 correct" in told.out
+    assert "2 of 3 items of" in told.out
+    assert "have no answer, i/0 first" in told.out

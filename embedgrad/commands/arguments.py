@@ -131,8 +131,9 @@ def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader |
         return read_own(
             source,
             grader.evaluator,
-            grader.options.get("labels", ()),
+            grader.labels,
             columns,
+            say=aside,
             revision=arguments.data_revision,
             config=arguments.data_config,
             split=arguments.data_split,
@@ -212,7 +213,9 @@ def add_grading_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("grading", "--task takes evaluator and labels from a task of the suite")
     group.add_argument("--task", help="a task of the suite, e.g. math500")
     group.add_argument("--evaluator", choices=["boxed_math", "label", "yes_no", "exact"], help="for data of your own")
-    group.add_argument("--labels", help="comma-separated labels of --evaluator label")
+    group.add_argument(
+        "--labels", help="comma-separated labels of --evaluator label; 0=bad,1=good where the data have numbers"
+    )
     group.add_argument("--strict", action="store_true", help="headline is the strict reading of labels and Yes/No")
 
 

@@ -31,14 +31,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Grade line by line."""
-    from embedgrad.grading import grader_from
+    from embedgrad.grading import check_answers, grader_from
 
     grader = grader_from(arguments)
-    gold = {item.id: item.answer for item in read_items(arguments.data)}
+    items = read_items(arguments.data)
+    check_answers(items, grader)
+    gold = {item.id: item.answer for item in items}
     rows = read_decoded(arguments.outputs)
+    lines: dict[str, int] = {}
     for number, row in enumerate(rows, start=1):
         if row["id"] not in gold:
             raise UserError(f"{arguments.outputs}:{number}: item {row['id']!r} is not in {arguments.data}.")
+        if row["id"] in lines:
+            raise UserError(
+                f"{arguments.outputs}:{number}: item {row['id']!r} is answered in line {lines[row['id']]} too and would "
+                "count twice; keep one of the lines."
+            )
+        lines[row["id"]] = number
     graded = [grader.line(row, gold[row["id"]]) for row in rows]
     write_jsonl(arguments.out, graded)
     if arguments.others:
@@ -46,6 +55,11 @@ def run(arguments: argparse.Namespace) -> None:
     counts = Counter(row["failure"] for row in graded)
     told = ", ".join(f"{name} {count}" for name, count in counts.most_common() if name != "none")
     plain_line(f"{arguments.out}: {counts['none']} of {len(graded)} correct" + (f"; {told}" if told else ""))
+    if missing := [identity for identity in gold if identity not in lines]:
+        plain_line(
+            f"warning: {len(missing)} of {len(gold)} items of {arguments.data} have no answer, {missing[0]} first; "
+            "they count neither as right nor as wrong"
+        )
 
 
 def _cross_check(arguments: argparse.Namespace, evaluator: str, rows: list[dict], gold: dict[str, str]) -> None:

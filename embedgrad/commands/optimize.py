@@ -153,11 +153,11 @@ def _items(arguments: argparse.Namespace) -> tuple[list[Item], list[Item]]:
         raise UserError("give --data (split into train and dev here), or both --train and --dev.")
     if arguments.train:
         _refuse(arguments, OF_OWN_DATA, "is for --data; with --train and --dev leave it out")
-        from embedgrad.grading import check_answers, labels_of
+        from embedgrad.grading import check_answers, labels_of, make_grader
 
         train, dev = read_items(arguments.train, arguments.level), read_items(arguments.dev, arguments.level)
         if arguments.evaluator == "label":
-            check_answers([*train, *dev], labels_of(arguments.labels))
+            check_answers([*train, *dev], make_grader("label", labels_of(arguments.labels)))
         return train, dev
     _refuse(
         arguments, ("level",), "is for --train and --dev; with --data leave it out, or take other rows out of the file"

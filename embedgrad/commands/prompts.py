@@ -24,7 +24,7 @@ def add_prompt_arguments(parser: argparse.ArgumentParser, file: bool = True) -> 
     group.add_argument("--decode-batch-size", type=whole(1), help="rows decoded together")
     group.add_argument("--engine", choices=["native", "vllm"], help="vllm: faster, an extra (docs/performance.md)")
     group.add_argument("--evaluator", choices=["boxed_math", "label", "yes_no", "exact"])
-    group.add_argument("--labels", help="comma-separated labels of --evaluator label")
+    group.add_argument("--labels", help="comma-separated labels of --evaluator label, as in 0=bad,1=good")
 
 
 def grader_of(arguments: argparse.Namespace, path: Path) -> "Grader | None":
