@@ -17,6 +17,7 @@ import torch
 import yaml
 from lm_eval.__main__ import cli_evaluate
 from lm_eval.api.instance import Instance
+from lm_eval.api.model import CacheHook
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 
@@ -25,6 +26,7 @@ from embedgrad_core import FrozenModel, LoopRule, PromptEmbedding, kernels, load
 from embedgrad_core.attention import check_attention
 from embedgrad_core.greedy import greedy
 from embedgrad_core.kernels import packed_weights
+from embedgrad_core.lm_eval_requests import check_cache, fingerprint, user_text
 from embedgrad_core.objective import CHUNK, Example, target_hidden
 from embedgrad_core.prompt_header import recorded_model
 from embedgrad_core.step import Pieces
@@ -95,6 +97,25 @@ class EmbedGradLM(HFLM):
             raise UserError("--model_args names no prompt file; give prompt=prompt.safetensors.")
         return cls(**named)
 
+    def set_cache_hook(self, cache_hook: CacheHook) -> None:
+        """As lm-eval hands a cache of answers to a model; one with answers of another prompt is refused."""
+        if cache_hook.dbdict is not None:
+            own = fingerprint(self.slot, self.vectors, self.frozen.resolved, self.frozen.dtype)
+            check_cache(cache_hook.dbdict, own)
+        super().set_cache_hook(cache_hook)
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """The context of ``--apply_chat_template``: a chat prompt brings its own template, so that its input is the user's text.
+
+        Raises:
+            UserError: turns beside the user's for a chat prompt; a model without a chat template.
+        """
+        if self.slot.layout.kind == "chat":
+            return user_text(chat_history)
+        if not self.frozen.tokenizer.chat_template:
+            raise UserError("--apply_chat_template: this model's tokenizer has no chat template; leave it out.")
+        return super().apply_chat_template(chat_history, add_generation_prompt)
+
     @property
     def room(self) -> int:
         """Tokens that fit behind the prompt."""
@@ -146,7 +167,9 @@ class EmbedGradLM(HFLM):
             for place, row in zip(places, rows, strict=True):
                 ended = bool(row.ids) and row.ids[-1] in self.stop_ids
                 ids = row.ids[:-1] if ended else row.ids
+                # What was trained to stand before an answer is no part of it, and no stop string.
                 text = self.frozen.tokenizer.decode(ids, skip_special_tokens=True)
+                text = text.removeprefix(self.slot.layout.target_prefix)
                 until = requests[place].args[1].get("until") or []
                 for stop in [until] if isinstance(until, str) else until:
                     text = text.split(stop)[0] if stop else text
