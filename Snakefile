@@ -1,10 +1,13 @@
 # Lets `snakemake` run from the root; the workflow is workflow/Snakefile.
 
 
+from os.path import exists, join
+
 # Without --configfile this is the paper's run. Not merged into another run's file: its models are not the paper's.
 if "run" not in config:
 
-    configfile: "config/paper.yaml"
+    # A folder of one's own (--directory) may have another; else it is the checkout's.
+    configfile: "config/paper.yaml" if exists("config/paper.yaml") else join(workflow.basedir, "config/paper.yaml")
 
 
 module main:

@@ -1,6 +1,7 @@
 """The ``embedgrad`` command: one subcommand a step, each usable by hand and by the workflow alike."""
 
 import argparse
+import io
 import logging
 import signal
 import sys
@@ -150,6 +151,9 @@ def _check_words(arguments: argparse.Namespace) -> None:
 def entry() -> int:
     """The process behind the ``embedgrad`` command."""
     interruption.install()
+    for stream in (sys.stdout, sys.stderr):  # a terminal or file that is not UTF-8 shows what it cannot show as \\u2026
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         run_lock.join()
     except UserError as error:

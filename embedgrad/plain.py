@@ -4,7 +4,8 @@ YAML knows dates, sets, keys that are no text, numbers that are none, and aliase
 """
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
 from contracts import UserError
 
@@ -51,6 +52,18 @@ def _check_text(value: object, where: str, source: str) -> None:
         raise UserError(f"{source}: {where}: holds a character that no command line can carry; take it out.")
     if value == "--":  # argparse drops it wherever it stands
         raise UserError(f"{source}: {where}: '--' alone is nothing that a command line can carry; write more or less.")
+
+
+def check_seed_words(words: Iterable[str]) -> None:
+    """Refuse seeds of a command line that Snakemake would read as another number: its ``0_1`` is 1.
+
+    Raises:
+        UserError: names the word.
+    """
+    for word in words:
+        name, given, value = word.partition("=")
+        if name == "seeds" and given and re.search(r"[^\d,\s\[\]'\"]", value):
+            raise UserError(f"{word}: write seeds as whole numbers with commas between, as in seeds=0,1,2.")
 
 
 def whole_numbers(seeds: object, source: str) -> object:

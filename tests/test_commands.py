@@ -187,3 +187,21 @@ def test_a_prompt_may_also_be_a_file(tmp_path):
     assert run.returncode == 2
     assert run.stderr.count("\n") == 1
     assert "cannot be read" in run.stderr or "no such file" in run.stderr.lower()
+
+
+def test_output_that_is_not_utf_8_shows_what_it_can(data, tokenizer):
+    """A C locale, a Windows console, a pipe: no traceback, the letters that it lacks as escapes."""
+    run = embedgrad("plan", "--config", "config/demo.yaml", "--offline", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert run.returncode == 0, run.stderr
+    assert "Traceback" not in run.stderr
+    frozen = tiny_model(tokenizer)
+    frozen.network.save_pretrained(data / "model")
+    tokenizer.save_pretrained(data / "model")
+    made = embedgrad(
+        "optimize", "--model", data / "model", "--prompt", "Schön\u2019s “Wort”?", "--train", data / "test.jsonl",
+        "--dev", data / "test.jsonl", "--epochs", 1, "--out", data / "prompt.safetensors", PYTHONIOENCODING="ascii",
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    run = embedgrad("inspect", data / "prompt.safetensors", PYTHONIOENCODING="ascii")
+    assert run.returncode == 0, run.stderr
+    assert "\\u" in run.stdout

@@ -5,11 +5,12 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 
 import pytest
-from conftest import SNAKEMAKE, snakemake
+from conftest import ROOT, SNAKEMAKE, snakemake
 
 pytestmark = pytest.mark.workflow
 
@@ -43,6 +44,27 @@ def test_the_paper_is_planned_with_nothing_at_hand(checkout):
 
 def test_the_inner_snakefile_plans_the_same(checkout):
     assert job_counts(snakemake(checkout, "--dry-run", "--snakefile", "workflow/Snakefile")) == PAPER
+
+
+@pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
+def test_a_run_may_lie_in_another_folder(checkout, tmp_path, snakefile):
+    """--directory, as the message of a run that is locked advises; what the checkout brings is still found."""
+    other = tmp_path / "another place"
+    assert job_counts(snakemake(checkout, "--dry-run", "--snakefile", snakefile, "--directory", str(other))) == PAPER
+    demo = ("--dry-run", "--snakefile", snakefile, "--directory", str(other), "--configfile", "config/demo.yaml")
+    assert job_counts(snakemake(checkout, *demo))["optimize"] >= 10
+
+
+def test_the_command_of_a_cell_survives_blanks_in_a_path(checkout):
+    folder = checkout / "my configs"
+    folder.mkdir()
+    shutil.copy(ROOT / "config/demo.yaml", folder / "demo.yaml")
+    run = snakemake(checkout, "--dry-run", "--printshellcmds", "--configfile", "my configs/demo.yaml")
+    assert run.returncode == 0, run.stderr
+    (line,) = (line for line in (run.stdout + run.stderr).splitlines() if "embedgrad report" in line)
+    words = shlex.split(line)
+    command = shlex.split(words[words.index("--command-line") + 1])
+    assert command[command.index("--configfile") + 1].endswith("my configs/demo.yaml")
 
 
 def test_one_cell_needs_only_its_own_jobs(checkout):
@@ -132,6 +154,7 @@ def test_a_terminal_is_told_the_time_left(checkout):
 ERRORS = [
     (["--config", "sedes=[1]"], "unknown key 'sedes'; did you mean 'seeds'?"),
     (["--config", "cells=math500-L1/qwen2.5-math"], "did you mean math500-L1/qwen2.5-math-7b?"),
+    (["--config", "seeds=0_1"], "seeds=0_1: write seeds as whole numbers with commas between, as in seeds=0,1,2."),
     (["--config", "mirror=nowhere"], "mirror: nowhere is not a folder"),
     (["--configfile", "tests/configs/stories.yaml"], "models.stories3m.folder: models/stories3M is not a folder"),
 ]

@@ -6,7 +6,7 @@ rule analyse:
         model=model_folder,
         dev=split_file("dev.jsonl"),
         test=split_file("test.jsonl"),
-        stimuli="config/lat_stimuli.jsonl",
+        stimuli=brought("config/lat_stimuli.jsonl"),
         prompt=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/prompt.safetensors",
         before=before_file("before.outputs.jsonl"),
         after=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.outputs.jsonl",

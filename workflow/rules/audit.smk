@@ -3,8 +3,8 @@
 
 rule audit:
     input:
-        paper="config/cells.tsv",
-        claims="config/claims.tsv",
+        paper=brought("config/cells.tsv"),
+        claims=brought("config/claims.tsv"),
         metrics=cell_files("metrics.json"),
         analyses=cell_files("anchoring.json") + cell_files("lat.json"),
         sweep=[f"{RESULTS}/{name}.csv" for name in SENSITIVITY],

@@ -2,6 +2,7 @@
 import gc
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,11 +10,23 @@ from contracts import UserError, printable
 from embedgrad import cards, cluster, run_lock
 from embedgrad.config import Config
 from embedgrad.interruption import PARENT
+from embedgrad.plain import check_seed_words
 from embedgrad.planning.durations import LOADING, TRAINING
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+
+
+def brought(name):
+    """A file that this checkout brings, also where a run lies elsewhere (--directory)."""
+    return name if Path(name).exists() else str(HOME / name)
+
+
+if isinstance(config.get("cell_table"), str):
+    config["cell_table"] = brought(config["cell_table"])
 try:
+    check_seed_words(sys.argv)
     CONFIG = Config.check(config, " + ".join(map(str, workflow.configfiles)) or "config")
     CONFIG.set_environment()
     for cell in CONFIG.cells:
@@ -39,7 +52,15 @@ def one_of(names):
 
 
 # How a single cell is made again, as the report shows it.
-CELL_COMMAND = " ".join(["snakemake --cores 2", *(f"--configfile {f}" for f in workflow.configfiles), "--config"])
+CELL_COMMAND = shlex.join(
+    [
+        "snakemake",
+        "--cores",
+        "2",
+        *(word for f in workflow.configfiles for word in ("--configfile", str(f))),
+        "--config",
+    ]
+)
 RESULTS = f"results/{CONFIG.run}"
 FIGURES = f"figures/{CONFIG.run}"
 FIGURE_NAMES = ["before_after", "ladder", "limits", "training_curves", "gain", "entropy", "anchoring", "lat"]
