@@ -22,13 +22,14 @@ from embedgrad.grading import Grader, make_grader
 from embedgrad.measured import measured
 from embedgrad.provenance import versions
 from embedgrad.stored import stored_decoding, stored_grader, stored_model
-from embedgrad.tuning import tune
+from embedgrad.tuning import fitting_limit, tune
 from embedgrad_core import (
     FrozenModel,
     Layout,
     LoopRule,
     PromptEmbedding,
     Settings,
+    Slot,
     decode,
     load_model,
     read_prompt_file,
@@ -185,7 +186,7 @@ def optimize(
     dev: str | Path | Sequence[Item | Mapping] | None = None,
     columns: Columns | None = None,
     layout: str | Layout = "bare",
-    max_new_tokens: int = 512,
+    max_new_tokens: int | None = None,
     decode_batch_size: int | str = 16,
     dev_fraction: float = 0.2,
     revision: str = "main",
@@ -206,7 +207,7 @@ def optimize(
         dev: items for early stopping; split off ``data`` if None.
         columns: names of the columns in ``data`` and ``dev``.
         layout: ``bare``, ``chat``, or a :class:`Layout`.
-        max_new_tokens: token limit of an answer.
+        max_new_tokens: token limit of an answer; None: 512, or what the longest input leaves free.
         decode_batch_size: rows decoded together; ``auto``: as many as the GPU's memory holds.
         dev_fraction: share of ``data`` split off.
         revision: of a hub model.
@@ -235,6 +236,8 @@ def optimize(
     frozen = model
     if isinstance(model, str):
         frozen = load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
+    if max_new_tokens is None:
+        max_new_tokens = fitting_limit(frozen, Slot.place(frozen.tokenizer, layout, prompt), [*train, *held])
     decoding = {
         "max_new_tokens": max_new_tokens,
         "batch_size": frozen.rows_in_flight(max_new_tokens) if decode_batch_size == "auto" else decode_batch_size,

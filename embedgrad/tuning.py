@@ -12,6 +12,8 @@ from embedgrad_core.decode import check_decoding
 from embedgrad_core.gate import GateReport
 from tasks.own import fingerprint
 
+LIMIT = 512  # new tokens of an answer where nobody chose and the context has room
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -118,6 +120,15 @@ def check_room(frozen: FrozenModel, slot: Slot, items: Sequence[Item], max_new_t
             f"the model has {frozen.context} positions, and prompt and shortest input take {taken} of them: "
             f"{max_new_tokens} new tokens do not fit; lower --max-new-tokens to {frozen.context - taken} at most."
         )
+
+
+def fitting_limit(frozen: FrozenModel, slot: Slot, items: Sequence[Item]) -> int:
+    """The token limit where nobody chose: 512, or what the longest input leaves free.
+
+    Not less for labels, though they are short: a limit that cuts the text prompt's answers off makes any other prompt look good.
+    """
+    taken = len(slot.head_ids) + slot.k + max((len(slot.body_ids(item.input)) for item in items), default=0)
+    return max(1, min(LIMIT, frozen.context - taken))
 
 
 def history_line(line: dict) -> str:

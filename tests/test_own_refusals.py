@@ -5,7 +5,7 @@ import os
 import stat
 
 import pytest
-from conftest import refused, tuning
+from conftest import refused, tiny_model, tuning
 
 import embedgrad
 from contracts import UserError, write_whole
@@ -228,3 +228,17 @@ def test_a_picture_of_no_kind(prompt_file, tmp_path, no_model, capsys, name):
 def test_endings_in_capitals(prompt_file, tmp_path):
     assert main(["inspect", str(prompt_file), "--png", str(tmp_path / "A.PNG")]) == 0
     assert (tmp_path / "A.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_limit_that_nobody_chose_fits(home, tmp_path, tokenizer, items):
+    """A model with few positions takes the default; only a number that the user gave is refused."""
+    frozen = tiny_model(tokenizer)  # 256 positions
+    tuned = embedgrad.optimize(frozen, "Yes?", items, evaluator="exact", epochs=1, say=lambda line: None)
+    slot = tuned.prompt.slot
+    longest = max(len(slot.body_ids(item.input)) for item in items)
+    assert tuned.decoding["max_new_tokens"] == 256 - len(slot.head_ids) - slot.k - longest
+    with pytest.raises(UserError, match="512 new tokens do not fit; lower --max-new-tokens to"):
+        embedgrad.optimize(frozen, "Yes?", items, evaluator="exact", max_new_tokens=512, say=lambda line: None)
+    roomy = tiny_model(tokenizer, max_position_embeddings=2048)
+    tuned = embedgrad.optimize(roomy, "Yes?", items, evaluator="exact", epochs=1, say=lambda line: None)
+    assert tuned.decoding["max_new_tokens"] == 512

@@ -140,10 +140,11 @@ def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader |
         )
 
 
-def add_decoding_arguments(parser: argparse.ArgumentParser) -> None:
-    """Token limit, batches, stop and loop rules."""
+def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 512) -> None:
+    """Token limit, batches, stop and loop rules; without a ``limit`` the command finds one that fits."""
     group = parser.add_argument_group("decoding")
-    group.add_argument("--max-new-tokens", type=whole(1), default=512, help="token limit of an answer")
+    told = "" if limit else " (default: 512, or what the longest input leaves free)"
+    group.add_argument("--max-new-tokens", type=whole(1), default=limit, help=f"token limit of an answer{told}")
     group.add_argument(
         "--decode-batch-size",
         type=rows,

@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--token-budget", type=whole(1), help="tokens run at a time; default 1024, or the longest item")
     loop.add_argument("--checkpointing", action="store_true", help="less memory, a third more time (7B-14B)")
     loop.add_argument("--dev-accuracy", action="store_true", help="decode and grade dev after each epoch")
-    add_decoding_arguments(parser)
+    add_decoding_arguments(parser, limit=None)
     add_grading_arguments(parser)
     out = parser.add_argument_group("outputs")
     out.add_argument("--out", required=True, type=output_file, help="the prompt file (safetensors)")
@@ -84,18 +84,21 @@ def run(arguments: argparse.Namespace) -> None:
     train, dev = _items(arguments)  # before torch is imported: a bad line is said at once
     from embedgrad.grading import grader_from
     from embedgrad.provenance import Run, versions
-    from embedgrad.tuning import tune
-    from embedgrad_core import Settings
+    from embedgrad.tuning import fitting_limit, tune
+    from embedgrad_core import Settings, Slot
     from embedgrad_core.anchoring import anchoring_summary
 
     clock = Run()
     settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
     with_accuracy = arguments.dev_accuracy or settings.early_stop == "dev_accuracy"
     grader = grader_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
-    frozen = load_from(arguments)
+    frozen, layout = load_from(arguments), layout_from(arguments)
+    if arguments.max_new_tokens is None:
+        slot = Slot.place(frozen.tokenizer, layout, arguments.prompt)
+        arguments.max_new_tokens = fitting_limit(frozen, slot, [*train, *dev])
     tuned = tune(
         frozen,
-        layout_from(arguments),
+        layout,
         arguments.prompt,
         train,
         dev,
