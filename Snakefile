@@ -3,8 +3,9 @@
 
 from os.path import exists, join
 
-# Without --configfile this is the paper's run. Not merged into another run's file: its models are not the paper's.
-if "run" not in config:
+# Without --configfile this is the paper's run, under another name with --config run=NAME. Not merged into another run's file: its
+# models are not the paper's.
+if not workflow.configfiles:
 
     # A folder of one's own (--directory) may have another; else it is the checkout's.
     configfile: "config/paper.yaml" if exists("config/paper.yaml") else join(workflow.basedir, "config/paper.yaml")

@@ -7,6 +7,8 @@ from pathlib import Path
 from contracts.errors import UserError
 from contracts.files import checksum, read_jsonl, sha256_of_bytes
 
+# Endings of what people have tables in; the suite writes JSON lines alone.
+TABLES = (".csv", ".tsv", ".parquet", ".xlsx", ".xls", ".ods")
 ITEM_KEYS = ("id", "input", "target", "answer", "level")
 DECODED_KEYS = ("id", "output", "n_tokens", "stop", "entropy_bits")
 LARGEST = 1e300
@@ -75,6 +77,11 @@ def read_items(path: str | Path, level: str | None = None) -> list[Item]:
     Raises:
         UserError: a malformed line, two items with one id, or no item left.
     """
+    if Path(path).suffix.lower() in TABLES:
+        raise UserError(
+            f"{path}: is a table of your own; this step reads the suite's JSON lines with {', '.join(ITEM_KEYS)}. `embedgrad "
+            "optimize --data` and `embedgrad evaluate --data` read tables."
+        )
     items, seen = [], {}
     for number, row in enumerate(read_jsonl(path, ITEM_KEYS), start=1):
         for key in ("id", "input", "target", "answer"):

@@ -19,6 +19,7 @@ from embedgrad_core.kernels import packed_weights
 from embedgrad_core.layout import Slot
 from embedgrad_core.loops import LoopRule, is_loop
 from embedgrad_core.model import FrozenModel
+from embedgrad_core.objective import check_prompt
 from embedgrad_core.rows import Row
 
 ENGINES = ("native", "vllm")
@@ -210,6 +211,7 @@ def check_lengths(
     for item in items:
         needed = len(slot.head_ids) + slot.k + len(bodies[item.id]) + max_new_tokens
         if needed > frozen.context:
+            check_prompt(slot, frozen.context)
             raise UserError(
                 f"{item.told}: prompt, input and {max_new_tokens} new tokens need {needed} positions, the model has "
                 f"{frozen.context}; lower max_new_tokens or shorten the input (in a workflow: input_last_words)."

@@ -45,12 +45,27 @@ def encode(slot: Slot, items: Sequence[Item], context: int) -> list[Example]:
         example = Example(item.id, slot.body_ids(item.input), slot.target_ids(item))
         length = len(slot.head_ids) + slot.k + len(example.body) + len(example.target)
         if length > context:
+            check_prompt(slot, context)
             raise UserError(
                 f"{item.told}: {length} tokens with prompt and target, but the model's context is {context}; "
                 "shorten the input (in a workflow: input_last_words) or leave it out."
             )
         examples.append(example)
     return examples
+
+
+def check_prompt(slot: Slot, context: int) -> None:
+    """Refuse a prompt that leaves no room for an input and an answer, be they one token each.
+
+    Raises:
+        UserError: says what it takes.
+    """
+    taken = len(slot.head_ids) + slot.k
+    if taken + 2 > context:
+        raise UserError(
+            f"the prompt takes {taken} of the model's {context} positions, which leaves no room for an input and its answer; "
+            "shorten the prompt."
+        )
 
 
 def target_loss(

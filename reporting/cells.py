@@ -98,7 +98,7 @@ def read_cells(path: str | Path) -> list[Cell]:
         UserError: a missing file or column, a bad value, or two lines for one cell; the message names file and line.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark in front
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; give the table of cells, like config/cells.tsv.") from None
     except (OSError, UnicodeDecodeError) as error:

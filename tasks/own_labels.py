@@ -1,6 +1,7 @@
 """What data of one's own may call each label."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -54,9 +55,9 @@ class Labels:
             UserError: it is none of them, or a number beside words of which nobody said which is which.
         """
         key = told.strip()
-        by_name = {name.strip().casefold(): name for name in self.names}
+        by_name = {_folded(name): name for name in self.names}
         number = _whole(key)
-        if found := by_name.get(key.casefold()) or by_name.get(number) or self.numbers.get(number):
+        if found := by_name.get(_folded(key)) or by_name.get(number) or self.numbers.get(number):
             return found
         if number is not None and not self.numbers and not any(map(_is_number, by_name)):
             example = ",".join(f"{place}={name}" for place, name in enumerate(self.names))
@@ -67,11 +68,16 @@ class Labels:
         raise UserError(f"{where}: label {key[:60]!r} is not among {', '.join(self.names)}; mend the row or --labels.")
 
 
+def _folded(text: str) -> str:
+    """A label as it is compared: without case, and "ü" in one character or two alike."""
+    return unicodedata.normalize("NFC", text.strip()).casefold()
+
+
 def _checked(labels: Sequence[str]) -> tuple[str, ...]:
     """The labels, none empty and no two the same but for their case."""
     names: dict[str, str] = {}
     for label in labels:
-        key = label.strip().casefold()
+        key = _folded(label)
         if not key:
             raise UserError(f"labels {', '.join(map(repr, labels))}: one of them is empty; write at least one word.")
         if key in names:

@@ -10,6 +10,8 @@ import embedgrad
 from contracts import Item, UserError, write_jsonl
 from embedgrad.cli import main
 from embedgrad.commands import arguments
+from embedgrad_core import Layout, PromptEmbedding, Slot, decode, read_prompt_file
+from tasks.own import read_own
 
 HALF = "a \ud83d b"
 
@@ -148,3 +150,51 @@ def test_grading_counts_each_item_once_and_says_what_is_missing(tmp_path, capsys
     assert "1 of 1 correct" in told.out
     assert "2 of 3 items of" in told.out
     assert "have no answer, i/0 first" in told.out
+
+
+def test_a_prompt_that_leaves_no_room_is_what_must_be_shortened(frozen, items):
+    with pytest.raises(UserError, match=r"the prompt takes \d+ of the model's 256 positions, .* shorten the prompt"):
+        embedgrad.optimize(frozen, "step by step " * 200, items, evaluator="exact", say=lambda line: None)
+    slot = Slot.place(frozen.tokenizer, Layout(), "step by step " * 200)
+    with pytest.raises(UserError, match="shorten the prompt"):
+        decode(frozen, slot, PromptEmbedding.from_text(frozen, slot).vectors, items, max_new_tokens=4)
+
+
+def test_a_prompt_from_a_file(home, tmp_path, capsys):
+    """--prompt takes words; a file's name among them is warned of, and --prompt-text-file reads the file."""
+    (tmp_path / "prompt.txt").write_bytes("\ufeffIs it good?\r\n".encode())
+    flags = tuning(home, tmp_path / "p.safetensors")
+    at = flags.index("--prompt")
+    named = [*flags[:at], "--prompt-text-file", tmp_path / "prompt.txt", *flags[at + 2 :], "--epochs", "1"]
+    assert main(list(map(str, named))) == 0
+    assert read_prompt_file(tmp_path / "p.safetensors")[1]["text"] == "Is it good?"
+    assert "warning" not in "".join(capsys.readouterr())
+    wrong = [*flags[:at], "--prompt", tmp_path / "prompt.txt", *flags[at + 2 :], "--epochs", "1"]
+    assert main(list(map(str, wrong))) == 0
+    assert "which names a file; its content is the prompt with --prompt-text-file" in "".join(capsys.readouterr())
+    refused(
+        capsys, [*flags[:at], "--prompt-text-file", tmp_path / "no.txt", *flags[at + 2 :]], "no.txt: cannot be read"
+    )
+
+
+def test_a_label_in_two_spellings_of_unicode(tmp_path):
+    rows = [{"text": "x", "label": "glu\u0308cklich"}, {"text": "y", "label": "TRAURIG"}]
+    assert [item.answer for item in read_own(rows, "label", ["glücklich", "traurig"])] == ["glücklich", "traurig"]
+
+
+def test_a_table_of_ones_own_where_the_suites_items_belong(tmp_path, capsys):
+    (tmp_path / "my.csv").write_text("text,label\nx,positive\n")
+    files = ["--data", tmp_path / "my.csv", "--outputs", tmp_path / "o", "--out", tmp_path / "g"]
+    told = "my.csv: is a table of your own; this step reads the suite's JSON lines"
+    refused(capsys, ["grade", *files, "--evaluator", "label", "--labels", "positive,negative"], told)
+
+
+def test_rows_of_one_label_are_warned_of(frozen):
+    said = []
+    rows = [{"text": f"film {n}", "label": "positive"} for n in range(4)]
+    embedgrad.optimize(frozen, "Is it good?", rows, labels=["positive", "negative"], epochs=1, say=said.append)
+    assert any(line.startswith("warning: every training item has the answer 'positive'") for line in said)
+    said.clear()
+    rows = [{"text": f"film {n}", "label": n % 2} for n in range(4)]
+    embedgrad.optimize(frozen, "Is it?", rows, labels={0: "negative", 1: "positive"}, epochs=1, say=said.append)
+    assert "labels: 0 is negative, 1 is positive" in said

@@ -55,6 +55,10 @@ def test_a_run_may_lie_in_another_folder(checkout, tmp_path, snakefile):
     assert job_counts(snakemake(checkout, *demo))["optimize"] >= 10
 
 
+def test_the_papers_run_under_another_name(checkout):
+    assert job_counts(snakemake(checkout, "--dry-run", "--config", "run=mine")) == PAPER
+
+
 def test_the_command_of_a_cell_survives_blanks_in_a_path(checkout):
     folder = checkout / "my configs"
     folder.mkdir()

@@ -61,6 +61,16 @@ def some_text(text: str) -> str:
     return text
 
 
+def text_of_file(name: str) -> str:
+    """The type of a text that is read from a UTF-8 file; the line break at its end is the file's."""
+    try:
+        text = Path(name).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        told = getattr(error, "strerror", None) or "not UTF-8"
+        raise argparse.ArgumentTypeError(f"{name}: cannot be read ({told})") from None
+    return some_text(text.removesuffix("\n").removesuffix("\r"))
+
+
 def check_writable(path: str | Path) -> None:
     """Check that a file can be written at ``path``, without writing it.
 

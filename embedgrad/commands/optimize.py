@@ -27,7 +27,15 @@ from embedgrad.commands.arguments import (
     plain_line,
     say_of,
 )
-from embedgrad.commands.checked import OutputFile, check_outputs, check_writable, output_file, some_text, whole
+from embedgrad.commands.checked import (
+    OutputFile,
+    check_outputs,
+    check_writable,
+    output_file,
+    some_text,
+    text_of_file,
+    whole,
+)
 
 HELP = "optimise a prompt's embeddings"
 OF_OWN_DATA = (
@@ -44,7 +52,11 @@ OF_OWN_DATA = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt, data, hyperparameters and outputs."""
     add_model_arguments(parser)
-    parser.add_argument("--prompt", required=True, type=some_text, help="the human prompt, verbatim")
+    prompt = parser.add_mutually_exclusive_group(required=True)
+    prompt.add_argument("--prompt", type=some_text, help="the human prompt, verbatim")
+    prompt.add_argument(
+        "--prompt-text-file", dest="prompt", type=text_of_file, metavar="FILE", help="the same, read from a UTF-8 file"
+    )
     add_layout_arguments(parser)
     data = parser.add_argument_group("data")
     data.add_argument("--data", help="your own: a .jsonl, .csv or .tsv file or a hub data set; dev is split off")
@@ -92,6 +104,11 @@ def run(arguments: argparse.Namespace) -> None:
     settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
     with_accuracy = arguments.dev_accuracy or settings.early_stop == "dev_accuracy"
     grader = grader_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
+    if len(arguments.prompt) < 256 and Path(arguments.prompt).is_file():
+        say_of(arguments)(
+            f"warning: the prompt is the text {arguments.prompt!r}, which names a file; its content is the prompt with "
+            "--prompt-text-file"
+        )
     frozen, layout = load_from(arguments), layout_from(arguments)
     if arguments.max_new_tokens is None:
         slot = Slot.place(frozen.tokenizer, layout, arguments.prompt)
