@@ -5,6 +5,7 @@ This package is the leaf of the house: every other package may import it, it imp
 
 from contracts.errors import UserError
 from contracts.files import (
+    CHECK,
     TEMPORARY,
     checksum,
     parse_json,
@@ -37,6 +38,7 @@ from contracts.text import fenced, markdown_escape, printable, sheet_cell
 __all__ = [
     "ANY",
     "ANY_LIST",
+    "CHECK",
     "COUNT",
     "DECODED_KEYS",
     "FAILURES",

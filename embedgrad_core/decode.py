@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
-from contracts import Item, UserError, in_blocks
+from contracts import Item, UserError, in_blocks, sha256_of_bytes
 from embedgrad_core.attention import check_attention
 from embedgrad_core.graphed import Workspace
 from embedgrad_core.greedy import greedy
+from embedgrad_core.kept_rows import KeptRows
 from embedgrad_core.kernels import packed_weights
 from embedgrad_core.layout import Slot
 from embedgrad_core.loops import LoopRule, is_loop
@@ -65,6 +66,7 @@ def decode(
     on_progress: Callable[[int], None] = lambda done: None,
     on_step: Callable[[float], None] = lambda begun: None,
     say: Callable[[str], None] = lambda line: None,
+    kept: KeptRows | None = None,
 ) -> list[Decoded]:
     """Answer every item greedily.
 
@@ -85,6 +87,7 @@ def decode(
         on_step: called on the way (native) with what unfinished answers have of their limits, in items; see
             :func:`embedgrad_core.greedy.greedy`.
         say: where to report that memory ran out and fewer rows run at a time.
+        kept: blocks that were answered before, and where new ones are kept.
 
     Raises:
         UserError: an input and ``max_new_tokens`` do not fit the context, naming the item; an architecture without a
@@ -108,6 +111,7 @@ def decode(
         on_progress=on_progress,
         on_step=on_step,
         say=say,
+        kept=kept,
     )
     return [to_decoded(frozen, item, row, stop_ids, loop) for item, row in rows]
 
@@ -128,6 +132,7 @@ def decode_rows(
     on_progress: Callable[[int], None] = lambda done: None,
     on_step: Callable[[float], None] = lambda begun: None,
     say: Callable[[str], None] = lambda line: None,
+    kept: KeptRows | None = None,
 ) -> list[tuple[Item, Row]]:
     """Each item, in the order of :func:`contracts.in_order`, with its answer as token ids.
 
@@ -167,12 +172,27 @@ def decode_rows(
     else:
         run, weights = greedy, packed_weights(frozen.network)
         settings |= {"say": say, "on_step": on_step, "workspace": Workspace()}
+    decides = [frozen.resolved, str(frozen.dtype), frozen.device.type, engine, slot.head_ids, _hash(vectors)]
+    decides += [max_new_tokens, sorted(stop_ids), early and asdict(early), batch_size]
     found: list[tuple[Item, Row]] = []
     with weights:
         for some in blocks:
-            rows = run(frozen, slot, vectors, [bodies[item.id] for item in some], max_new_tokens, stop_ids, **settings)
+            own = [bodies[item.id] for item in some]
+            key = kept and kept.key(decides, [(item.id, body) for item, body in zip(some, own, strict=True)])
+            rows = kept and kept.find(key)
+            if rows:
+                for row in rows:
+                    count_row(row)
+            else:
+                rows = run(frozen, slot, vectors, own, max_new_tokens, stop_ids, **settings)
+                if kept:
+                    kept.add(key, rows)
             found += zip(some, rows, strict=True)
     return found
+
+
+def _hash(vectors: torch.Tensor) -> str:
+    return sha256_of_bytes(vectors.detach().float().cpu().contiguous().numpy().tobytes())
 
 
 def check_settings(*, engine: str = "native", **numbers: int | str | None) -> None:

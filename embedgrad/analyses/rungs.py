@@ -64,7 +64,7 @@ def rungs(
     frozen, layout, prompt, settings = texts.frozen, texts.layout, texts.prompt, texts.settings
 
     def generating(slot: Slot, vectors: torch.Tensor) -> Answering:
-        return lambda items, **callbacks: decode(frozen, slot, vectors, items, **callbacks, **settings)
+        return lambda items, **callbacks: decode(frozen, slot, vectors, items, kept=texts.kept, **callbacks, **settings)
 
     def of_kind(kind: str) -> Answering:
         if settings.get("engine", "native") != "native":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from contracts import Item
 from embedgrad_core import FrozenModel, Layout, LoopRule, PromptEmbedding, Slot
 from embedgrad_core.decode import Decoded, decode_rows, to_decoded
+from embedgrad_core.kept_rows import KeptRows
 from embedgrad_core.rows import Row
 
 STOP_RULES = ("family", "checkpoint")
@@ -24,12 +25,14 @@ class TextAnswers:
         layout: the run's own; its ``kind`` is what varies.
         prompt: the human prompt.
         settings: keyword arguments of :func:`embedgrad_core.decode`.
+        kept: blocks that were answered before.
     """
 
     frozen: FrozenModel
     layout: Layout
     prompt: str
     settings: dict
+    kept: KeptRows | None = None
     _rows: dict[tuple, list[tuple[Item, Row]]] = field(default_factory=dict, repr=False)
 
     @property
@@ -73,6 +76,7 @@ class TextAnswers:
             batch_size=settings["batch_size"],
             block=settings.get("block"),
             early=LoopRule(repeats, settings["loop"].tokens) if repeats else None,
+            kept=self.kept,
             **callbacks,
         )
 

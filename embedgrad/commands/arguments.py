@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from contracts import UserError, other_than, printable, shard
 from embedgrad import cards
-from embedgrad.commands.checked import rows, whole
+from embedgrad.commands.checked import output_file, rows, whole
 
 if TYPE_CHECKING:
     from contracts import Item
     from embedgrad.grading import Grader
     from embedgrad_core import FrozenModel, Layout
+    from embedgrad_core.kept_rows import KeptRows
 
 MOST_THREADS = 4096
 
@@ -171,6 +172,23 @@ def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 
         help="end an answer once its tail has repeated N times (default: never)",
     )
     group.add_argument("--loop-tokens", type=whole(2), default=24, help="… over at least so many tokens")
+
+
+def add_kept_argument(parser: argparse.ArgumentParser) -> None:
+    """--state: where a killed decoding goes on."""
+    parser.add_argument(
+        "--state",
+        type=output_file,
+        metavar="FILE",
+        help="keep answers here block by block: the same command goes on from them, also after a kill",
+    )
+
+
+def kept_from(arguments: argparse.Namespace) -> "KeptRows | None":
+    """The blocks that were answered before, if the arguments name a file for them."""
+    from embedgrad_core.kept_rows import KeptRows
+
+    return KeptRows(arguments.state) if arguments.state else None
 
 
 def add_shard_argument(parser: argparse.ArgumentParser) -> None:

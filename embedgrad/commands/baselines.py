@@ -11,6 +11,7 @@ from embedgrad.commands import ladder, recovery
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
+    add_kept_argument,
     add_layout_arguments,
     add_model_arguments,
     add_shard_argument,
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rewrite", type=some_text, help="another wording of the prompt, as a rung of its own")
     add_decoding_arguments(parser)
     add_shard_argument(parser)
+    add_kept_argument(parser)
     add_grading_arguments(parser)
     parser.add_argument("--ladder", required=True, type=output_file, help="JSON")
     parser.add_argument("--recovery", required=True, type=output_file, help="JSON")

@@ -12,10 +12,12 @@ from pathlib import Path
 from contracts import answers_sha256, read_items, sha256_of_file, write_json, write_jsonl
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
+    add_kept_argument,
     add_layout_arguments,
     add_model_arguments,
     add_shard_argument,
     decoding_from,
+    kept_from,
     layout_from,
     load_from,
     plain_line,
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, type=Path, help="JSON lines: id, input, target, answer, level")
     parser.add_argument("--level", help="only the items of this level")
     add_shard_argument(parser)
+    add_kept_argument(parser)
     add_decoding_arguments(parser)
     parser.add_argument(
         "--out", required=True, type=output_file, help="JSON lines: id, output, n_tokens, stop, entropy_bits"
@@ -72,7 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
         return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, **(settings | changed))]
 
     with Progress("answers", len(items), plain_line) as at:
-        rows = answer(items, say=plain_line, **at.decoding)
+        rows = answer(items, say=plain_line, kept=kept_from(arguments), **at.decoding)
     invariance = None
     if arguments.batch_invariance_check:
         invariance = _batch_invariance(arguments.batch_invariance_check, items, rows, answer)
@@ -98,6 +101,8 @@ def run(arguments: argparse.Namespace) -> None:
             new_tokens=sum(row["n_tokens"] for row in rows),
         )
         write_json(arguments.run_info, row)
+    if arguments.state:  # all is written
+        arguments.state.unlink(missing_ok=True)
     plain_line(f"{arguments.out}: {len(rows)} answers")
 
 

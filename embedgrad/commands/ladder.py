@@ -17,10 +17,12 @@ from contracts import Item, UserError, read_items, sha256_of_file, write_json, w
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
+    add_kept_argument,
     add_layout_arguments,
     add_model_arguments,
     add_shard_argument,
     decoding_from,
+    kept_from,
     layout_from,
     load_from,
     plain_line,
@@ -48,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--examples", type=int, default=EXAMPLES, help="examples of few_shot")
     add_decoding_arguments(parser)
     add_shard_argument(parser)
+    add_kept_argument(parser)
     add_grading_arguments(parser)
     parser.add_argument("--answers", type=output_file, help="JSON lines: every rung's graded answers")
     parser.add_argument(
@@ -98,7 +101,8 @@ def text_answers(arguments: argparse.Namespace) -> "TextAnswers":
 
     if getattr(arguments, "texts", None) is None:
         frozen, layout = load_from(arguments), layout_from(arguments)
-        arguments.texts = TextAnswers(frozen, layout, arguments.prompt, decoding_from(arguments, frozen))
+        settings, kept = decoding_from(arguments, frozen), kept_from(arguments)
+        arguments.texts = TextAnswers(frozen, layout, arguments.prompt, settings, kept)
     return arguments.texts
 
 

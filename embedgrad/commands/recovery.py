@@ -13,6 +13,7 @@ from contracts import UserError, read_items, sha256_of_file, write_json
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
+    add_kept_argument,
     add_layout_arguments,
     add_model_arguments,
     add_shard_argument,
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit-shares", default="0.25,0.5,1", help="token limits, as shares of --max-new-tokens")
     add_decoding_arguments(parser)
     add_shard_argument(parser)
+    add_kept_argument(parser)
     add_grading_arguments(parser)
     parser.add_argument(
         "--out", required=True, type=output_file, help="JSON: for each protocol n and right answers, by level"

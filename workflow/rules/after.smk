@@ -29,8 +29,9 @@ rule after:
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
         decode=lambda wildcards: CONFIG.decode_flags(task_of(wildcards)),
         shard=shard_flag,
+        state=answers_state("after"),
     shell:
-        "embedgrad decode {params.model} {params.level} {params.decode} {params.shard} --threads {threads} --cards {resources.gpu}"
+        "embedgrad decode {params.model} {params.level} {params.decode} {params.shard} --state {params.state:q} --threads {threads} --cards {resources.gpu}"
         " --prompt-file {input.prompt:q} --data {input.data:q} --out {output.answers:q}"
         " --run-info {output.run:q} > {log:q} 2>&1"
 

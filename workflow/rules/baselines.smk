@@ -31,8 +31,9 @@ rule baselines:
         rewrite=lambda wildcards: CONFIG.rewrite_flags(wildcards.task),
         grade=lambda wildcards: CONFIG.grade_flags(wildcards.task),
         shard=shard_flag,
+        state=answers_state("baselines"),
     shell:
-        "embedgrad baselines {params.model} {params.prompt} {params.rewrite} {params.decode} {params.grade} {params.shard} --threads {threads} --cards {resources.gpu}"
+        "embedgrad baselines {params.model} {params.prompt} {params.rewrite} {params.decode} {params.grade} {params.shard} --state {params.state:q} --threads {threads} --cards {resources.gpu}"
         " --data {input.data:q} --dev {input.dev:q} --train {input.train:q} --ladder {output.ladder:q} --answers {output.answers:q}"
         " --recovery {output.recovery:q} > {log:q} 2>&1"
 

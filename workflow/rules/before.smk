@@ -28,8 +28,9 @@ rule before:
         prompt=lambda wildcards: CONFIG.prompt_flags(wildcards.task),
         decode=lambda wildcards: CONFIG.decode_flags(wildcards.task),
         shard=shard_flag,
+        state=answers_state("before"),
     shell:
-        "embedgrad decode {params.model} {params.prompt} {params.decode} {params.shard} --threads {threads} --cards {resources.gpu}"
+        "embedgrad decode {params.model} {params.prompt} {params.decode} {params.shard} --state {params.state:q} --threads {threads} --cards {resources.gpu}"
         " --data {input.data:q} --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
 
 

@@ -92,6 +92,16 @@ def task_of(wildcards):
     return CONFIG.datasets[wildcards.dataset] if hasattr(wildcards, "dataset") else wildcards.task
 
 
+def answers_state(rule):
+    """Params function: where a rule keeps finished blocks of answers, no output, so that a killed job goes on from them."""
+
+    def path(wildcards):
+        names = (getattr(wildcards, name, None) for name in ("task", "dataset", "model", "seed", "scatteritem"))
+        return "/".join([RESULTS, "resume", rule, *filter(None, names)]) + ".state"
+
+    return path
+
+
 def split_file(name):
     """Input function: a file of the task's prepared splits."""
     return lambda wildcards: f"{RESULTS}/data/{task_of(wildcards)}/{name}"
