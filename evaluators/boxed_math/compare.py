@@ -6,14 +6,11 @@ it is printed to full float precision (13 digits or more).
 """
 
 from collections.abc import Sequence
-from fractions import Fraction
 
-from evaluators.boxed_math import value
+from evaluators.boxed_math.agreement import ratio, same_value
 from evaluators.boxed_math.bounds import spend
 from evaluators.boxed_math.structure import depth_at, fold, read
 
-FULL_PRECISION = 13
-TRIALS = 3
 _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 
 
@@ -177,82 +174,14 @@ def _same_single(a: tuple, b: tuple) -> bool:
     """Two relations of two sides each: the same up to a factor, which turns an inequality when it is negative."""
     if any(side[0] != "expr" for relation in (a, b) for side in relation[2]):
         return a[1] == b[1] and _pairwise(a[2], b[2])
-    (first, second), ratio = (a[1][0], b[1][0]), _ratio(_difference(a), _difference(b))
-    if ratio is None:
+    (first, second), factor = (a[1][0], b[1][0]), ratio(_difference(a), _difference(b))
+    if factor is None:
         return False
     if first in ("=", "\\ne", "\\approx", "\\equiv", "\\cong", "\\sim"):
         return first == second
-    return _FLIPPED.get(first) == second if ratio < 0 else first == second
+    return _FLIPPED.get(first) == second if factor < 0 else first == second
 
 
 def _difference(relation: tuple) -> tuple:
     left, right = relation[2]
     return ("add", [left[1], ("neg", right[1])])
-
-
-def _ratio(first: tuple, second: tuple) -> object:
-    """The constant c with first = c · second everywhere, or None; real and not zero."""
-    ratios = []
-    for trial in range(TRIALS):
-        try:
-            a, b = (value.evaluate(tree, trial, value.DIGITS[0]) for tree in (first, second))
-        except value.Undefined:
-            continue
-        nothing = [abs(side) < 1e-40 for side in (a, b)]  # each by itself: a fraction and a float do not compare
-        if all(nothing):
-            continue
-        if any(nothing):
-            return None
-        ratios.append(_like(a, b) / _like(b, a))
-    if not ratios or any(abs(ratio / ratios[0] - 1) > 1e-40 for ratio in ratios):
-        return None
-    ratio = ratios[0]
-    if isinstance(ratio, Fraction):
-        return ratio
-    return ratio.real if abs(ratio.imag) < 1e-12 * abs(ratio.real) else None
-
-
-def same_value(first: tuple, second: tuple) -> bool:
-    """Whether two expressions agree at every trial point (both undefined at all of them is no agreement)."""
-    free = value.names(first) | value.names(second)
-    agreed = 0
-    for trial in range(TRIALS if free else 1):
-        for digits in value.DIGITS:
-            try:
-                a, b = (value.evaluate(tree, trial, digits) for tree in (first, second))
-            except value.Undefined:
-                break
-            if isinstance(a, Fraction) and isinstance(b, Fraction):
-                if a != b:
-                    return not free and _rounded(first, second, a, b)
-                agreed += 1
-                break
-            a, b = _like(a, b), _like(b, a)
-            difference, scale = abs(a - b), max(abs(a), abs(b))
-            if difference > scale * 10 ** (15 - digits) and difference > 10.0 ** (15 - digits):
-                return not free and _rounded(first, second, a, b)
-        else:
-            agreed += 1
-    return agreed > 0
-
-
-def _like(number: object, other: object) -> object:
-    """A Fraction turned into the other's kind of number."""
-    if isinstance(number, Fraction) and not isinstance(other, Fraction):
-        context = other.context
-        return context.mpc(context.mpf(number.numerator) / number.denominator)
-    return number
-
-
-def _rounded(first: tuple, second: tuple, a: object, b: object) -> bool:
-    """Whether one is the other printed to full float precision."""
-    for tree, exact in ((first, b), (second, a)):
-        printed = tree[1] if tree[0] == "neg" else tree
-        if printed[0] == "num" and printed[2] >= FULL_PRECISION:
-            shown = Fraction(printed[1]) * (-1 if tree[0] == "neg" else 1)
-            # No float is larger or smaller; and Python refuses to print the digits of such a denominator.
-            if not 1e-300 < abs(shown) < 1e300 or abs(exact) > 1e300:
-                return False
-            places = len(str(shown.denominator)) - 1
-            return abs(complex(exact) - float(shown)) <= 10.0 ** -min(places, 15) + abs(float(shown)) * 3e-16
-    return False

@@ -5,27 +5,13 @@ Trees: ``("num", Fraction, significant_digits)``, ``("name", str)``, ``("add"|"m
 ``\frac12``, ``\sqrt2``, ``\sqrt[3]{2}``, ``|x|``, ``n!``, ``0.\overline{3}``, ``1e3``.
 """
 
-import re
 from fractions import Fraction
 from typing import NoReturn
 
 from evaluators.boxed_math.bounds import DEEPEST, OutOfBounds
+from evaluators.boxed_math.tokens import FUNCTIONS, GREEK, INVERSES, NotAnExpression, number, tokens
 
-_FUNCTION_NAMES = "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log exp sqrt abs floor ceil"
-_GREEK_NAMES = (
-    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau phi "
-    "varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell hbar"
-)
-FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
-GREEK = frozenset(_GREEK_NAMES.split())
-_TOKEN = re.compile(
-    r"\s*(?:(?P<num>\d*\.\d*\\overline\{\d+\}|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
-    r"|(?P<command>\\[A-Za-z]+|\\[{}|])|(?P<word>[A-Za-z]+)|(?P<sign>[-+*/^_!|(){}\[\]=,<>%']))"
-)
-
-
-class NotAnExpression(Exception):
-    """The text is not in the grammar."""
+__all__ = ["NotAnExpression", "parse"]
 
 
 def parse(text: str) -> tuple:
@@ -35,37 +21,7 @@ def parse(text: str) -> tuple:
         NotAnExpression: it is not one.
         OutOfBounds: it is nested too deeply, or a number is too long.
     """
-    return _Parser(_tokens(text)).whole()
-
-
-def _tokens(text: str) -> list[tuple[str, str]]:
-    tokens, place = [], 0
-    text = text.strip()
-    while place < len(text):
-        match = _TOKEN.match(text, place)
-        if not match:
-            raise NotAnExpression(f"unexpected {text[place : place + 10]!r}")
-        kind = match.lastgroup
-        value = match[kind]
-        if kind == "word":
-            tokens += _words(value)
-        elif kind == "command":
-            tokens.append(("command", value[1:]))
-        else:
-            tokens.append((kind, value))
-        place = match.end()
-    return tokens
-
-
-def _words(word: str) -> list[tuple[str, str]]:
-    """A run of letters: a known function, a constant, or single letters multiplied."""
-    if word in FUNCTIONS or word in ("pi", "infty"):
-        return [("command", word)]
-    if word.lower() in ("inf", "infinity", "oo"):
-        return [("command", "infty")]
-    if len(word) > 3:
-        raise NotAnExpression(f"{word!r} is a word")
-    return [("name", letter) for letter in word]
+    return _Parser(tokens(text)).whole()
 
 
 class _Parser:
@@ -98,9 +54,9 @@ class _Parser:
         terms = [self.signed()]
         while True:
             if self.take("+"):
-                terms.append(self.product())
+                terms.append(self.signed())  # 2 + -3
             elif self.take("-"):
-                terms.append(("neg", self.product()))
+                terms.append(("neg", self.signed()))
             else:
                 break
         self.depth -= 1
@@ -122,8 +78,9 @@ class _Parser:
                 tree = ("div", tree, self.factor_with_sign())
             elif self.starts_a_factor():
                 right_is_fraction = self.peek() == ("command", "frac")
-                right = self.power()
-                if right_is_fraction and _is_mixed(tree, right):
+                plain = self.plain_fraction()
+                right = plain or self.power()
+                if plain or (right_is_fraction and _is_mixed(tree, right)):
                     tree = ("add", [tree, right])
                 elif right[0] == "num" and tree[0] == "num":
                     self.fail()  # "4 2" is no product
@@ -131,6 +88,23 @@ class _Parser:
                     tree = ("mul", [tree, right])
             else:
                 return tree
+
+    def plain_fraction(self) -> tuple | None:
+        """The 1/2 of ``3 1/2``: digits over more digits, right behind a number."""
+        before, *three = self.tokens[self.place - 1 : self.place + 3]
+        if (
+            len(three) < 3
+            or before[0] != "num"
+            or three[1] != ("sign", "/")
+            or three[0][0] != "num"
+            or three[2][0] != "num"
+        ):
+            return None
+        top, bottom = three[0][1], three[2][1]
+        if not (before[1].isdigit() and top.isdigit() and bottom.isdigit() and 0 < int(top) < int(bottom)):
+            return None
+        self.place += 3
+        return ("div", number(top), number(bottom))
 
     def factor_with_sign(self) -> tuple:
         if self.take("-"):
@@ -147,7 +121,7 @@ class _Parser:
             return (
                 value in FUNCTIONS
                 or value in GREEK
-                or value in ("frac", "sqrt", "pi", "infty", "left", "binom", "lfloor")
+                or value in ("frac", "sqrt", "pi", "infty", "left", "binom", "lfloor", "lceil")
             )
         return kind == "sign" and (value in "({[" or (value == "|" and self.bars == 0))
 
@@ -160,6 +134,8 @@ class _Parser:
                 return ("pow", tree, self.script())
             elif self.take("'"):
                 tree = ("call", "prime", tree)
+            elif self.take("degree"):
+                tree = ("call", "degree", tree)
             else:
                 return tree
 
@@ -195,9 +171,9 @@ class _Parser:
             if short and value.isdigit() and len(value) > 1:
                 # \frac12 takes one digit and leaves the other
                 self.tokens[self.place] = ("num", value[1:])
-                return _number(value[0])
+                return number(value[0])
             self.place += 1
-            return _number(value)
+            return number(value)
         if kind == "name":
             self.place += 1
             return ("name", value + self.subscript())
@@ -240,11 +216,11 @@ class _Parser:
         if name == "binom":
             top = self.argument()
             return ("call", "binomial", ("pair", top, self.argument()))
-        if name == "lfloor":
+        if name in ("lfloor", "lceil"):
             tree = self.sum()
-            if not self.take("rfloor"):
+            if not self.take("r" + name[1:]):
                 self.fail()
-            return ("call", "floor", tree)
+            return ("call", {"lfloor": "floor", "lceil": "ceil"}[name], tree)
         if name in FUNCTIONS:
             return self.function(name)
         if name == "pi" or name == "infty" or name in GREEK:
@@ -257,7 +233,7 @@ class _Parser:
         kind, value = self.peek()
         if kind == "num" and not value.startswith("0"):
             self.place += 1  # √113 and \sqrt 113 as written by hand
-            return _number(value)
+            return number(value)
         return self.argument()
 
     def function(self, name: str) -> tuple:
@@ -266,7 +242,11 @@ class _Parser:
             power = self.script()
         if name == "log" and self.take("_"):
             base = self.argument()
+        if power == ("neg", ("num", Fraction(1), 0)) and name in INVERSES:
+            name, power = INVERSES[name], None  # \\tan^{-1} is the inverse function, not 1/tan
         argument = self.group("(", ")") if self.peek() == ("sign", "(") else self.function_argument()
+        if name in INVERSES or name == "cis":
+            argument = _in_radians(argument)
         tree = ("call", name, argument)
         if base is not None:
             tree = ("div", ("call", "ln", argument), ("call", "ln", base))
@@ -280,27 +260,21 @@ class _Parser:
         return tree
 
 
+def _in_radians(angle: tuple) -> tuple:
+    """The degrees of an angle as numbers; elsewhere a degree is a unit, and left out."""
+    if angle[0] == "call" and angle[1] == "degree":
+        return ("div", ("mul", [angle[2], ("name", "\\pi")]), ("num", Fraction(180), 0))
+    if angle[0] in ("add", "mul"):
+        return (angle[0], [_in_radians(part) for part in angle[1]])
+    if angle[0] in ("neg", "div"):
+        return (angle[0], *map(_in_radians, angle[1:]))
+    return angle
+
+
 def _is_mixed(whole: tuple, fraction: tuple) -> bool:
     return (
         whole[0] == "num"
         and whole[1].denominator == 1
         and fraction[0] == "div"
         and fraction[1][0] == fraction[2][0] == "num"
-    )
-
-
-def _number(text: str) -> tuple:
-    match = re.fullmatch(r"(\d*)\.(\d*)\\overline\{(\d+)\}", text)
-    if match:
-        whole, fixed, period = match.groups()
-        value = Fraction(int(whole or 0)) + (Fraction(int(fixed), 10 ** len(fixed)) if fixed else 0)
-        return ("num", value + Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(fixed)), 0)
-    mantissa, _, exponent = text.lower().partition("e")
-    if len(mantissa) > 1_000 or len(exponent) > 4:
-        raise OutOfBounds("a number is too long to read")
-    digits = len(mantissa.replace(".", "").lstrip("0")) if "." in mantissa else 0
-    return (
-        "num",
-        Fraction(mantissa if mantissa[-1] != "." else mantissa[:-1]) * Fraction(10) ** int(exponent or 0),
-        digits,
     )

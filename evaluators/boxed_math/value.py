@@ -7,7 +7,7 @@ Everything is bounded: exponents, factorials, the size of numbers and the work o
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -34,38 +34,68 @@ def _context(digits: int) -> Any:
     return context
 
 
+# (sign, scale) of the variables in each trial; a sign of 0 is mixed. Roots and logarithms live among the positive numbers, and |x - 5|
+# is told from 5 - x only beyond 5.
+_TRIALS = (
+    (1, 1),
+    (1, 16),
+    (-1, 1),
+    (-1, 16),
+    (0, 1),
+    (0, 1),
+    (0, 1),
+    (1, Fraction(1, 16)),
+    (-1, Fraction(1, 16)),
+    (1, 200),
+    (-1, 200),
+)
+EVERYWHERE, MIXED, FURTHER = range(4), range(4, 7), range(7, 11)
+
+
 def point(name: str, trial: int) -> Fraction:
-    """A variable's value in a trial: rational, the same for both sides, positive in the first trials, negative in the last."""
+    """A variable's value in a trial: rational, and the same for both sides."""
     spend(5)
     seed = int.from_bytes(hashlib.sha256(f"{name} {trial}".encode()).digest()[:4], "big")
-    value = Fraction(seed % 9_973 + 1_009, 4_001)
-    return -value if trial == 2 else value
+    sign, scale = _TRIALS[trial]
+    if sign == 0:  # another bit of the name in each of the three trials, so that any two letters differ in one
+        sign = -1 if sum(map(ord, name)) >> (trial - MIXED[0]) & 1 else 1
+    return Fraction(seed % 9_973 + 1_009, 4_001) * sign * scale
+
+
+def nodes(tree: tuple) -> Iterator[tuple]:
+    """The tree and every tree in it."""
+    spend(1)
+    yield tree
+    for part in tree[1:]:
+        for item in part if isinstance(part, list) else (part,):
+            if isinstance(item, tuple):
+                yield from nodes(item)
 
 
 def names(tree: tuple) -> set[str]:
     """The free variables of a tree."""
-    spend(1)
-    if tree[0] == "name":
-        return set() if tree[1] in ("\\pi", "e", "i") else {tree[1]}
-    found: set[str] = set()
-    for part in tree[1:]:
-        if isinstance(part, tuple):
-            found |= names(part)
-        elif isinstance(part, list):
-            for item in part:
-                found |= names(item)
-    return found
+    return {node[1] for node in nodes(tree) if node[0] == "name" and node[1] not in ("\\pi", "e", "i")}
 
 
-def evaluate(tree: tuple, trial: int, digits: int) -> Any:
-    """A Fraction, or a complex number of ``digits`` digits.
+def is_complex(tree: tuple) -> bool:
+    """Whether it speaks of complex numbers: then roots of negative numbers are meant."""
+    return any(node == ("name", "i") or node[:2] == ("call", "cis") for node in nodes(tree))
+
+
+def has_bars(tree: tuple) -> bool:
+    """Whether it holds an absolute value, which tells that negative numbers are meant too."""
+    return any(node[:2] == ("call", "abs") for node in nodes(tree))
+
+
+def evaluate(tree: tuple, trial: int, digits: int, real: bool = False) -> Any:
+    """A Fraction, or a complex number of ``digits`` digits; with ``real``, no step may leave the real numbers.
 
     Raises:
         OutOfBounds: too large.
         Undefined: no value here.
     """
     context = _context(digits) if _needs_digits(tree) else None
-    return _Evaluation(trial, context, digits).of(tree)
+    return _Evaluation(trial, context, digits, real).of(tree)
 
 
 def _needs_digits(tree: tuple) -> bool:
@@ -73,8 +103,8 @@ def _needs_digits(tree: tuple) -> bool:
 
 
 class _Evaluation:
-    def __init__(self, trial: int, context: Any, digits: int) -> None:
-        self.trial, self.mp, self.digits = trial, context, digits
+    def __init__(self, trial: int, context: Any, digits: int, real: bool) -> None:
+        self.trial, self.mp, self.digits, self.real = trial, context, digits, real
 
     def of(self, tree: tuple) -> Any:
         spend(2)
@@ -86,6 +116,8 @@ class _Evaluation:
             raise Undefined  # ln 0: infinities less infinities would agree with anything
         elif result and abs(self.mp.mag(result)) > LARGEST_MAGNITUDE:
             raise OutOfBounds("a number is too large to compare")
+        elif self.real and abs(result.imag) > abs(result) * self.mp.mpf(10) ** (15 - self.digits):
+            raise Undefined  # a root or a logarithm of a negative number
         return result
 
     def _of(self, tree: tuple) -> Any:
@@ -156,10 +188,17 @@ class _Evaluation:
                 # The real root of a negative number, as \sqrt[3]{-2} is meant.
                 sign = -1 if exponent.numerator % 2 else 1
                 return sign * self.power(-base, exponent)
+        odd = (
+            exponent
+            if isinstance(exponent, Fraction) and exponent.denominator % 2 and exponent.denominator > 1
+            else None
+        )
         base, exponent = self.inexact(base), self.inexact(exponent)
         if base == 0:
             raise Undefined
         spend(2 * self.digits)
+        if self.real and odd and base.real < 0:
+            return (-1 if odd.numerator % 2 else 1) * self.mp.power(-base, exponent)
         if abs(exponent) > 10**6 or abs(exponent * self.mp.log(base)) > LARGEST_BITS:
             raise OutOfBounds("a power is too large to compare")
         return self.mp.power(base, exponent)
@@ -170,6 +209,8 @@ class _Evaluation:
         if function == "prime":
             return point(f"{argument}'", self.trial)
         value = self.of(argument)
+        if function == "degree":
+            return value  # outside of an angle the unit is left out
         if function == "factorial":
             if not isinstance(value, Fraction) or value.denominator != 1 or value < 0:
                 raise OutOfBounds("a factorial of something else than a whole number")
@@ -188,6 +229,8 @@ class _Evaluation:
             return Fraction(int(getattr(self.mp, function)(inexact.real)))
         if function == "abs":
             return self.mp.mpc(abs(inexact))
+        if function == "cis":
+            return self.mp.mpc(self.mp.cos(inexact) + self.mp.mpc(0, 1) * self.mp.sin(inexact))
         try:
             return self.mp.mpc(getattr(self.mp, _FUNCTIONS.get(function, function))(inexact))
         except (ZeroDivisionError, ValueError):
@@ -201,8 +244,12 @@ class _Evaluation:
         return Fraction(math.comb(int(top), int(bottom)))
 
 
-_OF_ANGLES = frozenset(["sin", "cos", "tan", "cot", "sec", "csc"])
-_FUNCTIONS = {"arcsin": "asin", "arccos": "acos", "arctan": "atan", "log": "log10"}
+_OF_ANGLES = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "cis"])
+_FUNCTIONS = {"log": "log10", "lg": "log10"} | {
+    prefix + name: "a" + name
+    for prefix in ("arc", "ar")
+    for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")
+}
 
 
 def _bits(value: Fraction) -> int:
