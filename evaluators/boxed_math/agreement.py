@@ -82,6 +82,17 @@ def real_value(tree: tuple) -> object:
     return found if found is None or isinstance(found, Fraction) else found.real
 
 
+def near(exact: tuple, printed: tuple) -> bool:
+    """Whether a decimal is the other rounded, to a unit of its last place; what is no decimal may be off by a hundredth."""
+    a, b = real_value(exact), real_value(printed)
+    if a is None or b is None:
+        return False
+    number = printed[1] if printed[0] == "neg" else printed
+    unit = Fraction(1, number[1].denominator) if number[0] == "num" else None
+    difference = abs(_like(a, b) - _like(b, a))
+    return bool(difference <= (unit if unit is not None and isinstance(difference, Fraction) else float(unit or abs(b) / 100)))
+
+
 def less(first: object, second: object) -> bool:
     """Whether one real value is smaller than another by more than rounding."""
     if isinstance(first, Fraction) and isinstance(second, Fraction):

@@ -5,11 +5,24 @@ base belongs to the value; unreduced values are equal; a decimal equals a fracti
 it is printed to full float precision (13 digits or more).
 """
 
+"""Whether two normalised answers say the same, kind by kind, exactly.
+
+Policies (docs/evaluators.md): unbracketed lists and sets have no order; a missing unit is no error, another one is; a
+base belongs to the value; unreduced values are equal; a decimal equals a fraction only if it is that fraction, unless
+it is printed to full float precision (13 digits or more).
+"""
+
+import re
 from collections.abc import Sequence
 
-from evaluators.boxed_math.agreement import ratio, same_value
+from evaluators.boxed_math import sets
+from evaluators.boxed_math.agreement import near, ratio, same_value
 from evaluators.boxed_math.bounds import spend
-from evaluators.boxed_math.structure import depth_at, fold, read
+from evaluators.boxed_math.brackets import depth_at
+from evaluators.boxed_math.relations import assignments, interval, is_name
+from evaluators.boxed_math.structure import fold, read
+from evaluators.boxed_math.units import AM_PM, same_unit
+from evaluators.boxed_math.value import names
 
 _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 
@@ -29,7 +42,30 @@ def equal(ours: str, gold: str) -> bool:
 
 def _same(a: tuple, b: tuple) -> bool:
     spend(5)
+    for one, other in ((a, b), (b, a)):
+        if one[0] == "either":
+            return _same(one[1], other) or ((not one[3] or _unit(other) == one[2][-1]) and _same(one[2], other))
     kinds = {a[0], b[0]}
+    if _structurally(a, b, kinds):
+        return True
+    if kinds & sets.KINDS:
+        return sets.same(a, b)
+    return False
+
+
+def _unit(answer: tuple) -> tuple:
+    return answer[2] if answer[0] == "expr" else _unit(answer[2]) if answer[0] == "either" else ()
+
+
+def _structurally(a: tuple, b: tuple, kinds: set[str]) -> bool:
+    if "choice" in kinds:
+        return _same_choice(a, b)
+    if kinds == {"list"} and a[2] != b[2] and any(member[0] == "relation" and member[1] != ["="] for member in a[1] + b[1]):
+        return False  # "and" and "or" of the same inequalities; as sets they may yet agree
+    if "relation" in kinds or kinds == {"list"}:
+        ours, theirs = assignments(a), assignments(b)
+        if ours and theirs:
+            return ours.keys() == theirs.keys() and all(_same(ours[name], theirs[name]) for name in ours)
     if "relation" in kinds:
         return _same_relation(a, b)
     if kinds <= {"list", "set", "group", "seq"} and "seq" not in kinds:
@@ -38,19 +74,26 @@ def _same(a: tuple, b: tuple) -> bool:
         return _pairwise(a[-1], b[-1])
     if kinds == {"seq"}:
         return a[1:3] == b[1:3] and _pairwise(a[3], b[3])
-    if kinds == {"list", "union"}:
-        a, b = _as_union(a), _as_union(b)
-        kinds = {a[0], b[0]}
+    if kinds == {"list", "seq"}:
+        return _same_point(a, b)
     if kinds == {"union"}:
         return _same_members(a[1], b[1])
+    if kinds in ({"meet"}, {"minus"}):
+        return _pairwise(a[1], b[1])
+    if kinds == {"builder"}:
+        return a[1] == b[1] and (a[2] == b[2] or None not in (a[2], b[2]) and _same(a[2], b[2])) and _same(a[3], b[3])
     if kinds == {"matrix"}:
         return a[1] == b[1] and len(a[2]) == len(b[2]) and all(map(_pairwise, a[2], b[2]))
     if kinds == {"base"}:
         return a[2] == b[2] and a[1].lstrip("0") == b[1].lstrip("0")
-    if kinds == {"text"}:
+    if kinds in ({"text"}, {"numbers"}):
         return a[1] == b[1]
+    if kinds == {"numbers", "expr"}:  # R for ℝ
+        return ("name", a[1]) == b[1] or ("name", b[1]) == a[1]
+    if kinds == {"ratio"} or kinds == {"ratio", "expr"}:
+        return _same_ratio(a, b)
     if kinds == {"expr"}:
-        return (a[2] == b[2] or not a[2] or not b[2]) and same_value(a[1], b[1])
+        return same_unit(a[2], b[2]) and same_value(a[1], b[1])
     # One value in braces, or a pair of equal solutions: {5} and 5.
     for many, one in ((a, b), (b, a)):
         if many[0] in ("list", "set", "group") and one[0] == "expr":
@@ -58,10 +101,46 @@ def _same(a: tuple, b: tuple) -> bool:
     return False
 
 
-def _as_union(answer: tuple) -> tuple:
-    """``x < 3 or x > 5`` as a union of intervals; anything else as it is."""
-    intervals = [_interval(member) if member[0] == "relation" else None for member in answer[1]]
-    return answer if answer[0] != "list" or None in intervals else ("union", intervals)
+def _same_choice(a: tuple, b: tuple) -> bool:
+    if a[0] == b[0]:
+        return a[1] == b[1] and _same(a[2], b[2])
+    labelled, other = (a, b) if a[0] == "choice" else (b, a)
+    letter = other[1] if other[0] == "text" else other[1][1] if other[0] == "expr" and other[1][0] == "name" else ""
+    return labelled[1] == letter.casefold() or _same(labelled[2], other)
+
+
+def _same_point(a: tuple, b: tuple) -> bool:
+    """``x = 1, y = 2`` and (1, 2), the names in the order of the alphabet."""
+    named, point = (a, b) if a[0] == "list" else (b, a)
+    values = assignments(named)
+    if not values or point[1:3] != ("(", ")"):
+        return False
+    return _pairwise([values[name] for name in sorted(values)], point[3])
+
+
+def _same_ratio(a: tuple, b: tuple) -> bool:
+    """Equal up to a common factor; 2:9 is also the number 2/9. A time of day is no ratio."""
+    if a[0] != b[0]:
+        ratio_, number = (a, b) if a[0] == "ratio" else (b, a)
+        if len(ratio_[1]) != 2 or _is_time(ratio_) or any(part[0] != "expr" for part in ratio_[1]):
+            return False
+        return not number[2] and same_value(("div", ratio_[1][0][1], ratio_[1][1][1]), number[1])
+    ours, theirs = a[1], b[1]
+    if len(ours) != len(theirs):
+        return False
+    zero = any(part[0] != "expr" or part[1][:2] == ("num", 0) for part in ours + theirs)
+    if zero or _is_time(a) or _is_time(b):
+        return _pairwise(ours, theirs)
+    return all(
+        same_unit(one[2], other[2])
+        and same_value(("mul", [ours[0][1], other[1]]), ("mul", [theirs[0][1], one[1]]))
+        for one, other in zip(ours, theirs, strict=True)
+    )
+
+
+def _is_time(ratio_: tuple) -> bool:
+    last = ratio_[1][-1]
+    return bool(re.match(r"0\d", ratio_[2][-1])) or (last[0] == "expr" and last[2] in AM_PM)
 
 
 def _pairwise(first: Sequence[tuple], second: Sequence[tuple]) -> bool:
@@ -98,88 +177,92 @@ def _spread(members: Sequence[tuple]) -> list[tuple]:
 
 def _same_relation(a: tuple, b: tuple) -> bool:
     if a[0] == b[0]:
-        if len(a[1]) == len(b[1]) == 1:
-            named = [side for side in (a, b) if side[1] == ["\\in"]]
-            if len(named) == 2:
-                return _same(a[2][0], b[2][0]) and _same(a[2][1], b[2][1])
-            if not named:
-                return _same_single(a, b)
+        if a[1] == b[1] == ["\\in"]:
+            return _same(a[2][0], b[2][0]) and _same(a[2][1], b[2][1])
+        if len(a[1]) == len(b[1]) == 1 and ["\\in"] not in (a[1], b[1]):
+            return _same_single(a, b)
         if a[1] == b[1] and _pairwise(a[2], b[2]):
             return True
         if [_FLIPPED.get(operator) for operator in reversed(a[1])] == b[1] and _pairwise(a[2][::-1], b[2]):
             return True
-        ours, theirs = _interval(a), _interval(b)
-        return None not in (ours, theirs) and _same(ours, theirs)
+        ours, theirs = interval(a), interval(b)
+        if None not in (ours, theirs) and _same(ours, theirs):
+            return True
+        (first, ours), (second, theirs) = _stated(a), _stated(b)
+        if None not in (first, second) and not _same(first, second):
+            return False
+        return any(_same(one, other) for one in ours for other in theirs)
     relation, other = (a, b) if a[0] == "relation" else (b, a)
-    stated = _stated(relation)
-    if stated is not None:
-        return _same(stated, other) if relation is a else _same(other, stated)
-    interval = _interval(relation)
-    return interval is not None and _same(interval, other)
+    _, values = _stated(relation)
+    if values:
+        return any(_same(value, other) for value in values)
+    between = interval(relation)
+    return between is not None and _same(between, other)
 
 
-def _stated(relation: tuple) -> tuple | None:
-    """What ``x = 5``, ``f(x) = 5``, ``(p, q) = (3, 2)`` or ``x \\in S`` state about their name."""
-    if relation[1][-1] not in ("=", "\\in", "\\approx") or set(relation[1]) - {"=", "\\in"}:
-        return None
-    return relation[2][-1] if all(_is_name(side) for side in relation[2][:1]) else None
+def _stated(relation: tuple) -> tuple[tuple | None, list[tuple]]:
+    """The name, and the values that a chain states: ``x = 3/4 = 0.75``, ``(p, q) = (3, 2)``, ``x \\in S``, ``5\\sqrt2 \\approx 7.07``.
 
-
-def _is_name(side: tuple) -> bool:
-    if side[0] == "text":
-        return True
-    if side[0] == "seq":
-        return all(_is_name(member) for member in side[3])
-    if side[0] != "expr":
-        return False
-    tree = side[1]
-    if tree[0] == "name":
-        return tree[1] not in ("\\pi", "e", "i")
-    if tree[0] == "call":
-        return tree[1] in ("abs", "prime") and _is_letters(tree[2])
-    return tree[0] == "mul" and len(tree[1]) == 2 and _is_letters(tree)  # f(x), AB
-
-
-def _is_letters(tree: tuple) -> bool:
-    if tree[0] == "mul":
-        return all(_is_letters(factor) for factor in tree[1])
-    return tree[0] == "name" or (tree[0] == "call" and tree[1] == "prime" and _is_letters(tree[2]))
-
-
-def _interval(relation: tuple) -> tuple | None:
-    """``x > 5`` as (5, ∞), ``-2 <= x < 7`` as [-2, 7); None for anything else."""
+    All constants of it have to agree, the approximate ones within their last digit; without a name in front all sides have to.
+    """
     operators, sides = relation[1], relation[2]
-    if relation[1] == ["\\in"]:
-        return sides[1]
-    if set(operators) <= {">", "\\ge"}:
-        operators, sides = [_FLIPPED[operator] for operator in reversed(operators)], sides[::-1]
-    if not set(operators) <= {"<", "\\le"} or any(side[0] != "expr" for side in sides):
-        return None
-    infinity = ("name", "\\infty")
-    if len(sides) == 3 and _is_name(sides[1]):
-        low, high = sides[0], sides[2]
-        brackets = ("[" if operators[0] == "\\le" else "(", "]" if operators[1] == "\\le" else ")")
-    elif len(sides) == 2 and _is_name(sides[0]):
-        low, high = ("expr", ("neg", infinity), ""), sides[1]
-        brackets = ("(", "]" if operators[0] == "\\le" else ")")
-    elif len(sides) == 2 and _is_name(sides[1]):
-        low, high = sides[0], ("expr", infinity, "")
-        brackets = ("[" if operators[0] == "\\le" else "(", ")")
+    if set(operators) - {"=", "\\in", "\\approx"}:
+        return None, []
+    name = sides[0] if is_name(sides[0]) else None
+    if name is not None:
+        operators, sides = operators[1:], sides[1:]
+        operators = ["=", *operators]
+        last = sides[-1]
+        constants = [pair for pair in zip(operators, sides, strict=True) if _is_constant(pair[1])]
+        if len(sides) == 1 or not _is_constant(last):
+            return name, [last]
     else:
-        return None
-    return ("seq", *brackets, [low, high])
+        constants = list(zip(["=", *operators], sides, strict=True))
+    first = constants[0][1]
+    for operator, side in constants[1:]:
+        if not (_near(first, side) if operator == "\\approx" else _converted(first, side) or _same(first, side)):
+            return name, []
+    return name, [side for _, side in constants]
+
+
+def _is_constant(side: tuple) -> bool:
+    return side[0] == "expr" and not names(side[1])
+
+
+def _converted(first: tuple, second: tuple) -> bool:
+    """Whether two amounts are in different units, as in 1 m = 100 cm or 0.5 = 50 %: what they state is not ours to work out."""
+    return first[0] == second[0] == "expr" and first[2] != second[2]
+
+
+def _near(exact: tuple, printed: tuple) -> bool:
+    return exact[0] == printed[0] == "expr" and near(exact[1], printed[1])
 
 
 def _same_single(a: tuple, b: tuple) -> bool:
     """Two relations of two sides each: the same up to a factor, which turns an inequality when it is negative."""
+    a, b = ((*relation[:2], [_expr(side) for side in relation[2]]) for relation in (a, b))
+    (first, second) = (a[1][0], b[1][0])
     if any(side[0] != "expr" for relation in (a, b) for side in relation[2]):
-        return a[1] == b[1] and _pairwise(a[2], b[2])
-    (first, second), factor = (a[1][0], b[1][0]), ratio(_difference(a), _difference(b))
+        if first == second and _pairwise(a[2], b[2]):
+            return True
+        return first == _FLIPPED.get(second) and _pairwise(a[2], b[2][::-1])
+    factor = ratio(_difference(a), _difference(b))
     if factor is None:
-        return False
+        # Constants only, 3/4 = 0.75: both sides of the difference are nothing.
+        return first == second == "=" and not any(names(side[1]) for side in a[2] + b[2]) and _same_constants(a, b)
     if first in ("=", "\\ne", "\\approx", "\\equiv", "\\cong", "\\sim"):
         return first == second
     return _FLIPPED.get(first) == second if factor < 0 else first == second
+
+
+def _same_constants(a: tuple, b: tuple) -> bool:
+    (_, ours), (_, theirs) = _stated(a), _stated(b)
+    return any(_same(one, other) for one in ours for other in theirs)
+
+
+def _expr(side: tuple) -> tuple:
+    """The reading of a side as an expression, where there is one."""
+    return next((reading for reading in side[1:3] if reading[0] == "expr"), side) if side[0] == "either" else side
 
 
 def _difference(relation: tuple) -> tuple:

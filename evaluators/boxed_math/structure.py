@@ -1,34 +1,28 @@
 r"""What kind of answer a normalised text is.
 
-Answers are tuples: ``("list", [answers])`` unordered and unbracketed, ``("set", [answers])``, ``("group", [answers])`` (bare
-TeX braces: order unknown), ``("seq", open, close, [answers])`` (tuple, point or interval), ``("union", [answers])``,
-``("matrix", kind, [[answers]])``, ``("relation", [operators], [answers])``, ``("base", digits, base)``,
-``("text", words)`` and ``("expr", tree, unit)``.
+Answers are tuples: ``("list", [answers], joiner)`` unordered and unbracketed, joined by ``,``, ``and`` or ``or``; ``("set",
+[answers])``; ``("group", [answers])`` (bare TeX braces: order unknown); ``("seq", open, close, [answers])`` (tuple, point or
+interval); ``("union" | "meet" | "minus", [answers])``; ``("numbers", letter)`` (all reals, all integers …); ``("builder", name, domain,
+condition)``; ``("matrix", kind, [[answers]])``; ``("relation", [operators], [answers])``; ``("ratio", [answers], [texts])``;
+``("base", digits, base)``; ``("choice", letter, answer)``; ``("text", words)``; ``("expr", tree, unit)``; and ``("either", reading,
+other reading, strict)`` for what can be read in two ways; a strict other reading counts only beside the same unit.
 """
 
 import re
 
-from evaluators.boxed_math.bounds import DEEPEST, OutOfBounds, spend
+from evaluators.boxed_math import forms
+from evaluators.boxed_math.bounds import spend
+from evaluators.boxed_math.brackets import closing, depth_at, split, turned
 from evaluators.boxed_math.expression import NotAnExpression, parse
+from evaluators.boxed_math.units import split_unit
 
-_OPEN, _CLOSE = "([{", ")]}"
-_RELATION = re.compile(r"\\(?:le|ge|ne|in|approx|equiv|cong|sim)(?![A-Za-z])|[=<>]")
-_AND = re.compile(r"\\text\{\s*,?\s*(?:and|or|[,;])\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|;")
-_BASE = re.compile(
-    r"\(?\s*((?=[0-9A-Fa-f]*\d)[0-9A-Fa-f]+)\s*\)?\s*_\s*(?:\{\s*(?:\\text\{)?\s*(\d+)[^{}]*\}?\s*\}|(\d+))"
+_RELATION = re.compile(r"\\(?:le|ge|ne|in|approx|equiv|cong|sim|to)(?![A-Za-z])|[=<>]")
+_AND = re.compile(
+    r"\\text\{\s*,?\s*(?:(?P<a>and|且|和|与|及)|(?P<o>or|或者?)|[,;])\s*\}"
+    r"|(?<![A-Za-z\\])(?:(?P<b>and)|(?P<p>or))(?![A-Za-z])|(?P<c>[且和与及]|\\land(?![A-Za-z])|\\wedge(?![A-Za-z]))"
+    r"|(?P<q>或者?|\\lor(?![A-Za-z])|\\vee(?![A-Za-z]))|(?P<semicolon>;)"
 )
-_MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
-_UNIT_TEXT = re.compile(r"\\text\{([^{}]*)\}\s*(?:\^\s*\{?\s*\d\s*\}?)?$")
-_UNIT_WORDS = re.compile(r"(?<=[\d})])\s*([A-Za-z]{2,}\.?(?:[ /][A-Za-z]+\.?)*)\s*(?:\^\s*\{?\s*\d\s*\}?)?$")
-_UNIT_SIGN = re.compile(r"\s*(\\degree|%)\s*([CF](?![A-Za-z]))?$")
-_NO_UNIT = re.compile(r"pi|inf|infty|infinity|oo|i|e|x|y|and|or|mod|d?x|d?y")
-_ALIASES = {
-    "percent": "%", "pct": "%", "percentage": "%", "degree": "\\degree", "deg": "\\degree", "cm": "centimeter",
-    "mm": "millimeter", "m": "meter", "km": "kilometer", "in": "inch", "ft": "foot", "feet": "foot", "inches": "inch",
-    "sec": "second", "min": "minute", "hr": "hour", "dollar": "dollar", "cent": "cent",
-    "unit": "", "square unit": "", "cubic unit": "",
-}  # fmt: skip
-_KNOWN_UNITS = {*_ALIASES, *_ALIASES.values()} - {""}
+_ANGLE = re.compile(r"(?<!arc)(?<!ar)(?:sin|cos|tan|cot|sec|csc|cis)(?!h)")
 
 
 def read(text: str) -> tuple:
@@ -38,17 +32,28 @@ def read(text: str) -> tuple:
         OutOfBounds: nested too deeply, or more text than is read.
     """
     spend(2 + len(text))
-    text = _peel(text.strip())
-    parts = split(_AND.sub(",", text), ",")
+    text = forms.without_lead(_peel(split(turned(text.strip()), "\\implies")[-1]))
+    text = _peel(text)
+    joiners: set[str] = set()
+
+    def comma(match: re.Match) -> str:
+        if depth_at(text[: match.start()]) == 0:
+            joiners.update({"and"} if match["a"] or match["b"] or match["c"] else ())
+            joiners.update({"or"} if match["o"] or match["p"] or match["q"] else ())
+            return ","
+        return match[0]
+
+    plain = _AND.sub(comma, text)
+    parts = split(plain, ",")
     if len(parts) > 1:
-        return ("list", _members(parts))
+        return ("list", _members(parts), joiners.pop() if len(joiners) == 1 else "," if not joiners else "mixed")
     return _read_one(text)
 
 
 def _members(parts: list[str]) -> list[tuple]:
     """The members of a list; "n = 2, 3, 4" names its variable once."""
     first = re.fullmatch(r"[A-Za-z](?:_\{?\w\}?)?\s*=\s*(.*)", parts[0]) if parts else None
-    if first and not any("=" in part for part in parts[1:]):
+    if first and not any(_RELATION.search(part) for part in parts[1:]):
         parts = [first[1], *parts[1:]]
     return [member for part in parts for member in _flattened(read(part))]
 
@@ -58,43 +63,70 @@ def _flattened(answer: tuple) -> list[tuple]:
 
 
 def _read_one(text: str) -> tuple:
+    cases = forms.cases(text)
+    if cases:
+        return ("list", _members(cases), "and")
+    labelled = forms.choice(text)
+    if labelled:
+        return ("choice", labelled[0].casefold(), read(labelled[1]))
     relation = _relation(text)
     if relation:
         return relation
-    matrix = _MATRIX.fullmatch(_without_brackets_around_array(text))
+    matrix = forms.matrix(text, read)
     if matrix:
-        rows = [row for row in re.split(r"\\\\", matrix[2]) if row.strip()]
-        kind = "determinant" if matrix[1] in ("vmatrix", "Vmatrix") else "matrix"
-        return ("matrix", kind, [[read(cell) for cell in row.split("&")] for row in rows])
-    union = split(text, "\\cup")
-    if len(union) > 1:
-        return ("union", [read(part) for part in union])
+        return matrix
+    for kind, operator in (("union", "\\cup"), ("minus", "\\setminus"), ("meet", "\\cap")):
+        parts = split(text, operator)
+        if len(parts) > 1:
+            return (kind, [read(part) for part in parts])
     bracketed = _bracketed(text)
     if bracketed:
         return bracketed
+    numbers = forms.numbers(text)
+    if numbers:
+        return numbers
     for sign in (r"\pm", r"\mp"):
-        if re.search(re.escape(sign) + r"(?![A-Za-z])", text):
-            return ("list", [_read_one(_chosen(text, plus)) for plus in (True, False)])
-    base = _BASE.fullmatch(text)
-    if base:
-        return ("base", base[1].upper(), int(base[2] or base[3]))
-    return _expression(text)
+        if re.search(re.escape(sign) + "(?![A-Za-z])", text):
+            return ("list", [_expression(_chosen(text, plus)) for plus in (True, False)], "or")
+    return forms.base(text) or _ratio(text) or _expression(text)
+
+
+def _ratio(text: str) -> tuple | None:
+    parts = split(text, ":")
+    if len(parts) < 2 or text.count(":") != len(parts) - 1:
+        return None
+    answers = [_expression(part) for part in parts]
+    return ("ratio", answers, parts) if all(answer[0] in ("expr", "either") for answer in answers) else None
 
 
 def _expression(text: str) -> tuple:
-    if re.fullmatch(r"(?:\\text\{)?\(?\s*[A-Za-z]{2,}\s*\)?\}?", text):
-        return ("text", fold(text))  # a word, not a product of letters
-    bare, unit = _without_unit(text)
-    if unit is None or unit not in _KNOWN_UNITS:
-        try:
-            return ("expr", parse(text), "")
-        except NotAnExpression:
-            pass
-    if unit is not None and bare:
-        inner = read(bare)
-        if inner[0] != "text":
-            return ("expr", inner[1], unit) if inner[0] == "expr" else inner
-    return ("text", fold(text))
+    word = re.fullmatch(r"(?:\\text\{)?\(?\s*([A-Za-z]{2,})\s*\)?\}?", text)
+    if word:  # a word, and a product of letters only where it is short and small: ab, pi
+        tree = _parsed(text) if re.fullmatch("[a-z]{2,3}|infinity|infty", text) else None
+        words = ("text", fold(text))
+        return ("either", words, ("expr", tree, ()), False) if tree else words
+    found = split_unit(text)
+    if "\\degree" in text and _ANGLE.search(text):
+        found = None  # the degree may belong to the angle of a sine
+    tree = _parsed(text) if found is None or found[3] in ("letters", "words") else None
+    if found is None or not found[0] or (tree and found[3] == "words"):
+        return ("expr", tree, ()) if tree else ("text", fold(text))
+    bare, factor, unit, sure = found
+    inner = read(bare)
+    if inner[0] == "expr" and not inner[2]:
+        inner = ("expr", forms.times(factor, inner[1]), unit)
+    elif inner[0] in ("text", "expr", "either") or factor != 1:
+        return ("expr", tree, ()) if tree else ("text", fold(text))
+    if tree is None and sure == "plain":
+        tree = _parsed(text)
+    return ("either", ("expr", tree, ()), inner, sure != "plain") if tree else inner
+
+
+def _parsed(text: str) -> tuple | None:
+    try:
+        return parse(text)
+    except NotAnExpression:
+        return None
 
 
 def fold(text: str) -> str:
@@ -109,27 +141,14 @@ def fold(text: str) -> str:
 def _peel(text: str) -> str:
     """Take off wrappers that hold the whole answer, and a stop that each may have brought along."""
     while True:
-        text = text.rstrip(" .;")
+        text = text.strip().rstrip(" .;")
         inner = re.fullmatch(r"\\text\{([^{}]*)\}", text)
         if inner:
             text = inner[1].strip()
-        elif text.startswith("{") and _closing(text, 0) == len(text) - 1 and len(split(text[1:-1], ",")) == 1:
+        elif text.startswith("{") and closing(text, 0) == len(text) - 1 and len(split(text[1:-1], ",")) == 1:
             text = text[1:-1].strip()
         else:
             return text
-
-
-def _without_unit(text: str) -> tuple[str, str | None]:
-    """The text before its unit, and the unit; None where there is none."""
-    for pattern in (_UNIT_TEXT, _UNIT_SIGN, _UNIT_WORDS):
-        match = pattern.search(text)
-        if match and match.start() > 0:
-            words = match[1].strip().casefold().rstrip(".")
-            if pattern is _UNIT_WORDS and _NO_UNIT.fullmatch(words):
-                continue
-            one = words.removesuffix("s") if len(words) > 3 else words
-            return text[: match.start()].strip(), _ALIASES.get(words, _ALIASES.get(one, one))
-    return text, None
 
 
 def _relation(text: str) -> tuple | None:
@@ -138,7 +157,7 @@ def _relation(text: str) -> tuple | None:
     for match in _RELATION.finditer(text):
         depth, counted = depth + depth_at(text[counted : match.start()]), match.start()
         if depth == 0:
-            operators.append(match[0])
+            operators.append("=" if match[0] == "\\to" else match[0])  # x → 5 states x
             sides.append(text[start : match.start()])
             start = match.end()
     if not operators:
@@ -150,16 +169,16 @@ def _relation(text: str) -> tuple | None:
 
 
 def _bracketed(text: str) -> tuple | None:
-    escaped = text.startswith("\\{")
-    if escaped:
+    if text.startswith("\\{"):
         if not text.endswith("\\}") or len(text) < 4:
-            return ("set", []) if text == "\\{\\}" else None
+            return None
         inner = text[2:-2]
-        parts = split(inner, ",") if inner.strip() else []
-        return ("set", _members(parts)) if depth_at(inner) == 0 else None
-    if text[:1] not in ("(", "[", "{") or _closing(text, 0) != len(text) - 1:
+        if depth_at(inner) != 0:
+            return None
+        return _builder(inner) or ("set", _members(_parts(inner)) if inner.strip() else [])
+    if text[:1] not in ("(", "[", "{") or closing(text, 0) != len(text) - 1:
         return None
-    parts = split(text[1:-1], ",")
+    parts = _parts(text[1:-1])
     if text[0] == "{":
         return ("group", _members(parts))
     if len(parts) > 1:
@@ -167,54 +186,25 @@ def _bracketed(text: str) -> tuple | None:
     return read(text[1:-1]) if text[0] == "(" and text[-1] == ")" else None
 
 
-def _without_brackets_around_array(text: str) -> str:
-    match = re.fullmatch(r"[\[(]\s*(\\begin\{array\}.*\\end\{array\})\s*[\])]", text, re.DOTALL)
-    return match[1] if match else text
+def _parts(inner: str) -> list[str]:
+    """The members between brackets; where semicolons part them, a comma between digits is a decimal point."""
+    parts = split(inner, ";")
+    if len(parts) == 1:
+        return split(inner, ",")
+    return [re.sub(r"(?<=\d),(?=\d)", ".", part) for part in parts]
+
+
+def _builder(inner: str) -> tuple | None:
+    r"""``x \in S : x > 5`` between braces."""
+    for sign in ("\\mid", ":", "|"):
+        head, _, condition = inner.partition(sign)
+        name = re.fullmatch(r"\s*([A-Za-z])\s*(?:\\in(?![A-Za-z])(.*))?", head)
+        if name and condition.strip():
+            return ("builder", name[1], read(name[2]) if name[2] else None, read(condition))
+    return None
 
 
 def _chosen(text: str, plus: bool) -> str:
     upper, lower = ("+", "-") if plus else ("-", "+")
     text = re.sub(r"\\pm(?![A-Za-z])", upper, text)
     return re.sub(r"\\mp(?![A-Za-z])", lower, text)
-
-
-def depth_at(text: str) -> int:
-    """How many brackets of any kind are open at the end of ``text``; intervals may close with the other kind.
-
-    Raises:
-        OutOfBounds: they are nested too deeply.
-    """
-    depth = 0
-    for character in text:
-        depth += character in _OPEN
-        depth -= character in _CLOSE
-        if depth > DEEPEST:
-            raise OutOfBounds("nested too deeply")
-    return depth
-
-
-def _closing(text: str, start: int) -> int:
-    """The place of the bracket that closes the one at ``start``, or -1."""
-    depth = 0
-    for place in range(start, len(text)):
-        depth += text[place] in _OPEN
-        depth -= text[place] in _CLOSE
-        if depth == 0:
-            return place
-    return -1
-
-
-def split(text: str, separator: str) -> list[str]:
-    """The parts between separators that stand outside of all brackets."""
-    parts, depth, start, place = [], 0, 0, 0
-    while place < len(text):
-        depth += text[place] in _OPEN
-        depth -= text[place] in _CLOSE
-        if depth == 0 and text.startswith(separator, place):
-            parts.append(text[start:place])
-            place += len(separator)
-            start = place
-            continue
-        place += 1
-    parts.append(text[start:])
-    return [part.strip() for part in parts if part.strip()] or [text]

@@ -13,7 +13,7 @@ Unit = tuple[tuple[str, int], ...]
 
 # Canonical name, then its other spellings; plurals in -s and -es are understood. Symbols count with their case.
 _NAMES = """
-meter metre | inch | foot feet ft | yard yd yds | mile mi | micron | gram gramme | ton tonne | pound lb lbs | ounce oz | second sec secs
+meter metre | inch in | foot feet ft | yard yd yds | mile mi | micron | gram gramme | ton tonne | pound lb lbs | ounce oz | second sec secs
 minute min mins | hour hr hrs | day | week wk wks | month mo mos | year yr yrs | liter litre | gallon gal | quart qt | pint pt | cup
 tablespoon tbsp | teaspoon tsp | degree deg degs | radian rad rads | celsius centigrade | fahrenheit | kelvin | volt | ampere amp
 ohm | watt | joule | calorie cal | newton | pascal | hertz | coulomb | farad | tesla | mole mol | bit | byte | decibel db
@@ -147,6 +147,9 @@ _PLAIN = frozenset(
     ]
 )
 _LOOSE = ({"pound", "sterling"}, {"¥", "yuan"}, {"¥", "yen"}, {"degree", "celsius"}, {"degree", "fahrenheit"})
+
+
+AM_PM: tuple[Unit, ...] = ((("am", 1),), (("pm", 1),))
 
 
 def _table() -> dict[str, Unit]:
