@@ -87,10 +87,12 @@ def near(exact: tuple, printed: tuple) -> bool:
     a, b = real_value(exact), real_value(printed)
     if a is None or b is None:
         return False
-    number = printed[1] if printed[0] == "neg" else printed
-    unit = Fraction(1, number[1].denominator) if number[0] == "num" else None
     difference = abs(_like(a, b) - _like(b, a))
-    return bool(difference <= (unit if unit is not None and isinstance(difference, Fraction) else float(unit or abs(b) / 100)))
+    number = printed[1] if printed[0] == "neg" else printed
+    if number[0] != "num":
+        return bool(difference <= abs(b) / 100)
+    places = next((places for places in range(60) if 10**places % number[1].denominator == 0), 60)
+    return bool(difference * 10**places <= 1)
 
 
 def less(first: object, second: object) -> bool:

@@ -32,6 +32,7 @@ def read(text: str) -> tuple:
         OutOfBounds: nested too deeply, or more text than is read.
     """
     spend(2 + len(text))
+    as_text = text.lstrip().startswith("\\text{")
     text = forms.without_lead(_peel(split(turned(text.strip()), "\\implies")[-1]))
     text = _peel(text)
     joiners: set[str] = set()
@@ -47,7 +48,9 @@ def read(text: str) -> tuple:
     parts = split(plain, ",")
     if len(parts) > 1:
         return ("list", _members(parts), joiners.pop() if len(joiners) == 1 else "," if not joiners else "mixed")
-    return _read_one(text)
+    answer = _read_one(text)
+    # Letters set as text are a word; \text{on} is not n·o.
+    return answer[1] if as_text and answer[0] == "either" and answer[1][0] == "text" else answer
 
 
 def _members(parts: list[str]) -> list[tuple]:
