@@ -1,10 +1,13 @@
 r"""Boxed maths: tables of public and own cases, metamorphic properties, and hostile text."""
 
+import csv
 import itertools
 import json
+import re
 import time
 
 import pytest
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +25,10 @@ BOXES = [
     ("\\boxed{\\frac{1}{2}}", "\\frac{1}{2}"),
     ("\\boxed {7}", "7"),
     ("\\boxed 7 and so on", "7"),
+    ("\\boxed{4}. I marked it with \\boxed as asked.", "4"),  # a mention in prose
+    ("\\boxed{4}, in \\boxed 3 times", "4"),
+    ("I marked it with \\boxed as asked.", None),
+    ("\\boxed x.", "x"),
     ("\\fbox{7}", "7"),
     ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
     ("\\boxed{3} and then \\boxed{4", "3"),  # a truncated last box: the one before counts
@@ -126,6 +133,20 @@ def test_equal(answer, gold, rule):
 def test_different(answer, gold, rule):
     assert status(answer, gold) == "wrong", rule
     assert status(gold, answer) == "wrong", rule
+
+
+def table():
+    r"""Kinds of answers that users met, one a row; what cannot be seen is written as \u200b."""
+    with (ROOT / "tests/tables/boxed_math.tsv").open(encoding="utf-8", newline="") as source:
+        rows = [list(row.values()) for row in csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    return [[re.sub(r"\\u([0-9a-f]{4})", lambda code: chr(int(code[1], 16)), cell) for cell in row] for row in rows]
+
+
+def test_kinds_of_answers():
+    rows = table()
+    assert len(rows) > 450
+    verdicts = [(row, status(*row[1:3]), status(*row[2:0:-1])) for row in rows]
+    assert [verdict for verdict in verdicts if verdict[1:] != (verdict[0][0],) * 2] == []
 
 
 BEYOND = [

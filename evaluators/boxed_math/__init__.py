@@ -10,14 +10,15 @@ Example::
 The stages, one file each:
 
 * ``extract``: the last balanced, non-empty box, by a linear scan of the braces;
-* ``normalise``: one spelling for what means the same (Hendrycks et al.'s list, widened:
+* ``characters`` and ``normalise``: one spelling for what means the same (Hendrycks et al.'s list, widened:
   https://github.com/hendrycks/math/blob/main/modeling/math_equivalence.py); equal strings are equal;
-* ``structure``: what kind of answer it is: number in a base, tuple, interval, set, list, matrix, relation, text, expression;
-* ``expression``: a small LaTeX grammar; nothing is ever handed to an evaluator of code;
+* ``structure``, with ``brackets``, ``forms`` and ``units``: what kind of answer it is: number in a base, tuple, interval, set, list,
+  matrix, relation, ratio, text, expression with its unit;
+* ``expression`` and ``tokens``: a small LaTeX grammar; nothing is ever handed to an evaluator of code;
 * ``value``: exact rationals where possible, else 60 digits, within fixed bounds of size;
-* ``compare``: two answers of the same kind, part by part. Expressions with variables are equal when they agree at random
-  points (polynomial identity testing), so no symbolic simplifier with an open-ended running time is needed.
-
+* ``agreement``: expressions with variables are equal when they agree at random points (polynomial identity testing) wherever
+  both are real, so no symbolic simplifier with an open-ended running time is needed;
+* ``compare``, with ``relations`` and ``sets``: two answers of the same kind, part by part; sets of real numbers however written;
 * ``bounds``: how much work one comparison may take, counted step by step.
 
 What lies beyond the bounds is ``undecided``, never ``wrong``; its reason begins with "out of bounds".

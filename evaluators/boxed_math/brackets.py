@@ -6,7 +6,9 @@ from evaluators.boxed_math.bounds import DEEPEST, OutOfBounds
 
 _OPEN, _CLOSE = "([{", ")]}"
 # ]1, 3[ is how half the world writes (1, 3). Such an interval stands alone, or behind an operator of sets.
-_TURNED = re.compile(r"(^|\\(?:cup|cap|in|setminus)(?![A-Za-z])|=|\bor\b|[({])\s*([\[\]])([^\[\](){}]*[,;][^\[\](){}]*)([\[\]])")
+_TURNED = re.compile(
+    r"(^|\\(?:cup|cap|in|setminus)(?![A-Za-z])|=|\bor\b|[({])\s*([\[\]])([^\[\](){}]*[,;][^\[\](){}]*)([\[\]])"
+)
 
 
 def depth_at(text: str) -> int:
@@ -55,7 +57,7 @@ def split(text: str, separator: str) -> list[str]:
 
 def turned(text: str) -> str:
     """Intervals with brackets turned outwards in the common spelling."""
-    if "[" not in text:
+    if "[" not in text and "]" not in text:
         return text
 
     def common(match: re.Match) -> str:

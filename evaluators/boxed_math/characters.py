@@ -9,22 +9,24 @@ import unicodedata
 from functools import lru_cache
 
 _SIGNS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "﹣": "-", "➖": "-", "➕": "+", "×": r"\times ",
-    "·": r"\cdot ", "⋅": r"\cdot ", "•": r"\cdot ", "∙": r"\cdot ", "✕": r"\times ", "÷": r"\div ", "∗": "*", "⁄": "/", "∕": "/",
-    "π": r"\pi ", "∞": r"\infty ", "√": r"\sqrt ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "±": r"\pm ", "∖": r"\setminus ",
-    "∓": r"\mp ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "≅": r"\cong ",
-    "≡": r"\equiv ", "∼": r"\sim ", "→": r"\to ", "⟶": r"\to ", "⇒": r"\implies ", "∴": r"\therefore ", "°": r"^\circ ", "º": r"^\circ ",
-    "˚": r"^\circ ", "′": "'", "’": "'", "⟨": r"\langle ", "⟩": r"\rangle ", "∅": r"\emptyset ", "⌀": r"\emptyset ",
-    "∛": r"\sqrt[3]", "∜": r"\sqrt[4]", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "∣": r"\mid ",
-    "ℝ": r"\mathbb{R}", "ℂ": r"\mathbb{C}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℓ": r"\ell ", "ℏ": r"\hbar ",
-    "∶": ":", "、": ",", "。": ".", "｛": r"\{", "｝": r"\}", "＄": r"\$", "ⅈ": "i", "ⅇ": "e", "∠": r"\angle ", "∧": r"\land ", "∨": r"\lor ",
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "﹣": "-", "➖": "-", "➕": "+",
+    "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "•": r"\cdot ", "∙": r"\cdot ", "✕": r"\times ", "÷": r"\div ",
+    "∗": "*", "⁄": "/", "∕": "/", "π": r"\pi ", "∞": r"\infty ", "√": r"\sqrt ", "∪": r"\cup ", "∩": r"\cap ",
+    "∈": r"\in ", "±": r"\pm ", "∖": r"\setminus ", "∓": r"\mp ", "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ",
+    "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "≅": r"\cong ", "≡": r"\equiv ", "∼": r"\sim ", "→": r"\to ",
+    "⟶": r"\to ", "⇒": r"\implies ", "∴": r"\therefore ", "°": r"^\circ ", "º": r"^\circ ", "˚": r"^\circ ", "′": "'",
+    "’": "'", "⟨": r"\langle ", "⟩": r"\rangle ", "∅": r"\emptyset ", "⌀": r"\emptyset ", "∛": r"\sqrt[3]",
+    "∜": r"\sqrt[4]", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "∣": r"\mid ",
+    "ℝ": r"\mathbb{R}", "ℂ": r"\mathbb{C}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℓ": r"\ell ",
+    "ℏ": r"\hbar ", "∶": ":", "、": ",", "。": ".", "｛": r"\{", "｝": r"\}", "＄": r"\$", "ⅈ": "i", "ⅇ": "e",
+    "∠": r"\angle ", "∧": r"\land ", "∨": r"\lor ",
     "\u2062": r"\cdot ", "\u2063": ",", "\u2064": "+",  # the invisible times, comma and plus (as in a mixed number)
 }  # fmt: skip
 _GREEK = {
-    "αάϐ": "alpha", "βϐ": "beta", "γ": "gamma", "δ": "delta", "εϵ": "epsilon", "ζ": "zeta", "η": "eta", "θϑ": "theta", "ι": "iota",
-    "κϰ": "kappa", "λ": "lambda", "μµ": "mu", "ν": "nu", "ξ": "xi", "ρϱ": "rho", "σς": "sigma", "τ": "tau", "φϕ": "phi", "χ": "chi",
-    "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ∆": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi",
-    "Ψ": "Psi", "ΩΩ": "Omega",
+    "αάϐ": "alpha", "βϐ": "beta", "γ": "gamma", "δ": "delta", "εϵ": "epsilon", "ζ": "zeta", "η": "eta", "θϑ": "theta",
+    "ι": "iota", "κϰ": "kappa", "λ": "lambda", "μµ": "mu", "ν": "nu", "ξ": "xi", "ρϱ": "rho", "σς": "sigma",
+    "τ": "tau", "φϕ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ∆": "Delta", "Θ": "Theta",
+    "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi", "ΩΩ": "Omega",
 }  # fmt: skip
 _SIGNS |= {letter: f"\\{name} " for letters, name in _GREEK.items() for letter in letters}
 # Marks around one character, as :func:`_parts` leaves them: private to this module, taken from no text.

@@ -5,13 +5,6 @@ base belongs to the value; unreduced values are equal; a decimal equals a fracti
 it is printed to full float precision (13 digits or more).
 """
 
-"""Whether two normalised answers say the same, kind by kind, exactly.
-
-Policies (docs/evaluators.md): unbracketed lists and sets have no order; a missing unit is no error, another one is; a
-base belongs to the value; unreduced values are equal; a decimal equals a fraction only if it is that fraction, unless
-it is printed to full float precision (13 digits or more).
-"""
-
 import re
 from collections.abc import Sequence
 
@@ -60,7 +53,11 @@ def _unit(answer: tuple) -> tuple:
 def _structurally(a: tuple, b: tuple, kinds: set[str]) -> bool:
     if "choice" in kinds:
         return _same_choice(a, b)
-    if kinds == {"list"} and a[2] != b[2] and any(member[0] == "relation" and member[1] != ["="] for member in a[1] + b[1]):
+    if (
+        kinds == {"list"}
+        and a[2] != b[2]
+        and any(member[0] == "relation" and member[1] != ["="] for member in a[1] + b[1])
+    ):
         return False  # "and" and "or" of the same inequalities; as sets they may yet agree
     if "relation" in kinds or kinds == {"list"}:
         ours, theirs = assignments(a), assignments(b)
@@ -81,7 +78,7 @@ def _structurally(a: tuple, b: tuple, kinds: set[str]) -> bool:
     if kinds in ({"meet"}, {"minus"}):
         return _pairwise(a[1], b[1])
     if kinds == {"builder"}:
-        return a[1] == b[1] and (a[2] == b[2] or None not in (a[2], b[2]) and _same(a[2], b[2])) and _same(a[3], b[3])
+        return a[1] == b[1] and (a[2] == b[2] or (None not in (a[2], b[2]) and _same(a[2], b[2]))) and _same(a[3], b[3])
     if kinds == {"matrix"}:
         return a[1] == b[1] and len(a[2]) == len(b[2]) and all(map(_pairwise, a[2], b[2]))
     if kinds == {"base"}:
@@ -132,8 +129,7 @@ def _same_ratio(a: tuple, b: tuple) -> bool:
     if zero or _is_time(a) or _is_time(b):
         return _pairwise(ours, theirs)
     return all(
-        same_unit(one[2], other[2])
-        and same_value(("mul", [ours[0][1], other[1]]), ("mul", [theirs[0][1], one[1]]))
+        same_unit(one[2], other[2]) and same_value(("mul", [ours[0][1], other[1]]), ("mul", [theirs[0][1], one[1]]))
         for one, other in zip(ours, theirs, strict=True)
     )
 
@@ -201,7 +197,7 @@ def _same_relation(a: tuple, b: tuple) -> bool:
 
 
 def _stated(relation: tuple) -> tuple[tuple | None, list[tuple]]:
-    """The name, and the values that a chain states: ``x = 3/4 = 0.75``, ``(p, q) = (3, 2)``, ``x \\in S``, ``5\\sqrt2 \\approx 7.07``.
+    """The name, and the values that a chain states: ``x = 3/4 = 0.75``, ``(p, q) = (3, 2)``, ``x ∈ S``, ``7/9 ≈ 0.78``.
 
     All constants of it have to agree, the approximate ones within their last digit; without a name in front all sides have to.
     """

@@ -10,8 +10,9 @@ _BARE = re.compile(r"(?=[^\s${}\\]*\d|[A-Za-z][.,;:)]*(?=[\s$]|$))[^\s${}\\]+")
 def extract(text: str) -> str | None:
     r"""The content of the last balanced ``\boxed{…}`` or ``\fbox{…}``, or of a bare ``\boxed 7``.
 
-    None if there is none, or if the last one is empty. A bare one counts only in a text that closes no box with braces. A last box that is never closed is passed over for the one before
-    it: a truncated answer is judged by what it had finished saying. One scan, linear in the text.
+    None if there is none, or if the last one is empty. A last box that is never closed is passed over for the one before
+    it: a truncated answer is judged by what it had finished saying. A box without braces counts only in a text that closes
+    none with braces. One scan, linear in the text.
     """
     starts = {match.end(): match.start() for match in _BOX.finditer(text)}
     found, best = (0, 0), -1  # where the box found so far lies, and where it ends or begins

@@ -6,30 +6,41 @@ from fractions import Fraction
 
 from evaluators.boxed_math.expression import NotAnExpression, parse
 
-_NEGATED = re.compile(r"\b(?:not|never|no|cannot|nor|neither|isn|aren|doesn|unlike|least|most|less|more|than)\b|n't|不", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"\b(?:not|never|no|cannot|n?either|nor|unlike|least|most|less|more|than)\b|n't|不", re.IGNORECASE
+)
 # "The answer is 42": words that end as an announcement does, and say nothing else of the value.
 _ANNOUNCED = re.compile(
-    r"(?P<text>\\text\{)?\s*(?P<words>[^\d{}\\^_+*/<>()=]*?(?:(?<![A-Za-z])(?:is|are|equals?|equal to|be|so|thus|hence|therefore|exactly|approximately|"
-    r"about|approx\.?|roughly)|为|是|答案|:)\s*[:,=]?)\s*(?(text)\}\s*|(?<=[\s:为是]))(?P<rest>\S.*)",
+    r"(?P<text>\\text\{)?\s*(?P<words>[^\d{}\\^_+*/<>()=]*?(?:(?<![A-Za-z])(?:is|are|equals?|equal to|be|so|thus|hence|"
+    r"therefore|exactly|approximately|about|approx\.?|roughly)|为|是|答案|:)\s*[:,=]?)\s*(?(text)\}\s*|(?<=[\s:为是]))(?P<rest>\S.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _LABEL_IN_TEXT = re.compile(r"\\text\{\s*(?:\(\s*([A-H])\s*\)|([A-H])\s*[).:])\s*[.:]?\s*\}\s*[.:]?\s*(.+)", re.DOTALL)
-_LABEL = re.compile(r"(?:\(\s*([A-H])\s*\)\s*[.:]?|([A-H])(?:\)|\.(?=\s)))\s*((?![-+*/^_=!,<>()\[:|]|\\(?:cdot|times|cup|cap|in|le|ge|ne|div|pm|to))\S.*)", re.DOTALL)
+# Without a wrapper, what follows must not go on as a formula does: (C) + 5.
+_LABEL = re.compile(
+    r"(?:\(\s*([A-H])\s*\)\s*[.:]?|([A-H])(?:\)|\.(?=\s)))\s*"
+    r"((?![-+*/^_=!,<>()\[:|]|\\(?:cdot|times|cup|cap|in|le|ge|ne|div|pm|to))\S.*)",
+    re.DOTALL,
+)
 _NUMERALS = (
-    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty"
+    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen "
+    "nineteen twenty"
 )
 _NUMERAL_VALUES = {word: str(value) for value, word in enumerate(_NUMERALS.split(), 2)}
 _NUMERAL = rf"(\d+|{'|'.join(sorted(_NUMERAL_VALUES, key=len, reverse=True))})"
 _DIGITS = r"\(?\s*((?=[0-9A-Fa-f]*\d)[0-9A-Fa-f]+)\s*\)?\s*"
 _BASES = (
-    re.compile(_DIGITS + rf"_\s*\{{\s*(?:\\text\{{)?\s*(?:base\s*)?{_NUMERAL}[^{{}}]*\}}?\s*\}}"),
+    re.compile(_DIGITS + rf"_\s*\{{\s*(?:\\text\{{)?\s*(?:base\s*\}}?\s*)?{_NUMERAL}[^{{}}]*\}}?\s*\}}"),
     re.compile(_DIGITS + r"_\s*(\d+)"),
     re.compile(_DIGITS + rf"(?:\\text\{{)?\s*\(?\s*(?:in )?base[ -]?\s*\}}?\s*_?\{{?\s*{_NUMERAL}\s*\}}?\s*\)?\s*\}}?"),
 )
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
 _TRANSPOSED = re.compile(r"\s*\^\s*\{?\s*(?:T|t|\\top|\\intercal|\\text\{\s*T\s*\})\s*\}?\s*")
 _CASES = re.compile(r"\\begin\{(cases|aligned|gathered|array)\}(?:\{[lcr]\})?(.*)\\end\{\1\}", re.DOTALL)
-_ALL_REALS = re.compile(r"(?:for |the set of )?all (?:the )?real(?: number| value)?s?(?: (?:of )?[a-z])?|(?:the )?reals|real numbers|any real number|全体实数|所有实数")
+_ALL_REALS = re.compile(
+    r"(?:for |the set of )?all (?:the )?real(?: number| value)?s?(?: (?:of )?[a-z])?|(?:the )?reals|real numbers"
+    r"|any real number|全体实数|所有实数"
+)
 _NOTHING = re.compile(r"(?:there (?:is|are) )?no (?:real )?solutions?|(?:the )?empty set|无解|空集")
 
 

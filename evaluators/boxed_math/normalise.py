@@ -11,7 +11,7 @@ from evaluators.boxed_math.units import is_unit
 
 _SIZES = "tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge"
 _STYLES = "displaystyle|textstyle|scriptstyle|limits|nolimits|rm|bf|it|sf|tt|mathstrut|strut|notag|nonumber|protect"
-_FONTS = "mathbf|mathit|mathsf|mathtt|mathcal|mathnormal|boldsymbol|pmb|bm|mathop|mathord|ensuremath|smash|underline|operatorname\\*?"
+_FONTS = r"math(?:bf|it|sf|tt|cal|normal|op|ord)|boldsymbol|pmb|bm|ensuremath|smash|underline|operatorname\*?"
 _TEXTS = "textbf|textit|textrm|textnormal|textup|textmd|textsc|textsl|texttt|mbox|hbox|textsf|emph|text"
 _NTH = "(?:st|nd|rd|th)"
 _RULES = tuple(
@@ -19,10 +19,8 @@ _RULES = tuple(
     for pattern, replacement in (
         (r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}", r"\1"),  # a box in the box
         (r"(?<!\\)\\[()\[\]]", " "),  # inline maths inside the box: \( 42 \)
-        (
-            r"\\(?:textcolor|colorbox)\s*\{[^{}]*\}\s*",
-            "",
-        ),  # colour and size say nothing; what they hold stays in its braces
+        # Colour and size say nothing; what they hold stays in its braces.
+        (r"\\(?:textcolor|colorbox|fcolorbox\s*\{[^{}]*\})\s*\{[^{}]*\}\s*", ""),
         (r"\\color\s*\{[^{}]*\}|\\(?:tag|label)\s*\{[^{}]*\}", " "),
         (r"\{ ?\\rm (?=[^{}]*\})", r"\\mathrm{"),
         (rf"\\(?:{_SIZES}|{_STYLES})(?![A-Za-z])", " "),
@@ -42,6 +40,8 @@ _RULES = tuple(
         (rf"\\(?:{_TEXTS})\s*\{{", r"\\text{"),
         (r"\\mathrm\s*\{\s*(and|or)\s*\}", r"\\text{\1}"),
         (r"\\mathbb\s*\{\s*(?![RCZNQ]\s*\})([^{}]*)\}", r"\1"),
+        # \circ\mathrm{C} is not \circC
+        (rf"(?<=[A-Za-z])\\(?:mathrm|{_FONTS})\s*\{{(?=[A-Za-z])([^{{}}]*)\}}", r" \1"),
         (rf"\\(?:mathrm|{_FONTS})\s*\{{([^{{}}]*)\}}", r"\1"),
         (r"\\text\{\s*((?:arc)?(?:sin|cos|tan|cot|sec|csc)|cis|ln|log)\s*\}", r"\\\1 "),
         # m/s set as two texts is one unit.
@@ -60,7 +60,7 @@ _RULES = tuple(
         (r"\\(?:rightarrow|longrightarrow)(?![A-Za-z])", r"\\to "),
         (r"\\(?:Leftrightarrow|Rightarrow|Longrightarrow|implies|iff|therefore|because)(?![A-Za-z])", r"\\implies "),
         (r"^(?:\s|=|:|\\(?:approx|sim|implies|to)(?![A-Za-z]))+", ""),  # a sign that has nothing on its left
-        (r"(?<!\\)\{\s*\}(?=\s*\^)", ""),
+        (r"(?:\\text|(?<!\\))\{\s*\}(?=\s*\^)", ""),
         (r"\\degrees?(?![A-Za-z])|\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![A-Za-z])", r" \\degree "),
         (r"\\(?:lbrace)(?![A-Za-z])", r"\\{"),
         (r"\\(?:rbrace)(?![A-Za-z])", r"\\}"),

@@ -5,7 +5,7 @@ INFINITY = ("name", "\\infty")
 
 
 def is_name(side: tuple) -> bool:
-    r"""Whether a side only names what the other side states: ``x``, ``AB``, ``f(x)``, ``f^{-1}(x)``, ``|AB|``, ``\frac{dy}{dx}``."""
+    r"""Whether a side only names what the other states: ``x``, ``AB``, ``f(x)``, ``f^{-1}(x)``, ``|AB|``, ``\frac{dy}{dx}``."""
     if side[0] == "text":
         return True
     if side[0] == "either":
@@ -36,7 +36,9 @@ def _is_letters(tree: tuple) -> bool:
 
 
 def _is_differential(tree: tuple) -> bool:
-    return tree == ("name", "d") or (tree[0] == "mul" and len(tree[1]) == 2 and tree[1][0] == ("name", "d") and _is_letters(tree))
+    return tree == ("name", "d") or (
+        tree[0] == "mul" and len(tree[1]) == 2 and tree[1][0] == ("name", "d") and _is_letters(tree)
+    )
 
 
 def interval(relation: tuple) -> tuple | None:

@@ -1,8 +1,8 @@
 r"""Sets of real numbers, however they are written: intervals, inequalities, set-builders, ℝ, and what ∪, ∩ and ∖ make of them.
 
-A set is a list of pieces that neither touch nor overlap, in order. A piece runs from one cut to another; a cut is a place just before
-(0) or just behind (1) a number: [1, 3) is the piece from (1, 0) to (3, 0), and {2} the one from (2, 0) to (2, 1). So ``[1,2] \cup [2,3]``
-comes out as ``[1,3]``, and ``x > 3, x < 5`` as (3, 5).
+A set is a list of pieces that neither touch nor overlap, in order. A piece runs from one cut to another; a cut is a place just
+before (0) or just behind (1) a number: [1, 3) is the piece from (1, 0) to (3, 0), and {2} the one from (2, 0) to (2, 1). So
+``[1,2] \cup [2,3]`` comes out as ``[1,3]``, and ``x > 3, x < 5`` as (3, 5).
 """
 
 from functools import cmp_to_key
@@ -59,10 +59,7 @@ def _named(answer: tuple) -> tuple[str | None, Pieces]:
     if kind == "expr" and answer[1] == ("name", "R"):
         return None, _ALL
     if kind in ("set", "group"):
-        pieces: Pieces = []
-        for member in answer[1]:
-            pieces = _union(pieces, _point(member))
-        return None, pieces
+        return None, _points(answer[1])
     if kind == "seq" and len(answer[3]) == 2:
         return None, _between(*answer[1:])
     raise _NoSet
@@ -90,7 +87,7 @@ def _relation(answer: tuple) -> tuple[str | None, Pieces]:
         return _name(sides[0]), _named(sides[1])[1]
     if len(operators) == 1 and operators[0] in ("=", "\\ne"):
         name, other = sides if is_name(sides[0]) else sides[::-1]
-        point = _point(other)
+        point = _points(other[1] if other[0] in ("list", "set", "group") else [other])
         return _name(name), point if operators == ["="] else _without(point)
     if len(operators) == 1 and (found := _within_bars(operators[0], *sides)):
         return found
@@ -124,9 +121,12 @@ def _number(answer: tuple) -> object:
     return number
 
 
-def _point(answer: tuple) -> Pieces:
-    number = _number(answer)
-    return [((number, 0), (number, 1))]
+def _points(answers: list[tuple]) -> Pieces:
+    pieces: Pieces = []
+    for answer in answers:
+        number = _number(answer)
+        pieces = _union(pieces, [((number, 0), (number, 1))])
+    return pieces
 
 
 def _between(opening: str, ending: str, ends: list[tuple]) -> Pieces:

@@ -1,11 +1,12 @@
 r"""What kind of answer a normalised text is.
 
-Answers are tuples: ``("list", [answers], joiner)`` unordered and unbracketed, joined by ``,``, ``and`` or ``or``; ``("set",
-[answers])``; ``("group", [answers])`` (bare TeX braces: order unknown); ``("seq", open, close, [answers])`` (tuple, point or
-interval); ``("union" | "meet" | "minus", [answers])``; ``("numbers", letter)`` (all reals, all integers …); ``("builder", name, domain,
-condition)``; ``("matrix", kind, [[answers]])``; ``("relation", [operators], [answers])``; ``("ratio", [answers], [texts])``;
-``("base", digits, base)``; ``("choice", letter, answer)``; ``("text", words)``; ``("expr", tree, unit)``; and ``("either", reading,
-other reading, strict)`` for what can be read in two ways; a strict other reading counts only beside the same unit.
+Answers are tuples: ``("list", [answers], joiner)`` unordered and unbracketed, joined by ``,``, ``and`` or ``or``;
+``("set", [answers])``; ``("group", [answers])`` (bare TeX braces: order unknown); ``("seq", open, close, [answers])`` (tuple,
+point or interval); ``("union" | "meet" | "minus", [answers])``; ``("numbers", letter)`` (all reals, all integers …);
+``("builder", name, domain, condition)``; ``("matrix", kind, [[answers]])``; ``("relation", [operators], [answers])``;
+``("ratio", [answers], [texts])``; ``("base", digits, base)``; ``("choice", letter, answer)``; ``("text", words)``;
+``("expr", tree, unit)``; and ``("either", reading, other reading, strict)`` for what can be read in two ways, where a strict
+other reading counts only beside the same unit.
 """
 
 import re
@@ -54,10 +55,10 @@ def read(text: str) -> tuple:
 
 
 def _members(parts: list[str]) -> list[tuple]:
-    """The members of a list; "n = 2, 3, 4" names its variable once."""
-    first = re.fullmatch(r"[A-Za-z](?:_\{?\w\}?)?\s*=\s*(.*)", parts[0]) if parts else None
+    """The members of a list; "n = 2, 3, 4" names its variable once, and so does "n ≠ 2, 3"."""
+    first = re.fullmatch(r"([A-Za-z](?:_\{?\w\}?)?\s*(?:=|(\\ne(?![A-Za-z]))))\s*(.*)", parts[0]) if parts else None
     if first and not any(_RELATION.search(part) for part in parts[1:]):
-        parts = [first[1], *parts[1:]]
+        parts = [parts[0], *(f"{first[1]} {part}" for part in parts[1:])] if first[2] else [first[3], *parts[1:]]
     return [member for part in parts for member in _flattened(read(part))]
 
 

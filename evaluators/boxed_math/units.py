@@ -13,25 +13,32 @@ Unit = tuple[tuple[str, int], ...]
 
 # Canonical name, then its other spellings; plurals in -s and -es are understood. Symbols count with their case.
 _NAMES = """
-meter metre | inch in | foot feet ft | yard yd yds | mile mi | micron | gram gramme | ton tonne | pound lb lbs | ounce oz | second sec secs
-minute min mins | hour hr hrs | day | week wk wks | month mo mos | year yr yrs | liter litre | gallon gal | quart qt | pint pt | cup
-tablespoon tbsp | teaspoon tsp | degree deg degs | radian rad rads | celsius centigrade | fahrenheit | kelvin | volt | ampere amp
-ohm | watt | joule | calorie cal | newton | pascal | hertz | coulomb | farad | tesla | mole mol | bit | byte | decibel db
-revolution rev revs | knot | acre | hectare ha | dollar usd buck | cent | euro eur | sterling gbp quid | yuan rmb cny 元 | yen jpy | ¥
-rupee rs inr | % percent pct percentage | person people | child children | am | pm | unit
-""".replace("\n", " | ")
+meter metre | inch in | foot feet ft | yard yd yds | mile mi | micron | gram gramme | ton tonne | pound lb lbs | ounce oz
+second sec secs | minute min mins | hour hr hrs | day | week wk wks | month mo mos | year yr yrs | liter litre
+gallon gal | quart qt | pint pt | cup | tablespoon tbsp | teaspoon tsp | degree deg degs | radian rad rads
+celsius centigrade | fahrenheit | kelvin | volt | ampere amp | ohm | watt | joule | calorie cal | newton | pascal | hertz
+coulomb | farad | tesla | mole mol | bit | byte | decibel db | revolution rev revs | knot | acre | hectare ha
+dollar usd buck | cent | euro eur | sterling gbp quid | yuan rmb cny 元 | yen jpy | ¥ | rupee rs inr
+% percent pct percentage | person people | child children | am | pm | unit
+""".strip().replace("\n", " | ")
 _SYMBOLS = {
-    "m": "meter", "s": "second", "h": "hour", "g": "gram", "t": "ton", "L": "liter", "l": "liter", "V": "volt", "A": "ampere",
-    "W": "watt", "J": "joule", "N": "newton", "Pa": "pascal", "Hz": "hertz", "K": "kelvin", "C": "coulomb", "F": "farad", "T": "tesla",
-    "mol": "mole", "B": "byte", "b": "bit", "Ω": "ohm", "dB": "decibel", "米": "meter", "克": "gram", "公斤": "kilogram",
-    "公里": "kilometer", "厘米": "centimeter", "毫米": "millimeter", "分米": "decimeter", "千米": "kilometer", "千克": "kilogram",
-    "吨": "ton", "升": "liter", "毫升": "milliliter", "小时": "hour", "时": "hour", "分钟": "minute", "秒": "second", "度": "degree",
-    "天": "day", "分": "cent", "人": "person", "°": "degree", "\\degree": "degree", "%": "%", "$": "dollar", "‰": "‰",
+    "m": "meter", "s": "second", "h": "hour", "g": "gram", "t": "ton", "L": "liter", "l": "liter", "V": "volt",
+    "A": "ampere", "W": "watt", "J": "joule", "N": "newton", "Pa": "pascal", "Hz": "hertz", "K": "kelvin",
+    "C": "coulomb", "F": "farad", "T": "tesla", "mol": "mole", "B": "byte", "b": "bit", "Ω": "ohm", "dB": "decibel",
+    "米": "meter", "克": "gram", "公斤": "kilogram", "公里": "kilometer", "厘米": "centimeter", "毫米": "millimeter",
+    "分米": "decimeter", "千米": "kilometer", "千克": "kilogram", "吨": "ton", "升": "liter", "毫升": "milliliter",
+    "小时": "hour", "时": "hour", "分钟": "minute", "秒": "second", "度": "degree", "天": "day", "分": "cent", "人": "person",
+    "°": "degree", "\\degree": "degree", "%": "%", "$": "dollar", "‰": "‰",
 }  # fmt: skip
 _PREFIXES = {
-    "n": "nano", "u": "micro", "μ": "micro", "m": "milli", "c": "centi", "d": "deci", "k": "kilo", "M": "mega", "G": "giga", "T": "tera",
+    "n": "nano", "u": "micro", "μ": "micro", "m": "milli", "c": "centi", "d": "deci", "k": "kilo", "M": "mega",
+    "G": "giga", "T": "tera",
 }  # fmt: skip
 _PREFIXED = ("m", "s", "g", "L", "l", "V", "A", "W", "J", "N", "Pa", "Hz", "mol", "B", "b", "C", "F", "T", "Ω")
+_WITH_PREFIXES = (
+    "meter metre gram liter litre second watt volt amp joule newton pascal hertz byte bit mole calorie ohm "
+    "coulomb farad tesla"
+)
 _COMPOUNDS: dict[str, Unit] = {
     **dict.fromkeys(("mph",), (("hour", -1), ("mile", 1))),
     **dict.fromkeys(("kph", "kmh", "kmph"), (("hour", -1), ("kilometer", 1))),
@@ -47,108 +54,24 @@ _MULTIPLIERS = {
     "lakh": 10**5, "crore": 10**7, "百": 100, "千": 1_000, "万": 10_000, "亿": 10**8,
 }  # fmt: skip
 # Behind a number these make another statement of it.
-_CHANGING = frozenset(
-    [
-        "or",
-        "and",
-        "not",
-        "no",
-        "less",
-        "fewer",
-        "least",
-        "most",
-        "than",
-        "below",
-        "above",
-        "under",
-        "over",
-        "minus",
-        "plus",
-        "mod",
-        "modulo",
-        "base",
-        "negative",
-        "if",
-        "unless",
-        "except",
-        "between",
-        "to",
-        "from",
-        "through",
-        "until",
-        "half",
-        "halves",
-        "third",
-        "thirds",
-        "fourth",
-        "fourths",
-        "fifth",
-        "fifths",
-        "tenth",
-        "tenths",
-        "hundredth",
-        "hundredths",
-        "thousandth",
-        "thousandths",
-        "squared",
-        "cubed",
-        "factorial",
-        "root",
-        "pi",
-        "infinity",
-        "infty",
-        "factor",
-        "approximately",
-        "about",
-    ]
+_CHANGING_WORDS = (
+    "or and not no less fewer least most than below above under over minus plus mod modulo base negative if "
+    "unless except between to from through until half halves third thirds fourth fourths fifth fifths tenth "
+    "tenths hundredth hundredths thousandth thousandths squared cubed factorial root pi infinity infty factor "
+    "approximately about"
 )
+_CHANGING = frozenset(_CHANGING_WORDS.split())
 _SQUARED = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
 _SILENT = frozenset(["of", "the", "a", "an", "each", "cdot", "times"])
 _TOKEN = re.compile(r"\^\s*\{?\s*(-?\d)\s*\}?|(/)|([^\W\d_]+|\\degree|[%°$¥‰])|(\d)|([-*·\s.(){}\\]+)|(.)")
-# Two-letter words that a product of variables hardly spells, so that they are units even without \text.
-_PLAIN = frozenset(
-    [
-        "cm",
-        "mm",
-        "km",
-        "kg",
-        "mg",
-        "ft",
-        "in",
-        "lbs",
-        "oz",
-        "hr",
-        "hrs",
-        "min",
-        "mins",
-        "sec",
-        "secs",
-        "mph",
-        "kph",
-        "rad",
-        "deg",
-        "yd",
-        "yds",
-        "kmh",
-        "ml",
-        "mL",
-        "inch",
-        "inches",
-        "feet",
-        "foot",
-        "Hz",
-        "kHz",
-        "kW",
-        "kWh",
-        "kPa",
-        "usd",
-        "USD",
-        "pct",
-    ]
+# Short words that a product of variables hardly spells, so that they are units even without \text.
+_PLAIN_WORDS = (
+    "cm mm km kg mg ft in lbs oz hr hrs min mins sec secs mph kph rad deg yd yds kmh ml mL inch inches feet foot "
+    "Hz kHz kW kWh kPa usd USD pct"
 )
+_PLAIN = frozenset(_PLAIN_WORDS.split())
+# Words that are used for two units, or for a unit without its scale.
 _LOOSE = ({"pound", "sterling"}, {"¥", "yuan"}, {"¥", "yen"}, {"degree", "celsius"}, {"degree", "fahrenheit"})
-
-
 AM_PM: tuple[Unit, ...] = ((("am", 1),), (("pm", 1),))
 
 
@@ -159,8 +82,7 @@ def _table() -> dict[str, Unit]:
         for spelling in spellings:
             table[spelling] = ((spellings[0], 1),)
     for prefix in _PREFIXES.values():
-        for base in ("meter", "metre", "gram", "liter", "litre", "second", "watt", "volt", "amp", "joule", "newton", "pascal", "hertz",
-                     "byte", "bit", "mole", "calorie", "ohm"):  # fmt: skip
+        for base in _WITH_PREFIXES.split():
             table[prefix + base] = ((prefix + table[base][0][0], 1),)
     return table
 

@@ -34,8 +34,8 @@ def _context(digits: int) -> Any:
     return context
 
 
-# (sign, scale) of the variables in each trial; a sign of 0 is mixed. Roots and logarithms live among the positive numbers, and |x - 5|
-# is told from 5 - x only beyond 5.
+# (sign, scale) of the variables in each trial; a sign of 0 is mixed. Roots and logarithms live among the positive numbers, and
+# |x - 5| is told from 5 - x only beyond 5.
 _TRIALS = (
     (1, 1),
     (1, 16),
