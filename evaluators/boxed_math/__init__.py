@@ -12,8 +12,8 @@ The stages, one file each:
 * ``extract``: the last balanced, non-empty box, by a linear scan of the braces;
 * ``characters`` and ``normalise``: one spelling for what means the same (Hendrycks et al.'s list, widened:
   https://github.com/hendrycks/math/blob/main/modeling/math_equivalence.py); equal strings are equal;
-* ``structure``, with ``brackets``, ``forms`` and ``units``: what kind of answer it is: number in a base, tuple, interval, set, list,
-  matrix, relation, ratio, text, expression with its unit;
+* ``structure``, with ``brackets``, ``forms`` and ``units``: what kind of answer it is: number in a base, tuple, interval, set,
+  list, matrix, relation, ratio, text, expression with its unit;
 * ``expression`` and ``tokens``: a small LaTeX grammar; nothing is ever handed to an evaluator of code;
 * ``value``: exact rationals where possible, else 60 digits, within fixed bounds of size;
 * ``agreement``: expressions with variables are equal when they agree at random points (polynomial identity testing) wherever

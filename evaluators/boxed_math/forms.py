@@ -15,6 +15,15 @@ _ANNOUNCED = re.compile(
     r"therefore|exactly|approximately|about|approx\.?|roughly)|为|是|答案|:)\s*[:,=]?)\s*(?(text)\}\s*|(?<=[\s:为是]))(?P<rest>\S.*)",
     re.IGNORECASE | re.DOTALL,
 )
+_VERB = re.compile(
+    r"\s*(?:(?<![A-Za-z])(?:is|are|equals?|be)(?: equal to| exactly| approximately| about| roughly)?|为|是)?\s*[:,=]?$",
+    re.I,
+)
+_NEUTRAL = re.compile(
+    r"answer|result|solution|(?<![a-z])value|答案|结果|^(?:so|thus|hence|therefore|it|this|which|exactly|approximately|about|approx\.?|"
+    r"roughly|equal to|[,\s])*$",
+    re.I,
+)
 _LABEL_IN_TEXT = re.compile(r"\\text\{\s*(?:\(\s*([A-H])\s*\)|([A-H])\s*[).:])\s*[.:]?\s*\}\s*[.:]?\s*(.+)", re.DOTALL)
 # Without a wrapper, what follows must not go on as a formula does: (C) + 5.
 _LABEL = re.compile(
@@ -44,21 +53,29 @@ _ALL_REALS = re.compile(
 _NOTHING = re.compile(r"(?:there (?:is|are) )?no (?:real )?solutions?|(?:the )?empty set|无解|空集")
 
 
-def without_lead(text: str) -> str:
-    """The text behind words that only announce it."""
+def announced(text: str) -> tuple[str, str] | None:
+    """The subject of words that announce a value, and the value: ("the area", "12"); the subject of an answer as such is empty."""
     match = _ANNOUNCED.fullmatch(text) if text[:1].isalpha() or text.startswith("\\text") else None
     if not match or _NEGATED.search(match["words"]):
-        return text
+        return None
+    words = match["words"].strip()
     # "AB:CD" is a ratio of names, "Answer: 5" an announcement.
-    if match["words"].rstrip().endswith(":") and not re.search("[a-z]{3}|[\u4e00-\u9fff]", match["words"]):
-        return text
-    return match["rest"]
+    if words.endswith(":") and not re.search("[a-z]{3}|[\u4e00-\u9fff]", words):
+        return None
+    subject = _VERB.sub("", words).strip(" :,=")
+    return ("" if _NEUTRAL.search(subject) else subject), match["rest"]
 
 
 def choice(text: str) -> tuple[str, str] | None:
     """The letter and the content of a labelled choice, ``(C) 12``."""
     match = _LABEL_IN_TEXT.fullmatch(text) or _LABEL.fullmatch(text)
     return (match[1] or match[2], match[3]) if match else None
+
+
+def numeral(word: str) -> tuple | None:
+    """The tree of a number that is written as a word, up to twenty."""
+    value = _NUMERAL_VALUES.get(word.casefold())
+    return ("num", Fraction(value), 0) if value else None
 
 
 def base(text: str) -> tuple | None:

@@ -38,6 +38,9 @@ _RULES = tuple(
         (r"\{([^{}]*)\\over(?![A-Za-z])([^{}]*)\}", r"\\frac{\1}{\2}"),
         (r"\\(?:mathbb|Bbb)\s*\{?\s*([RCZNQ])(?![A-Za-z])\s*\}?|\\([RCZNQ])(?![A-Za-z])", r"\\mathbb{\1\2}"),
         (rf"\\(?:{_TEXTS})\s*\{{", r"\\text{"),
+        (r"(?<=\S) ?\\text\{ ?(?:is|equals|is equal to) ?\}", " = "),
+        (r"(\\text\{[^{}]*\^)\{ ?(-?\d) ?\}", r"\1\2"),  # no braces in a text
+        (r"(\\mathbb\{[RCZNQ]\}) ?- ?(?=\\\{)", r"\1\\setminus "),
         (r"\\mathrm\s*\{\s*(and|or)\s*\}", r"\\text{\1}"),
         (r"\\mathbb\s*\{\s*(?![RCZNQ]\s*\})([^{}]*)\}", r"\1"),
         # \circ\mathrm{C} is not \circC
@@ -87,17 +90,31 @@ _RULES = tuple(
         (r"^\s*(-?)\s*(?:£|\\pounds)\s*(.+)$", r"\1\2\\text{ sterling}"),
         (r"^\s*(-?)\s*¥\s*(.+)$", r"\1\2\\text{ ¥}"),
         (r"(?<=\d)\s*€", r"\\text{ euros}"),
+        (r"(?<=\d)\s*¥", r"\\text{ ¥}"),
         (r"(?<=\d)\s*(?:¢|\\cent(?![A-Za-z]))", r"\\text{ cents}"),
         (r"\\\$|[€£¢]", " "),
         (r"\\%", "%"),
         (r"\\text\{\s*%\s*\}", "%"),
     )
 )
+
+
+def _needs_a_command(pattern: str) -> bool:
+    """Whether it can match nothing but what begins with a backslash."""
+    while pattern != (inner := re.sub(r"\([^()]*\)", "", pattern)):
+        pattern = inner
+    return pattern.startswith(r"\\") and "|" not in pattern
+
+
+_PLAIN_RULES = tuple(rule for rule in _RULES if not _needs_a_command(rule[0].pattern))
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,] )(?<![\d.,])\d{1,3}(?: \d{3})+(?! ?\d)")
 # Possessive, and one way to read each space: "\text{" and spaces would otherwise be tried over and over.
 _TRAILING = re.compile(r"(?:\s|\\\\|[.;,]|\\text\{\s*(?:[.,;]\s*)?\})++$")
 # An upright word behind a number may be its unit; an upright e or i is a number, and any other is a name.
-_UPRIGHT = re.compile(r"(?<=[\d})! ,;~/])\\mathrm ?\{ ?([^{}]*)\}(?! ?[_(A-Za-z\d])")
+_UPRIGHT = re.compile(r"(?<=[\d})! ,;~/])\\mathrm ?\{ ?((?:[^{}]|\{[^{}]*\})*)\}(?! ?[_(A-Za-z\d])")
+_UPRIGHT_FRACTION = re.compile(
+    r"(?<=[\d})! ,;~])\\frac ?\{ ?\\mathrm ?\{([^{}]*)\} ?\} ?\{ ?\\mathrm ?\{([^{}]*)\} ?\}"
+)
 _PLAIN = re.compile(r"-?\d+(?:\.\d+)?")
 WIDEST = 8_000  # characters of a box once it is spelt out; one character may become a dozen
 
@@ -117,10 +134,17 @@ def normalise(answer: str) -> str:
         return answer
     # One space each, so that no rule below tries long runs of them; and the dollars that delimit maths, not those of a currency.
     answer = re.sub(r"\s+", " ", re.sub(r"(?<!\\)\$", " ", answer))
-    answer = _UPRIGHT.sub(lambda word: f"\\text{{{word[1]}}}" if is_unit(word[1]) else word[0], answer)
-    for pattern, replacement in _RULES:
+    if "\\mathrm" in answer:
+        answer = _UPRIGHT_FRACTION.sub(r"\\mathrm{\1/\2}", answer)
+        answer = _UPRIGHT.sub(_as_text, answer)
+    for pattern, replacement in _RULES if "\\" in answer else _PLAIN_RULES:
         answer = pattern.sub(replacement, answer)
     if not re.search(r"[(\[]|\\\{", answer):
         answer = _THOUSANDS.sub(lambda number: re.sub("[, ]", "", number[0]), answer)
     answer = _TRAILING.sub("", answer.strip())
     return re.sub(r"\s+", " ", answer).strip()
+
+
+def _as_text(word: re.Match) -> str:
+    content = re.sub(r"\\[,;: ]|~", " ", re.sub(r"\^ ?\{ ?(-?\d) ?\}", r"^\1", word[1]))
+    return f"\\text{{{content}}}" if is_unit(content) else word[0]

@@ -34,8 +34,11 @@ def read(text: str) -> tuple:
     """
     spend(2 + len(text))
     as_text = text.lstrip().startswith("\\text{")
-    text = forms.without_lead(_peel(split(turned(text.strip()), "\\implies")[-1]))
-    text = _peel(text)
+    text = _peel(split(turned(text.strip()), "\\implies")[-1])
+    lead = forms.announced(text)
+    if lead and lead[0]:  # "the area is 12" names the area as "area = 12" does
+        return ("relation", ["="], [read(part) for part in lead])
+    text = _peel(lead[1]) if lead else text
     joiners: set[str] = set()
 
     def comma(match: re.Match) -> str:
@@ -51,7 +54,8 @@ def read(text: str) -> tuple:
         return ("list", _members(parts), joiners.pop() if len(joiners) == 1 else "," if not joiners else "mixed")
     answer = _read_one(text)
     # Letters set as text are a word; \text{on} is not n·o.
-    return answer[1] if as_text and answer[0] == "either" and answer[1][0] == "text" else answer
+    is_word = as_text and answer[0] == "either" and answer[1][0] == "text" and answer[2][1][0] not in ("num", "name")
+    return answer[1] if is_word else answer
 
 
 def _members(parts: list[str]) -> list[tuple]:
@@ -106,7 +110,7 @@ def _ratio(text: str) -> tuple | None:
 def _expression(text: str) -> tuple:
     word = re.fullmatch(r"(?:\\text\{)?\(?\s*([A-Za-z]{2,})\s*\)?\}?", text)
     if word:  # a word, and a product of letters only where it is short and small: ab, pi
-        tree = _parsed(text) if re.fullmatch("[a-z]{2,3}|infinity|infty", text) else None
+        tree = forms.numeral(word[1]) or (_parsed(text) if re.fullmatch("[a-z]{2,3}|infinity|infty", text) else None)
         words = ("text", fold(text))
         return ("either", words, ("expr", tree, ()), False) if tree else words
     found = split_unit(text)

@@ -191,7 +191,7 @@ def same_unit(first: Unit, second: Unit) -> bool:
 
 _GROUP = r"\\text\{[^{}]*\}(?:\s*\^\s*(?:\{\s*-?\d\s*\}|\d))?\s*"
 _SET_AS_TEXT = re.compile(rf"(?:{_GROUP})++$")
-_SIGN = re.compile(r"(\\degree|%|‰|¥)\s*(?:\\text\{\s*)?([CF](?![A-Za-z]))?\s*\}?$")
+_SIGN = re.compile(r"(?:\\degree|%|‰)\s*(?:\\text\{\s*[CF]\s*\}|[CF])?$")
 _EXPONENT = r"(?:\^\s*(?:\{\s*-?\d\s*\}|\d))?"
 _WORDS = re.compile(
     rf"(?:(?<=[\d}})!])|(?<=\\pi))\s*((?:[^\W\d_]+{_EXPONENT}(?:\s*/\s*|\.?\s+|\.|\s?\*\s?))*[^\W\d_]+\.?\s*{_EXPONENT})$"
