@@ -26,7 +26,7 @@ BOXES = [
     ("\\boxed {7}", "7"),
     ("\\boxed 7 and so on", "7"),
     ("\\boxed{4}. I marked it with \\boxed as asked.", "4"),  # a mention in prose
-    ("\\boxed{4}, in \\boxed 3 times", "4"),
+    ("\\boxed{4}, in a \\boxed a", "4"),
     ("I marked it with \\boxed as asked.", None),
     ("\\boxed x.", "x"),
     ("\\fbox{7}", "7"),

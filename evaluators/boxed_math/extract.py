@@ -11,12 +11,12 @@ def extract(text: str) -> str | None:
     r"""The content of the last balanced ``\boxed{…}`` or ``\fbox{…}``, or of a bare ``\boxed 7``.
 
     None if there is none, or if the last one is empty. A last box that is never closed is passed over for the one before
-    it: a truncated answer is judged by what it had finished saying. A box without braces counts only in a text that closes
-    none with braces. One scan, linear in the text.
+    it: a truncated answer is judged by what it had finished saying. A box without braces holds a number, or one letter in a
+    text without any other box. One scan, linear in the text.
     """
     starts = {match.end(): match.start() for match in _BOX.finditer(text)}
     found, best = (0, 0), -1  # where the box found so far lies, and where it ends or begins
-    word: tuple[int, int] | None = None  # the last box without braces
+    letter: tuple[int, int] | None = None  # the last letter boxed without braces
     open_braces: list[int] = []
     place, length = 0, len(text)
     while place < length:
@@ -24,7 +24,10 @@ def extract(text: str) -> str | None:
             bare = _BARE.match(text, place)
             # A space has to part the command from what it boxes; and "\boxed\frac…" is no bare word.
             if bare and text[place - 1].isspace():
-                word = bare.span()
+                if any(map(str.isdecimal, bare[0])):
+                    found, best = bare.span(), place
+                else:
+                    letter = bare.span()
         character = text[place]
         if character == "\\":
             # An escaped brace, or the start of a command: nothing to count, but a box may begin behind it.
@@ -38,6 +41,8 @@ def extract(text: str) -> str | None:
             if start in starts and (start > best or place > best):
                 found, best = (start + 1, place), place
         place += 1
-    if best < 0 and word:
-        return text[slice(*word)].rstrip(".,;") or None  # only a bare word can bring along the stop of its sentence
-    return text[slice(*found)].strip() or None
+    if best < 0 and letter:
+        found = letter
+    content = text[slice(*found)]
+    # Only a box without braces can bring along the stop of its sentence.
+    return (content if text[found[0] - 1 : found[0]] == "{" else content.rstrip(".,;")).strip() or None
