@@ -16,16 +16,20 @@ from collections.abc import Mapping, Sequence
 from evaluators.stated import stated
 from evaluators.verdict import Verdict, too_long
 
+_IS = r"(?:is|would be|should be|must be|seems to be|appears to be)"
 CUES = re.compile(
-    r"\b(?:(?:final |correct |best |my )?(?:answer|choice|label|classification|conclusion|category)\s*(?:is|would be|:|=|-)"
+    rf"\b(?:(?:final |correct |best |my |predicted )?(?:answer|choice|label|classification|conclusion|category|verdict|prediction|rating|score)"
+    rf"\"?\s*(?:{_IS}|:|=|-)"
     r"|(?:main|overall|primary|dominant|strongest|prevailing|underlying|central|key|general)\b[^.\n:]{0,60}?"
     r"(?:\bis\b|\bwould be\b|\bseems to be\b|\bappears to be\b|:)"
-    r"|(?:emotion|mood|sentiment|tone|feeling|statement|review)\s*(?:expressed\s*)?(?:in [^.\n:]{0,40}?)?(?:is|:)"
     r"|(?:i )?(?:would )?(?:choose|pick|select|classify (?:it|this|the \w+) as|(?:label|categori[sz]e) (?:it|this) as)\b:?"
     r"|best (?:described|captured|summari[sz]ed) (?:as|by)"
     r"|can be (?:classified|described|labell?ed|considered) as"
     r"|(?:strongest|best|most fitting) (?:one|option)\s*(?:is|:))"
     r"|(?:答案|情緒|情绪|心情|語氣|语气|語調|语调|感情|選擇|选择|結論|结论|标签|標籤)\s*(?:應該|应该)?(?:是|為|为|[::])"
+)
+TOPICS = re.compile(
+    r"\b(?<!secondary )(?<!other )(?<!weaker )(?:emotion|mood|sentiment|tone|feeling|statement|review|class|result|output)\"?\s*(?:expressed\s*)?(?:in [^.\n:]{0,40}?)?(?:is|:|=)"
 )
 
 # What is compared with every place of an answer: so much keeps a comparison of the worst text within a second.
@@ -60,7 +64,7 @@ def grade(
         return long
     started = time.perf_counter()
     forms = {name: name for name in labels} | dict(synonyms or {})
-    found = stated(text, forms, CUES, strict)
+    found = stated(text, forms, CUES, strict, TOPICS)
     status = "no_answer" if found is None else "correct" if found == gold else "wrong"
     reason = "no label stated" if found is None else "the label at the end" if strict else "the label stated last"
     return Verdict(status, found, reason, time.perf_counter() - started)
