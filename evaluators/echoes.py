@@ -19,6 +19,9 @@ _BETWEEN = re.compile(
     rf"{_Q}\)?\s*(?:(?:,|/|、|\||;|·|•|\bor\b|\band\b|\bvs\b\.?|\bversus\b|或者?|和|还是|還是|oder|und|ou|et)\s*(?:(?:or|and)\b\s*)?|(?=\(?\w[).] ))"
     rf"(?:\(?\w{{1,2}}[).:=] ?|\w ?= ?)?(?:(?:an?|the) )?{_Q}"
 )
+# Before two answers, these say that neither is stated by itself; before one, that a list ends with it.
+_CHOICE = re.compile(r"\b(?:either|whether|between|both|(?:mix(?:ture)?|blend|combination) of(?: both)?)(?: the| an?)? ?[\"'“]?$")
+_EITHER = re.compile(r"\b(?:either|whether)\b[^.;:\n]{0,80}\bor (?:an? )?[\"'“]?$")
 _HEADED = re.compile(r"\s*(?:the )?(?:options|choices|labels|classes|categories|possible answers|answer choices)\b[^\n]{0,40}:\s*")
 _MARKER = re.compile(r"[ \t]*(?:[-•·+>|—–]|\(?(?:\d{1,2}|[a-z])[.):]|[①-⑳])[ \t|\"'“(]*")
 _RULE = re.compile(r"[ \t|:+-]*")
@@ -67,7 +70,7 @@ def without_lists(text: str, found: list[Mention], forms: Forms) -> tuple[str, l
     spans = [match.span() for match in _BRACKETED.finditer(text) if _names(found, starts, *match.span()) > 1]
     spans += _runs(text, found, enough) + _lines(text, found, starts, enough)
     if not spans:
-        return text, found
+        return text, _decided(text, found)
     merged, pieces, place = [], [], 0
     for begin, end in sorted(spans):
         if merged and begin <= merged[-1][1]:
@@ -83,7 +86,12 @@ def without_lists(text: str, found: list[Mention], forms: Forms) -> tuple[str, l
         place = bisect.bisect_right(begins, mention.start) - 1
         return place < 0 or mention.start >= merged[place][1]
 
-    return "".join([*pieces, text[place:]]), [mention for mention in found if outside(mention)]
+    return "".join([*pieces, text[place:]]), _decided(text, [mention for mention in found if outside(mention)])
+
+
+def _decided(text: str, found: list[Mention]) -> list[Mention]:
+    """The mentions that do not end a choice of other words: "either sadness or doubtful"."""
+    return [mention for mention in found if not _EITHER.search(text[max(0, mention.start - 100) : mention.start])]
 
 
 def _names(found: list[Mention], starts: list[int], begin: int, end: int) -> int:
@@ -101,6 +109,8 @@ def _runs(text: str, found: list[Mention], enough: int) -> list[tuple[int, int]]
             # "Not positive; negative" is no list, however few the options are.
             needed = 3 if ";" in gap else needed
             continue
+        if len(run) > 1 and _CHOICE.search(text[max(0, run[0].start - 30) : run[0].start]):
+            needed = 2
         if len({each.name for each in run}) >= needed:
             spans.append((run[0].start, run[-1].end))
         run, needed = [mention], max(2, enough)
@@ -112,9 +122,11 @@ def _lines(text: str, found: list[Mention], starts: list[int], enough: int) -> l
     spans, block, names, headed, begin = [], None, set(), False, 0
     for line in [*text.split("\n"), None]:
         mention = None if line is None else _option(text, line, begin, found, starts, headed)
+        if mention and block and not mention[1] and text[block[1] : begin].count("\n") > 1:
+            mention = None  # a paragraph of its own, which answers
         if mention:
             block = (block[0] if block else begin, begin + len(line))
-            names.add(mention)
+            names.add(mention[0])
         elif line is None or not _RULE.fullmatch(line):
             if block and len(names) >= max(2, enough):
                 spans.append(block)
@@ -126,8 +138,8 @@ def _lines(text: str, found: list[Mention], starts: list[int], enough: int) -> l
 
 def _option(
     text: str, line: str, begin: int, found: list[Mention], starts: list[int], headed: bool
-) -> str | None:
-    """The option that a line lists, or None."""
+) -> tuple[str, bool] | None:
+    """The option that a line lists, and whether with a marker; or None."""
     place = bisect.bisect_left(starts, begin)
     if place == len(found) or found[place].start >= begin + len(line):
         return None
@@ -137,6 +149,8 @@ def _option(
     bare = not line[: first.start - begin].strip(" (\"'“*")
     # Without a marker, an option is what a colon or a bracket follows ("A) lens", "Yes: …"), or stands under "Options:".
     after = text[first.end : begin + len(line)]
-    if marked and _AFTER_OPTION.match(after) or bare and (re.match(r"[).:]", after) or headed):
-        return first.name
+    if marked and _AFTER_OPTION.match(after):
+        return first.name, True
+    if bare and (re.match(r"[).:]", after) or headed and not after.strip(" \"'”).,;")):
+        return first.name, False
     return None

@@ -29,7 +29,7 @@ CUES = re.compile(
     r"|(?:答案|情緒|情绪|心情|語氣|语气|語調|语调|感情|選擇|选择|結論|结论|标签|標籤)\s*(?:應該|应该)?(?:是|為|为|[::])"
 )
 TOPICS = re.compile(
-    r"\b(?<!secondary )(?<!other )(?<!weaker )(?:emotion|mood|sentiment|tone|feeling|statement|review|class|result|output)\"?\s*(?:expressed\s*)?(?:in [^.\n:]{0,40}?)?(?:is|:|=)"
+    r"\b(?<!of the )(?<!of this )(?<!secondary )(?<!other )(?<!weaker )(?:emotion|mood|sentiment|tone|feeling|statement|review|class|result|output)\"?\s*(?:expressed\s*)?(?:in [^.\n:]{0,40}?)?(?:is|:|=)"
 )
 
 # What is compared with every place of an answer: so much keeps a comparison of the worst text within a second.

@@ -79,8 +79,8 @@ def forms_of(items: tuple[tuple[str, str], ...]) -> Forms:
 
 def _whole_number(text: str, start: int, end: int) -> bool:
     """Whether the digits are a number and no part of one, of a range, or a percentage."""
-    before, after = text[max(0, start - 3) : start], text[end : end + 4]
-    if re.search(r"\d[.,:⁄]$|(?<![\w)])[-.]$|\w[-–]$", before):
+    before, after = text[max(0, start - 12) : start], text[end : end + 4]
+    if re.search(r"\d[.,:⁄]$|\d(?: stars?)? ?(?:/|out of|of|von|sur) ?$|(?<![\w)])[-.]$|\w[-–]$", before):
         return False
     return not re.match(r"[.,:]\d(?!\b)|[.,](?!0+\b)\d|⁄| ?%|[-–]\d", after)
 

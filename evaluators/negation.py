@@ -34,7 +34,7 @@ _COMPLEMENT = (
     r"conclude|argue|call it|consider it|(?:know|see|find|mean|suggest|imply|describe|express|convey|indicate|show)(?= (?:that|if|whether)\b))"
 )
 _LONG = (
-    rf"(?:\b(?:not|never|cannot|hardly)\b|n't\b) (?:at all |really |quite |necessarily |be |a |to )?{_COMPLEMENT}\b"
+    rf"\b(?:not|never|cannot|hardly|\w+n't) (?:at all |really |quite |necessarily |be |a |to )?{_COMPLEMENT}\b"
     r"|\b(?:false|untrue|wrong|incorrect|mistaken|a mistake|a stretch|misleading|impossible) (?:that|to)\b"
     r"|\b(?:i|we) (?:doubt|deny|disagree|reject|refuse)\b|\b(?:denies|doubts) that\b|\bno (?:sign|trace|hint|evidence|indication|reason|"
     r"way|proof|basis|suggestion|element|part|aspect)s? (?:of|that|to|for|is|in)\b|\babsence of\b"
@@ -63,6 +63,8 @@ _ENDS = re.compile(
     r"\b(?:but|however|though|although|(?<!^ )yet|because|since|therefore|thus|hence|while|whereas|instead(?! of)|sondern|aber|mais|sino|"
     r"pero|mas|а|но)\b|而是|但|不如|毋宁|毋寧|反而|却|卻|就是|[—–→,]| - |-+>"
 )
+# "not sadness, anger, or doubtful": the commas of a list that an "or" closes end nothing.
+_LISTED = re.compile(r"(?:[^,]{1,30}, ?){1,8}(?:or|nor) (?:an? )?[\"'“]?")
 _HAN_ENDS = re.compile(r"[就才]|所以|因[为為]|其[实實]")
 _JOINT = re.compile(r"[\s\"'`、]*(?:/|\b(?:or|nor|and|oder|und|noch|ou|ni|et|y|o|e|или|и)\b|或者?|和|[与與]|、)[\s\"'`]*(?:(?:even|a|an|the) )?")
 _AFTER = re.compile(
@@ -101,6 +103,8 @@ def negated(text: str, mention: Mention, before: tuple[Mention, bool] | None, no
         # Another answer stands between: the negation was that one's, and goes on only over an "or".
         return before[1] and bool(_JOINT.fullmatch(text, before[0].end, mention.start))
     between = clause[nearest.end() :]
+    if _LISTED.fullmatch(between):
+        return True
     if _ENDS.search(between):
         return False
     if kind in ("han", "han_long"):

@@ -28,6 +28,7 @@ _PAIRED = re.compile(
     r"(?<![\w*`~])(\*{1,3}|_{1,3}|`{1,3}|~~)(?=[^\s*_`~]|[#_*]\w)([^\n]{1,200}?)(?<=\S)\1(?![\w*`~])"
 )
 _HEADING = re.compile(r"(?m)^[ \t]{0,3}#{1,6}(?=[ \t])")
+_BULLET = re.compile(r"(?m)^[ \t]*[*+][ \t]+")
 _BLANKS = re.compile(r"[^\S\n]+")
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "−": "-"})
 
@@ -84,7 +85,7 @@ def plain(text: str, forms: Iterable[str]) -> str:
     """
     text = fold(text)[-LONGEST:]
     text = _CLOSED_TAG.sub("\n", _OPEN_TAG.sub(" answer: ", text))
-    text = _MARKUP.sub("", text)
+    text = _MARKUP.sub("", _BULLET.sub("- ", text))
     marked = sorted((form for form in forms if any(mark in form for mark in _MARKS)), key=len, reverse=True)
     if not marked:
         return _BLANKS.sub(" ", re.sub(rf"[{_MARKS}]+", "", text))

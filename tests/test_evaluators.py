@@ -20,6 +20,9 @@ def table(name):
 
 
 def of_task(name):
+    """A task's labels and synonyms, or the labels of a list that is no task's: ``yes|no|maybe``."""
+    if "|" in name:
+        return {"labels": name.split("|")}
     task = tasks.find(name)
     return {"labels": list(task.LABELS), "synonyms": task.SYNONYMS}
 
