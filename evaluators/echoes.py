@@ -26,13 +26,14 @@ _HEADED = re.compile(r"\s*(?:the )?(?:options|choices|labels|classes|categories|
 _MARKER = re.compile(r"[ \t]*(?:[-•·+>|—–]|\(?(?:\d{1,2}|[a-z])[.):]|[①-⑳])[ \t|\"'“(]*")
 _RULE = re.compile(r"[ \t|:+-]*")
 _AFTER_OPTION = re.compile(r"[\"'”)]{0,3} ?(?:[:|=—–,;.(]|-|$)")
+_KEY = re.compile(r"\{\s*[\"']([\w -]{1,40})[\"']\s*:")  # of an object, which states what it holds
 _UNTICKED = re.compile(r"(?m)^[ \t]*(?:[-+•] ?)?(?:\[ ?\]|☐|□)[^\n]*$")
 _Y, _N = r"\byes\b", r"\bno\b"
 _SEPARATES = rf"{_Q}\s*(?:or|/|and|\||vs\.?)\s*{_Q}"
 _BOTH = re.compile(rf"{_Q}(?:{_Y}{_SEPARATES}{_N}|{_N}{_SEPARATES}{_Y}){_Q}")
 # "no reason", "no one", "no. 1": a determiner or a number, not an answer. An answer ends its clause, or a subject follows.
 _DETERMINER = re.compile(
-    r"\bno(?=[ \t]+[a-z])(?![ \t]+(?:because|since|as|but|so|for|and|they|he|she|it|the|i|we|you|this|these|there|unless|if|although|though)\b)"
+    r"\bno(?=[ \t]+[a-z])(?![ \t]+(?:because|since|as|but|so|for|and|they|he|she|it|the|i|we|you|this|that|these|there|unless|if|although|though)\b)"
     r"|\bno[- ]one\b|\byes[- ]m[ae]n\b|\bno\.? ?(?=\d)|\bnos?\. ?(?=\d)|\b(?:yes|no)[- ](?:questions?|votes?|sayers?)\b"
 )
 
@@ -44,9 +45,13 @@ def without_both(text: str, forms: Forms) -> str:
     return _BOTH.sub(_spaces, text)
 
 
-def without_determiners(text: str, forms: Forms) -> str:
-    """The "no" of "no reason" blanked, where No is an answer."""
-    return _DETERMINER.sub(_spaces, text) if "no" in forms.names else text
+def answers(text: str, forms: Forms) -> list[Mention]:
+    """The mentions but for the "no" of "no reason", where No is an answer; the text keeps it, for it may negate another."""
+    found = forms.mentions(text)
+    if "no" not in forms.names:
+        return found
+    determiners = {place for match in _DETERMINER.finditer(text) for place in range(*match.span())}
+    return [mention for mention in found if mention.start not in determiners]
 
 
 def without_quotations(text: str, forms: Forms) -> str:
@@ -54,7 +59,8 @@ def without_quotations(text: str, forms: Forms) -> str:
 
     def blank(match: re.Match) -> str:
         inside = next(group for group in match.groups() if group is not None)
-        return match[0] if inside.strip(" .,!。，") in forms.names else _spaces(match)
+        key = inside.isidentifier() and text[match.end() : match.end() + 2].lstrip().startswith(":")  # of an object
+        return match[0] if key or inside.strip(" .,!。，") in forms.names else _spaces(match)
 
     return _UNTICKED.sub(_spaces, _QUOTED.sub(blank, text))
 
@@ -67,8 +73,13 @@ def without_lists(text: str, found: list[Mention], forms: Forms) -> tuple[str, l
     """``text`` with lists of options blanked, and the mentions outside them."""
     starts = [mention.start for mention in found]
     enough = min(3, forms.count)
-    spans = [match.span() for match in _BRACKETED.finditer(text) if _names(found, starts, *match.span()) > 1]
-    spans += _runs(text, found, enough) + _lines(text, found, starts, enough)
+    spans = [
+        match.span()
+        for match in _BRACKETED.finditer(text)
+        if _names(found, starts, *match.span()) > 1
+        and not ((key := _KEY.match(match[0])) and key[1] not in forms.names)
+    ]
+    spans += _enumerated(text, found, forms) + _runs(text, found, enough) + _lines(text, found, starts, enough)
     if not spans:
         return text, _decided(text, found)
     merged, pieces, place = [], [], 0
@@ -114,6 +125,21 @@ def _runs(text: str, found: list[Mention], enough: int) -> list[tuple[int, int]]
         if len({each.name for each in run}) >= needed:
             spans.append((run[0].start, run[-1].end))
         run, needed = [mention], max(2, enough)
+    return spans
+
+
+def _enumerated(text: str, found: list[Mention], forms: Forms) -> list[tuple[int, int]]:
+    """All options by their letters, in order, each with its meaning: "(A) a lens (B) a prism (C) a mirror"."""
+    order = sorted(set(forms.names.values()))
+    if len(order) < 2 or len(forms.letters) != len(order):
+        return []
+    spans = []
+    for place in range(len(found) - len(order) + 1):
+        run = found[place : place + len(order)]
+        if [mention.name for mention in run] == order and all(
+            re.match(r"[).:] ?\S", text[mention.end : mention.end + 3]) for mention in run
+        ):
+            spans.append((run[0].start, run[-1].end))
     return spans
 
 

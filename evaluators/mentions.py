@@ -85,7 +85,7 @@ def _whole_number(text: str, start: int, end: int) -> bool:
     return not re.match(r"[.,:]\d(?!\b)|[.,](?!0+\b)\d|⁄| ?%|[-–]\d", after)
 
 
-_OF = re.compile(r"(?:\.0+)?(?: ?/ ?\d+| ?(?:out )?of (?:a possible |the )?\d+| von \d+| sur \d+| de \d+)?(?!\w)")
+_OF = re.compile(r"(?:\.0+)?(?:(?: stars?| points?| sternen?)? ?/ ?\d+|(?: stars?| points?)? ?(?:out )?of (?:a possible |the )?\d+| von \d+| sur \d+| de \d+)?(?!\w)")
 
 
 def _rating_end(text: str, end: int) -> int:
@@ -98,7 +98,7 @@ _SCALE = re.compile(
     r"\b(?:scale|range|ratings?|scores?|stars?|from|between|von|de|entre)\b(?: (?:of|from|between))? ?"
     r"[\"'(\[]?(-?\d+)\s?(?:-|–|to|and|bis|à|a|y|through)\s?(-?\d+)\b"
     r"|\b\d+\s?(?:-|–|to) ?\d+(?=[ -](?:stars? )?(?:scale|range|rating|point))"
-    r"|\b\d+(?:-point|-star) scale|\b\d+ \d+/\d+\b"
+    r"|\b\d ?\([^()\d\n]{1,20}\) ?(?:to|-|–) ?\d\b|\b\d+(?:-point|-star) scale|\b\d+ \d+/\d+\b"
     r"|\b(?:steps?|points?|parts?|numbers?|nos?\.|paragraphs?|sentences?|lines?|questions?|examples?) ?\d+\b(?! ?/)"
 )
 _NUMBERED = re.compile(r"(?m)^ ?(\d{1,2})[.)](?= )")

@@ -20,13 +20,13 @@ _HARMLESS = re.compile(
     r"|(?:\w+n't|not) (?:only|just|merely|simply|solely)\b"
     r"|\b(?:without|no|beyond|never a) (?:a |any |the slightest |much |shadow of a )?(?:doubts?|questions?|hesitation|mistake|"
     r"denying|wonder|less|surprise)\b|\b(?:cannot|can not|can't|couldn't|could not) (?:help|deny|be denied|be more|have been more|get more|be clearer)\b"
-    r"|\bwhy not\b|\bor not\b|\bdoubtless\b|\bnot (?:hard|difficult) to\b|\bwon't be wrong\b|\bnot without\b"
+    r"|\bwhy not\b|\bor not\b|\bdoubtless\b|\b(?:not|\w+n't|never) (?:hesitate|fail|mistaken|wrong)\b|\bnot (?:hard|difficult) to\b|\bwon't be wrong\b|\bnot without\b"
     r"|\bnicht (?:nur|bloß|bloss|zuletzt|allein)\b|\b(?:ohne|kein) (?:jeden )?zweifel\b"
     r"|\b(?:pas|non) (?:seulement|uniquement|que)\b|\bsans (?:aucun )?(?:doute|hésitation)\b"
     r"|\bno (?:solo|sólo|solamente|sólamente)\b|\b(?:sin|sem) (?:ninguna |lugar a )?(?:dudas?|dúvidas?)\b|\bnon solo\b|\bnão só\b"
     r"|\bне только\b"
-    r"|不[错錯仅僅但只光止过過如禁断斷少同管论論免愧妨料由]|不得不|不由得|不可思[议議]|不好意思|不用[说說]|不小心|不知(?:道|不[觉覺])?"
-    r"|不[满滿安幸]|不一定不|[忍禁]不住|[差了][不]多|了不起|[对對]不起|毫不[犹猶][豫疑]|[毫]?[无無]疑[问問]?|[无無][比论論奈非穷窮限尽盡数數聊语語不]"
+    r"|不[错錯仅僅但只光止过過如禁断斷少同管论論免愧妨料由时時久停胜勝]|不自[觉覺]|不[经經]意|不[寻尋]常|未[免来來]|非同|[说說]不(?:出的|定)|不可[抑遏避]|不得不|不由得|不可思[议議]|不好意思|不用[说說]|不小心|不知(?:道|不[觉覺])?"
+    r"|不[满滿安幸]|不一定不|[忍禁止]不住|[差了][不]多|了不起|[对對]不起|毫不[犹猶掩隐隱迟遲怀懷]\S|不敢相信|不可否[认認]|不言而喻|不[难難容]|[毫]?[无無]疑[问問]?|[无無][比论論奈非意端缘緣故可穷窮限尽盡数數聊语語不]"
     r"|非常|除非|是非|非但|莫非|非凡|非得|非要|[没沒](?:想到|[错錯]|[关關][系係]|[准準]|完|事|料到)|(?:不[是会會能]|没有|沒有)不"
 )
 _COMPLEMENT = (
@@ -46,14 +46,14 @@ _SHORT = (
     r"|\b(?:isnt|wasnt|arent|doesnt|dont|didnt|cant|wouldnt|couldnt|shouldnt|wont|aint)\b"
     r"|\bcannot\b|\bnever\b|\bwithout\b|\bexcluding\b|\bexcept(?: for)?\b|\brather than\b|\binstead of\b|\bas opposed to\b|\bunlike\b"
     r"|\bother than\b|\brules? out\b|\bruled out\b|\bhardly\b|\bbarely\b|\bscarcely\b|\brarely\b|\black(?:s|ing)?\b|\bfail(?:s|ed)? to\b"
-    r"|\bnicht\b|\bkein(?:e[nmrs]?)?\b|\bweder\b(?:[^.;:\n]*\bnoch\b)?|\bnie(?:mals)?\b|\bkaum\b|\bohne\b|\bstatt\b"
+    r"|\bnicht\b|\bkein(?:e[nmrs]?)?\b|\bweder\b(?:[^.;:\n]*\bnoch\b)?|\bnie(?:mals)?\b|\bkaum\b|\bkeineswegs\b|\bmitnichten\b|\bohne\b|\bstatt\b"
     r"|\bpas\b|\bn(?:e |')[^\s,]+ (?:plus|point|guère|rien)\b|\bjamais\b|\baucune?\b|\bsans\b|\bni\b|\bplutôt que\b|\bau lieu de\b|\bloin d(?:'|e )"
     r"|\bno (?:es|son|fue|era|está|parece|hay|me|se|tiene|resulta|creo|lo|la|suena|ha|eres|soy|estoy)\b"
     r"|\bnunca\b|\bjamás\b|\bsin\b|\btampoco\b|\bning[uú]na?\b|\blejos de\b|\bnão\b|\bnem\b|\bsem\b"
     r"|\bnon (?:è|e'|sono|era|sembra|mi|si|molto)\b|\bniet\b|\bgeen\b|\bikke\b|\binte\b|\bне\b|\bни\b|\bнет\b|\bбез\b"
 )
 _HAN_LONG = (
-    r"不是|[並并绝絕]非|而非|[沒没]有|不算|不[会會]是|不[觉覺]得|不[认認][为為]|不能[说說算]|看不出|[听聽]不出|[感][觉覺]不到|[谈談]不上|算不上|[称稱]不上|"
+    r"不是|[並并绝絕]非|而非|[沒没]有|不算|不[会會能]|不[觉覺]得|不[认認][为為]|不(?:想|愿|願|要)?[说說]|看不出|[听聽]不出|感[觉覺]不到|[谈談]不上|算不上|[称稱]不上|"
     r"[与與]其|[无無]法|毫[无無]|[远遠]非|[说說]不上"
 )
 _WORDS = re.compile(rf"(?P<long>{_LONG})|(?P<short>{_SHORT})|(?P<han_long>{_HAN_LONG})|(?P<han>[不没沒非未无無])")
@@ -65,7 +65,8 @@ _ENDS = re.compile(
 )
 # "not sadness, anger, or doubtful": the commas of a list that an "or" closes end nothing.
 _LISTED = re.compile(r"(?:[^,]{1,30}, ?){1,8}(?:or|nor) (?:an? )?[\"'“]?")
-_HAN_ENDS = re.compile(r"[就才]|所以|因[为為]|其[实實]")
+_HAN_ENDS = re.compile(r"[就才又还還]|所以|因[为為]|其[实實]|[而并並]且")
+_NEAR_ENDS = re.compile(r"(?<=.)(?:很|十分|非常)")  # "不爽很生气": another clause; "不很生气": this one
 _JOINT = re.compile(r"[\s\"'`、]*(?:/|\b(?:or|nor|and|oder|und|noch|ou|ni|et|y|o|e|или|и)\b|或者?|和|[与與]|、)[\s\"'`]*(?:(?:even|a|an|the) )?")
 _AFTER = re.compile(
     r"[\"'”’)\]]? ?(?:(?:is|are|was|were|would be|seems?) (?:not\b(?! (?:only|just|merely|because))|wrong\b|incorrect\b|false\b|excluded\b|ruled out\b|"
@@ -107,6 +108,8 @@ def negated(text: str, mention: Mention, before: tuple[Mention, bool] | None, no
         return True
     if _ENDS.search(between):
         return False
-    if kind in ("han", "han_long"):
-        return len(between) <= (_NEAR if kind == "han" else _FAR) and not _HAN_ENDS.search(between)
+    if kind == "han":
+        return len(between) <= _NEAR and not _HAN_ENDS.search(between) and not _NEAR_ENDS.search(between)
+    if kind == "han_long":
+        return len(between) <= _FAR and not _HAN_ENDS.search(between)
     return len(between.split()) <= {"long": _LONG_REACH, "short": _REACH, "no": 2}[kind]

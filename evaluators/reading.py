@@ -35,7 +35,7 @@ _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "−
 
 def fold(text: str) -> str:
     """NFKC, one kind of apostrophe and of minus, without case."""
-    return unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).translate(_APOSTROPHES).casefold()
+    return unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).translate(_APOSTROPHES).casefold().replace("i\u0307", "i")
 
 
 def folded_form(form: str) -> str:

@@ -32,10 +32,15 @@ _HEARSAY = re.compile(
     r"\b(?:many|some|others?|someone|somebody|critics|few|one|you)(?: (?:people|viewers|readers|critics|persons?|might|may|could|would|will|can))*"
     r" (?:say|think|argue|call|claim|answer|believe|consider|see|read|object|says|think(?:s)?)\b[^.!?\n]{0,30}$"
 )
+# What is granted, or said to be less than something else, is not what the text states.
+_GRANTED = re.compile(
+    r"(?:\b(?:although|even though|even if|though|despite|in spite of|albeit|obwohl|obgleich|bien que|malgré|aunque)\b|虽然|雖然|尽管|儘管)"
+    r"[^,.;:!?\n]{0,60}$|\b(?:more|rather)(?: [^\s.,;]+){0,4} than (?:\w+ )?$|\bless (?:\w+ )?$"
+)
 _IF = re.compile(r"\b(?:if|whether|suppose|supposing|assuming|unless|that|when) (?:the |its |his |her |your |my )?$")
 
 _FILLER = re.compile(
-    r"[\s\-•*>#(\[{\"'“”「『«:|]*(?:(?:sure|ok|okay|well|certainly|of course|yes sir|absolutely)[,.!:]\s*)?(?:(?:\d{1,2}|[a-z])[.)]\s+)?[\s(\[{\"'“「『«]*"
+    r"[\s\-•*>#(\[{\"'“”「『«:|]*(?:(?:sure|ok|okay|well|certainly|of course|yes sir|absolutely)[,.!:]\s*)?(?:(?:mostly|very|clearly|definitely|strongly|generally|predominantly|largely|overall|primarily|mainly),? )?(?:(?:\d{1,2}|[a-z])[.)]\s+)?[\s(\[{\"'“「『«]*"
 )
 # A short heading: "Prediction:", "My reading:"; not one that begins an analysis.
 _HEAD = re.compile(
@@ -43,7 +48,8 @@ _HEAD = re.compile(
     r"[^\n.!?;:,]{1,40}:\s*[\"'“(\[]*"
 )
 _CLAUSE_ENDS = re.compile(
-    r"[\"'”’」』»)\]}]{0,3} ?(?:$|\n|[.!;:()\[—–]|,(?!\d)|- |-- ?|because\b|since\b|as\b|although\b|though\b|even though\b|while\b|despite\b|and the\b|overall\b)"
+    r"[\"'”’」』»)\]}]{0,3}(?:[)\]}]| ?(?:sentiment|review|tone|mood|emotion|statement|text|comment|overall|stars?|points?)\b)? ?"
+    r"(?:$|\n|[.!;:(\[—–]|(?<=[)\]}]) |with(?:out)?\b|,(?!\d)|- |-- ?|because\b|since\b|as\b|although\b|though\b|even though\b|while\b|despite\b|and the\b|overall\b)"
 )
 # After ", but" these say that what follows weighs more.
 _OUTWEIGHED = re.compile(
@@ -53,6 +59,9 @@ _OUTWEIGHED = re.compile(
 _TAKEN_BACK = re.compile(
     r"(?:^|[.!?…\n,;] ?)(?:but )?(?:wait|hmm+|actually|on second thoughts?|on reflection|correction|scratch that|sorry|oops|let me re\w+|"
     r"i take (?:that|it) back|i mean|i was wrong|that is wrong|that's wrong)\b"
+)
+_CHOSEN = re.compile(
+    r"[\"'”’)\]]{0,2} (?:is|would be) (?:(?:the|my) (?:(?:final|correct|right|best|most likely|strongest) )?(?:answer|choice|option|label)|correct|right)\b"
 )
 _TURNS = re.compile(r"[^\w\n.!?]{0,4}(?:→|->|=>|⇒)")
 _LEADS_IN = re.compile(r"[\s\-•*>(\[{\"'“「『«]*(?:(?:so|thus|therefore|hence|ergo|then|final|所以|因此)[,:]? ?)?[\s(\[{\"'“「『«]*")
@@ -78,8 +87,8 @@ def stated(
     read = echoes.without_both(read, known)
     if strict:
         return _at_the_end(read, known)
-    read = echoes.without_determiners(echoes.without_quotations(read, known), known)
-    read, found = echoes.without_lists(read, known.mentions(read), known)
+    read = echoes.without_quotations(read, known)
+    read, found = echoes.without_lists(read, echoes.answers(read, known), known)
     if len(found) > _FIRST + _LAST:
         found = found[:_FIRST] + found[-_LAST:]
     found = _affirmed(read, found, known)
@@ -107,7 +116,8 @@ def _unsure(text: str, mention: Mention) -> bool:
     """Whether the mention is a question, depends on an "if", or is what others say."""
     if _ASKED.match(text, mention.end) or _SUPPOSED.match(text, mention.end):
         return True
-    return bool(_HEARSAY.search(text[max(0, mention.start - 80) : mention.start]))
+    before = text[max(0, mention.start - 90) : mention.start]
+    return bool(_HEARSAY.search(before) or _GRANTED.search(before))
 
 
 def _explicit(text: str, sure: list[Mention], found: list[Mention], cues: re.Pattern) -> Mention | None:
@@ -115,7 +125,9 @@ def _explicit(text: str, sure: list[Mention], found: list[Mention], cues: re.Pat
     last = found[-1] if found else None
     if last in sure and _ENDS_TEXT.match(text, last.end) and _closes(text, last):
         return last
-    return _behind(text, sure, cues)
+    behind = _behind(text, sure, cues)
+    chosen = next((mention for mention in reversed(sure) if _CHOSEN.match(text, mention.end)), None)
+    return max((each for each in (behind, chosen) if each), key=lambda each: each.start, default=None)
 
 
 def _closes(text: str, last: Mention) -> bool:
