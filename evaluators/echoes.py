@@ -16,13 +16,18 @@ _BRACKETED = re.compile(r"\[[^\[\]\n]{0,600}\]|\([^()\n]{0,600}\)|\{[^{}\n]{0,60
 # What stands between two options of a list, with the mark of the second: "A) yes B) no", "0 = negative, 1 = positive".
 _Q = r"[\"'“”「」]{0,3}"
 _BETWEEN = re.compile(
-    rf"{_Q}\)?\s*(?:(?:,|/|、|\||;|·|•|\bor\b|\band\b|\bvs\b\.?|\bversus\b|或者?|和|还是|還是|oder|und|ou|et)\s*(?:(?:or|and)\b\s*)?|(?=\(?\w[).] ))"
-    rf"(?:\(?\w{{1,2}}[).:=] ?|\w ?= ?)?(?:(?:an?|the) )?{_Q}"
+    rf"{_Q}\)?\s*(?:(?:,|/|、|\||;|·|•|\bor\b|\band\b|\bvs\b\.?|\bversus\b|或者?|和|还是|還是|oder|und|ou|et)\s*(?:(?:or"
+    rf"|and)\b\s*)?|(?=\(?\w[).] ))"
+    rf"(?:\(?\w{{1,2}}[).:=] ?|\w ?= ?)?(?:(?<=or )an? )?{_Q}"
 )
 # Before two answers, these say that neither is stated by itself; before one, that a list ends with it.
-_CHOICE = re.compile(r"\b(?:either|whether|between|both|(?:mix(?:ture)?|blend|combination) of(?: both)?)(?: the| an?)? ?[\"'“]?$")
+_CHOICE = re.compile(
+    r"\b(?:either|whether|between|both|(?:mix(?:ture)?|blend|combination) of(?: both)?)(?: the| an?)? ?[\"'“]?$"
+)
 _EITHER = re.compile(r"\b(?:either|whether)\b[^.;:\n]{0,80}\bor (?:an? )?[\"'“]?$")
-_HEADED = re.compile(r"\s*(?:the )?(?:options|choices|labels|classes|categories|possible answers|answer choices)\b[^\n]{0,40}:\s*")
+_HEADED = re.compile(
+    r"\s*(?:the )?(?:options|choices|labels|classes|categories|possible answers|answer choices)\b[^\n]{0,40}:\s*"
+)
 _MARKER = re.compile(r"[ \t]*(?:[-•·+>|—–]|\(?(?:\d{1,2}|[a-z])[.):]|[①-⑳])[ \t|\"'“(]*")
 _RULE = re.compile(r"[ \t|:+-]*")
 _AFTER_OPTION = re.compile(r"[\"'”)]{0,3} ?(?:[:|=—–,;.(]|-|$)")
@@ -33,13 +38,14 @@ _SEPARATES = rf"{_Q}\s*(?:or|/|and|\||vs\.?)\s*{_Q}"
 _BOTH = re.compile(rf"{_Q}(?:{_Y}{_SEPARATES}{_N}|{_N}{_SEPARATES}{_Y}){_Q}")
 # "no reason", "no one", "no. 1": a determiner or a number, not an answer. An answer ends its clause, or a subject follows.
 _DETERMINER = re.compile(
-    r"\bno(?=[ \t]+[a-z])(?![ \t]+(?:because|since|as|but|so|for|and|they|he|she|it|the|i|we|you|this|that|these|there|unless|if|although|though)\b)"
+    r"\bno(?=[ \t]+[a-z])(?![ \t]+(?:because|since|as|but|so|for|and|they|he|she|it|the|i|we|you|this|that|these|there"
+    r"|unless|if|although|though)\b)"
     r"|\bno[- ]one\b|\byes[- ]m[ae]n\b|\bno\.? ?(?=\d)|\bnos?\. ?(?=\d)|\b(?:yes|no)[- ](?:questions?|votes?|sayers?)\b"
 )
 
 
 def without_both(text: str, forms: Forms) -> str:
-    """"Yes and no", "Yes/No" blanked, where Yes and No are answers."""
+    """ "Yes and no", "Yes/No" blanked, where Yes and No are answers."""
     if not {"yes", "no"} <= forms.names.keys():
         return text
     return _BOTH.sub(_spaces, text)
@@ -177,6 +183,6 @@ def _option(
     after = text[first.end : begin + len(line)]
     if marked and _AFTER_OPTION.match(after):
         return first.name, True
-    if bare and (re.match(r"[).:]", after) or headed and not after.strip(" \"'”).,;")):
+    if bare and (re.match(r"[).:]", after) or (headed and not after.strip(" \"'”).,;"))):
         return first.name, False
     return None

@@ -18,7 +18,8 @@ from evaluators.verdict import Verdict, too_long
 
 _IS = r"(?:is|would be|should be|must be|seems to be|appears to be)"
 CUES = re.compile(
-    rf"\b(?:(?:final |correct |best |my |predicted )?(?:answer|choice|label|classification|conclusion|category|verdict|prediction|rating|score)"
+    rf"\b(?:(?:final |correct |best |my |predicted )?(?:answer|choice|label|classification|conclusion|category|verdict"
+    rf"|prediction|rating|score)"
     rf"[\"']?\s*(?:{_IS}|:|=|-)"
     r"|(?:main|overall|primary|dominant|strongest|prevailing|underlying|central|key|general)\b[^.\n:]{0,60}?"
     r"(?:\bis\b|\bwould be\b|\bseems to be\b|\bappears to be\b|:)"
@@ -29,7 +30,9 @@ CUES = re.compile(
     r"|(?:答案|情緒|情绪|心情|語氣|语气|語調|语调|感情|選擇|选择|結論|结论|标签|標籤)\s*(?:應該|应该)?(?:是|為|为|[::])"
 )
 TOPICS = re.compile(
-    r"\b(?<!of the )(?<!of this )(?<!secondary )(?<!other )(?<!weaker )(?:emotion|mood|sentiment|tone|feeling|statement|review|class|result|output)[\"']?\s*(?:expressed\s*)?(?:in [^.\n:]{0,40}?)?(?:is|:|=)"
+    r"\b(?<!rest of the )(?<!part of the )(?<!parts of the )(?<!half of the )(?<!end of the )(?<!secondary )(?<!other )"
+    r"(?<!weaker )(?:emotion|mood|sentiment|tone|feeling|statement|review|class|result|output)"
+    r"[\"']?\s*(?:expressed\s*)?(?:in [^.\n:]{0,40}?)?(?:is|:|=)"
 )
 
 # What is compared with every place of an answer: so much keeps a comparison of the worst text within a second.

@@ -9,11 +9,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from evaluators.reading import folded_form
 
 # Thai, Lao, Tibetan, Burmese, Khmer, kana, Han, Hangul (its particles touch the word).
-_UNSPACED = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_UNSPACED = (
+    "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
 # Combining marks that ``\w`` leaves out.
 _JOINED = re.compile(rf"(?:[^\W{_UNSPACED}]|[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0903\u093a-\u094f])")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -85,7 +89,10 @@ def _whole_number(text: str, start: int, end: int) -> bool:
     return not re.match(r"[.,:]\d(?!\b)|[.,](?!0+\b)\d|⁄| ?%|[-–]\d", after)
 
 
-_OF = re.compile(r"(?:\.0+)?(?:(?: stars?| points?| sternen?)? ?/ ?\d+|(?: stars?| points?)? ?(?:out )?of (?:a possible |the )?\d+| von \d+| sur \d+| de \d+)?(?!\w)")
+_OF = re.compile(
+    r"(?:\.0+)?(?:(?: stars?| points?| sternen?)? ?/ ?\d+|(?: stars?| points?)? ?(?:out )?of (?:a possible |the )?\d+"
+    r"| von \d+| sur \d+| de \d+)?(?!\w)"
+)
 
 
 def _rating_end(text: str, end: int) -> int:
@@ -112,14 +119,15 @@ def without_scales(text: str) -> str:
 
     text = _SCALE.sub(gone, text)
     markers = [match[1] for match in _NUMBERED.finditer(text)]
-    if any((first, second) == ("1", "2") for first, second in zip(markers, markers[1:], strict=False)):
+    if any((first, second) == ("1", "2") for first, second in pairwise(markers)):
         text = _NUMBERED.sub(gone, text)
     return text
 
 
 _LETTER = re.compile(r"(?<![\w'’])[A-Za-z](?![\w'’])")
 _ANNOUNCED = re.compile(
-    r"(?:\b(?:options?|choices?|answers?|letters?|labels?|class|grade|category|pick|choose|select)\b(?: (?:is|would be))?|[:=(\[\"“'])[ *_`(\[\"“']{0,4}$",
+    r"(?:\b(?:options?|choices?|answers?|letters?|labels?|class|grade|category|pick|choose|select)\b(?: (?:is|would be))?"
+    r"|[:=(\[\"“'])[ *_`(\[\"“']{0,4}$",
     re.IGNORECASE,
 )
 # What may follow an option's letter in its sentence; after "A" and "I" any other word makes them a word.
@@ -133,7 +141,11 @@ def without_words_of_one_letter(text: str, letters: frozenset[str]) -> str:
     """``text``, in its own case, without the articles, pronouns and initials that are no option's letter."""
 
     def keep_or_not(match: re.Match) -> str:
-        letter, before, after = match[0], text[max(0, match.start() - 30) : match.start()], text[match.end() :][:30]
+        letter, before, after = (
+            match[0],
+            text[max(0, match.start() - 30) : match.start()],
+            text[match.end() : match.end() + 30],
+        )
         return GONE if letter.casefold() in letters and _is_a_word(letter, before, after) else letter
 
     # One slice a letter of a bounded text.

@@ -15,18 +15,20 @@ _THOUGHT = re.compile(
     rf"</{_NAMES}>|\[/think\]|◁/think▷|<\|end_of_thought\|>|<\|channel\|>final<\|message\|>", re.IGNORECASE
 )
 # A plan that a model writes out under a heading of its own; what follows its last blank line is the answer.
-_PROCESS = re.compile(r"\s*(?:here(?:'s| is) (?:a|my|the) )?(?:thinking|thought|reasoning) process\b[^\n:]{0,40}:", re.I)
+_PROCESS = re.compile(
+    r"\s*(?:here(?:'s| is) (?:a|my|the) )?(?:thinking|thought|reasoning) process\b[^\n:]{0,40}:", re.I
+)
 
-_TAG = r"(?:final[_ -]?)?(?:answer|label|sentiment|emotion|class|category|choice|output|result|prediction|rating|verdict)"
+_TAG = (
+    r"(?:final[_ -]?)?(?:answer|label|sentiment|emotion|class|category|choice|output|result|prediction|rating|verdict)"
+)
 _OPEN_TAG, _CLOSED_TAG = re.compile(rf"<{_TAG}>|\\boxed\{{"), re.compile(rf"</{_TAG}>")
 _MARKUP = re.compile(
     r"</?(?:b|i|em|strong|u|mark|code|p|span|br ?/?)>|\\(?:text|textbf|textit|mathrm|mathbf)\{|\\[\[\]()]|"
     r"<\|[a-z_]{1,20}\|>|</s>|<(?:end_of_turn|eos)>"
 )
 _MARKS = "*_`#~"
-_PAIRED = re.compile(
-    r"(?<![\w*`~])(\*{1,3}|_{1,3}|`{1,3}|~~)(?=[^\s*_`~]|[#_*]\w)([^\n]{1,200}?)(?<=\S)\1(?![\w*`~])"
-)
+_PAIRED = re.compile(r"(?<![\w*`~])(\*{1,3}|_{1,3}|`{1,3}|~~)(?=[^\s*_`~]|[#_*]\w)([^\n]{1,200}?)(?<=\S)\1(?![\w*`~])")
 _HEADING = re.compile(r"(?m)^[ \t]{0,3}#{1,6}(?=[ \t])")
 _BULLET = re.compile(r"(?m)^[ \t]*[*+][ \t]+")
 _BLANKS = re.compile(r"[^\S\n]+")
@@ -35,7 +37,12 @@ _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "−
 
 def fold(text: str) -> str:
     """NFKC, one kind of apostrophe and of minus, without case."""
-    return unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).translate(_APOSTROPHES).casefold().replace("i\u0307", "i")
+    return (
+        unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))
+        .translate(_APOSTROPHES)
+        .casefold()
+        .replace("i\u0307", "i")
+    )
 
 
 def folded_form(form: str) -> str:

@@ -3,13 +3,17 @@
 No statements at all: thinking, lists of the options, quotations, negated mentions (``reading.py``, ``echoes.py``, ``negation.py``).
 Among the mentions that are left, the ORDER OF EVIDENCE is:
 
-1. an explicit final statement: the answer behind a cue ("the answer is", "main emotion:", 答案是, a tag, a box, a key), or the
-   answer alone as the text's last sentence; of several the last;
-2. an answer that opens the text as a sentence or clause of its own ("Negative. There is nothing …", "Yes, he did …"), unless the
-   text takes it back ("Wait", "sad, but mostly angry");
+1. an explicit final statement: the answer behind a cue ("the answer is", "main emotion:", 答案是, a tag, a box, a key), called the
+   answer ("B is correct"), or alone as the text's last paragraph; of several the last;
+2. an answer that stands as a sentence of its own at an end of the text: its heading ("Negative\n…"), or else its last sentence,
+   or else the sentence or clause that opens it ("Negative. There is nothing …", "Yes, he did …"), unless the text takes it back
+   ("sad, but mostly angry");
 3. a sentence that says what is asked about has the answer ("the review is positive"); of several the last;
 4. the last mention;
-5. what is only asked, supposed or other people's ("positive?", "the answer is yes if …", "many would say yes"): the last.
+5. what is only asked, supposed, granted or other people's ("positive?", "the answer is yes if …", "although positive", "many
+   would say yes"): the last.
+
+What was found by 1 or 2 and is taken back ("Wait, …", "; no, sad") gives way to the last mention after that.
 """
 
 import bisect
@@ -29,42 +33,59 @@ _STRICT_END = " \t\r\n.!\"'”’。！)}]」』$\\"
 _ASKED = re.compile(r"[\"'”’)]{0,2} ?\?")
 _SUPPOSED = re.compile(r"[\"'”’)]{0,2},? (?:only )?(?:if|unless|provided|assuming)\b")
 _HEARSAY = re.compile(
-    r"\b(?:many|some|others?|someone|somebody|critics|few|one|you)(?: (?:people|viewers|readers|critics|persons?|might|may|could|would|will|can))*"
+    r"\b(?:many|some|others?|someone|somebody|critics|few|one|you)(?: (?:people|viewers|readers|critics|persons?|might"
+    r"|may|could|would|will|can))*"
     r" (?:say|think|argue|call|claim|answer|believe|consider|see|read|object|says|think(?:s)?)\b[^.!?\n]{0,30}$"
 )
 # What is granted, or said to be less than something else, is not what the text states.
 _GRANTED = re.compile(
-    r"(?:\b(?:although|even though|even if|though|despite|in spite of|albeit|obwohl|obgleich|bien que|malgré|aunque)\b|虽然|雖然|尽管|儘管)"
+    r"(?:\b(?:although|even though|even if|though|despite|in spite of|albeit|obwohl|obgleich|bien que|malgré|aunque)\b|虽然"
+    r"|雖然|尽管|儘管)"
     r"[^,.;:!?\n]{0,60}$|\b(?:more|rather)(?: [^\s.,;]+){0,4} than (?:\w+ )?$|\bless (?:\w+ )?$"
 )
 _IF = re.compile(r"\b(?:if|whether|suppose|supposing|assuming|unless|that|when) (?:the |its |his |her |your |my )?$")
 
 _FILLER = re.compile(
-    r"[\s\-•*>#(\[{\"'“”「『«:|]*(?:(?:sure|ok|okay|well|certainly|of course|yes sir|absolutely)[,.!:]\s*)?(?:(?:mostly|very|clearly|definitely|strongly|generally|predominantly|largely|overall|primarily|mainly),? )?(?:(?:\d{1,2}|[a-z])[.)]\s+)?[\s(\[{\"'“「『«]*"
+    r"[\s\-•*>#(\[{\"'“”「『«:|]*(?:(?:sure|ok|okay|well|certainly|of course|yes sir|absolutely)[,.!:]\s*)?(?:(?:mostly"
+    r"|very|clearly|definitely|strongly|generally|predominantly|largely|overall|primarily|mainly),? )?(?:(?:\d{1,2}"
+    r"|[a-z])[.)]\s+)?[\s(\[{\"'“「『«]*"
 )
 # A short heading: "Prediction:", "My reading:"; not one that begins an analysis.
 _HEAD = re.compile(
-    r"(?!.*\b(?:step|first|aspects?|points?|pros?|cons?|words?|thinking|process|options?|reasons?|choices|labels|possible|secondary|other)\b)"
+    r"(?!.*\b(?:step|first|aspects?|points?|pros?|cons?|words?|thinking|process|options?|reasons?|choices|labels|possible"
+    r"|secondary|other)\b)"
     r"[^\n.!?;:,]{1,40}:\s*[\"'“(\[]*"
 )
 _CLAUSE_ENDS = re.compile(
-    r"[\"'”’」』»)\]}]{0,3}(?:[)\]}]| ?(?:sentiment|review|tone|mood|emotion|statement|text|comment|overall|stars?|points?)\b)? ?"
-    r"(?:$|\n|[.!;:(\[—–]|(?<=[)\]}]) |with(?:out)?\b|,(?!\d)|- |-- ?|because\b|since\b|as\b|although\b|though\b|even though\b|while\b|despite\b|and the\b|overall\b)"
+    r"[\"'”’」』»)\]}]{0,3}(?:[)\]}]| ?(?:sentiment|review|tone|mood|emotion|statement|text|comment|overall|stars?"
+    r"|points?)\b)? ?"
+    r"(?:$|\n|[.!;:(\[—–]|(?<=[)\]}]) |with(?:out)?\b|,(?!\d)|- |-- ?|because\b|since\b|as\b|although\b|though\b"
+    r"|even though\b|while\b|despite\b|and the\b|overall\b)"
 )
 # After ", but" these say that what follows weighs more.
 _OUTWEIGHED = re.compile(
-    r"[\"'”’)]{0,2},? (?:but|yet|and|or|then|no\b,?|maybe|perhaps|turning|later|nor)(?= (?:also |then |finally )?(?:more|most|mostly|mainly|overall|rather|really|actually|ultimately|"
-    r"finally|in the end|on balance|predominantly|primarily|the (?:answer|main|overall|strongest|dominant)|i'd|i would|i think|i believe|also)\b)"
+    r"[\"'”’)]{0,2},? (?:but|yet|and|or|then|no\b,?|maybe|perhaps|turning|later|nor)(?= (?:also |then |finally )?(?:more"
+    r"|most|mostly|mainly|overall|rather|really|actually|ultimately|"
+    r"finally|in the end|on balance|predominantly|primarily|the (?:answer|main|overall|strongest|dominant)|i'd|i would"
+    r"|i think|i believe|also)\b)"
 )
 _TAKEN_BACK = re.compile(
-    r"(?:^|[.!?…\n,;] ?)(?:but )?(?:wait|hmm+|actually|on second thoughts?|on reflection|correction|scratch that|sorry|oops|let me re\w+|"
-    r"i take (?:that|it) back|i mean|i was wrong|that is wrong|that's wrong)\b"
+    r"(?:^|[.!?…\n] ?)(?:but )?(?:no,? )?(?:wait|hmm+|actually|on second thoughts?|on reflection|correction|scratch that|sorry|oops"
+    r"|let me re\w+|i take (?:that|it) back|i mean|i was wrong|that is wrong|that's wrong)\b|[,;] (?:but )?(?:no,? )?wait\b"
+)
+_PARAGRAPH = re.compile(
+    r"\n *\n[ \-•*>(\[{\"'“]*(?:(?:so|thus|therefore|hence|then|final|所以|因此)[,:]? ?)?[ (\[{\"'“]*\Z"
 )
 _CHOSEN = re.compile(
-    r"[\"'”’)\]]{0,2} (?:is|would be) (?:(?:the|my) (?:(?:final|correct|right|best|most likely|strongest) )?(?:answer|choice|option|label)|correct|right)\b"
+    r"[\"'”’)\]]{0,2} (?:is|would be) (?:(?:the|my) (?:(?:final|correct|right|best|most likely|strongest) )?(?:answer"
+    r"|choice|option|label)|correct|right)\b"
+    r"|[\"'”’)\]]{0,2}(?: \w+)? (?:overall|on balance|on the whole|in the end|ultimately)\b"
 )
+_CORRECTED = re.compile(r"[.,;:!?\n-] ?no,? (?:(?:it is|it's|this is|rather) )?$")  # "happy; no, sad"
 _TURNS = re.compile(r"[^\w\n.!?]{0,4}(?:→|->|=>|⇒)")
-_LEADS_IN = re.compile(r"[\s\-•*>(\[{\"'“「『«]*(?:(?:so|thus|therefore|hence|ergo|then|final|所以|因此)[,:]? ?)?[\s(\[{\"'“「『«]*")
+_LEADS_IN = re.compile(
+    r"[\s\-•*>(\[{\"'“「『«]*(?:(?:so|thus|therefore|hence|ergo|then|final|所以|因此)[,:]? ?)?[\s(\[{\"'“「『«]*"
+)
 _ENDS_TEXT = re.compile(r"[\s.!\"'”’。！)}\]」』»$\\,;]*$")
 
 
@@ -93,12 +114,16 @@ def stated(
         found = found[:_FIRST] + found[-_LAST:]
     found = _affirmed(read, found, known)
     sure = [mention for mention in found if not _unsure(read, mention)]
-    best = (
-        _explicit(read, sure, found, cues)
-        or _opening(read, sure, found)
-        or (topics and _behind(read, sure, topics))
-        or (sure or found or [None])[-1]
+    opening, closing = _opening(read, sure, found), _closing(read, sure, found)
+    heading = opening if opening and read[opening.end : opening.end + 1] in (":", "\n") else None
+    paragraph = (
+        closing
+        if closing and not heading and _PARAGRAPH.search(read, max(0, closing.start - 99), closing.start)
+        else None
     )
+    best = _explicit(read, sure, paragraph, cues) or heading or closing or opening
+    best = best and _standing(read, best, sure)
+    best = best or (topics and _behind(read, sure, topics)) or (sure or found or [None])[-1]
     return best.name if best else None
 
 
@@ -120,24 +145,36 @@ def _unsure(text: str, mention: Mention) -> bool:
     return bool(_HEARSAY.search(before) or _GRANTED.search(before))
 
 
-def _explicit(text: str, sure: list[Mention], found: list[Mention], cues: re.Pattern) -> Mention | None:
-    """The last explicit statement: behind a cue, or alone as the last sentence."""
-    last = found[-1] if found else None
-    if last in sure and _ENDS_TEXT.match(text, last.end) and _closes(text, last):
-        return last
-    behind = _behind(text, sure, cues)
+def _explicit(text: str, sure: list[Mention], paragraph: Mention | None, cues: re.Pattern) -> Mention | None:
+    """The last explicit statement: behind a cue, called the answer, or a last ``paragraph``."""
     chosen = next((mention for mention in reversed(sure) if _CHOSEN.match(text, mention.end)), None)
-    return max((each for each in (behind, chosen) if each), key=lambda each: each.start, default=None)
+    statements = [each for each in (_behind(text, sure, cues), chosen, paragraph) if each]
+    return max(statements, key=lambda each: each.start, default=None)
 
 
-def _closes(text: str, last: Mention) -> bool:
-    """Whether the mention, which ends the text, is a sentence of its own, and no reply to a question the text asks."""
+def _standing(text: str, best: Mention, sure: list[Mention]) -> Mention:
+    """``best``, or the last mention after the place where the text takes it back."""
+    others = [mention for mention in sure if mention.name != best.name and mention.start > best.start]
+    if not others:
+        return best
+    if _TAKEN_BACK.search(text, best.end, others[-1].start):
+        return sure[-1]
+    corrected = [each for each in others if _CORRECTED.search(text[max(0, each.start - 30) : each.start])]
+    return corrected[-1] if corrected else best
+
+
+def _closing(text: str, sure: list[Mention], found: list[Mention]) -> Mention | None:
+    """The answer that is the text's last sentence, and no reply to a question that the text asks."""
+    last = found[-1] if found else None
+    if last not in sure or not _ENDS_TEXT.match(text, last.end):
+        return None
     line = text[max(0, last.start - 80) : last.start]
     ends = [match.end() for match in _SENTENCE_END.finditer(line)]
-    if not ends:
-        return last.start <= 80 and bool(_LEADS_IN.fullmatch(line))
-    asked = line[: ends[-1]].rstrip(" \"'”’)").endswith("?")
-    return not asked and bool(_LEADS_IN.fullmatch(line[ends[-1] :]))
+    if not ends and last.start > 80:
+        return None
+    place = ends[-1] if ends else 0
+    asked = line[:place].rstrip(" \"'”’)").endswith("?")
+    return last if not asked and _LEADS_IN.fullmatch(line[place:]) else None
 
 
 def _behind(text: str, sure: list[Mention], cues: re.Pattern) -> Mention | None:
@@ -163,17 +200,16 @@ def _opening(text: str, sure: list[Mention], found: list[Mention]) -> Mention | 
         return None
     before = text[: first.start]
     if before.rstrip().endswith("?"):
-        before = ""  # the question, said again
-    if not (_FILLER.fullmatch(before[-200:]) and not before[:-200].strip()) and not _HEAD.fullmatch(before.lstrip()[:60]):
+        before = ""  # the question said again
+    before = " ".join(before.split()) + before[-1:] if before.strip() else ""
+    if len(before) > 60 or not (_FILLER.fullmatch(before) or _HEAD.fullmatch(before)):
         return None
     if not _CLAUSE_ENDS.match(text, first.end) or _TURNS.match(text, first.end) or _OUTWEIGHED.match(text, first.end):
         return None
-    others = [mention for mention in sure if mention.name != first.name]
-    if not others:
-        return first
-    if re.fullmatch(r"[\"'”’)]{0,2},? (?:but|no|then|and|or) ", text[first.end : others[0].start]):
+    second = next((mention for mention in sure if mention.name != first.name), None)
+    if second and re.fullmatch(r"[\"'”’)]{0,2},? (?:but|no|then|and|or) ", text[first.end : second.start]):
         return None  # "sad, but angry"
-    return None if _TAKEN_BACK.search(text[first.end : others[-1].start]) else first
+    return first
 
 
 def _sentence_end(text: str, start: int) -> int:
