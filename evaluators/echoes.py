@@ -22,7 +22,7 @@ _BETWEEN = re.compile(
 )
 # Before two answers, these say that neither is stated by itself; before one, that a list ends with it.
 _CHOICE = re.compile(
-    r"\b(?:either|whether|between|both|(?:mix(?:ture)?|blend|combination) of(?: both)?)(?: the| an?)? ?[\"'“]?$"
+    r"\b(?:either|whether|between|both|(?:mix|mixture|blend|combination) of(?: both)?)(?: the| an?)? ?[\"'“]?$"
 )
 _EITHER = re.compile(r"\b(?:either|whether)\b[^.;:\n]{0,80}\bor (?:an? )?[\"'“]?$")
 _HEADED = re.compile(

@@ -52,8 +52,7 @@ _LONG = (
 _SHORT = (
     r"\bfar from\b|\banything but\b|\bby no means\b|\bin no way\b|\bnowhere near\b|\bunder no circumstances\b|\bno longer\b"
     r"|\bneither\b|\bnor\b|\bopposite of\b|\bnothing\b|\bnone of\b|\bdevoid of\b|\black of\b"
-    r"|\bnot\b|\b(?:is|was|are|were|does|do|did|ca|could|would|should|wo|have|has|had|ai|might|must|need|sha)n't\b"
-    r"|\b(?:isnt|wasnt|arent|doesnt|dont|didnt|cant|wouldnt|couldnt|shouldnt|wont|aint)\b"
+    r"|\bnot\b|\b(?:is|was|are|were|does|do|did|ca|could|would|should|wo|have|has|had|ai|might|must|need|sha)n'?t\b"
     r"|\bcannot\b|\bnever\b|\bwithout\b|\bexcluding\b|\bexcept(?: for)?\b|\brather than\b|\binstead of\b"
     r"|\bas opposed to\b|\bunlike\b"
     r"|\bother than\b|\brules? out\b|\bruled out\b|\bhardly\b|\bbarely\b|\bscarcely\b|\brarely\b|\black(?:s|ing)?\b"
