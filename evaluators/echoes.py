@@ -52,9 +52,9 @@ def without_both(text: str, forms: Forms) -> str:
 
 
 def answers(text: str, forms: Forms) -> list[Mention]:
-    """The mentions but for the "no" of "no reason", where No is an answer; the text keeps it, for it may negate another."""
+    """The mentions but for the "no" of "no reason", where Yes and No are answers; the text keeps it, for it may negate another."""
     found = forms.mentions(text)
-    if "no" not in forms.names:
+    if not {"yes", "no"} <= forms.names.keys():
         return found
     determiners = {place for match in _DETERMINER.finditer(text) for place in range(*match.span())}
     return [mention for mention in found if mention.start not in determiners]

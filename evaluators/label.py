@@ -17,11 +17,17 @@ from evaluators.stated import stated
 from evaluators.verdict import Verdict, too_long
 
 _IS = r"(?:is|would be|should be|must be|seems to be|appears to be)"
+# "The main reason is …" announces no label.
+_ASIDE = (
+    "reason|point|problem|character|idea|theme|plot|message|argument|issue|cause|weakness|strength|criticism|complaint|flaw|"
+    "actor|drawback|claim|question|word|part|scene|difference|evidence"
+)
 CUES = re.compile(
     rf"\b(?:(?:final |correct |best |my |predicted )?(?:answer|choice|label|classification|conclusion|category|verdict"
     rf"|prediction|rating|score)"
     rf"[\"']?\s*(?:{_IS}|:|=|-)"
-    r"|(?:main|overall|primary|dominant|strongest|prevailing|underlying|central|key|general)\b[^.\n:]{0,60}?"
+    r"|(?:main|overall|primary|dominant|strongest|prevailing|underlying|central|key|general)\b"
+    rf"(?![^.\n:]{{0,30}}\b(?:{_ASIDE})s?\b)[^.\n:]{{0,60}}?"
     r"(?:\bis\b|\bwould be\b|\bseems to be\b|\bappears to be\b|:)"
     r"|(?:i )?(?:would )?(?:choose|pick|select|classify (?:it|this|the \w+) as|(?:label|categori[sz]e) (?:it|this) as)\b:?"
     r"|best (?:described|captured|summari[sz]ed) (?:as|by)"
@@ -68,6 +74,6 @@ def grade(
     started = time.perf_counter()
     forms = {name: name for name in labels} | dict(synonyms or {})
     found = stated(text, forms, CUES, strict, TOPICS)
-    status = "no_answer" if found is None else "correct" if found == gold else "wrong"
-    reason = "no label stated" if found is None else "the label at the end" if strict else "the label stated last"
+    status = "no_answer" if found is None else "correct" if found.strip() == gold.strip() else "wrong"
+    reason = "no label stated" if found is None else "the label at the end" if strict else "the label stated"
     return Verdict(status, found, reason, time.perf_counter() - started)

@@ -86,11 +86,11 @@ def _whole_number(text: str, start: int, end: int) -> bool:
     before, after = text[max(0, start - 12) : start], text[end : end + 4]
     if re.search(r"\d[.,:⁄]$|\d(?: stars?)? ?(?:/|out of|of|von|sur) ?$|(?<![\w)])[-.]$|\w[-–]$", before):
         return False
-    return not re.match(r"[.,:]\d(?!\b)|[.,](?!0+\b)\d|⁄| ?%|[-–]\d", after)
+    return not re.match(r"(?![.,]0{1,2}(?!\d))[.,:]\d|⁄| ?%|[-–]\d", after)
 
 
 _OF = re.compile(
-    r"(?:\.0+)?(?:(?: stars?| points?| sternen?)? ?/ ?\d+|(?: stars?| points?)? ?(?:out )?of (?:a possible |the )?\d+"
+    r"(?:[.,]0{1,2}(?!\d))?(?:(?: stars?| points?| sternen?)? ?/ ?\d+|(?: stars?| points?)? ?(?:out )?of (?:a possible |the )?\d+"
     r"| von \d+| sur \d+| de \d+)?(?!\w)"
 )
 
@@ -126,13 +126,15 @@ def without_scales(text: str) -> str:
 
 _LETTER = re.compile(r"(?<![\w'’])[A-Za-z](?![\w'’])")
 _ANNOUNCED = re.compile(
-    r"(?:\b(?:options?|choices?|answers?|letters?|labels?|class|grade|category|pick|choose|select)\b(?: (?:is|would be))?"
+    r"(?:\b(?:options?|choices?|answers?|letters?|labels?|class|grade|category|pick|choose"
+    r"|chose|select|with|say|prefer)\b(?: (?:is|would be))?"
     r"|[:=(\[\"“'])[ *_`(\[\"“']{0,4}$",
     re.IGNORECASE,
 )
 # What may follow an option's letter in its sentence; after "A" and "I" any other word makes them a word.
 _GOES_ON = re.compile(
-    r"[ \t]+(?:because|since|as|is|are|was|and|or|but|for|due|would|seems?|which|not|rather|over|instead|,|—|-|–|\()",
+    r"[ \t]+(?:because|since|as|is|are|was|and|or|but|for|due|would|seems?|which|not|rather|over|instead"
+    r"|here|then|please|only|again|,|—|-|–|\()",
     re.IGNORECASE,
 )
 

@@ -56,7 +56,7 @@ _SHORT = (
     r"|\bcannot\b|\bnever\b|\bwithout\b|\bexcluding\b|\bexcept(?: for)?\b|\brather than\b|\binstead of\b"
     r"|\bas opposed to\b|\bunlike\b"
     r"|\bother than\b|\brules? out\b|\bruled out\b|\bhardly\b|\bbarely\b|\bscarcely\b|\brarely\b|\black(?:s|ing)?\b"
-    r"|\bfail(?:s|ed)? to\b"
+    r"|\bfail(?:s|ed)? to\b|(?<!\ba )\b(?:little|few)\b"
     r"|\bnicht\b|\bkein(?:e[nmrs]?)?\b|\bweder\b(?:[^.;:\n]*\bnoch\b)?|\bnie(?:mals)?\b|\bkaum\b|\bkeineswegs\b"
     r"|\bmitnichten\b|\bohne\b|\bstatt\b"
     r"|\bpas\b|\bn(?:e |')[^\s,]+ (?:plus|point|guère|rien)\b|\bjamais\b|\baucune?\b|\bsans\b|\bni\b|\bplutôt que\b"
@@ -71,11 +71,11 @@ _HAN_LONG = (
 )
 _WORDS = re.compile(rf"(?P<long>{_LONG})|(?P<short>{_SHORT})|(?P<han_long>{_HAN_LONG})|(?P<han>[不没沒非未无無])")
 _NO = re.compile(r"\bno\b(?! ?,)")
-_PREFIX = re.compile(r"\b(?:non|un|anti)[- ]$")
+_PREFIX = re.compile(r"\b(?:non[- ]|(?:un|anti)-)$")
 _ENDS = re.compile(
     r"\b(?:but|however|though|although|(?<!^ )yet|because|since|therefore|thus|hence|while|whereas|instead(?! of)|sondern"
     r"|aber|mais|sino|"
-    r"pero|mas|а|но)\b|而是|但|不如|毋宁|毋寧|反而|却|卻|就是|[—–→,]| - |-+>"
+    r"pero|mas|ma|а|но)\b|而是|但|不如|毋宁|毋寧|反而|却|卻|就是|[—–→,]| - |-+>"
 )
 # "not sadness, anger, or doubtful": the commas of a list that an "or" closes end nothing.
 _LISTED = re.compile(r"(?:[^,]{1,30}, ?){1,8}(?:or|nor) (?:an? )?[\"'“]?")

@@ -79,7 +79,8 @@ _PARAGRAPH = re.compile(
 _CHOSEN = re.compile(
     r"[\"'”’)\]]{0,2} (?:is|would be) (?:(?:the|my) (?:(?:final|correct|right|best|most likely|strongest) )?(?:answer"
     r"|choice|option|label)|correct|right)\b"
-    r"|[\"'”’)\]]{0,2}(?: \w+)? (?:overall|on balance|on the whole|in the end|ultimately)\b"
+    r"|[\"'”’)\]]{0,2}(?: (?:sentiment|review|tone|mood|emotion|statement|text))?"
+    r" (?:overall|on balance|on the whole|in the end|ultimately)\b"
 )
 _CORRECTED = re.compile(r"[.,;:!?\n-] ?no,? (?:(?:it is|it's|this is|rather) )?$")  # "happy; no, sad"
 _TURNS = re.compile(r"[^\w\n.!?]{0,4}(?:→|->|=>|⇒)")
@@ -154,11 +155,16 @@ def _explicit(text: str, sure: list[Mention], paragraph: Mention | None, cues: r
 
 def _standing(text: str, best: Mention, sure: list[Mention]) -> Mention:
     """``best``, or the last mention after the place where the text takes it back."""
-    others = [mention for mention in sure if mention.name != best.name and mention.start > best.start]
+    # "Actually, there is a positive scene" takes nothing back: the other answer must end its clause.
+    others = [
+        mention
+        for mention in sure
+        if mention.name != best.name and mention.start > best.start and _CLAUSE_ENDS.match(text, mention.end)
+    ]
     if not others:
         return best
     if _TAKEN_BACK.search(text, best.end, others[-1].start):
-        return sure[-1]
+        return others[-1]
     corrected = [each for each in others if _CORRECTED.search(text[max(0, each.start - 30) : each.start])]
     return corrected[-1] if corrected else best
 

@@ -31,5 +31,5 @@ def grade(text: str, gold: str, *, strict: bool = False) -> Verdict:
     started = time.perf_counter()
     found = stated(text, {"yes": "Yes", "no": "No"}, CUES, strict)
     status = "no_answer" if found is None else "correct" if found == gold else "wrong"
-    reason = "neither Yes nor No stated" if found is None else "the Yes or No stated last"
+    reason = "neither Yes nor No stated" if found is None else "the Yes or No stated"
     return Verdict(status, found, reason, time.perf_counter() - started)
