@@ -121,7 +121,7 @@ def _runs(text: str, found: list[Mention], enough: int) -> list[tuple[int, int]]
     spans, run, needed = [], found[:1], max(2, enough)
     for mention in [*found[1:], None]:
         gap = mention and text[run[-1].end : mention.start]
-        if mention and len(gap) <= 24 and _BETWEEN.fullmatch(gap):
+        if mention and len(gap) <= 24 and "\n\n" not in gap and _BETWEEN.fullmatch(gap):
             run.append(mention)
             # "Not positive; negative" is no list, however few the options are.
             needed = 3 if ";" in gap else needed
@@ -154,8 +154,13 @@ def _lines(text: str, found: list[Mention], starts: list[int], enough: int) -> l
     spans, block, names, headed, begin = [], None, set(), False, 0
     for line in [*text.split("\n"), None]:
         mention = None if line is None else _option(text, line, begin, found, starts, headed)
-        if mention and block and not mention[1] and text[block[1] : begin].count("\n") > 1:
-            mention = None  # a paragraph of its own, which answers
+        apart = mention and block and text[block[1] : begin].count("\n") > 1
+        if apart and (not mention[1] or mention[0] in names):
+            # A paragraph of its own, which answers or begins another list.
+            if len(names) >= max(2, enough):
+                spans.append(block)
+            block, names, headed = None, set(), False
+            mention = mention if mention[1] else None
         if mention:
             block = (block[0] if block else begin, begin + len(line))
             names.add(mention[0])

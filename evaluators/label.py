@@ -29,6 +29,7 @@ CUES = re.compile(
     r"|(?:main|overall|primary|dominant|strongest|prevailing|underlying|central|key|general)\b"
     rf"(?![^.\n:]{{0,30}}\b(?:{_ASIDE})s?\b)[^.\n:]{{0,60}}?"
     r"(?:\bis\b|\bwould be\b|\bseems to be\b|\bappears to be\b|:)"
+    r"|\bi(?:'d| would|'ll| will)? (?:rate|give|score|rank) (?:it|this|the \w+(?: \w+)?)"
     r"|(?:i )?(?:would )?(?:choose|pick|select|classify (?:it|this|the \w+) as|(?:label|categori[sz]e) (?:it|this) as)\b:?"
     r"|best (?:described|captured|summari[sz]ed) (?:as|by)"
     r"|can be (?:classified|described|labell?ed|considered) as"

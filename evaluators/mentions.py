@@ -72,7 +72,11 @@ class Forms:
             _JOINED.match(text[end : end + 1]) or re.match(r"(?:\+\+|#|\*)(?!\w)", text[end : end + 3])
         ):
             return False  # "C" in "C++" is another name
-        return not _NUMBER.fullmatch(form) or _whole_number(text, start, end)
+        if form[0].isdigit() or _NUMBER.fullmatch(form):
+            return _begins_number(text, start) and not (
+                _NUMBER.fullmatch(form) and _NO_NUMBER_AFTER.match(text, end, end + 4)
+            )
+        return True
 
 
 @lru_cache(maxsize=32)
@@ -81,12 +85,16 @@ def forms_of(items: tuple[tuple[str, str], ...]) -> Forms:
     return Forms(dict(items))
 
 
-def _whole_number(text: str, start: int, end: int) -> bool:
-    """Whether the digits are a number and no part of one, of a range, or a percentage."""
-    before, after = text[max(0, start - 12) : start], text[end : end + 4]
-    if re.search(r"\d[.,:⁄]$|\d(?: stars?)? ?(?:/|out of|of|von|sur) ?$|(?<![\w)])[-.]$|\w[-–]$", before):
-        return False
-    return not re.match(r"(?![.,]0{1,2}(?!\d))[.,:]\d|⁄| ?%|[-–]\d", after)
+# The number is part of another, of a range, or a percentage.
+_NO_NUMBER_BEFORE = re.compile(
+    r"\d[.,:⁄]$|\d(?: stars?)? ?(?:/|of|von|sur) ?$|\bout of (?:a possible |the )?$|(?<![\w)])[-.]$|\w[-–]$"
+)
+_NO_NUMBER_AFTER = re.compile(r"(?![.,]0{1,2}(?!\d))[.,:]\d|⁄| ?%|[-–]\d")
+
+
+def _begins_number(text: str, start: int) -> bool:
+    """Whether a number begins here that is no part of another and not what a rating is out of."""
+    return not _NO_NUMBER_BEFORE.search(text[max(0, start - 24) : start])
 
 
 _OF = re.compile(

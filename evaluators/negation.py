@@ -32,14 +32,15 @@ _HARMLESS = re.compile(
     r"|\bне только\b"
     r"|不[错錯仅僅但只光止过過如禁断斷少同管论論免愧妨料由时時久停胜勝]|不自[觉覺]|不[经經]意|不[寻尋]常|未[免来來]|非同|[说說]不(?:出的|定)|不可[抑遏避]|不得不|不由得|不可思[议議]|不好意思|不用[说說]"
     r"|不小心|不知(?:道|不[觉覺])?"
-    r"|不[满滿安幸]|不一定不|[忍禁止]不住|[差了][不]多|了不起|[对對]不起|毫不[犹猶掩隐隱迟遲怀懷]\S|不敢相信|不可否[认認]|不言而喻|不[难難容]|[毫]?[无無]疑[问問]?"
+    r"|不[满滿安幸]|不一定不|[忍禁止]不住|[差了][不]多|了不起|[对對]不起|毫不[犹猶掩隐隱迟遲怀懷]\S|不敢相信|[没沒]有比|何[尝嘗]不|(?:怎[么麼]|哪|[岂豈])[能会會]?不|不可否[认認]|不言而喻|不[难難容]|[毫]?[无無]疑[问問]?"
     r"|[无無][比论論奈非意端缘緣故可穷窮限尽盡数數聊语語不]"
     r"|非常|除非|是非|非但|莫非|非凡|非得|非要|[没沒](?:想到|[错錯]|[关關][系係]|[准準]|完|事|料到)|(?:不[是会會能]|没有|沒有)不"
 )
 _COMPLEMENT = (
     r"(?:true|right|correct|accurate|fair|possible|the case|clear|certain|sure|evident|convinced|say|saying|think|believe"
     r"|agree|claim|"
-    r"conclude|argue|call it|consider it|(?:know|see|find|mean|suggest|imply|describe|express|convey|indicate"
+    r"conclude|argue|(?:be )?(?:said|claimed|concluded|argued)|call it|consider it"
+    r"|(?:know|see|find|mean|suggest|imply|describe|express|convey|indicate"
     r"|show)(?= (?:that|if|whether)\b))"
 )
 _LONG = (
@@ -51,7 +52,7 @@ _LONG = (
 )
 _SHORT = (
     r"\bfar from\b|\banything but\b|\bby no means\b|\bin no way\b|\bnowhere near\b|\bunder no circumstances\b|\bno longer\b"
-    r"|\bneither\b|\bnor\b|\bopposite of\b|\bnothing\b|\bnone of\b|\bdevoid of\b|\black of\b"
+    r"|\bneither\b|\bnor\b|\bnobody\b|\bno[- ]one\b|\bopposite of\b|\bnothing\b|\bnone of\b|\bdevoid of\b|\black of\b"
     r"|\bnot\b|\b(?:is|was|are|were|does|do|did|ca|could|would|should|wo|have|has|had|ai|might|must|need|sha)n'?t\b"
     r"|\bcannot\b|\bnever\b|\bwithout\b|\bexcluding\b|\bexcept(?: for)?\b|\brather than\b|\binstead of\b"
     r"|\bas opposed to\b|\bunlike\b"

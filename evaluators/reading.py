@@ -99,6 +99,6 @@ def plain(text: str, forms: Iterable[str]) -> str:
     text = re.sub(rf"\\([{_MARKS}])", r"\1", text)
     text = _HEADING.sub("", text)
     for _ in range(2):  # emphasis in emphasis
-        text = _PAIRED.sub(r"\2", text)
+        text = _PAIRED.sub(lambda match: match[0] if match[0] in marked else match[2], text)
     known = "|".join(re.escape(form) for form in marked)
     return _BLANKS.sub(" ", re.sub(rf"({known})|[{_MARKS}]+", lambda match: match[1] or "", text))

@@ -27,7 +27,7 @@ from evaluators.reading import plain, tail
 
 _SENTENCE_END = re.compile(r"[.!?。！？](?=\s|$|[\"'”’)])|[。！？\n]")
 _LONGEST_SENTENCE = 400
-_FIRST, _LAST = 50, 1_000  # mentions that are weighed; between them none opens or closes a text
+_FIRST, _LAST = 20, 400  # mentions that are weighed; between them none opens or closes a text
 _STRICT_END = " \t\r\n.!\"'”’。！)}]」』$\\"
 
 _ASKED = re.compile(r"[\"'”’)]{0,2} ?\?")
@@ -41,9 +41,12 @@ _HEARSAY = re.compile(
 _GRANTED = re.compile(
     r"(?:\b(?:although|even though|even if|though|despite|in spite of|albeit|obwohl|obgleich|bien que|malgré|aunque)\b|虽然"
     r"|雖然|尽管|儘管)"
-    r"[^,.;:!?\n]{0,60}$|\b(?:more|rather)(?: [^\s.,;]+){0,4} than (?:\w+ )?$|\bless (?:\w+ )?$"
+    r"[^,.;:!?\n]{0,60}$|\b(?:not|\w+n't) (?:only|just|merely|simply|solely)(?: \w+){0,2} $|不[仅僅但只光止][^,。;]{0,6}$"
+    r"|\bnicht nur (?:\w+ )?$|\bpas (?:seulement|que) (?:\w+ )?$|\bno (?:solo|sólo|solamente) (?:\w+ )?$"
+    r"|\bif\b[^.!?\n]{0,60}\b(?:had|were)\b[^.!?\n]{0,40}\b(?:would|might|could) (?:\w+ ){0,3}$"
+    r"|\b(?:more|rather)(?: [^\s.,;]+){0,4} than (?:\w+ )?$|\bless (?:\w+ )?$"
 )
-_IF = re.compile(r"\b(?:if|whether|suppose|supposing|assuming|unless|that|when) (?:the |its |his |her |your |my )?$")
+_IF = re.compile(r"\b(?:if|whether|suppose|supposing|assuming|unless) (?:the |its |his |her |your |my )?$")
 
 _FILLER = re.compile(
     r"[\s\-•*>#(\[{\"'“”「『«:|]*(?:(?:sure|ok|okay|well|certainly|of course|yes sir|absolutely)[,.!:]\s*)?(?:(?:mostly"
@@ -148,7 +151,9 @@ def _unsure(text: str, mention: Mention) -> bool:
 
 def _explicit(text: str, sure: list[Mention], paragraph: Mention | None, cues: re.Pattern) -> Mention | None:
     """The last explicit statement: behind a cue, called the answer, or a last ``paragraph``."""
-    chosen = next((mention for mention in reversed(sure) if _CHOSEN.match(text, mention.end)), None)
+    chosen = next(
+        (each for each in reversed(sure) if _CHOSEN.match(text, each.end) and not _after_if(text, each.start)), None
+    )
     statements = [each for each in (_behind(text, sure, cues), chosen, paragraph) if each]
     return max(statements, key=lambda each: each.start, default=None)
 
@@ -183,11 +188,15 @@ def _closing(text: str, sure: list[Mention], found: list[Mention]) -> Mention | 
     return last if not asked and _LEADS_IN.fullmatch(line[place:]) else None
 
 
+def _after_if(text: str, start: int) -> bool:
+    return bool(_IF.search(text[max(0, start - 24) : start]))
+
+
 def _behind(text: str, sure: list[Mention], cues: re.Pattern) -> Mention | None:
     """The first mention in the sentence of a cue; the last cue that has one counts."""
     starts = [mention.start for mention in sure]
     for cue in reversed(list(cues.finditer(text))):
-        if _IF.search(text[max(0, cue.start() - 24) : cue.start()]):
+        if _after_if(text, cue.start()):
             continue
         reach = _sentence_end(text, cue.end() + 1)
         # An answer may stand on the line below its cue.
