@@ -1,65 +1,101 @@
 """The answer a text states, out of a few known ones: what labels and Yes/No have in common.
 
-The rules, in order, each because of what models write:
+No statements at all: thinking, lists of the options, quotations, negated mentions (``reading.py``, ``echoes.py``, ``negation.py``).
+Among the mentions that are left, the ORDER OF EVIDENCE is:
 
-1. Lists of choices echoed from the prompt (all of two, or at least three), and quotations of more than the bare answer,
-   are no statements.
-2. A mention in the reach of a negation ("not happy but calm", 不是) is none either.
-3. If a cue ("the answer is", "main emotion:", 答案是) is followed by a mention in its sentence, the last such cue counts.
-4. Otherwise an answer that opens the text as its heading ("Negative: …") counts, and without one the last mention.
+1. an explicit final statement: the answer behind a cue ("the answer is", "main emotion:", 答案是, a tag, a box, a key), called the
+   answer ("B is correct"), or alone as the text's last paragraph; of several the last;
+2. an answer that stands as a sentence of its own at an end of the text: its heading ("Negative\n…"), or else its last sentence,
+   or else the sentence or clause that opens it ("Negative. There is nothing …", "Yes, he did …"), unless the text takes it back
+   ("sad, but mostly angry");
+3. a sentence that says what is asked about has the answer ("the review is positive"); of several the last;
+4. the last mention;
+5. what is only asked, supposed, granted or other people's ("positive?", "the answer is yes if …", "although positive", "many
+   would say yes"): the last.
+
+What was found by 1 or 2 and is taken back ("Wait, …", "; no, sad") gives way to the last mention after that.
 """
 
 import bisect
 import re
-import unicodedata
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-_EMPHASIS = re.compile(r"[*_`#~]+|</?(?:b|i|em|strong|u)>|\\(?:text|textbf|boxed|mathrm)\{|\\[\[\]()]")
-_THINKING, _THOUGHT = re.compile(r"<think(?:ing)?>"), re.compile(r"</think(?:ing)?>")
+from evaluators import echoes
+from evaluators.mentions import Forms, Mention, forms_of, without_scales, without_words_of_one_letter
+from evaluators.negation import negated
+from evaluators.reading import plain, tail
+
 _SENTENCE_END = re.compile(r"[.!?。！？](?=\s|$|[\"'”’)])|[。！？\n]")
-_NEGATION = re.compile(
-    r"(?:\b(?:not(?! only\b)|isn't|wasn't|aren't|doesn't|don't|didn't|can't|cannot|never|neither|nor|without|excluding|"
-    r"rather than|instead of|as opposed to|unlike|other than|rules? out|no sign of|no trace of|hardly|non)\b"
-    r"|不是|並非|并非|而非|沒有|没有|不算|不|非)"
-    r"(?!.*\b(?:but|however|though)\b|.*(?:而是|但))[^.!?;:。；：\n]{0,40}$"
-)
-LONGEST = 20_000  # characters read, from the end, where answers stand
 _LONGEST_SENTENCE = 400
-_REACH = 4  # words between a negation and what it negates
-_QUOTED = re.compile(
-    r"“([^”\n]{1,400})”|\"([^\"\n]{1,400})\"|「([^」\n]{1,400})」|『([^』\n]{1,400})』|«([^»\n]{1,400})»"
+_FIRST, _LAST = 20, 400  # mentions that are weighed; between them none opens or closes a text
+_STRICT_END = " \t\r\n.!\"'”’。！)}]」』$\\"
+
+_ASKED = re.compile(r"[\"'”’)]{0,2} ?\?")
+_SUPPOSED = re.compile(r"[\"'”’)]{0,2},? (?:only )?(?:if|unless|provided|assuming)\b")
+_HEARSAY = re.compile(
+    r"\b(?:many|some|others?|someone|somebody|critics|few|one|you)(?: (?:people|viewers|readers|critics|persons?|might"
+    r"|may|could|would|will|can))*"
+    r" (?:say|think|argue|call|claim|answer|believe|consider|see|read|object|says|think(?:s)?)\b[^.!?\n]{0,30}$"
 )
-_STRICT_END = " \t\r\n.!*_\"'”’。！`)}]」』$\\"
+# What is granted, or said to be less than something else, is not what the text states.
+_GRANTED = re.compile(
+    r"(?:\b(?:although|even though|even if|though|despite|in spite of|albeit|obwohl|obgleich|bien que|malgré|aunque)\b|虽然"
+    r"|雖然|尽管|儘管)"
+    r"[^,.;:!?\n]{0,60}$|\b(?:not|\w+n't) (?:only|just|merely|simply|solely)(?: \w+){0,2} $|不[仅僅但只光止][^,。;]{0,6}$"
+    r"|\bnicht nur (?:\w+ )?$|\bpas (?:seulement|que) (?:\w+ )?$|\bno (?:solo|sólo|solamente) (?:\w+ )?$"
+    r"|\bif\b[^.!?\n]{0,60}\b(?:had|were)\b[^.!?\n]{0,40}\b(?:would|might|could) (?:\w+ ){0,3}$"
+    r"|\b(?:more|rather)(?: [^\s.,;]+){0,4} than (?:\w+ )?$|\bless (?:\w+ )?$"
+)
+_IF = re.compile(r"\b(?:if|whether|suppose|supposing|assuming|unless) (?:the |its |his |her |your |my )?$")
+
+_FILLER = re.compile(
+    r"[\s\-•*>#(\[{\"'“”「『«:|]*(?:(?:sure|ok|okay|well|certainly|of course|yes sir|absolutely)[,.!:]\s*)?(?:(?:mostly"
+    r"|very|clearly|definitely|strongly|generally|predominantly|largely|overall|primarily|mainly),? )?(?:(?:\d{1,2}"
+    r"|[a-z])[.)]\s+)?[\s(\[{\"'“「『«]*"
+)
+# A short heading: "Prediction:", "My reading:"; not one that begins an analysis.
+_HEAD = re.compile(
+    r"(?!.*\b(?:step|first|aspects?|points?|pros?|cons?|words?|thinking|process|options?|reasons?|choices|labels|possible"
+    r"|secondary|other)\b)"
+    r"[^\n.!?;:,]{1,40}:\s*[\"'“(\[]*"
+)
+_CLAUSE_ENDS = re.compile(
+    r"[\"'”’」』»)\]}]{0,3}(?:[)\]}]| ?(?:sentiment|review|tone|mood|emotion|statement|text|comment|overall|stars?"
+    r"|points?)\b)? ?"
+    r"(?:$|\n|[.!;:(\[—–]|(?<=[)\]}]) |with(?:out)?\b|,(?!\d)|- |-- ?|because\b|since\b|as\b|although\b|though\b"
+    r"|even though\b|while\b|despite\b|and the\b|overall\b)"
+)
+# After ", but" these say that what follows weighs more.
+_OUTWEIGHED = re.compile(
+    r"[\"'”’)]{0,2},? (?:but|yet|and|or|then|no\b,?|maybe|perhaps|turning|later|nor)(?= (?:also |then |finally )?(?:more"
+    r"|most|mostly|mainly|overall|rather|really|actually|ultimately|"
+    r"finally|in the end|on balance|predominantly|primarily|the (?:answer|main|overall|strongest|dominant)|i'd|i would"
+    r"|i think|i believe|also)\b)"
+)
+_TAKEN_BACK = re.compile(
+    r"(?:^|[.!?…\n] ?)(?:but )?(?:no,? )?(?:wait|hmm+|actually|on second thoughts?|on reflection|correction|scratch that|sorry|oops"
+    r"|let me re\w+|i take (?:that|it) back|i mean|i was wrong|that is wrong|that's wrong)\b|[,;] (?:but )?(?:no,? )?wait\b"
+)
+_PARAGRAPH = re.compile(
+    r"\n *\n[ \-•*>(\[{\"'“]*(?:(?:so|thus|therefore|hence|then|final|所以|因此)[,:]? ?)?[ (\[{\"'“]*\Z"
+)
+_CHOSEN = re.compile(
+    r"[\"'”’)\]]{0,2} (?:is|would be) (?:(?:the|my) (?:(?:final|correct|right|best|most likely|strongest) )?(?:answer"
+    r"|choice|option|label)|correct|right)\b"
+    r"|[\"'”’)\]]{0,2}(?: (?:sentiment|review|tone|mood|emotion|statement|text))?"
+    r" (?:overall|on balance|on the whole|in the end|ultimately)\b"
+)
+_CORRECTED = re.compile(r"[.,;:!?\n-] ?no,? (?:(?:it is|it's|this is|rather) )?$")  # "happy; no, sad"
+_TURNS = re.compile(r"[^\w\n.!?]{0,4}(?:→|->|=>|⇒)")
+_LEADS_IN = re.compile(
+    r"[\s\-•*>(\[{\"'“「『«]*(?:(?:so|thus|therefore|hence|ergo|then|final|所以|因此)[,:]? ?)?[\s(\[{\"'“「『«]*"
+)
+_ENDS_TEXT = re.compile(r"[\s.!\"'”’。！)}\]」』»$\\,;]*$")
 
 
-@dataclass(frozen=True)
-class Mention:
-    """A known answer in a text: which one, and where."""
-
-    name: str
-    start: int
-    end: int
-
-
-def plain(text: str) -> str:
-    """The end of the text, folded, without emphasis and thinking blocks, as the rules read it."""
-    text = _without_thinking(text[-LONGEST:])
-    # One character may fold to eighteen, so the end is taken again.
-    text = unicodedata.normalize("NFKC", text).replace("’", "'").casefold()[-LONGEST:]
-    return _EMPHASIS.sub("", text)
-
-
-def _without_thinking(text: str) -> str:
-    """Closed thinking blocks left out. Two searches in turn: one expression for both would be quadratic in open ones."""
-    kept, place = [], 0
-    while (begin := _THINKING.search(text, place)) and (end := _THOUGHT.search(text, begin.end())):
-        kept.append(text[place : begin.start()])
-        place = end.end()
-    return " ".join([*kept, text[place:]])
-
-
-def stated(text: str, forms: Mapping[str, str], cues: re.Pattern, strict: bool = False) -> str | None:
+def stated(
+    text: str, forms: Mapping[str, str], cues: re.Pattern, strict: bool = False, topics: re.Pattern | None = None
+) -> str | None:
     """The known answer that ``text`` states, or None.
 
     Args:
@@ -67,25 +103,128 @@ def stated(text: str, forms: Mapping[str, str], cues: re.Pattern, strict: bool =
         forms: surface form → name of the answer.
         cues: phrases that announce an answer.
         strict: the text must be, or end with, the answer.
+        topics: phrases that say what is asked about; they weigh less than an answer that opens the text.
     """
-    folded = {unicodedata.normalize("NFKC", form).casefold(): name for form, name in forms.items()}
-    text = plain(text)
+    known = forms_of(tuple(forms.items()))
+    read = plain(without_words_of_one_letter(tail(text), known.letters), known.names)
+    if known.numeric:
+        read = without_scales(read)
+    read = echoes.without_both(read, known)
     if strict:
-        return _at_the_end(text, folded)
-    text = _without_echoes(_without_quotations(text, folded), folded)
-    found = [mention for mention in mentions(text, folded) if not negated(text, mention)]
-    starts = [mention.start for mention in found]
+        return _at_the_end(read, known)
+    read = echoes.without_quotations(read, known)
+    read, found = echoes.without_lists(read, echoes.answers(read, known), known)
+    if len(found) > _FIRST + _LAST:
+        found = found[:_FIRST] + found[-_LAST:]
+    found = _affirmed(read, found, known)
+    sure = [mention for mention in found if not _unsure(read, mention)]
+    opening, closing = _opening(read, sure, found), _closing(read, sure, found)
+    heading = opening if opening and read[opening.end : opening.end + 1] in (":", "\n") else None
+    paragraph = (
+        closing
+        if closing and not heading and _PARAGRAPH.search(read, max(0, closing.start - 99), closing.start)
+        else None
+    )
+    best = _explicit(read, sure, paragraph, cues) or heading or closing or opening
+    best = best and _standing(read, best, sure)
+    best = best or (topics and _behind(read, sure, topics)) or (sure or found or [None])[-1]
+    return best.name if best else None
+
+
+def _affirmed(text: str, found: list[Mention], known: Forms) -> list[Mention]:
+    """The mentions that no negation reaches."""
+    kept, before, no_negates = [], None, "no" not in known.names
+    for mention in found:
+        before = (mention, negated(text, mention, before, no_negates))
+        if not before[1]:
+            kept.append(mention)
+    return kept
+
+
+def _unsure(text: str, mention: Mention) -> bool:
+    """Whether the mention is a question, depends on an "if", or is what others say."""
+    if _ASKED.match(text, mention.end) or _SUPPOSED.match(text, mention.end):
+        return True
+    before = text[max(0, mention.start - 90) : mention.start]
+    return bool(_HEARSAY.search(before) or _GRANTED.search(before))
+
+
+def _explicit(text: str, sure: list[Mention], paragraph: Mention | None, cues: re.Pattern) -> Mention | None:
+    """The last explicit statement: behind a cue, called the answer, or a last ``paragraph``."""
+    chosen = next(
+        (each for each in reversed(sure) if _CHOSEN.match(text, each.end) and not _after_if(text, each.start)), None
+    )
+    statements = [each for each in (_behind(text, sure, cues), chosen, paragraph) if each]
+    return max(statements, key=lambda each: each.start, default=None)
+
+
+def _standing(text: str, best: Mention, sure: list[Mention]) -> Mention:
+    """``best``, or the last mention after the place where the text takes it back."""
+    # "Actually, there is a positive scene" takes nothing back: the other answer must end its clause.
+    others = [
+        mention
+        for mention in sure
+        if mention.name != best.name and mention.start > best.start and _CLAUSE_ENDS.match(text, mention.end)
+    ]
+    if not others:
+        return best
+    if _TAKEN_BACK.search(text, best.end, others[-1].start):
+        return others[-1]
+    corrected = [each for each in others if _CORRECTED.search(text[max(0, each.start - 30) : each.start])]
+    return corrected[-1] if corrected else best
+
+
+def _closing(text: str, sure: list[Mention], found: list[Mention]) -> Mention | None:
+    """The answer that is the text's last sentence, and no reply to a question that the text asks."""
+    last = found[-1] if found else None
+    if last not in sure or not _ENDS_TEXT.match(text, last.end):
+        return None
+    line = text[max(0, last.start - 80) : last.start]
+    ends = [match.end() for match in _SENTENCE_END.finditer(line)]
+    if not ends and last.start > 80:
+        return None
+    place = ends[-1] if ends else 0
+    asked = line[:place].rstrip(" \"'”’)").endswith("?")
+    return last if not asked and _LEADS_IN.fullmatch(line[place:]) else None
+
+
+def _after_if(text: str, start: int) -> bool:
+    return bool(_IF.search(text[max(0, start - 24) : start]))
+
+
+def _behind(text: str, sure: list[Mention], cues: re.Pattern) -> Mention | None:
+    """The first mention in the sentence of a cue; the last cue that has one counts."""
+    starts = [mention.start for mention in sure]
     for cue in reversed(list(cues.finditer(text))):
+        if _after_if(text, cue.start()):
+            continue
         reach = _sentence_end(text, cue.end() + 1)
         # An answer may stand on the line below its cue.
         if not text[cue.end() : reach].strip(" :-\"'“「("):
             reach = _sentence_end(text, reach + 1)
         first = bisect.bisect_left(starts, cue.end())
-        if first < len(found) and found[first].end <= reach:
-            return found[first].name
-    if found and not text[: found[0].start].strip() and text[found[0].end : found[0].end + 1] in (":", "\n"):
-        return found[0].name
-    return found[-1].name if found else None
+        if first < len(sure) and sure[first].end <= reach:
+            return sure[first]
+    return None
+
+
+def _opening(text: str, sure: list[Mention], found: list[Mention]) -> Mention | None:
+    """The answer that opens the text as a sentence or clause of its own and is not taken back."""
+    first = found[0] if found else None
+    if first not in sure:
+        return None
+    before = text[: first.start]
+    if before.rstrip().endswith("?"):
+        before = ""  # the question said again
+    before = " ".join(before.split()) + before[-1:] if before.strip() else ""
+    if len(before) > 60 or not (_FILLER.fullmatch(before) or _HEAD.fullmatch(before)):
+        return None
+    if not _CLAUSE_ENDS.match(text, first.end) or _TURNS.match(text, first.end) or _OUTWEIGHED.match(text, first.end):
+        return None
+    second = next((mention for mention in sure if mention.name != first.name), None)
+    if second and re.fullmatch(r"[\"'”’)]{0,2},? (?:but|no|then|and|or) ", text[first.end : second.start]):
+        return None  # "sad, but angry"
+    return first
 
 
 def _sentence_end(text: str, start: int) -> int:
@@ -95,65 +234,12 @@ def _sentence_end(text: str, start: int) -> int:
     return end.start() if end else limit
 
 
-def mentions(text: str, forms: Mapping[str, str]) -> Iterator[Mention]:
-    """Every known form in folded ``text``, longest first; Latin words stand alone, Chinese ones need not."""
-    alternatives = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
-    for match in re.finditer(alternatives, text):
-        start, end = match.span()
-        if not match[0].isascii() or not (_latin(text[start - 1 : start]) or _latin(text[end : end + 1])):
-            yield Mention(forms[match[0]], start, end)
-
-
-def negated(text: str, mention: Mention) -> bool:
-    """Whether a negation reaches the mention within its clause."""
-    match = _NEGATION.search(text[max(0, mention.start - 60) : mention.start])
-    if not match:
-        return False
-    between = re.sub(r"^\S+\s*", "", match[0], count=1) if match[0].isascii() else ""
-    return len(between.split()) <= _REACH and "," not in between
-
-
-def _at_the_end(text: str, forms: Mapping[str, str]) -> str | None:
-    end = text.rstrip(_STRICT_END)
-    for form in sorted(forms, key=len, reverse=True):
-        if end.endswith(form):
-            mention = Mention(forms[form], len(end) - len(form), len(end))
-            alone = not form.isascii() or not _latin(end[mention.start - 1 : mention.start])
-            return mention.name if alone and not negated(end, mention) else None
-    return None
-
-
-def _without_quotations(text: str, forms: Mapping[str, str]) -> str:
-    """Quoted passages blanked, but for a quoted answer ("sad")."""
-
-    def blank(match: re.Match) -> str:
-        inside = next(group for group in match.groups() if group is not None)
-        return match[0] if inside.strip(" .,!。，") in forms else " " * len(match[0])
-
-    return _QUOTED.sub(blank, text)
-
-
-def _without_echoes(text: str, forms: Mapping[str, str]) -> str:
-    """Lists of choices blanked: bracketed ones of two or more, bare ones of three or of all."""
-
-    def names_in(part: str) -> int:
-        return len({mention.name for mention in mentions(part, forms)})
-
-    def blank(match: re.Match) -> str:
-        return " " * len(match[0]) if names_in(match[0]) > 1 else match[0]
-
-    text = re.sub(r"\[[^\[\]\n]{0,600}\]|\([^()\n]{0,600}\)|\{[^{}\n]{0,600}\}", blank, text)
-    form = "|".join(_alone(form) for form in sorted(forms, key=len, reverse=True))
-    separator = r"[\"'“”「」]{0,3}\s*(?:,|/|、|，|\||\bor\b|\band\b|或|和)\s*(?:(?:or|and)\b\s*)?[\"'“”「」]{0,3}"
-    run = rf"(?:{form})(?:{separator}(?:{form})){{1,40}}"
-    enough = min(3, len(set(forms.values())))
-    return re.sub(run, lambda match: " " * len(match[0]) if names_in(match[0]) >= enough else match[0], text)
-
-
-def _alone(form: str) -> str:
-    """A form as a pattern that is no part of a longer Latin word."""
-    return rf"(?<![a-z0-9]){re.escape(form)}(?![a-z0-9])" if form.isascii() else re.escape(form)
-
-
-def _latin(character: str) -> bool:
-    return character.isascii() and character.isalnum()
+def _at_the_end(text: str, known: Forms) -> str | None:
+    """The answer that ends the text, if it is not negated."""
+    found = known.mentions(text)
+    if not found or text[found[-1].end :].strip(_STRICT_END):
+        return None
+    before = None
+    for mention in found[-_LAST:]:
+        before = (mention, negated(text, mention, before, "no" not in known.names))
+    return None if before[1] else found[-1].name

@@ -12,7 +12,7 @@ one breath ("Yes and no") states neither.
 import re
 import time
 
-from evaluators.stated import plain, stated
+from evaluators.stated import stated
 from evaluators.verdict import Verdict, too_long
 
 CUES = re.compile(
@@ -22,14 +22,6 @@ CUES = re.compile(
     r"(?:likely |probably |most likely |generally |typically )?(?:say|answer|respond|conclude|reply)s?(?: with| that)?:?"
     r"|(?:i|we) (?:would )?(?:answer|say|conclude):?)"
 )
-_QUOTE = r"[\"'“”‘’]{0,3}"
-_BOTH = re.compile(
-    rf"{_QUOTE}\b(?:yes{_QUOTE}\s*(?:or|/|and|\|)\s*{_QUOTE}no|no{_QUOTE}\s*(?:or|/|and|\|)\s*{_QUOTE}yes)\b{_QUOTE}"
-)
-# "no reason", "no one": a determiner, not an answer. An answer ends its clause.
-_DETERMINER = re.compile(
-    r"\bno(?=[ \t]+[a-z])(?![ \t]+(?:because|since|as|but|so|for|and|they|he|she|it|the)\b)|\bno[- ]one\b|\byes[- ]m[ae]n\b"
-)
 
 
 def grade(text: str, gold: str, *, strict: bool = False) -> Verdict:
@@ -37,10 +29,7 @@ def grade(text: str, gold: str, *, strict: bool = False) -> Verdict:
     if long := too_long(text):
         return long
     started = time.perf_counter()
-    read = _BOTH.sub(" ", plain(text))
-    if not strict:
-        read = _DETERMINER.sub(" ", read)
-    found = stated(read, {"yes": "Yes", "no": "No"}, CUES, strict)
+    found = stated(text, {"yes": "Yes", "no": "No"}, CUES, strict)
     status = "no_answer" if found is None else "correct" if found == gold else "wrong"
-    reason = "neither Yes nor No stated" if found is None else "the Yes or No stated last"
+    reason = "neither Yes nor No stated" if found is None else "the Yes or No stated"
     return Verdict(status, found, reason, time.perf_counter() - started)

@@ -20,11 +20,14 @@ def table(name):
 
 
 def of_task(name):
+    """A task's labels and synonyms, or the labels of a list that is no task's: ``yes|no|maybe``."""
+    if "|" in name:
+        return {"labels": name.split("|")}
     task = tasks.find(name)
     return {"labels": list(task.LABELS), "synonyms": task.SYNONYMS}
 
 
-LABELS, YES_NO = table("labels.tsv"), table("yes_no.tsv")
+LABELS, YES_NO, REAL = table("labels.tsv"), table("yes_no.tsv"), table("real_answers.tsv")
 
 
 def test_the_tables_are_large_enough():
@@ -51,6 +54,36 @@ def test_yes_no(row):
         assert evaluators.grade("yes_no", row["text"], gold).status == wanted, row["reason"]
 
 
+# Where the lenient reading differs from a person's: what it says, and why that is left so.
+DIFFERS = {
+    "imdb/test/pos/5094_10 before": ("negative", "says positive, then negative, then a mix of both: the last counts"),
+    "medd/02122 before": ("none", '"sadness" is a form that no table lists'),
+    "medd/00357 before": ("sad", "a list of options that is never closed, half of them in other forms"),
+    "medd/00967 before": ("angry", "names two as the strongest, each in turn: the last cue counts"),
+    "medd/00523 before": ("none", '"sadness" again'),
+    "medd/01503 before": ("none", '"sadness" again'),
+    "medd/03126 before": ("sad", 'a chain of "and" over all options, begun anew without an end'),
+    "causal_judgment/159 before": ("Yes", '"So, yes, I answered the question"'),
+}
+
+
+def test_a_persons_reading_of_real_answers():
+    """120 answers of SmolLM2-135M-Instruct (config/laptop.yaml), drawn with seed 0 and read by a person before the checker.
+
+    The rules were tried on the half called tuned; the other half says how they do on answers that they were not written for.
+    """
+    differs, agreed = {}, {"tuned": 0, "untouched": 0}
+    for row in REAL:
+        options = {} if row["task"] == "causal_judgment" else of_task(row["task"])
+        evaluator = "label" if options else "yes_no"
+        told = evaluators.grade(evaluator, row["text"], row["reading"], **options).extracted or "none"
+        agreed[row["half"]] += told == row["reading"]
+        if told != row["reading"]:
+            differs[row["id"]] = told
+    assert differs == {key: told for key, (told, _) in DIFFERS.items()}
+    assert (len(REAL), agreed) == (120, {"tuned": 56, "untouched": 56})
+
+
 STRICT = [
     ("sad", "sad"),
     ("The main emotion is **sad**.", "sad"),
@@ -58,6 +91,8 @@ STRICT = [
     ("not sad", None),
     ("unhappy", None),
     ("伤心", "sad"),
+    ("非常伤心", "sad"),
+    ("不伤心", None),
     ("", None),
 ]
 
@@ -65,6 +100,18 @@ STRICT = [
 @pytest.mark.parametrize(("text", "label"), STRICT)
 def test_strict_wants_the_label_at_the_end(text, label):
     assert evaluators.grade("label", text, "sad", strict=True, **of_task("medd")).extracted == label
+
+
+def test_strict_reads_labels_of_every_kind():
+    for text, labels, wanted in (
+        ("It is C#.", ["C", "C#"], "C#"),
+        ("**card_lost**", ["card_lost", "card_arrival"], "card_lost"),
+        ("I rate it 4/5", ["4", "5"], "4"),
+        ("3.5", ["3", "5"], None),
+        ("unglücklich", ["glücklich"], None),
+        ("Not  toxic.", ["toxic", "not toxic"], "not toxic"),
+    ):
+        assert evaluators.grade("label", text, labels[0], labels=labels, strict=True).extracted == wanted, text
 
 
 @pytest.mark.parametrize(
