@@ -97,7 +97,7 @@ def test_a_line_that_a_disk_changed_is_answered_again(frozen, slot, vectors, ite
 
 
 def test_the_commands_go_on_after_a_kill(tokenizer, items, tmp_path, counted):
-    """The ladder keeps its answers, for a checker that changes; a decoding is done with them when its file is written."""
+    """Nothing is answered twice; what is asked for in the workflow is done with its blocks when its files are written."""
     seen, left = counted
     frozen = tiny_model(tokenizer)
     frozen.network.save_pretrained(tmp_path / "model")
@@ -121,6 +121,10 @@ def test_the_commands_go_on_after_a_kill(tokenizer, items, tmp_path, counted):
     assert main([*own, answers]) == 0
     assert len(seen) == together > first == 3, "nothing was answered twice"
     assert len(read_jsonl(tmp_path / "l.jsonl")) % len(items) == 0
+    both = [f"--ladder={tmp_path}/l.json", f"--recovery={tmp_path}/r.json", answers, *own[1:-1]]
+    assert main(["baselines", *both]) == 0
+    assert len(seen) == together, "the ladder before had answered all of it"
+    assert not (tmp_path / "r/a.state").exists()
     decoding = ["decode", *files, *limits, f"--out={tmp_path}/o.jsonl"]
     assert main(decoding) == 0
     assert not (tmp_path / "r/a.state").exists()

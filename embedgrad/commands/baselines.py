@@ -45,3 +45,5 @@ def run(arguments: argparse.Namespace) -> None:
     first = arguments_of(ladder, arguments, out=arguments.ladder)
     ladder.run(first)
     recovery.run(arguments_of(recovery, arguments, out=arguments.recovery, texts=first.texts))
+    if arguments.state:  # all is written
+        arguments.state.unlink(missing_ok=True)
