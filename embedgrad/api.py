@@ -240,7 +240,7 @@ def optimize(
         max_new_tokens = fitting_limit(frozen, Slot.place(frozen.tokenizer, layout, prompt), [*train, *held])
     decoding = {
         "max_new_tokens": max_new_tokens,
-        "batch_size": frozen.rows_in_flight(max_new_tokens) if decode_batch_size == "auto" else decode_batch_size,
+        "batch_size": frozen.rows_in_flight(decode_batch_size, max_new_tokens),
         "stop_rule": "family",
         "engine": "native",
         "stop_on_loop": None,

@@ -142,6 +142,15 @@ def attend_one_each(
     return attend(folded, keys, values, options, mask).reshape(rows, heads, values.shape[-1])
 
 
+def visible(newest: torch.Tensor, places: int, window: int | None) -> torch.Tensor:
+    """(R, 1, 1, ``places``): which cached places the new token of each row sees, from where it stands (R,)."""
+    place, newest = torch.arange(places, device=newest.device), newest[:, None]
+    seen = place <= newest
+    if window is not None:
+        seen &= place > newest - window
+    return seen[:, None, None]
+
+
 def _softcapped(
     query: torch.Tensor,
     key: torch.Tensor,

@@ -28,6 +28,8 @@ TOKENIZER = 1200
 # the hole that one of its own size left, but neighbouring holes melt. Fewer where a whole layer is given back at once. Measured:
 # with MALLOC_MMAP_THRESHOLD_=65536 there are none, a peak is what is asked for, and a step takes a fifth longer.
 HOLES, HOLES_CHECKPOINTING = 0.5, 0.25
+# In place of a number of rows: as many as the GPU's memory holds.
+AUTO = "auto"
 # Rows decoded at a time where nobody chose and no GPU's memory bounds them.
 ROWS = 16
 # What ``decode.batch_size: auto`` counts with on a GPU: the part of its memory that is used, what CUDA's context and the passing

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from contracts import Item, UserError, in_blocks, sha256_of_bytes
+from contracts import Item, UserError, in_blocks
 from embedgrad_core.attention import check_attention
+from embedgrad_core.costs import AUTO
 from embedgrad_core.graphed import Workspace
 from embedgrad_core.greedy import greedy
 from embedgrad_core.kept_rows import KeptRows
@@ -21,11 +22,10 @@ from embedgrad_core.layout import Slot
 from embedgrad_core.loops import LoopRule, is_loop
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.objective import check_prompt
+from embedgrad_core.prompt import vectors_sha256
 from embedgrad_core.rows import Row
 
 ENGINES = ("native", "vllm")
-# In place of a number of rows: as many as the GPU's memory holds, see FrozenModel.rows_in_flight.
-AUTO = "auto"
 # Settings of decoding that are whole numbers.
 NUMBERS = ("max_new_tokens", "batch_size", "block", "stop_on_loop")
 
@@ -145,8 +145,7 @@ def decode_rows(
     check_settings(max_new_tokens=max_new_tokens, batch_size=batch_size, block=block, engine=engine)
     if tensor_parallel is not None and (engine != "vllm" or tensor_parallel < 1):
         raise UserError(f"tensor_parallel {tensor_parallel} is the vllm engine's, and at least 1; leave it out.")
-    if batch_size == AUTO:
-        batch_size = frozen.rows_in_flight(max_new_tokens)
+    batch_size = frozen.rows_in_flight(batch_size, max_new_tokens)
     check_attention(frozen.network)
     blocks = in_blocks(items, block)
     bodies = {item.id: slot.body_ids(item.input) for item in items}
@@ -172,8 +171,17 @@ def decode_rows(
     else:
         run, weights = greedy, packed_weights(frozen.network)
         settings |= {"say": say, "on_step": on_step, "workspace": Workspace()}
-    decides = [frozen.resolved, str(frozen.dtype), frozen.device.type, engine, slot.head_ids, _hash(vectors)]
-    decides += [max_new_tokens, sorted(stop_ids), early and asdict(early), batch_size]
+    decides: list = []
+    if kept:
+        decides = [
+            frozen.resolved,
+            str(frozen.dtype),
+            frozen.device.type,
+            engine,
+            slot.head_ids,
+            vectors_sha256(vectors),
+        ]
+        decides += [max_new_tokens, sorted(stop_ids), early and asdict(early), batch_size]
     found: list[tuple[Item, Row]] = []
     with weights:
         for some in blocks:
@@ -189,10 +197,6 @@ def decode_rows(
                     kept.add(key, rows)
             found += zip(some, rows, strict=True)
     return found
-
-
-def _hash(vectors: torch.Tensor) -> str:
-    return sha256_of_bytes(vectors.detach().float().cpu().contiguous().numpy().tobytes())
 
 
 def check_settings(*, engine: str = "native", **numbers: int | str | None) -> None:

@@ -1,12 +1,12 @@
 """What lm-eval asks for in ways that an optimised prompt cannot take as they are: chat histories and caches of answers."""
 
-import hashlib
 from collections.abc import MutableMapping, Sequence
 
 import torch
 
-from contracts import UserError
+from contracts import UserError, sha256_of_bytes
 from embedgrad_core.layout import Slot
+from embedgrad_core.prompt import vectors_sha256
 
 # A key that no hash of a request can be.
 _OWNER = "embedgrad: whose answers these are"
@@ -14,9 +14,8 @@ _OWNER = "embedgrad: whose answers these are"
 
 def fingerprint(slot: Slot, vectors: torch.Tensor, resolved: str, dtype: torch.dtype) -> str:
     """Of what decides an answer besides the request: model, layout and vectors."""
-    found = hashlib.sha256(repr((resolved, str(dtype), slot.layout, slot.head_ids, slot.prompt_ids)).encode())
-    found.update(vectors.detach().float().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+    decides = (resolved, str(dtype), slot.layout, slot.head_ids, slot.prompt_ids, vectors_sha256(vectors))
+    return sha256_of_bytes(repr(decides).encode())
 
 
 def check_cache(answers: MutableMapping | None, own: str) -> None:

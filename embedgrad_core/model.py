@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from embedgrad_core.costs import ROWS, TOKEN_BUDGET, Shape
+from embedgrad_core.costs import AUTO, ROWS, TOKEN_BUDGET, Shape
 
 # End tokens of the model families in use. A base model names only one of them in its files, and then runs on for ever
 # behind a chat template that ends a turn with another (https://github.com/QwenLM/Qwen2.5-Math/issues/47).
@@ -90,8 +90,10 @@ class FrozenModel:
         places = {parameter.device for parameter in self.network.parameters() if parameter.device.type == "cuda"}
         return sum(torch.cuda.get_device_properties(place).total_memory for place in places)
 
-    def rows_in_flight(self, new: int) -> int:
-        """Rows decoded at a time under a limit of ``new`` tokens, where nobody chose (``auto``)."""
+    def rows_in_flight(self, asked: int | str, new: int) -> int:
+        """Rows decoded at a time under a limit of ``new`` tokens: as asked, or by the GPU's memory (``auto``)."""
+        if asked != AUTO:
+            return asked
         memory = self.gpu_bytes
         return Shape.of(self.network.config).rows_in_flight(memory, new, self.dtype.itemsize) if memory else ROWS
 

@@ -154,6 +154,11 @@ def tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
     return sha256_of_bytes(b"".join(name.encode() + tensors[name].numpy().tobytes() for name in sorted(tensors)))
 
 
+def vectors_sha256(vectors: torch.Tensor) -> str:
+    """Hash of prompt vectors (k, d) wherever they lie."""
+    return tensors_sha256({"vectors": vectors.detach().float().cpu().contiguous()})
+
+
 def prompt_sha256(path: str | Path) -> str:
     """Hash of a prompt file, as results record it."""
     return sha256_of_file(path)

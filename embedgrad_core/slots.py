@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from embedgrad_core.attention import Options, attend, attend_one_each
+from embedgrad_core.attention import Options, attend, attend_one_each, visible
 from embedgrad_core.costs import GROWTH
 
 
@@ -93,11 +93,7 @@ class KeyValueSlots:
     def _mask(self, window: int | None, device: torch.device) -> torch.Tensor:
         """(R, 1, 1, S): which of the cached places a row's new token sees; the same for a device's layers of a step."""
         if (window, device) not in self._masks:
-            places, newest = torch.arange(self._longest, device=device), self._here(self._places, device)[:, None]
-            seen = places <= newest
-            if window is not None:
-                seen &= places > newest - window
-            self._masks[window, device] = seen[:, None, None]
+            self._masks[window, device] = visible(self._here(self._places, device), self._longest, window)
         return self._masks[window, device]
 
     def _cache(self, cache: dict[int, torch.Tensor], layer: int, like: torch.Tensor) -> torch.Tensor:

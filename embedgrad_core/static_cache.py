@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from embedgrad_core.attention import Options, attend, attend_one_each
+from embedgrad_core.attention import Options, attend, attend_one_each, visible
 
 
 class StaticCache:
@@ -107,9 +107,5 @@ class Stepping:
     def _mask(self, window: int | None) -> torch.Tensor:
         """(R, 1, 1, S): which places a row's new token sees; the same for all layers of a step."""
         if window not in self._masks:
-            places, newest = torch.arange(self._read, device=self._places.device), self._places[:, None]
-            seen = places <= newest
-            if window is not None:
-                seen &= places > newest - window
-            self._masks[window] = seen[:, None, None]
+            self._masks[window] = visible(self._places, self._read, window)
         return self._masks[window]

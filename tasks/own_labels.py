@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from contracts import UserError
 
@@ -48,6 +49,10 @@ class Labels:
             raise UserError(f"labels is {given!r}; give each number a text, like {{0: 'bad', 1: 'good'}}.")
         return cls(_checked(list(numbers.values())), numbers)
 
+    @cached_property
+    def _by_name(self) -> dict[str, str]:
+        return {_folded(name): name for name in self.names}
+
     def find(self, told: str, where: str) -> str:
         """The class that data call ``told``: its own name in any case, or its number where one was given.
 
@@ -55,11 +60,10 @@ class Labels:
             UserError: it is none of them, or a number beside words of which nobody said which is which.
         """
         key = told.strip()
-        by_name = {_folded(name): name for name in self.names}
         number = _whole(key)
-        if found := by_name.get(_folded(key)) or by_name.get(number) or self.numbers.get(number):
+        if found := self._by_name.get(_folded(key)) or self._by_name.get(number) or self.numbers.get(number):
             return found
-        if number is not None and not self.numbers and not any(map(_is_number, by_name)):
+        if number is not None and not self.numbers and not any(map(_is_number, self._by_name)):
             example = ",".join(f"{place}={name}" for place, name in enumerate(self.names))
             raise UserError(
                 f"{where}: label {key!r} is a number and the labels are words; say which is which, as in --labels {example} "

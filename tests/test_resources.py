@@ -218,7 +218,7 @@ def test_auto_is_one_number_to_command_and_forecast(frozen):
     shape = KNOWN[7.62]
     assert rows_at_a_time({"batch_size": "auto"}, shape, 512, 2, 80 * 10**9) == 256
     assert rows_at_a_time({"batch_size": "auto", "block": 128}, shape, 512, 2, 80 * 10**9) == 128
-    assert rows_at_a_time({"batch_size": "auto"}, shape, 512, 2, None) == frozen.rows_in_flight(512) == 16
+    assert rows_at_a_time({"batch_size": "auto"}, shape, 512, 2, None) == frozen.rows_in_flight("auto", 512) == 16
     assert rows_at_a_time({"batch_size": 24}, shape, 512, 2, 80 * 10**9) == 24
     arguments = argparse.ArgumentParser()
     add_decoding_arguments(arguments)

@@ -215,9 +215,7 @@ def decoding_from(arguments: argparse.Namespace, frozen: "FrozenModel") -> dict:
     limit = arguments.max_new_tokens
     return {
         "max_new_tokens": limit,
-        "batch_size": frozen.rows_in_flight(limit)
-        if arguments.decode_batch_size == "auto"
-        else arguments.decode_batch_size,
+        "batch_size": frozen.rows_in_flight(arguments.decode_batch_size, limit),
         "block": arguments.block,
         "stop_rule": arguments.stop_rule,
         "engine": arguments.engine,

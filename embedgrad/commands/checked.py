@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contracts import UserError, is_whole_text
+from embedgrad_core.costs import AUTO
 
 LARGEST = 2**31 - 1
 # Endings that figures are drawn in.
@@ -33,7 +34,7 @@ def whole(least: int, most: int = LARGEST) -> Callable[[str], int]:
 
 def rows(text: str) -> int | str:
     """The type of a number of rows decoded together, or ``auto``."""
-    return text if text == "auto" else whole(1)(text)
+    return text if text == AUTO else whole(1)(text)
 
 
 def output_file(text: str) -> OutputFile:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from embedgrad.planning.work import LONGEST, Work
-from embedgrad_core.costs import CHUNK, LIBRARIES, ROWS, TOKEN_BUDGET, Shape, process_bytes
+from embedgrad_core.costs import AUTO, CHUNK, LIBRARIES, ROWS, TOKEN_BUDGET, Shape, process_bytes
 
 # CUDA's context, its libraries' workspaces and the split of its allocator, on each card. An assumption: no card was at hand.
 CONTEXT = 10**9
@@ -78,7 +78,7 @@ def step_demand(
 def rows_at_a_time(settings: Mapping, shape: Shape, limit: int, width: int, gpu_bytes: int | None) -> int:
     """Rows that are decoded together; ``auto`` on a GPU of so many bytes, or on a CPU (None)."""
     rows = settings.get("batch_size", ROWS)
-    if rows == "auto":
+    if rows == AUTO:
         rows = shape.rows_in_flight(gpu_bytes, limit, width) if gpu_bytes else ROWS
     return min(rows, settings.get("block") or rows)
 
