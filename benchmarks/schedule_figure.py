@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from reporting.drawing import AFTER, BEFORE, GREY, INK, LINK, save, styled
 
-HOURS = [0.25, 0.5, 1, 2, 4, 8, 16]
+HOURS = (0.03125, 0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
 
 
 def draw(whole: list[dict], shards: list[dict], arguments: Namespace, path: Path) -> None:
@@ -40,9 +40,12 @@ def draw(whole: list[dict], shards: list[dict], arguments: Namespace, path: Path
         _scale(left, count)
         left.set_xlim(0.8 * count[0], 4.5 * count[-1])  # room for the labels at the end
         left.set_yscale("log")
-        left.set_yticks(HOURS, [f"{h:g} h" if h >= 1 else f"{60 * h:.0f} min" for h in HOURS])
+        drawn = [row["makespan"] / 3600 for row in (*whole, *shards)]
+        low, high = 0.7 * min(drawn), 4 * max(drawn)  # the legend stands above
+        ticks = [hours for hours in HOURS if low <= hours <= high]
+        left.set_yticks(ticks, [f"{h:g} h" if h >= 1 else f"{60 * h:g} min" for h in ticks])
         left.minorticks_off()
-        left.set_ylim(0.15, 22)
+        left.set_ylim(low, high)
         left.set_title("Time from start to end", loc="left", fontsize=9.5, color=INK)
         left.plot([], [], color=GREY, lw=1, ls=(0, (2, 2)), label="bound: work a GPU, longest chain")
         left.plot([], [], color=LINK, lw=1.2, label="ideal: work / GPUs")
@@ -52,7 +55,7 @@ def draw(whole: list[dict], shards: list[dict], arguments: Namespace, path: Path
         right.set_yticks([0, 25, 50, 75, 100], ["0 %", "25 %", "50 %", "75 %", "100 %"])
         right.set_title("Part of the GPUs' time in use", loc="left", fontsize=9.5, color=INK)
         figure.suptitle(
-            f"Table 2 × {arguments.seeds} seeds and the sweep on {arguments.card.upper()} cards: simulated from forecasts",
+            f"Table 2 × {arguments.seeds} seeds and the sweep on {arguments.card.upper()} GPUs: simulated from forecasts",
             fontsize=10,
             x=0.01,
             ha="left",
