@@ -97,7 +97,7 @@ def answers_state(rule):
 
     def path(wildcards):
         names = (getattr(wildcards, name, None) for name in ("task", "dataset", "model", "seed", "scatteritem"))
-        return "/".join([RESULTS, "resume", rule, *filter(None, names)]) + ".state"
+        return f"{RESULTS}/resume/{'/'.join([rule, *filter(None, names)])}.state"
 
     return path
 
