@@ -19,10 +19,10 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 from measure import machine, write
 
-from contracts import write_jsonl
+from embedgrad.reporting.statistics import wilson
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
+from embedgrad_core.files import write_jsonl
 from embedgrad_core.lm_eval import EmbedGradLM
-from reporting.statistics import wilson
 
 TASKS = Path(lm_eval.__file__).parent / "tasks"
 Sides = tuple[dict, dict, str, str]  # lm-eval's task, the same without what the prompt says, the prompt, the separator

@@ -34,7 +34,7 @@ import torch  # noqa: E402
 import yaml  # noqa: E402
 
 from benchmarks.specimens import KINDS, Specimen, specimen  # noqa: E402
-from contracts import UserError, checksum  # noqa: E402
+from embedgrad_core.files import UserError, checksum  # noqa: E402
 
 MEMORY = 8 * 2**30
 JUNK = (b"\x00", b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\xaf", b"\n", b"\r", b"\t", b'"', b"'", b"{", b"]", b",", b":",

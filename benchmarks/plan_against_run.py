@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from embedgrad.config import Config, read_config
 from embedgrad.planning.durations import LOADING, Durations
-from reporting.drawing import AFTER, BEFORE, GREY, INK, LINK, save, styled
+from embedgrad.reporting.drawing import AFTER, BEFORE, GREY, INK, LINK, save, styled
 
 WITHIN = 1.5  # times too long or too short that a rule's forecast may be
 COLOURS = {"before": BEFORE, "after": AFTER, "optimize": INK, "baselines": LINK, "analyse": GREY}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.specimens_run import FOREIGN, FORMS, place_and_reader
-from contracts import Item, read_items, write_json, write_jsonl
+from embedgrad_core.files import Item, read_items, write_json, write_jsonl
 
 # Kind of file → its form.
 KINDS = {
@@ -115,7 +115,7 @@ def _config(folder: Path) -> Specimen:
 
 
 def _cells(folder: Path) -> Specimen:
-    from reporting.cells import read_cells
+    from embedgrad.reporting.cells import read_cells
 
     path = folder / "mine.tsv"
     path.write_bytes(b"".join(Path("config/cells.tsv").read_bytes().splitlines(keepends=True)[:8]))
@@ -133,7 +133,7 @@ ROWS = [("a lovely film", "happy"), ("I slept, and woke", "sad"), ("“fine”",
 
 
 def _own(folder: Path) -> Specimen:
-    from tasks.own import read_own
+    from embedgrad.tasks.own import read_own
 
     path = folder / "mine.jsonl"
     write_jsonl(
@@ -143,7 +143,7 @@ def _own(folder: Path) -> Specimen:
 
 
 def _csv(folder: Path) -> Specimen:
-    from tasks.own import read_own
+    from embedgrad.tasks.own import read_own
 
     path = folder / "mine.csv"
     path.write_text("id,text,label\n" + "".join(f'{n},"{text}",{label}\n' for n, (text, label) in enumerate(ROWS)))
@@ -153,10 +153,10 @@ def _csv(folder: Path) -> Specimen:
 def _of_a_run(kind: str, folder: Path) -> Specimen:
     """A run of one cell; one of its files is the specimen."""
     from embedgrad.commands import grade
-    from reporting.cells import read_cells
-    from reporting.collected import collect
-    from reporting.metrics import metrics_from_files
-    from reporting.table2 import markdown, numbers
+    from embedgrad.reporting.cells import read_cells
+    from embedgrad.reporting.collected import collect
+    from embedgrad.reporting.metrics import metrics_from_files
+    from embedgrad.reporting.table2 import markdown, numbers
 
     header = Path("config/cells.tsv").read_text().splitlines()[0]
     (folder / "cells.tsv").write_text(f"{header}\nsums\tsums\t\ttiny\t50.00\t90.00\t+40.00\t0.01\t2\n")

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from contracts import UserError, sha256_of_file, write_json, write_jsonl
+from embedgrad_core.files import UserError, sha256_of_file, write_json, write_jsonl
 
 # Kind → form, and the file's name; those of FOREIGN are read by other people's packages alone.
 ANALYSES = {"anchoring": "anchoring.json", "lat": "lat.json", "entropy": "entropy.json", "ladder": "ladder.json",
@@ -30,17 +30,17 @@ def place_and_reader(kind: str, folder: Path, tiny: Callable[[], object]) -> tup
 
 def _run(kind: str, folder: Path) -> tuple[Path, Callable[[], object]]:
     """A run of one cell with all its analyses."""
-    from reporting import analyses, recovery
-    from reporting.cells import read_cells
-    from reporting.claims import check_claims, read_claims
-    from reporting.collected import collect
-    from reporting.drawing import styled
-    from reporting.figures_prompt import anchoring, lat
-    from reporting.ladder import ladder_rows
-    from reporting.metrics import metrics_from_files
-    from reporting.page import collect as page
-    from reporting.page import render
-    from tasks.prepare import verify
+    from embedgrad.reporting import analyses, recovery
+    from embedgrad.reporting.cells import read_cells
+    from embedgrad.reporting.claims import check_claims, read_claims
+    from embedgrad.reporting.collected import collect
+    from embedgrad.reporting.drawing import styled
+    from embedgrad.reporting.figures_prompt import anchoring, lat
+    from embedgrad.reporting.ladder import ladder_rows
+    from embedgrad.reporting.metrics import metrics_from_files
+    from embedgrad.reporting.page import collect as page
+    from embedgrad.reporting.page import render
+    from embedgrad.tasks.prepare import verify
 
     header = Path("config/cells.tsv").read_text().splitlines()[0]
     (folder / "cells.tsv").write_text(f"{header}\nsums\tsums\t\ttiny\t50.00\t90.00\t+40.00\t0.01\t2\n")

@@ -12,7 +12,7 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'embedgrad' has no attribute {name!r}")
     if name == "UserError":
-        from contracts import UserError
+        from embedgrad_core.files import UserError
 
         return UserError
     from embedgrad import api

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 
-from contracts import Item, UserError, is_whole_text
 from embedgrad.evaluation import Evaluation, evaluation_of, unseen
 from embedgrad.grading import Grader, make_grader
 from embedgrad.measured import measured
 from embedgrad.provenance import versions
 from embedgrad.stored import stored_decoding, stored_grader, stored_model
+from embedgrad.tasks.own import Columns, read_own, split_own
+from embedgrad.tasks.own_rows import named_rows
 from embedgrad.tuning import fitting_limit, tune
 from embedgrad_core import (
     FrozenModel,
@@ -35,8 +36,7 @@ from embedgrad_core import (
     read_prompt_file,
 )
 from embedgrad_core.decode import NUMBERS, check_decoding, check_settings
-from tasks.own import Columns, read_own, split_own
-from tasks.own_rows import named_rows
+from embedgrad_core.files import Item, UserError, is_whole_text
 
 DECODING = (*NUMBERS, "stop_rule", "engine", "tensor_parallel", "loop")
 
@@ -112,7 +112,7 @@ class TunedPrompt:
         """Answer and grade every item with the text prompt and with the optimised one.
 
         Args:
-            data: a file or hub data set (``tasks.own``), items, or a dictionary a row.
+            data: a file or hub data set (``embedgrad.tasks.own``), items, or a dictionary a row.
             columns: names of the columns.
             keep_seen: also count items that the prompt was trained on.
             revision: of a hub data set.

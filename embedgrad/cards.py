@@ -14,7 +14,7 @@ import time
 from itertools import takewhile
 from pathlib import Path
 
-from contracts import UserError
+from embedgrad_core.files import UserError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _held: list[int] = []

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from contracts import UserError, is_whole_text
 from embedgrad import interruption, run_lock
 from embedgrad.commands import (
     analyse,
@@ -44,6 +43,7 @@ from embedgrad.commands import (
     table2,
 )
 from embedgrad.commands.checked import check_outputs
+from embedgrad_core.files import UserError, is_whole_text
 
 # For a prompt of one's own first, then the workflow's steps in their order.
 COMMANDS = {

@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from contracts import UserError, read_json, write_json
 from embedgrad.run_lock import FOLDER
+from embedgrad_core.files import UserError, read_json, write_json
 
 
 def plugin(name: str, *more: str) -> str:

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import yaml
 
-from contracts import UserError
 from embedgrad.config_schema import check_schema
 from embedgrad.plain import check_plain, whole_numbers
 from embedgrad.planning.resources import Resources
-from reporting.cells import Cell, read_cells
+from embedgrad.reporting.cells import Cell, read_cells
+from embedgrad_core.files import UserError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from contracts import UserError
+from embedgrad_core.files import UserError
 
 SCHEMA = Path(__file__).resolve().parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 

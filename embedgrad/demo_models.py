@@ -17,8 +17,8 @@ from tqdm import trange
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 from transformers.utils import logging as transformers_logging
 
-from contracts import UserError, sha256_of_file, whole_folder, write_json
-from tasks import arithmetic, blame, generated, mood
+from embedgrad.tasks import arithmetic, blame, generated, mood
+from embedgrad_core.files import UserError, sha256_of_file, whole_folder, write_json
 
 PROMPTS = {
     "arithmetic": "please reason step by step, and put your final answer with \\boxed{}.",

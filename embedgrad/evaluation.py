@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from contracts import Item, UserError
+from embedgrad.reporting.statistics import Paired, mcnemar, wilson
+from embedgrad.tasks.own import fingerprint
 from embedgrad_core import PromptEmbedding
-from reporting.statistics import Paired, mcnemar, wilson
-from tasks.own import fingerprint
+from embedgrad_core.files import Item, UserError
 
 
 @dataclass(frozen=True)

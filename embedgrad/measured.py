@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from contracts import Item
+from embedgrad.tasks.own import fingerprint
 from embedgrad_core import FrozenModel, PromptEmbedding
 from embedgrad_core.export.metrics import content_sha256
-from tasks.own import fingerprint
+from embedgrad_core.files import Item
 
 
 def measured(

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-from contracts import UserError
+from embedgrad_core.files import UserError
 
 DEEPEST = 20
 MOST = 50_000  # values

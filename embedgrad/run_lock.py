@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from contracts import TEMPORARY, UserError, printable
+from embedgrad_core.files import TEMPORARY, UserError, printable
 
 FOLDER = Path(".snakemake")
 # The start that holds the run, and the lock of its jobs, handed to its jobs wherever they run.

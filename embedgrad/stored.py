@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from contracts import UserError
 from embedgrad.grading import Grader
 from embedgrad_core import LoopRule
+from embedgrad_core.files import UserError
 from embedgrad_core.prompt_header import recorded_model
 
 _EVALUATORS = ("label", "yes_no", "boxed_math", "exact")

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from contracts import Item, UserError, printable
 from embedgrad.grading import Grader
 from embedgrad.progress import Epochs, waiting
+from embedgrad.tasks.own import fingerprint
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
 from embedgrad_core.decode import check_decoding
+from embedgrad_core.files import Item, UserError, printable
 from embedgrad_core.gate import GateReport
-from tasks.own import fingerprint
 
 LIMIT = 512  # new tokens of an answer where nobody chose and the context has room
 

@@ -15,7 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, PreTrainedModel
 
-from contracts import UserError
+from embedgrad_core.files import UserError
 
 NAME = "embedgrad"
 # What a layer's attention may look like (``layer_types`` of a configuration); others keep a state of another kind.

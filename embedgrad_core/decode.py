@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from contracts import Item, UserError, in_blocks
 from embedgrad_core.attention import check_attention
 from embedgrad_core.costs import AUTO
+from embedgrad_core.files import Item, UserError, in_blocks
 from embedgrad_core.graphed import Workspace
 from embedgrad_core.greedy import greedy
 from embedgrad_core.kept_rows import KeptRows
@@ -74,7 +74,7 @@ def decode(
         frozen: the frozen model.
         slot: where the prompt sits.
         vectors: (k, d) prompt vectors, optimised or the text's own.
-        items: what to answer; returned in the order of :func:`contracts.in_order`.
+        items: what to answer; returned in the order of :func:`embedgrad_core.files.in_order`.
         max_new_tokens: token limit of an answer.
         batch_size: rows decoded at a time; ``auto``: :meth:`FrozenModel.rows_in_flight`.
         block: items that are answered by themselves, so that their batches never depend on other items; None: a level.
@@ -134,7 +134,7 @@ def decode_rows(
     say: Callable[[str], None] = lambda line: None,
     kept: KeptRows | None = None,
 ) -> list[tuple[Item, Row]]:
-    """Each item, in the order of :func:`contracts.in_order`, with its answer as token ids.
+    """Each item, in the order of :func:`embedgrad_core.files.in_order`, with its answer as token ids.
 
     Args:
         stop_ids: end an answer, and are its last token.

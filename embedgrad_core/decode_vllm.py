@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from contracts import UserError
+from embedgrad_core.files import UserError
 from embedgrad_core.greedy import Row
 from embedgrad_core.layout import Slot
 from embedgrad_core.loops import LoopRule, is_loop

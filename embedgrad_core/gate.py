@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from contracts import Item, UserError
 from embedgrad_core.attention import check_attention
+from embedgrad_core.files import Item, UserError
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.objective import encode, target_loss
 from embedgrad_core.prompt import PromptEmbedding

@@ -12,8 +12,8 @@ from functools import partial
 
 import torch
 
-from contracts import UserError
 from embedgrad_core.attention import attending
+from embedgrad_core.files import UserError
 from embedgrad_core.graphed import GraphedDecoder, Workspace
 from embedgrad_core.kernels import is_out_of_memory, release_memory
 from embedgrad_core.layout import Slot

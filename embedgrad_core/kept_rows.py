@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from contracts import CHECK, checksum, parse_json, sha256_of_bytes
+from embedgrad_core.files import CHECK, checksum, parse_json, sha256_of_bytes
 from embedgrad_core.rows import Row
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from contracts import Item, UserError, read_jsonl
+from embedgrad_core.files import Item, UserError, read_jsonl
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 

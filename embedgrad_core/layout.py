@@ -14,7 +14,7 @@ from typing import Self
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from contracts import Item, UserError, is_whole_text, sha256_of_bytes
+from embedgrad_core.files import Item, UserError, is_whole_text, sha256_of_bytes
 
 # Llama-3.1's template prints a date; fixed, or the sequence would change from day to day.
 TEMPLATE_DATE = "26 Jul 2024"

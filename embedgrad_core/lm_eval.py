@@ -21,9 +21,9 @@ from lm_eval.api.model import CacheHook
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 
-from contracts import UserError
 from embedgrad_core import FrozenModel, LoopRule, PromptEmbedding, kernels, load_model, read_prompt_file
 from embedgrad_core.attention import check_attention
+from embedgrad_core.files import UserError
 from embedgrad_core.greedy import greedy
 from embedgrad_core.kernels import packed_weights
 from embedgrad_core.lm_eval_requests import check_cache, fingerprint, user_text

@@ -4,7 +4,7 @@ from collections.abc import MutableMapping, Sequence
 
 import torch
 
-from contracts import UserError, sha256_of_bytes
+from embedgrad_core.files import UserError, sha256_of_bytes
 from embedgrad_core.layout import Slot
 from embedgrad_core.prompt import vectors_sha256
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from contracts import UserError, check_snapshot, folder_fingerprint, folder_hashes, parse_json
+from embedgrad_core.files import UserError, check_snapshot, folder_fingerprint, folder_hashes, parse_json
 from embedgrad_core.from_gguf.note import dequantised_from
 from embedgrad_core.kernels import freeze_linears
 from embedgrad_core.model import FrozenModel

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contracts import UserError
+from embedgrad_core.files import UserError
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from contracts import Item, UserError
 from embedgrad_core import kernels
 from embedgrad_core.attention import Pack, attending
 from embedgrad_core.costs import CHUNK
+from embedgrad_core.files import Item, UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import FrozenModel
 

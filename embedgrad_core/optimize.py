@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from contracts import Item, UserError, is_number, sha256_of_bytes
 from embedgrad_core.attention import check_attention
+from embedgrad_core.files import Item, UserError, is_number, sha256_of_bytes
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.objective import Example, encode
 from embedgrad_core.prompt import PromptEmbedding

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from contracts import UserError, checksum, parse_json, sha256_of_bytes, sha256_of_file, write_whole
+from embedgrad_core.files import UserError, checksum, parse_json, sha256_of_bytes, sha256_of_file, write_whole
 from embedgrad_core.layout import Slot, layout_from_header
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt_header import check_header

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from contracts import UserError, is_number
+from embedgrad_core.files import UserError, is_number
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

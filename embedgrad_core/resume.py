@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from contracts import COUNT, UserError, checksum, misfit, write_whole
+from embedgrad_core.files import COUNT, UserError, checksum, misfit, write_whole
 from embedgrad_core.prompt import tensors_sha256
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")

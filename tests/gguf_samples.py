@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from conftest import TEXTS
 
-from contracts import UserError, parse_json
+from embedgrad_core.files import UserError, parse_json
 
 # Texts that rules of cutting text into words disagree on.
 PROBES = [

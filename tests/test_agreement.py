@@ -6,17 +6,17 @@ import random
 import pytest
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
-from contracts import UserError, answers_sha256, read_json, read_jsonl, write_json, write_jsonl
-from reporting.agreement import check_answers, check_runs
-from reporting.analyses import prompt_rows, seed_rows
-from reporting.cells import read_cells
-from reporting.collected import collect
-from reporting.figures import training_curves
-from reporting.figures_gain import entropy
-from reporting.ladder import ladder_rows
-from reporting.metrics import metrics_from_files
-from reporting.page.examples import examples
-from reporting.recovery import rank
+from embedgrad.reporting.agreement import check_answers, check_runs
+from embedgrad.reporting.analyses import prompt_rows, seed_rows
+from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.collected import collect
+from embedgrad.reporting.figures import training_curves
+from embedgrad.reporting.figures_gain import entropy
+from embedgrad.reporting.ladder import ladder_rows
+from embedgrad.reporting.metrics import metrics_from_files
+from embedgrad.reporting.page.examples import examples
+from embedgrad.reporting.recovery import rank
+from embedgrad_core.files import UserError, answers_sha256, read_json, read_jsonl, write_json, write_jsonl
 
 
 @pytest.fixture

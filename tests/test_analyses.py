@@ -8,20 +8,20 @@ from conftest import REVIEWS
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 from scipy import stats
 
-from contracts import Item, UserError, write_json
 from embedgrad.analyses.limits import LIMITS, over_limits
 from embedgrad.analyses.rungs import label_targets, rungs, worked_examples
 from embedgrad.analyses.text_answers import TextAnswers, until
 from embedgrad.cli import main
 from embedgrad.grading import Grader, make_grader
+from embedgrad.reporting.analyses import correlation, limit_rows, prompt_rows, seed_rows
+from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.collected import collect
+from embedgrad.reporting.figures_ladder import ladder, limits
+from embedgrad.reporting.ladder import ladder_rows
+from embedgrad.reporting.statistics import crossed_bootstrap, mcnemar
 from embedgrad_core import Layout, LoopRule, decode
+from embedgrad_core.files import Item, UserError, write_json
 from embedgrad_core.greedy import Row
-from reporting.analyses import correlation, limit_rows, prompt_rows, seed_rows
-from reporting.cells import read_cells
-from reporting.collected import collect
-from reporting.figures_ladder import ladder, limits
-from reporting.ladder import ladder_rows
-from reporting.statistics import crossed_bootstrap, mcnemar
 
 
 @pytest.fixture

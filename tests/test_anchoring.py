@@ -7,10 +7,10 @@ import pytest
 import torch
 from conftest import tiny_model
 
-from contracts import write_jsonl
 from embedgrad.cli import main
 from embedgrad_core import Layout, PromptEmbedding, Slot
 from embedgrad_core.anchoring import anchoring_report, randomly_displaced, similarities, snapped
+from embedgrad_core.files import write_jsonl
 
 PROMPT = "please reason step by step"
 

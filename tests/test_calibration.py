@@ -8,7 +8,7 @@ import re
 import pytest
 from conftest import ROOT, tiny_model
 
-from reporting.statistics import wilson
+from embedgrad.reporting.statistics import wilson
 
 PAGE = (ROOT / "docs" / "calibration.md").read_text(encoding="utf-8")
 with (ROOT / "docs" / "calibration.tsv").open(encoding="utf-8", newline="") as file:

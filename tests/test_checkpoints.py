@@ -9,8 +9,8 @@ import torch
 from conftest import tiny_model
 from safetensors.torch import load_file, save_file
 
-from contracts import Item, UserError
 from embedgrad_core import Layout, Slot, load_model
+from embedgrad_core.files import Item, UserError
 
 
 def quiet(line):

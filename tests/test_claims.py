@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from reporting_samples import PAPER_SIZES, make_run
 
-from contracts import UserError, write_json
 from embedgrad.cli import main
-from reporting.cells import read_cells
-from reporting.claims import FAILS, HOLDS, OPEN, check_claims, read_claims
-from reporting.collected import collect
-from reporting.tables import write_table
+from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.claims import FAILS, HOLDS, OPEN, check_claims, read_claims
+from embedgrad.reporting.collected import collect
+from embedgrad.reporting.tables import write_table
+from embedgrad_core.files import UserError, write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 CLAIMS = read_claims(ROOT / "config" / "claims.tsv")

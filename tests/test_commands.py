@@ -9,7 +9,7 @@ import threading
 import pytest
 from conftest import ROOT, tiny_model
 
-from contracts import write_jsonl
+from embedgrad_core.files import write_jsonl
 
 
 def embedgrad(*arguments, **environment):

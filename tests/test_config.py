@@ -8,9 +8,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from contracts import UserError
 from embedgrad.cli import build_parser
 from embedgrad.config import Config, _flags, read_config
+from embedgrad_core.files import UserError
 
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from contracts import write_jsonl
+from embedgrad_core.files import write_jsonl
 from evaluators import cross_check as module
 from evaluators.cross_check import Child, compare_with_math_verify, cross_check
 

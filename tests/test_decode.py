@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import Item, UserError, in_order
 from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, decode
+from embedgrad_core.files import Item, UserError, in_order
 from embedgrad_core.greedy import INTERVAL, entropy_bits, greedy
 from embedgrad_core.loops import is_loop
 from embedgrad_core.scoring import forced_entropies

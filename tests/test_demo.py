@@ -7,13 +7,12 @@ import yaml
 from conftest import ROOT
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import tasks
-from contracts import TEMPORARY, UserError
-from embedgrad import demo_models
+from embedgrad import demo_models, tasks
 from embedgrad.grading import Grader
+from embedgrad.tasks.generated import is_held_out
 from embedgrad_core import Layout, Slot
+from embedgrad_core.files import TEMPORARY, UserError
 from embedgrad_core.optimize import OPTIMIZERS
-from tasks.generated import is_held_out
 
 DEMO = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
 GENERATED = tuple(DEMO["tasks"])

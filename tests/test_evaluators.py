@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import evaluators
-import tasks
+from embedgrad import tasks
 
 
 def table(name):

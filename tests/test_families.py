@@ -6,8 +6,8 @@ import torch
 from conftest import _spread
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from contracts import UserError
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
+from embedgrad_core.files import UserError
 from embedgrad_core.greedy import greedy
 
 FAMILIES = {

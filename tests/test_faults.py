@@ -18,8 +18,8 @@ from deaf import DEAF
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from benchmarks.disturb import SNAKEMAKE, checkout, completed, disturbed, finish, leftovers, processes, results, start
-from contracts import read_json, write_json, write_jsonl
-from reporting.cells import read_cells
+from embedgrad.reporting.cells import read_cells
+from embedgrad_core.files import read_json, write_json, write_jsonl
 
 CONFIG = "tests/configs/small.yaml"
 pytestmark = pytest.mark.faults
@@ -286,7 +286,7 @@ def test_a_report_that_is_killed_leaves_nothing_in_the_temporary_folder(tmp_path
     (tmp_path / "tmp").mkdir()
     command = ["report", "--cell-table", str(tmp_path / "cells.tsv"), "--results", str(results)]
     code = (
-        "import os, sys\nfrom reporting.page import collect\nfrom embedgrad.cli import main\n"
+        "import os, sys\nfrom embedgrad.reporting.page import collect\nfrom embedgrad.cli import main\n"
         "draw, made = collect.as_svg, []\n"
         "def killed(figure):\n    made.append(draw(figure))\n    len(made) == 2 and os.kill(os.getpid(), 9)\n    return made[-1]\n"
         "collect.as_svg = killed\nmain(sys.argv[1:])\n"

@@ -11,8 +11,8 @@ from conftest import TEXTS, refused, tiny_model
 from safetensors import safe_open
 from transformers import Qwen2Tokenizer
 
-from contracts import folder_fingerprint, folder_hashes, read_json, write_json
 from embedgrad_core import load_model
+from embedgrad_core.files import folder_fingerprint, folder_hashes, read_json, write_json
 
 gguf = pytest.importorskip("gguf", reason="the extra gguf is not installed: make gguf")
 

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from transformers import AutoTokenizer
 
-from contracts import parse_json, read_jsonl
+from embedgrad_core.files import parse_json, read_jsonl
 
 pytest.importorskip("gguf", reason="the extra gguf is not installed: make gguf")
 

@@ -8,10 +8,10 @@ import time
 import pytest
 from conftest import ROOT
 
-from contracts import Item, UserError, read_jsonl, write_jsonl
 from embedgrad.cli import main
 from embedgrad.grading import Grader
 from embedgrad.stored import stored_grader
+from embedgrad_core.files import Item, UserError, read_jsonl, write_jsonl
 from evaluators import boxed_math, exact, grade, label, yes_no
 
 sys.path.append(str(ROOT))

@@ -8,11 +8,11 @@ import pytest
 from conftest import ROOT, tiny_model
 from hub_stand_in import hub
 
-from contracts import UserError, check_snapshot
+from embedgrad_core.files import UserError, check_snapshot
 
 CHILD = """
 import time
-from contracts import UserError
+from embedgrad_core.files import UserError
 from embedgrad_core import load_model
 started = time.monotonic()
 try:

@@ -6,9 +6,9 @@ import tarfile
 import pytest
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
-from contracts import write_json
 from embedgrad.cli import main
-from reporting.cells import read_cells
+from embedgrad.reporting.cells import read_cells
+from embedgrad_core.files import write_json
 
 COLUMNS = ("s", "h:m:s", "max_rss", "max_vms", "max_uss", "max_pss", "io_in", "io_out", "mean_load", "cpu_time")
 VALUES = ("12.5", "0:00:12", "345.6", "-", "-", "-", "0", "0", "90", "11.2")

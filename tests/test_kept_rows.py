@@ -6,9 +6,9 @@ import pytest
 import torch
 from conftest import tiny_model
 
-from contracts import read_jsonl, write_jsonl
 from embedgrad.cli import main
 from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, decode
+from embedgrad_core.files import read_jsonl, write_jsonl
 from embedgrad_core.kept_rows import KeptRows
 
 DECODE = import_module("embedgrad_core.decode")

@@ -20,7 +20,7 @@ from cluster_stand_in import ENVIRONMENT, NAMESPACES, PROFILE, TOKEN, VERSIONS, 
 from conftest import ROOT
 
 from benchmarks.disturb import SNAKEMAKE, checkout, finish, results
-from contracts import read_json
+from embedgrad_core.files import read_json
 
 CELL = [f"results/small/mood/tiny/seed0/{name}.json" for name in ("metrics", "anchoring")]
 pytestmark = pytest.mark.workflow

@@ -8,8 +8,8 @@ import yaml
 from conftest import CHAT, ROOT
 from transformers import AutoTokenizer
 
-from contracts import Item, UserError
 from embedgrad_core import Layout, Slot
+from embedgrad_core.files import Item, UserError
 
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
 PROMPTS = {name: task["prompt"] for name, task in PAPER["tasks"].items()}

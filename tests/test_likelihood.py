@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import UserError, write_json
+from embedgrad.reporting.likelihood import auroc, summary
+from embedgrad.reporting.reports import read_likelihood
 from embedgrad_core import Layout, PromptEmbedding, Slot
+from embedgrad_core.files import UserError, write_json
 from embedgrad_core.likelihood import _runs, choices, continuation_log_likelihoods
-from reporting.likelihood import auroc, summary
-from reporting.reports import read_likelihood
 
 INPUTS = ["What is 12 + 30?", "a lovely film", ""]
 LABELS = ["positive", "negative", "Yes", "positive negative"]

@@ -17,10 +17,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
 
 import embedgrad
-from contracts import Item, UserError, read_json, read_jsonl, write_jsonl
 from embedgrad.grading import Grader
 from embedgrad_core import Layout, PromptEmbedding, Slot, decode, load_model
 from embedgrad_core import lm_eval as lm_eval_model
+from embedgrad_core.files import Item, UserError, read_json, read_jsonl, write_jsonl
 from embedgrad_core.lm_eval import EmbedGradLM, _names_device, main
 from embedgrad_core.objective import encode
 

@@ -9,9 +9,9 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import CachingLM
 from sqlitedict import SqliteDict
 
-from contracts import UserError
 from embedgrad_core import Layout, PromptEmbedding, Slot
 from embedgrad_core import lm_eval as lm_eval_model
+from embedgrad_core.files import UserError
 from embedgrad_core.lm_eval import EmbedGradLM
 from embedgrad_core.rows import Row
 

@@ -6,9 +6,9 @@ import pytest
 import yaml
 from conftest import ROOT, snakemake
 
-from contracts import folder_fingerprint, folder_hashes, missing_files, other_than
 from embedgrad.cli import main
 from embedgrad.planning.access import look_up
+from embedgrad_core.files import folder_fingerprint, folder_hashes, missing_files, other_than
 
 SHAPE = {
     "hidden_size": 32,

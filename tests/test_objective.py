@@ -6,8 +6,8 @@ import pytest
 import reference
 import torch
 
-from contracts import Item, UserError
 from embedgrad_core import Layout, PromptEmbedding, Slot, check_step_zero
+from embedgrad_core.files import Item, UserError
 from embedgrad_core.objective import encode, target_loss
 
 PROMPT = "please reason step by step."

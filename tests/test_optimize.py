@@ -13,8 +13,8 @@ import reference
 import torch
 from conftest import ROOT, tiny_model
 
-from contracts import UserError, write_jsonl
 from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
+from embedgrad_core.files import UserError, write_jsonl
 from embedgrad_core.objective import target_loss
 from embedgrad_core.optimize import best_epoch
 from embedgrad_core.resume import Passed, Snapshot, load_state, save_state

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import Item, UserError
 from embedgrad.api import make_grader
-from tasks.own import Columns, fingerprint, read_own, split_own
+from embedgrad.tasks.own import Columns, fingerprint, read_own, split_own
+from embedgrad_core.files import Item, UserError
 
 LABELS = ["positive", "negative"]
 CSV = 'text,label\n"A lovely film, truly.",positive\n"Dull.\nVery dull.",Negative\n'

@@ -7,11 +7,11 @@ import pytest
 from conftest import refused, tuning
 
 import embedgrad
-from contracts import Item, UserError, write_jsonl
 from embedgrad.cli import main
 from embedgrad.commands import arguments
+from embedgrad.tasks.own import read_own
 from embedgrad_core import Layout, PromptEmbedding, Slot, decode, read_prompt_file
-from tasks.own import read_own
+from embedgrad_core.files import Item, UserError, write_jsonl
 
 HALF = "a \ud83d b"
 

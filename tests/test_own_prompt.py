@@ -11,9 +11,9 @@ from conftest import REVIEWS, ROOT, tiny_model
 from hub_stand_in import hub
 
 import embedgrad
-from contracts import Item
 from embedgrad.cli import main
 from embedgrad.commands import arguments
+from embedgrad_core.files import Item
 
 
 def test_the_prompt_file_remembers_how_it_is_used(prompt_file, home):

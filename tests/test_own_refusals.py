@@ -8,11 +8,11 @@ import pytest
 from conftest import refused, tiny_model, tuning
 
 import embedgrad
-from contracts import UserError, write_whole
 from embedgrad.cli import main
+from embedgrad.reporting.drawing import save
 from embedgrad_core import LoopRule, Settings, decode
+from embedgrad_core.files import UserError, write_whole
 from embedgrad_core.loading import choose_device, load_model, use_threads
-from reporting.drawing import save
 
 BAD = {
     "no labels": (["--evaluator", "label"], "needs --labels"),

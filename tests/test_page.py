@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from reporting_samples import DEMO_SIZES, count, demo_cells, graded, make_run
 
-from contracts import read_json, read_jsonl, write_json, write_jsonl
 from embedgrad.cli import main
-from reporting.cells import read_cells
-from reporting.page.collect import TABLES
-from reporting.page.examples import COUNT, LIMIT, marked
-from reporting.tables import write_table
+from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.page.collect import TABLES
+from embedgrad.reporting.page.examples import COUNT, LIMIT, marked
+from embedgrad.reporting.tables import write_table
+from embedgrad_core.files import read_json, read_jsonl, write_json, write_jsonl
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"

@@ -15,8 +15,7 @@ import torch
 from conftest import ROOT
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-import tasks
-from contracts import UserError
+from embedgrad import tasks
 from embedgrad.cli import main
 from embedgrad.config import read_config
 from embedgrad.planning.access import Access, look_up, look_up_data
@@ -27,6 +26,7 @@ from embedgrad.planning.pace import Pace
 from embedgrad.planning.work import RECORDED, work_of
 from embedgrad_core import FrozenModel, Layout, Slot
 from embedgrad_core.costs import Shape
+from embedgrad_core.files import UserError
 from embedgrad_core.kernels import freeze_linears
 from embedgrad_core.objective import Example
 from embedgrad_core.step import Pieces, accumulate

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from contracts import write_jsonl
 from embedgrad.cli import main
 from embedgrad.progress import Epochs, Progress
+from embedgrad_core.files import write_jsonl
 
 
 class Clock:

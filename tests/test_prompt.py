@@ -7,9 +7,9 @@ import torch
 from conftest import tiny_model
 from safetensors.torch import load_file, save_file
 
-from contracts import UserError
 from embedgrad_core import Layout, PromptEmbedding, Slot, read_prompt_file
 from embedgrad_core.anchoring import anchoring_summary, nearest_tokens
+from embedgrad_core.files import UserError
 
 PROMPT = "please reason step by step."
 

@@ -12,7 +12,7 @@ from conftest import ROOT, snakemake
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
-from contracts import read_json, read_jsonl
+from embedgrad_core.files import read_json, read_jsonl
 
 CONFIG = "tests/configs/real.yaml"
 MODEL = "models/SmolLM2-135M-Instruct"

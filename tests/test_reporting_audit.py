@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reporting_samples import cell
 
-from reporting.audit import HALF_UP, TRUNCATION, audit, blocks, count_of, fitting_sizes, write_audit
-from reporting.cells import read_cells
+from embedgrad.reporting.audit import HALF_UP, TRUNCATION, audit, blocks, count_of, fitting_sizes, write_audit
+from embedgrad.reporting.cells import read_cells
 
 PAPER = Path(__file__).parents[1] / "config" / "cells.tsv"
 

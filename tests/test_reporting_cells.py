@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from reporting_samples import demo_cells, write_cells
 
-from contracts import UserError
-from reporting.cells import read_cells
+from embedgrad.reporting.cells import read_cells
+from embedgrad_core.files import UserError
 
 PAPER = Path(__file__).parents[1] / "config" / "cells.tsv"
 GOOD = ["imdb", "imdb", "", "tiny", "10.00", "20.00", "+10.00", "0.01", "10"]

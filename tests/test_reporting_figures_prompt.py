@@ -8,10 +8,10 @@ import pytest
 from reporting_samples import cell
 from test_reporting_figures import texts
 
-from contracts import UserError, write_json
-from reporting.cells import read_cells
-from reporting.drawing import styled
-from reporting.figures_prompt import anchoring, draw_anchoring, draw_lat, lat
+from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.drawing import styled
+from embedgrad.reporting.figures_prompt import anchoring, draw_anchoring, draw_lat, lat
+from embedgrad_core.files import UserError, write_json
 
 PAPER = Path(__file__).parents[1] / "config" / "cells.tsv"
 
@@ -86,7 +86,7 @@ def test_more_than_twelve_cells_are_grouped_and_missing_ones_named(runs, make):
 
 
 def test_marks_stand_where_the_reports_say(runs):
-    from contracts import read_json
+    from embedgrad_core.files import read_json
 
     cells, folder = runs["one"]
     home = folder / cells[0].dataset / cells[0].model / "seed0"

@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.stats import binomtest, multinomial, norm
 from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 
-from reporting.statistics import (
+from embedgrad.reporting.statistics import (
     best_case_power,
     detectable_gain,
     holm,

@@ -7,13 +7,13 @@ import pytest
 from markdown_it import MarkdownIt
 from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, graded, item, make_run
 
-from contracts import UserError, markdown_escape, read_json, sheet_cell, write_json
-from reporting.cells import read_cells
-from reporting.collected import collect
-from reporting.metrics import build_metrics
-from reporting.statistics import holm
-from reporting.table2 import latex, markdown, numbers, write_csv, write_latex, write_markdown
-from reporting.typeset import latex_escape, markdown_table, short, width
+from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.collected import collect
+from embedgrad.reporting.metrics import build_metrics
+from embedgrad.reporting.statistics import holm
+from embedgrad.reporting.table2 import latex, markdown, numbers, write_csv, write_latex, write_markdown
+from embedgrad.reporting.typeset import latex_escape, markdown_table, short, width
+from embedgrad_core.files import UserError, markdown_escape, read_json, sheet_cell, write_json
 
 PAPER = Path(__file__).parents[1] / "config" / "cells.tsv"
 HOSTILE = "| a `b` <script>alert(1)</script> \\end{table} $x^2$ & 100 % #1_{y}~\n\x1b[31m" + "k" * 10_000
@@ -162,7 +162,7 @@ def test_hostile_text_breaks_no_table(small):
 
 
 def _items():
-    from contracts import Item
+    from embedgrad_core.files import Item
 
     return [Item(**item(str(k))) for k in range(20)]
 

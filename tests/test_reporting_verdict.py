@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reporting.cells import read_cells
-from reporting.statistics import ALPHA, POWER, best_case_power, mcnemar, newcombe_paired, wilson
-from reporting.verdict import NOT, NOT_TESTABLE, PARTLY, REPLICATED, WORDS, Ours, verdict
+from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.statistics import ALPHA, POWER, best_case_power, mcnemar, newcombe_paired, wilson
+from embedgrad.reporting.verdict import NOT, NOT_TESTABLE, PARTLY, REPLICATED, WORDS, Ours, verdict
 
 PAPER = Path(__file__).parents[1] / "config" / "cells.tsv"
 

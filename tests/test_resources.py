@@ -14,13 +14,13 @@ import yaml
 from conftest import ROOT
 from transformers import Gemma2Config, GPT2Config, LlamaConfig, Qwen2Config
 
-from contracts import UserError
 from embedgrad.commands.arguments import add_decoding_arguments, decoding_from
 from embedgrad.config import Config
 from embedgrad.planning.access import read_shape
 from embedgrad.planning.cards import CARDS
 from embedgrad.planning.demand import EXAMPLES, KNOWN, answer_demand, known_shape, rows_at_a_time
 from embedgrad_core.costs import Shape
+from embedgrad_core.files import UserError
 
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
 assert PAPER["optimize"].pop("checkpointing") == "auto"

@@ -12,8 +12,8 @@ from conftest import ROOT
 from deaf import DEAF
 
 from benchmarks.disturb import checkout, finish
-from contracts import TEMPORARY, UserError, write_json
 from embedgrad import cluster, run_lock
+from embedgrad_core.files import TEMPORARY, UserError, write_json
 
 HOLD = """
 import os, sys
@@ -31,7 +31,7 @@ run_lock.join()
 """
 SETTLE = """
 import sys
-from contracts import UserError
+from embedgrad_core.files import UserError
 from embedgrad import run_lock
 assert run_lock.hold("small")
 print("holds", flush=True)

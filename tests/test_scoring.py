@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from contracts import write_jsonl
 from embedgrad.cli import main
 from embedgrad_core import Layout, PromptEmbedding, Slot
+from embedgrad_core.files import write_jsonl
 from embedgrad_core.scoring import entropy_report, forced_entropies
 
 ANSWERS = [[5, 9, 7, 300], [11], [8, 8, 8, 8, 8, 8]]

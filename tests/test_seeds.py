@@ -2,8 +2,8 @@
 
 import pytest
 
-from contracts import UserError
-from reporting.cells import Seeds, seeds_in
+from embedgrad.reporting.cells import Seeds, seeds_in
+from embedgrad_core.files import UserError
 
 
 def test_a_task_may_have_seeds_of_its_own(tmp_path):

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from contracts import UserError, write_jsonl
 from embedgrad.cli import main
 from embedgrad.config import Config
-from reporting.sensitivity import read_curves, table
+from embedgrad.reporting.sensitivity import read_curves, table
+from embedgrad_core.files import UserError, write_jsonl
 
 ROOT = Path(__file__).resolve().parents[1]
 

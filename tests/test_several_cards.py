@@ -9,9 +9,9 @@ import torch
 from conftest import ROOT
 from transformers import AutoModelForCausalLM
 
-from contracts import UserError
 from embedgrad_core import load_model
 from embedgrad_core import loading as LOADING
+from embedgrad_core.files import UserError
 
 # In a process of its own: the pretended device type stays registered.
 BOTH = """

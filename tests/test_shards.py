@@ -7,8 +7,18 @@ from conftest import tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import Item, UserError, in_blocks, in_order, read_json, read_jsonl, shard, write_json, write_jsonl
 from embedgrad.cli import main
+from embedgrad_core.files import (
+    Item,
+    UserError,
+    in_blocks,
+    in_order,
+    read_json,
+    read_jsonl,
+    shard,
+    write_json,
+    write_jsonl,
+)
 
 levels = st.lists(st.sampled_from(["", "1", "2", "3"]), max_size=60)
 

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import UserError
 from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
 from embedgrad_core import step as STEP
+from embedgrad_core.files import UserError
 from embedgrad_core.objective import Example, encode
 from embedgrad_core.step import Pieces, accumulate, checkpointed
 

@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
-PACKAGES = ("contracts", "embedgrad", "embedgrad_core", "evaluators", "reporting", "tasks", "workflow", "benchmarks")
+PACKAGES = ("embedgrad", "embedgrad_core", "evaluators", "workflow", "benchmarks")
 
 
 def pins(name):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.duplicates import clusters, near_pairs, normalised, twin_groups
+from embedgrad.tasks.duplicates import clusters, near_pairs, normalised, twin_groups
 
 
 def plain_pairs(texts, shingle, threshold):

@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
-import tasks
-from contracts import read_items
-from tasks.duplicates import near_pairs
-from tasks.prepare import prepare, verify
+from embedgrad import tasks
+from embedgrad.tasks.duplicates import near_pairs
+from embedgrad.tasks.prepare import prepare, verify
+from embedgrad_core.files import read_items
 
 pytestmark = pytest.mark.mirror
 POOL = {"imdb": 168}

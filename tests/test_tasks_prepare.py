@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-import tasks
-from contracts import Item, UserError, read_items, read_json, sha256_of_bytes, sha256_of_file
-from tasks.loaded import Loaded
-from tasks.prepare import prepare, verify
+from embedgrad import tasks
+from embedgrad.tasks.loaded import Loaded
+from embedgrad.tasks.prepare import prepare, verify
+from embedgrad_core.files import Item, UserError, read_items, read_json, sha256_of_bytes, sha256_of_file
 
 STORY = "The old clock in the hall of house {} strikes twelve although nobody has wound it since the winter of {}."
 
@@ -216,7 +216,7 @@ def test_a_killed_second_run_leaves_no_certificate(tmp_path, toy, monkeypatch):
     def killed(path, rows):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tasks.prepare.write_jsonl", killed)
+    monkeypatch.setattr("embedgrad.tasks.prepare.write_jsonl", killed)
     with pytest.raises(KeyboardInterrupt):
         prepare("toy", tmp_path, split={"seed": 1})
     assert not (tmp_path / "split.json").exists()

@@ -13,10 +13,10 @@ import pytest
 from conftest import ROOT
 from hub_stand_in import COMMIT, hub
 
-import tasks
-from contracts import UserError, sha256_of_bytes
+from embedgrad import tasks
 from embedgrad.planning.access import look_up_data
-from tasks import causal_judgment, imdb, math500, medd
+from embedgrad.tasks import causal_judgment, imdb, math500, medd
+from embedgrad_core.files import UserError, sha256_of_bytes
 
 PREFIX = causal_judgment.TASK_PREFIX
 # Invented rows: what each mirror file holds, and the same rows as the hub tells them.
@@ -197,9 +197,9 @@ def card(config: str, split: str) -> bytes:
 
 CHILD = """
 import dataclasses, json, sys
-import tasks, tasks.source
-from contracts import UserError
-tasks.source._HUB_SECONDS = 1.5
+import embedgrad.tasks.source; from embedgrad import tasks
+from embedgrad_core.files import UserError
+embedgrad.tasks.source._HUB_SECONDS = 1.5
 for line in sys.stdin:
     asked = json.loads(line)
     module = tasks.find(asked["task"])

@@ -13,8 +13,8 @@ from conftest import ROOT
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from contracts import Item, UserError
-from tasks.split import choose, draw, halve, largest_remainders
+from embedgrad.tasks.split import choose, draw, halve, largest_remainders
+from embedgrad_core.files import Item, UserError
 
 LEVELS = st.sampled_from([None, "1", "2", "10"])
 CLASSES = st.sampled_from(["sad", "happy", "calm"])
@@ -158,7 +158,7 @@ def test_each_item_is_drawn_equally_often():
 
 def test_hash_seed_changes_nothing():
     code = (
-        "import json; from contracts import Item; from tasks.split import halve\n"
+        "import json; from embedgrad_core.files import Item; from embedgrad.tasks.split import halve\n"
         "items = [Item(f't/{i}', 'x', 'x', 'x', 'ab'[i % 2]) for i in range(60)]\n"
         "classes = ['pqr'[i % 3] for i in range(60)]\n"
         "print(json.dumps(halve(items, classes, [[0, 7, 9], [2, 4]], seed=3, dev_fraction=0.2)[0]))"

@@ -39,7 +39,7 @@ PARTS = """
 import sys, vllm
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
 from embedgrad_core.decode import decode
-from contracts import Item, UserError
+from embedgrad_core.files import Item, UserError
 
 class Refused:
     def __init__(self, **settings):

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 import yaml
 
-from contracts import UserError, read_json
 from embedgrad import cli
 from embedgrad.config import Config
+from embedgrad_core.files import UserError, read_json
 from gpu_parts.record import Context
 
 MODEL = "smollm2-135m-instruct"

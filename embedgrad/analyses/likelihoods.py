@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from contracts import Item
 from embedgrad_core import FrozenModel, PromptEmbedding
+from embedgrad_core.files import Item
 from embedgrad_core.likelihood import continuation_log_likelihoods
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from contracts import Item
 from embedgrad.grading import Grader
+from embedgrad_core.files import Item
 
 LIMITS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from contracts import Item, UserError
 from embedgrad.analyses.text_answers import TextAnswers
 from embedgrad.grading import Grader
 from embedgrad.planning.demand import EXAMPLES
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Slot, decode
 from embedgrad_core.decode import Decoded
+from embedgrad_core.files import Item, UserError
 from embedgrad_core.likelihood import choices, continuation_log_likelihoods
 
 # Items, and the callbacks of decoding → their answers. The model is a rung's own affair.

@@ -7,9 +7,9 @@ rungs of the text and the protocol search share their decodings.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from contracts import Item
 from embedgrad_core import FrozenModel, Layout, LoopRule, PromptEmbedding, Slot
 from embedgrad_core.decode import Decoded, decode_rows, to_decoded
+from embedgrad_core.files import Item
 from embedgrad_core.kept_rows import KeptRows
 from embedgrad_core.rows import Row
 
@@ -41,7 +41,7 @@ class TextAnswers:
         return ("bare", "chat") if self.frozen.tokenizer.chat_template else ("bare",)
 
     def rows(self, kind: str, items: Sequence[Item], **callbacks: Callable) -> list[tuple[Item, Row]]:
-        """Each item, in the order of :func:`contracts.in_order`, with its answer until an end token of the checkpoint's own.
+        """Each item, as :func:`embedgrad_core.files.in_order` has them, with its answer until the checkpoint says it ends.
 
         Args:
             kind: ``bare`` or ``chat``.

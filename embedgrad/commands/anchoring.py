@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts import Item, UserError, read_items, sha256_of_file, write_json
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -21,6 +20,7 @@ from embedgrad.commands.arguments import (
     plain_line,
 )
 from embedgrad.commands.checked import output_file, whole
+from embedgrad_core.files import Item, UserError, read_items, sha256_of_file, write_json
 
 if TYPE_CHECKING:
     from embedgrad.grading import Grader

@@ -8,14 +8,14 @@ from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from contracts import UserError, other_than, printable, shard
 from embedgrad import cards
 from embedgrad.commands.checked import output_file, rows, whole
+from embedgrad_core.files import UserError, other_than, printable, shard
 
 if TYPE_CHECKING:
-    from contracts import Item
     from embedgrad.grading import Grader
     from embedgrad_core import FrozenModel, Layout
+    from embedgrad_core.files import Item
     from embedgrad_core.kept_rows import KeptRows
 
 MOST_THREADS = 4096
@@ -124,7 +124,7 @@ def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader |
     """The items of one's own data, checked for the evaluator in use."""
     from embedgrad.grading import grader_from
     from embedgrad.progress import waiting
-    from tasks.own import Columns, read_own
+    from embedgrad.tasks.own import Columns, read_own
 
     grader = grader or grader_from(arguments)
     columns = Columns(arguments.input_column, arguments.answer_column, arguments.target_column)

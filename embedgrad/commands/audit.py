@@ -24,10 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Recompute and write."""
-    from reporting.audit import audit, write_audit
-    from reporting.cells import read_cells
-    from reporting.claims import FAILS, check_claims, read_claims, write_claims
-    from reporting.collected import collect
+    from embedgrad.reporting.audit import audit, write_audit
+    from embedgrad.reporting.cells import read_cells
+    from embedgrad.reporting.claims import FAILS, check_claims, read_claims, write_claims
+    from embedgrad.reporting.collected import collect
 
     paper, claims = read_cells(arguments.paper_table), read_claims(arguments.claims)
     outcomes = []

@@ -13,15 +13,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts import UserError
 from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
 from embedgrad.commands.prompts import add_prompt_arguments, needed_grader, prompt_from
+from embedgrad_core.files import UserError
 
 if TYPE_CHECKING:
-    from contracts import Item
     from embedgrad.api import TunedPrompt
     from embedgrad.progress import Progress
     from embedgrad_core import PromptEmbedding
+    from embedgrad_core.files import Item
 
 HELP = "two prompts of one model side by side"
 
@@ -111,8 +111,8 @@ def answers(
     at: "Progress | None" = None,
 ) -> dict:
     """Both graded on the same items, by a's grader and a's decoding."""
+    from embedgrad.reporting.statistics import Paired, mcnemar, wilson
     from embedgrad_core import decode
-    from reporting.statistics import Paired, mcnemar, wilson
 
     gold = {item.id: item.answer for item in items}
 

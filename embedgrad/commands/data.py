@@ -10,8 +10,8 @@ import json
 import os
 from pathlib import Path
 
-from contracts import UserError
 from embedgrad.commands.arguments import plain_line
+from embedgrad_core.files import UserError
 
 HELP = "prepare and certify a task's train, dev and test splits"
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Prepare the task."""
     from embedgrad.progress import waiting
-    from tasks.prepare import prepare
+    from embedgrad.tasks.prepare import prepare
 
     try:
         options = json.loads(arguments.options)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from contracts import answers_sha256, read_items, sha256_of_file, write_json, write_jsonl
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_kept_argument,
@@ -24,6 +23,7 @@ from embedgrad.commands.arguments import (
     shard_from,
 )
 from embedgrad.commands.checked import output_file, some_text, whole
+from embedgrad_core.files import answers_sha256, read_items, sha256_of_file, write_json, write_jsonl
 
 HELP = "answer a split greedily, before or after optimisation"
 

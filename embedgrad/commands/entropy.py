@@ -10,9 +10,9 @@ exactly into what the prompt does on the same text and what the text does under 
 import argparse
 from pathlib import Path
 
-from contracts import Item, UserError, read_decoded, read_items, write_json
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file, whole
+from embedgrad_core.files import Item, UserError, read_decoded, read_items, write_json
 
 HELP = "trajectory entropy (Eq. 11), teacher-forced on the same text"
 

@@ -9,10 +9,10 @@ Items that the prompt was trained on are left out and counted; --keep-seen takes
 import argparse
 import json
 
-from contracts import write_jsonl
 from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
 from embedgrad.commands.checked import output_file
 from embedgrad.commands.prompts import add_prompt_arguments, needed_grader, prompt_from
+from embedgrad_core.files import write_jsonl
 
 HELP = "before and after on data of your own, with interval and p"
 

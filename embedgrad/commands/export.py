@@ -10,10 +10,10 @@ import argparse
 import json
 from pathlib import Path
 
-from contracts import UserError, check_new_folder, read_json
 from embedgrad.commands.arguments import add_model_arguments, plain_line, silent
 from embedgrad.commands.checked import check_writable
 from embedgrad.commands.prompts import model_of
+from embedgrad_core.files import UserError, check_new_folder, read_json
 
 HELP = "PEFT adapter, merged checkpoint or vLLM prompt embeddings, with a model card"
 

@@ -12,9 +12,9 @@ import argparse
 import json
 from pathlib import Path
 
-from contracts import check_new_folder
 from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import check_writable
+from embedgrad_core.files import check_new_folder
 
 HELP = "a GGUF file (llama.cpp, Ollama) as a model folder"
 

@@ -8,8 +8,17 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from contracts import UserError, answers_sha256, in_order, read_decoded, read_items, read_json, write_json, write_jsonl
 from embedgrad.commands.checked import output_file
+from embedgrad_core.files import (
+    UserError,
+    answers_sha256,
+    in_order,
+    read_decoded,
+    read_items,
+    read_json,
+    write_json,
+    write_jsonl,
+)
 
 HELP = "put the answers of shards together"
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from contracts import UserError, misfit, read_jsonl, write_json, write_jsonl
 from embedgrad.commands.checked import output_file
-from reporting.reports import read_grid, read_ladder
+from embedgrad.reporting.reports import read_grid, read_ladder
+from embedgrad_core.files import UserError, misfit, read_jsonl, write_json, write_jsonl
 
 HELP = "add up the baselines of shards"
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
-from contracts import UserError, printable
 from embedgrad.commands.arguments import aside, silent
 from embedgrad.commands.prompts import add_prompt_arguments, prompt_from
+from embedgrad_core.files import UserError, printable
 
 HELP = "answer inputs with an optimised prompt"
 

@@ -7,9 +7,9 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from contracts import UserError, read_decoded, read_items, write_jsonl
 from embedgrad.commands.arguments import add_grading_arguments, plain_line
 from embedgrad.commands.checked import output_file
+from embedgrad_core.files import UserError, read_decoded, read_items, write_jsonl
 
 HELP = "check decoded answers"
 

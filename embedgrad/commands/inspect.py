@@ -10,10 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts import printable
 from embedgrad.commands.arguments import add_model_arguments, plain_line, silent
 from embedgrad.commands.checked import figure_file
 from embedgrad.commands.prompts import model_of
+from embedgrad_core.files import printable
 
 if TYPE_CHECKING:
     from embedgrad_core import PromptEmbedding
@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     report = anchoring_report(frozen, prompt)
     if arguments.png:
-        from reporting.drawing import save
-        from reporting.figures_drift import drift
+        from embedgrad.reporting.drawing import save
+        from embedgrad.reporting.figures_drift import drift
 
         save(
             drift(pieces_of(prompt), [row["drift"] for row in report["positions"]]),

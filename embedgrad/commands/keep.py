@@ -13,10 +13,10 @@ import lzma
 import tarfile
 from pathlib import Path
 
-from contracts import UserError, read_json, write_whole
 from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import whole
-from reporting.tables import csv_bytes
+from embedgrad.reporting.tables import csv_bytes
+from embedgrad_core.files import UserError, read_json, write_whole
 
 HELP = "keep of a run what a reader needs"
 # As they lie in results/<run>; one that a run has not made yet is left out.

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts import Item, UserError, read_items, sha256_of_file, write_json, write_jsonl
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -30,6 +29,7 @@ from embedgrad.commands.arguments import (
 )
 from embedgrad.commands.checked import output_file, some_text
 from embedgrad.planning.demand import EXAMPLES
+from embedgrad_core.files import Item, UserError, read_items, sha256_of_file, write_json, write_jsonl
 
 if TYPE_CHECKING:
     from embedgrad.analyses.text_answers import TextAnswers

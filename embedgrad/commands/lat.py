@@ -6,9 +6,9 @@ embedgrad lat --model MODEL --prompt-file prompt.safetensors --stimuli config/la
 import argparse
 from pathlib import Path
 
-from contracts import UserError, read_items, sha256_of_file, write_json
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file, whole
+from embedgrad_core.files import UserError, read_items, sha256_of_file, write_json
 
 HELP = "linear artificial tomography (Figure 3) of an optimised prompt"
 

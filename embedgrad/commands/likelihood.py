@@ -6,9 +6,9 @@ embedgrad likelihood --model MODEL --prompt-file prompt.safetensors --data test.
 import argparse
 from pathlib import Path
 
-from contracts import read_items, write_json
 from embedgrad.commands.arguments import add_grading_arguments, add_model_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file
+from embedgrad_core.files import read_items, write_json
 
 HELP = "label likelihood behind the text prompt and the optimised one"
 
@@ -33,9 +33,9 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.grading import grader_from
     from embedgrad.progress import Progress
     from embedgrad.provenance import versions
+    from embedgrad.reporting.likelihood import summary
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.prompt import prompt_sha256
-    from reporting.likelihood import summary
 
     grader, frozen = grader_from(arguments), load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)

@@ -7,7 +7,6 @@ embedgrad limits --model MODEL --data test.jsonl --task imdb --max-new-tokens 51
 import argparse
 from pathlib import Path
 
-from contracts import answers_sha256, read_items, write_json
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -17,6 +16,7 @@ from embedgrad.commands.arguments import (
 )
 from embedgrad.commands.checked import output_file
 from embedgrad.commands.entropy import answers_to
+from embedgrad_core.files import answers_sha256, read_items, write_json
 
 HELP = "accuracy over the token limit, before and after"
 

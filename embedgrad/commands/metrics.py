@@ -7,9 +7,9 @@ run information and the verdict against the paper as one JSON file.
 import argparse
 from pathlib import Path
 
-from contracts import UserError
 from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
+from embedgrad_core.files import UserError
 
 HELP = "metrics of one cell from its graded answers"
 
@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Compute and write."""
-    from reporting.cells import read_cells
-    from reporting.metrics import metrics_from_files
+    from embedgrad.reporting.cells import read_cells
+    from embedgrad.reporting.metrics import metrics_from_files
 
     table = {(cell.dataset, cell.model): cell for cell in read_cells(arguments.cell_table)}
     cell = table.get((arguments.dataset, arguments.model))

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from contracts import Item, UserError, read_items, sha256_of_file, write_json, write_jsonl
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -36,6 +35,7 @@ from embedgrad.commands.checked import (
     text_of_file,
     whole,
 )
+from embedgrad_core.files import Item, UserError, read_items, sha256_of_file, write_json, write_jsonl
 
 HELP = "optimise a prompt's embeddings"
 OF_OWN_DATA = (
@@ -186,7 +186,7 @@ def _items(arguments: argparse.Namespace) -> tuple[list[Item], list[Item]]:
         _refuse(arguments, ("system_message",), "is for --layout chat; layout bare has no system message")
         if arguments.slot == "system":
             raise UserError("--slot system is for --layout chat; layout bare has no turns.")
-    from tasks.own import split_own
+    from embedgrad.tasks.own import split_own
 
     fraction = 0.2 if arguments.dev_fraction is None else arguments.dev_fraction
     train, dev = split_own(own_items_from(arguments, arguments.data), fraction, arguments.seed)

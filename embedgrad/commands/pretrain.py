@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from contracts import UserError
 from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import whole
+from embedgrad_core.files import UserError
 
 HELP = "pretrain a tiny model for the demo"
 

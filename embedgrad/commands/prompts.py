@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts import UserError
 from embedgrad.commands.arguments import add_model_arguments, load_from
 from embedgrad.commands.checked import whole
+from embedgrad_core.files import UserError
 
 if TYPE_CHECKING:
     from embedgrad.api import TunedPrompt

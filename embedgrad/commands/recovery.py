@@ -9,7 +9,6 @@ end tokens is the beginning of that answer.
 import argparse
 from pathlib import Path
 
-from contracts import UserError, read_items, sha256_of_file, write_json
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -22,6 +21,7 @@ from embedgrad.commands.arguments import (
 )
 from embedgrad.commands.checked import output_file, some_text
 from embedgrad.commands.ladder import counted, text_answers
+from embedgrad_core.files import UserError, read_items, sha256_of_file, write_json
 
 HELP = "the text prompt under each protocol that the paper leaves open"
 

@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Read, tabulate, draw."""
-    from reporting.analyses import write_rows
-    from reporting.drawing import save
-    from reporting.sensitivity import heat_map, read_curves, table
+    from embedgrad.reporting.analyses import write_rows
+    from embedgrad.reporting.drawing import save
+    from embedgrad.reporting.sensitivity import heat_map, read_curves, table
 
     curves = read_curves(arguments.histories, arguments.folder, arguments.epochs)
     rows = table(curves)

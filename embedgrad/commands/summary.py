@@ -2,10 +2,10 @@
 
 import argparse
 
-from contracts import write_whole
 from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
+from embedgrad_core.files import write_whole
 
 HELP = "analyses of all cells as tables"
 
@@ -26,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Collect and write."""
-    from reporting import analyses, recovery
-    from reporting.cells import read_cells
-    from reporting.collected import collect, weights_notes
-    from reporting.ladder import ladder_markdown, ladder_rows
+    from embedgrad.reporting import analyses, recovery
+    from embedgrad.reporting.cells import read_cells
+    from embedgrad.reporting.collected import collect, weights_notes
+    from embedgrad.reporting.ladder import ladder_markdown, ladder_rows
 
     outcomes = collect(read_cells(arguments.cell_table), arguments.results, seeds_from(arguments))
     ladder, prompts = (

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import tasks
-from contracts import UserError, folder_hashes, missing_files, other_than, shards_of
+from embedgrad import tasks
+from embedgrad.tasks.source import Source, read
 from embedgrad_core.costs import Shape
-from tasks.source import Source, read
+from embedgrad_core.files import UserError, folder_hashes, missing_files, other_than, shards_of
 
 TIMEOUT = 10  # seconds for the hub to answer
 HERE, CACHED, ON_HUB, MADE = "here", "cached", "on the hub", "made by the run"

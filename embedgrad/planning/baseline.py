@@ -22,8 +22,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from contracts import UserError, read_json, write_json
 from embedgrad_core.costs import LIBRARIES, Shape, process_bytes
+from embedgrad_core.files import UserError, read_json, write_json
 
 # Seconds in which a job imports torch and transformers, where nobody has measured. On one machine 4.4 s; on another 9 s, and 38 s
 # beside other jobs: what the limits of time add (durations.MINUTES) is fifty times that.

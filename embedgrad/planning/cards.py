@@ -5,8 +5,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import UserError
 from embedgrad.planning.baseline import ASSUMED, Baseline
+from embedgrad_core.files import UserError
 
 # Gigabytes; bf16 (T4: fp16) dense TFLOP/s; TB/s. Data sheets of NVIDIA: H200, H100 SXM, A100, L40S, A10, RTX 4090, T4.
 CARDS = {

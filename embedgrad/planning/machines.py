@@ -4,10 +4,10 @@ import time
 
 import torch
 
-from contracts import UserError
 from embedgrad.planning.baseline import baseline
 from embedgrad.planning.cards import Machine, free_disk
 from embedgrad_core import kernels
+from embedgrad_core.files import UserError
 
 
 def this_machine(device: str = "auto") -> Machine:

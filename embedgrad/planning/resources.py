@@ -13,7 +13,6 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts import UserError
 from embedgrad.planning.access import hub_home, read_shape, shape_of_pretraining
 from embedgrad.planning.cards import UNNAMED, Machine, card_bytes, named_card, some_cpu
 from embedgrad.planning.demand import (
@@ -32,6 +31,7 @@ from embedgrad.planning.demand import (
 from embedgrad.planning.durations import Durations
 from embedgrad.planning.work import Work, work_of
 from embedgrad_core.costs import LIBRARIES, Shape
+from embedgrad_core.files import UserError
 
 if TYPE_CHECKING:
     from embedgrad.config import Config

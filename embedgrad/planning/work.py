@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import tasks
-from contracts import Item, UserError
+from embedgrad import tasks
+from embedgrad_core.files import Item, UserError
 
 # items on the hub, tokens an input, tokens a target (MATH-500: solution, answer)
 RECORDED = {

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from contracts import UserError, whole_folder
 from embedgrad_core.export.card import card, check_licence
 from embedgrad_core.export.merged import export_merged
 from embedgrad_core.export.metrics import card_numbers
 from embedgrad_core.export.peft import export_peft
 from embedgrad_core.export.vllm import export_vllm
+from embedgrad_core.files import UserError, whole_folder
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 

@@ -6,7 +6,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from contracts import UserError, fenced, markdown_escape
+from embedgrad_core.files import UserError, fenced, markdown_escape
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 

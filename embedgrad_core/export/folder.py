@@ -2,7 +2,7 @@
 
 import torch
 
-from contracts import UserError
+from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding

@@ -12,9 +12,9 @@ import torch
 from tokenizers import AddedToken
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from contracts import UserError
 from embedgrad_core.export.card import snippet
 from embedgrad_core.export.folder import PROBES, separator_text, tail_text
+from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding

@@ -2,7 +2,7 @@
 
 import torch
 
-from contracts import UserError, markdown_escape
+from embedgrad_core.files import UserError, markdown_escape
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding, tensors_sha256
 

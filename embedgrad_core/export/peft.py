@@ -9,10 +9,10 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from contracts import UserError
 from embedgrad_core.costs import Shape
 from embedgrad_core.export.card import snippet
 from embedgrad_core.export.folder import before_input, reading
+from embedgrad_core.files import UserError
 from embedgrad_core.model import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
-from contracts import UserError, check_new_folder, sha256_of_file, whole_folder
+from embedgrad_core.files import UserError, check_new_folder, sha256_of_file, whole_folder
 from embedgrad_core.from_gguf.families import Shape, check_family, rope_parameters
 from embedgrad_core.from_gguf.header import Header, read_header
 from embedgrad_core.from_gguf.note import write_note

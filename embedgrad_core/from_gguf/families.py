@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from contracts import UserError
+from embedgrad_core.files import UserError
 from embedgrad_core.from_gguf.header import Header
 
 FAMILIES = ("llama", "qwen2")

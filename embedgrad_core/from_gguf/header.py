@@ -12,7 +12,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from contracts import UserError
+from embedgrad_core.files import UserError
 
 VERSIONS = (2, 3)
 ALIGNMENT = 32  # where the file names none

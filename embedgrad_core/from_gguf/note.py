@@ -1,13 +1,13 @@
 """What a model folder says of the file that its weights were dequantised from.
 
-It stands in ``manifest.json``, which :func:`contracts.folder_fingerprint` leaves out: the fingerprint is of what is
+It stands in ``manifest.json``, which :func:`embedgrad_core.files.folder_fingerprint` leaves out: the fingerprint is of what is
 computed with. The note binds itself to the folder by the sha256 of each file, and carries a checksum.
 """
 
 from importlib.metadata import version
 from pathlib import Path
 
-from contracts import MANIFEST, UserError, misfit, parse_json, read_json, sha256_of_file, write_json
+from embedgrad_core.files import MANIFEST, UserError, misfit, parse_json, read_json, sha256_of_file, write_json
 
 _KEY = "dequantised_from"
 

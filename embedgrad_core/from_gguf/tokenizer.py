@@ -12,7 +12,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from contracts import UserError
+from embedgrad_core.files import UserError
 from embedgrad_core.from_gguf.header import Header
 
 KEY = "tokenizer.ggml."

@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from contracts import UserError, printable
+from embedgrad_core.files import UserError, printable
 from embedgrad import cards, cluster, run_lock
 from embedgrad.config import Config
 from embedgrad.interruption import PARENT

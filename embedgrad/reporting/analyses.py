@@ -1,0 +1,182 @@
+"""The analyses of a run side by side: one line a cell, from the JSON files that each cell's analyses left."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from scipy import stats
+
+from embedgrad.reporting.agreement import check_reports
+from embedgrad.reporting.answers import answer_files, read_answers
+from embedgrad.reporting.collected import Outcome
+from embedgrad.reporting.likelihood import summary as likelihood_summary
+from embedgrad.reporting.reports import read_anchoring, read_entropy, read_lat, read_likelihood, read_limits
+from embedgrad.reporting.statistics import crossed_bootstrap
+from embedgrad.reporting.tables import write_table
+from embedgrad_core.files import UserError
+
+
+def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
+    """Per cell and seed: drift, tokens kept, round trip, entropy split and LAT, where there are such files.
+
+    Raises:
+        UserError: an unreadable file, or analyses of another model, prompt or data than the cells'; names the files.
+    """
+    rows, reports = [], []
+    for outcome in outcomes:
+        for metrics in outcome.metrics:
+            cell, seed = outcome.cell, metrics["cell"]["seed"]
+            home = Path(folder) / cell.dataset / cell.model / f"seed{seed}"
+            row = {"dataset": cell.dataset, "model": cell.model, "seed": seed}
+            row["gain_points"] = round(metrics["delta"]["points"], 2)
+            before, after = (metrics[side]["entropy_bits"]["mean"] for side in ("before", "after"))
+            row["entropy_change_bits"] = None if None in (before, after) else round(after - before, 4)
+            for name, read, show in ANALYSES:
+                path = home / f"{name}.json"
+                if path.exists():
+                    report = read(path)
+                    reports.append((report, metrics, path))
+                    row |= show(report)
+            rows.append(row)
+    check_reports(reports)
+    return rows
+
+
+def _anchoring(report: dict) -> dict:
+    summary, trip = report["summary"], report["round_trip"]
+    row = {"drift": round(summary["mean_drift"], 4), "tokens_kept": summary["nearest_token_unchanged"]}
+    row["positions"] = summary["positions"]
+    if trip:
+        row |= {f"dev_{name}": round(100 * value, 2) for name, value in trip["accuracy"].items()}
+    return row
+
+
+def _entropy(report: dict) -> dict:
+    summary = report["summary"]
+    return {
+        f"entropy_by_{part}": None if summary[part]["mean"] is None else round(summary[part]["mean"], 4)
+        for part in ("prompt", "text")
+    }
+
+
+def _lat(report: dict) -> dict:
+    best = max(row["accuracy"]["held_out"] for row in report["layers"])
+    row = {"lat_held_out": round(best, 3)}
+    for name, found in report["summary"].items():
+        row[f"lat_{name}_layers_up"] = f"{found['layers_above_zero']}/{found['layers']}"
+    return row
+
+
+def _likelihood(report: dict) -> dict:
+    found = likelihood_summary(report)
+    row = {f"likelihood_{side}": round(100 * one["correct"] / one["n"], 2) for side, one in found.items()}
+    return row | {f"auroc_{side}": one["auroc"] for side, one in found.items()}
+
+
+ANALYSES = (
+    ("anchoring", read_anchoring, _anchoring),
+    ("entropy", read_entropy, _entropy),
+    ("lat", read_lat, _lat),
+    ("likelihood", read_likelihood, _likelihood),
+)
+
+
+def limit_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
+    """Per cell, seed and token limit: accuracy before and after in per cent, and which answers were cut.
+
+    Raises:
+        UserError: an unreadable file, or one of another model than the cell's; names the file.
+    """
+    rows, reports = [], []
+    for outcome in outcomes:
+        for metrics in outcome.metrics:
+            cell, seed = outcome.cell, metrics["cell"]["seed"]
+            path = Path(folder) / cell.dataset / cell.model / f"seed{seed}" / "limits.json"
+            if not path.exists():
+                continue
+            report = read_limits(path)
+            reports.append((report, metrics, path))
+            for before, after in zip(report["before"], report["after"], strict=True):
+                row = {
+                    "dataset": cell.dataset,
+                    "model": cell.model,
+                    "seed": seed,
+                    "limit": before["limit"],
+                    "n": report["n"],
+                }
+                sides = {"before": before, "after": after}
+                row |= {side: round(100 * one["correct"] / report["n"], 2) for side, one in sides.items()}
+                row["gain_points"] = round(100 * (after["correct"] - before["correct"]) / report["n"], 2)
+                row |= {f"{side}_{key}": one[key] for side, one in sides.items() for key in ("ended", "loops", "cut")}
+                rows.append(row)
+    check_reports(reports)
+    return rows
+
+
+def seed_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
+    """Per cell: gain over its seeds in points, with an interval that resamples items and seeds, and the spread of seeds.
+
+    Raises:
+        UserError: graded answers that cannot be read, or seeds that answered other items.
+    """
+    rows = []
+    for outcome in outcomes:
+        cell = outcome.cell
+        if not outcome.metrics:
+            continue
+        gains, items = [], None
+        for metrics in outcome.metrics:
+            answers = read_answers(cell, metrics, folder)
+            pairs = zip(answers["before"], answers["after"], strict=True)
+            gain = {after["id"]: after["correct"] - before["correct"] for before, after in pairs}
+            if gain.keys() != (items := items or gain.keys()):
+                path = answer_files(cell, metrics["cell"]["seed"], folder)["after"]
+                raise UserError(f"{path}: other items than another seed's; decode again.")
+            gains.append([gain[key] for key in sorted(gain)])
+        if not gains[0]:
+            continue
+        mean, low, high = crossed_bootstrap(gains)
+        each = [100 * sum(one) / len(one) for one in gains]
+        rows.append(
+            {
+                "dataset": cell.dataset,
+                "model": cell.model,
+                "items": len(gains[0]),
+                "seeds": len(gains),
+                "gain_points": round(mean, 2),
+                "low": round(low, 2),
+                "high": round(high, 2),
+                "seed_min": round(min(each), 2),
+                "seed_max": round(max(each), 2),
+                "seed_sd": round(stats.tstd(each), 2) if len(each) > 1 else None,
+            }
+        )
+    return rows
+
+
+def correlation(rows: Sequence[dict]) -> dict:
+    """The paper's claim that entropy falls where accuracy rises (Section 5.2), over the lines of :func:`prompt_rows`.
+
+    Returns:
+        n, Pearson's r of entropy drop and accuracy gain with Fisher's 95 % interval, Spearman's rho with its p; nulls
+        below four cells or where nothing varies.
+    """
+    pairs = [
+        (-row["entropy_change_bits"], row["gain_points"]) for row in rows if row["entropy_change_bits"] is not None
+    ]
+    nothing = dict.fromkeys(("pearson_r", "low", "high", "pearson_p", "spearman_rho", "spearman_p"))
+    drops, gains = zip(*pairs, strict=True) if pairs else ((), ())
+    if len(pairs) < 4 or len(set(drops)) == 1 or len(set(gains)) == 1:
+        return {"n": len(pairs), **nothing}
+    pearson = stats.pearsonr(drops, gains)
+    interval = pearson.confidence_interval()
+    spearman = stats.spearmanr(drops, gains)
+    found = (pearson.statistic, interval.low, interval.high, pearson.pvalue, spearman.statistic, spearman.pvalue)
+    clean = [None if math.isnan(value) else round(float(value), 4) for value in found]
+    return {"n": len(pairs), **dict(zip(nothing, clean, strict=True))}
+
+
+def write_rows(rows: Sequence[dict], path: str | Path) -> None:
+    """CSV with every key that any row has, in the order they first appear; a header alone where there are no rows."""
+    keys = list(dict.fromkeys(key for row in rows for key in row)) or ["dataset", "model"]
+    write_table(rows, keys, path, "\r\n")

@@ -1,0 +1,338 @@
+"""Every number of the paper's Sections 4 and 5, recomputed: from the paper's own table, and from a run's cells.
+
+``config/claims.tsv`` holds the claims; ``kind`` names one of the computations below, nothing is evaluated as code.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+from embedgrad.reporting.agreement import check_reports
+from embedgrad.reporting.cells import Cell
+from embedgrad.reporting.collected import Outcome
+from embedgrad.reporting.reports import read_anchoring, read_lat
+from embedgrad.reporting.tables import read_table, write_table
+from embedgrad_core.files import UserError, markdown_escape, write_whole
+
+COLUMNS = ("id", "section", "quotation", "kind", "arguments", "relation", "printed")
+HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
+SIZES = ("0.5b", "1.5b", "3b", "7b", "8b", "14b")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A line of ``config/claims.tsv``; ``relation`` is ``=`` or ``>``."""
+
+    id: str
+    section: str
+    quotation: str
+    kind: str
+    arguments: tuple[str, ...]
+    relation: str
+    printed: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A claim with what the table and the run say to it; empty values where they say nothing."""
+
+    id: str
+    section: str
+    quotation: str
+    printed: str
+    from_table: str
+    table_verdict: str
+    from_run: str
+    run_verdict: str
+    note: str
+
+
+def read_claims(path: str | Path) -> list[Claim]:
+    """Read the claims.
+
+    Raises:
+        UserError: missing, other columns, an unknown kind or relation; names file and line.
+    """
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as source:
+            reader = csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE)
+            rows = list(reader)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise UserError(f"{path}:1: the columns must be {', '.join(COLUMNS)}.")
+    claims = []
+    for number, row in enumerate(rows, start=2):
+        if row["kind"] not in KINDS or row["relation"] not in ("=", ">"):
+            raise UserError(f"{path}:{number}: kind {row['kind']!r} or relation {row['relation']!r} is unknown.")
+        claims.append(Claim(**{**row, "arguments": tuple(row["arguments"].split())}))
+    return claims
+
+
+def check_claims(
+    claims: Sequence[Claim], paper: Sequence[Cell], outcomes: Sequence[Outcome], folder: str | Path
+) -> list[Checked]:
+    """Recompute every claim.
+
+    Args:
+        claims: what is said.
+        paper: the paper's table.
+        outcomes: a run's cells, of the paper's table or another one.
+        folder: ``results/<run>``.
+    """
+    run = _Run({(o.cell.dataset, o.cell.model): o.metrics[0] for o in outcomes if o.metrics}, outcomes, Path(folder))
+    table = {(cell.dataset, cell.model): cell for cell in paper}
+    checked = []
+    for claim in claims:
+        by_table, by_run, note = KINDS[claim.kind]
+        a = by_table(table, *claim.arguments) if by_table else None
+        b, interval = (None, None) if by_run is None else _pair(by_run(run, *claim.arguments))
+        checked.append(
+            Checked(
+                claim.id,
+                claim.section,
+                claim.quotation,
+                f"{'' if claim.relation == '=' else '> '}{claim.printed}",
+                _number(a, claim.printed),
+                OPEN if a is None else _verdict(claim, a, None),
+                _number(b, claim.printed),
+                OPEN if b is None else _verdict(claim, b, interval),
+                note,
+            )
+        )
+    return checked
+
+
+def _pair(value: object) -> tuple[float | None, tuple[float, float] | None]:
+    return value if isinstance(value, tuple) else (value, None)
+
+
+def _number(value: float | Decimal | None, printed: str) -> str:
+    if value is None:
+        return ""
+    digits = max(len(printed.partition(".")[2]), 2)
+    if value and abs(value) < 0.5 * 10.0**-digits:
+        return f"{value:.2g}"
+    return f"{value:.{digits}f}"
+
+
+def _verdict(claim: Claim, value: float | Decimal, interval: tuple[float, float] | None) -> str:
+    """``=`` holds to the printed digits (or inside our interval), ``>`` strictly."""
+    printed = float(claim.printed)
+    if claim.relation == ">":
+        return HOLDS if float(value) > printed else FAILS
+    if interval:
+        return HOLDS if interval[0] <= printed <= interval[1] else FAILS
+    unit = 10.0 ** -len(claim.printed.partition(".")[2])
+    return HOLDS if abs(float(value) - printed) <= unit / 2 + 1e-9 else FAILS
+
+
+@dataclass(frozen=True)
+class _Run:
+    metrics: dict[tuple[str, str], dict]
+    outcomes: Sequence[Outcome]
+    folder: Path
+
+    def reports(self, name: str, read: Callable[[Path], dict]) -> list[dict]:
+        """All files of an analysis, which must be of their cells' runs."""
+        found = []
+        for outcome in self.outcomes:
+            home = self.folder / outcome.cell.dataset / outcome.cell.model
+            for metrics in outcome.metrics:
+                path = home / f"seed{metrics['cell']['seed']}" / name
+                if path.exists():
+                    found.append((read(path), metrics, path))
+        check_reports(found)
+        return [report for report, _, _ in found]
+
+
+def _gain(cell: Cell) -> Decimal:
+    return Decimal(cell.after) - Decimal(cell.before)
+
+
+def _table_cell(table: dict, dataset: str, model: str, side: str) -> Decimal | None:
+    cell = table.get((dataset, model))
+    return Decimal(getattr(cell, side)) if cell else None
+
+
+def _has_cell(table: dict, dataset: str, model: str) -> float:
+    return float((dataset, model) in table)
+
+
+def _table_gain(table: dict, dataset: str, model: str) -> Decimal | None:
+    cell = table.get((dataset, model))
+    return _gain(cell) if cell else None
+
+
+def _run_cell(run: _Run, dataset: str, model: str, side: str) -> tuple | None:
+    metrics = run.metrics.get((dataset, model))
+    if metrics is None:
+        return None
+    low, high = metrics[side]["wilson"]
+    return 100 * metrics[side]["accuracy"], (100 * low, 100 * high)
+
+
+def _run_gain(run: _Run, dataset: str, model: str) -> tuple | None:
+    metrics = run.metrics.get((dataset, model))
+    return None if metrics is None else (metrics["delta"]["points"], tuple(metrics["delta"]["newcombe"]))
+
+
+def _gains(source: "dict | _Run") -> dict[tuple[str, str], float]:
+    if isinstance(source, _Run):
+        return {key: metrics["delta"]["points"] for key, metrics in source.metrics.items()}
+    return {key: float(_gain(cell)) for key, cell in source.items()}
+
+
+def _model_ratio(source: "dict | _Run", small: str, large: str) -> float | None:
+    """Mean gain of one model over another's, on the data sets that both were run on."""
+    gains = _gains(source)
+    both = [dataset for dataset, model in gains if model == small and (dataset, large) in gains]
+    below = sum(gains[dataset, large] for dataset in both)
+    return sum(gains[dataset, small] for dataset in both) / below if both and below else None
+
+
+def _dataset_ratio(source: "dict | _Run", one: str, other: str) -> float | None:
+    """Mean gain on one data set over another's, for the models that were run on both."""
+    gains = _gains(source)
+    both = [model for dataset, model in gains if dataset == one and (other, model) in gains]
+    below = sum(gains[other, model] for model in both)
+    return sum(gains[one, model] for model in both) / below if both and below else None
+
+
+def _falls_with_scale(source: "dict | _Run") -> float | None:
+    """Share of neighbouring sizes, within a data set and the Qwen family, where the larger model gains less."""
+    by_dataset: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for (dataset, model), gain in _gains(source).items():
+        size = next((place for place, name in enumerate(SIZES) if f"-{name}" in model), None)
+        if size is not None and model.startswith("qwen"):
+            by_dataset[dataset].append((size, gain))
+    steps = [b[1] < a[1] for rows in by_dataset.values() for a, b in zip(sorted(rows), sorted(rows)[1:], strict=False)]
+    return sum(steps) / len(steps) if steps else None
+
+
+def _largest_sentiment_gain(source: "dict | _Run") -> float | None:
+    return max((gain for (dataset, _), gain in _gains(source).items() if dataset in ("imdb", "medd")), default=None)
+
+
+def _entropy(run: _Run, dataset: str, model: str, side: str) -> float | None:
+    metrics = run.metrics.get((dataset, model))
+    return metrics[side]["entropy_bits"]["mean_without_loops"] if metrics else None
+
+
+def _loop_entropy(run: _Run, dataset: str) -> float | None:
+    """Mean entropy of looping answers before optimisation, over the models of a data set."""
+    total = count = 0.0
+    for (name, _), metrics in run.metrics.items():
+        entropy, n = metrics["before"]["entropy_bits"], metrics["n"]
+        loops = n - entropy["n_without_loops"]
+        if name == dataset and loops and entropy["mean"] is not None:
+            total += n * entropy["mean"] - entropy["n_without_loops"] * (entropy["mean_without_loops"] or 0)
+            count += loops
+    return total / count if count else None
+
+
+def _loops_of_failures(run: _Run, dataset: str, model: str) -> float | None:
+    metrics = run.metrics.get((dataset, model))
+    if metrics is None:
+        return None
+    failures = metrics["before"]["failures"]
+    failed = sum(count for name, count in failures.items() if name != "none")
+    return failures["loop"] / failed if failed else None
+
+
+def _best_epochs(run: _Run, low: str, high: str) -> float | None:
+    """Share of cells whose best epoch on dev lies between two bounds."""
+    best = [metrics["prompt"].get("best_epoch") for metrics in run.metrics.values()]
+    best = [epoch for epoch in best if epoch is not None]
+    return sum(int(low) <= epoch <= int(high) for epoch in best) / len(best) if best else None
+
+
+def _anchoring_p(run: _Run) -> float | None:
+    """The smallest probability of an original token after optimisation, softmax(v·Eᵀ)."""
+    values = [
+        p
+        for report in run.reports("anchoring.json", partial(read_anchoring, positions=True))
+        for p in _softmax_after(report)
+    ]
+    return min(values, default=None)
+
+
+def _softmax_after(report: dict) -> list[float]:
+    return [row["after"]["softmax"]["p"] for row in report["positions"]]
+
+
+def _anchoring_same(run: _Run) -> float | None:
+    """Share of positions whose cosine-nearest token is still the original one."""
+    rows = [report["summary"] for report in run.reports("anchoring.json", read_anchoring)]
+    positions = sum(row["positions"] for row in rows)
+    return sum(row["nearest_token_unchanged"] for row in rows) / positions if positions else None
+
+
+def _lat_deltas(run: _Run) -> list[list[float]]:
+    return [
+        [row["readings"]["prompt_mean"]["delta"] for row in report["layers"]]
+        for report in run.reports("lat.json", read_lat)
+    ]
+
+
+def _lat_all_layers(run: _Run) -> float | None:
+    """The smallest change of activation over layers and cells."""
+    return min((min(deltas) for deltas in _lat_deltas(run)), default=None)
+
+
+def _lat_first_layer(run: _Run) -> float | None:
+    """Share of cells whose largest change is at the first layer (embeddings or first block)."""
+    rows = _lat_deltas(run)
+    return sum(deltas.index(max(deltas)) <= 1 for deltas in rows) / len(rows) if rows else None
+
+
+def _best_rate(run: _Run, dataset: str, model: str) -> tuple | None:
+    """The learning rate of lowest dev loss in the sweep, with half a decade to either side as "approximately"."""
+    path = run.folder / "sensitivity.csv"
+    if not path.exists():
+        return None
+    header, lines = read_table(path)
+    try:
+        rows = [dict(zip(header, line, strict=True)) for line in lines]
+        mine = [row for row in rows if (row["dataset"], row["model"]) == (dataset, model)]
+        best = [float(row["learning_rate"]) for row in mine if row["best_rate"] == "True"]
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a table of a sweep ({error}); delete it and run again.") from None
+    return (best[0], (best[0] / 10**0.5, best[0] * 10**0.5)) if best else None
+
+
+_RUN_ONLY = "The paper's table says nothing to this; a run does."
+# kind → from the paper's table, from a run, note.
+KINDS: dict[str, tuple[Callable | None, Callable | None, str]] = {
+    "setting": (None, None, "A setting, not a result; docs/protocol.md has ours."),
+    "has_cell": (_has_cell, None, "Whether Table 2 has such a row."),
+    "cell": (_table_cell, _run_cell, ""),
+    "gain": (_table_gain, _run_gain, "After minus before."),
+    "gain_ratio_models": (_model_ratio, _model_ratio, "Ratio of mean gains over the data sets that both have."),
+    "gain_ratio_datasets": (_dataset_ratio, _dataset_ratio, "Ratio of mean gains over the models that both have."),
+    "falls_with_scale": (_falls_with_scale, _falls_with_scale, "Share of neighbouring sizes where the larger gains less."),
+    "largest_gain": (_largest_sentiment_gain, _largest_sentiment_gain, "Largest gain on IMDB or MEDD."),
+    "entropy": (None, _entropy, f"Answers that do not loop. {_RUN_ONLY}"),
+    "loop_entropy": (None, _loop_entropy, _RUN_ONLY),
+    "loops_of_failures": (None, _loops_of_failures, _RUN_ONLY),
+    "best_epochs": (None, _best_epochs, f"Share of cells. {_RUN_ONLY}"),
+    "anchoring_p": (None, _anchoring_p, f"The smallest over positions and cells. {_RUN_ONLY}"),
+    "anchoring_same": (None, _anchoring_same, f"Share of positions. {_RUN_ONLY}"),
+    "lat_all_layers": (None, _lat_all_layers, f"The smallest over layers and cells. {_RUN_ONLY}"),
+    "lat_first_layer": (None, _lat_first_layer, f"Share of cells. {_RUN_ONLY}"),
+    "sensitivity": (None, _best_rate, "Best on dev in a sweep (config/sensitivity.yaml); holds within half a decade."),
+}  # fmt: skip
+
+
+def write_claims(checked: Sequence[Checked], csv_path: str | Path, markdown_path: str | Path) -> None:
+    """Write as CSV and as Markdown."""
+    names = [field.name for field in fields(Checked)]
+    write_table(map(asdict, checked), names, csv_path)
+    lines = ["# Claims of Sections 4 and 5", "", f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+    lines += [f"| {' | '.join(markdown_escape(str(value)) for value in asdict(one).values())} |" for one in checked]
+    with write_whole(markdown_path) as temporary:
+        Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,155 @@
+"""The optimised prompt beside the best that needs no training: the rung that did best on dev, and a paired test against it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from embedgrad.reporting.agreement import check_reports
+from embedgrad.reporting.answers import read_answers
+from embedgrad.reporting.collected import Outcome
+from embedgrad.reporting.reports import read_ladder
+from embedgrad.reporting.statistics import ALPHA, Paired, holm, mcnemar
+from embedgrad.reporting.typeset import markdown_table, short_p
+from embedgrad_core.files import UserError, markdown_escape
+
+# Cheapest first: of rungs that are equal on dev, the first counts as the best.
+RUNGS = (
+    "majority",
+    "no_prompt",
+    "bare",
+    "chat",
+    "rewrite",
+    "likelihood",
+    "likelihood_rewrite",
+    "few_shot",
+    "examples",
+)
+
+
+def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
+    """Per cell, accuracy in per cent on each rung of the ladder, and the optimised prompt against the best of them.
+
+    ``best_rung`` is chosen on dev, never on the items that are compared; ``best`` is its accuracy on those. ``over_best`` is the
+    optimised prompt minus the best rung in points, item by item, with Newcombe's paired interval and the exact McNemar test;
+    ``p_best_holm`` is adjusted over the cells (Holm). With several seeds it is the lowest, as in Table 2. A ladder without dev
+    has no best rung. ``before`` and ``optimised`` are the table's own.
+
+    Raises:
+        UserError: an unreadable ladder, or ladders of another model or other data than the cells'; names the files.
+    """
+    rows, reports = [], []
+    for outcome in outcomes:
+        cell = outcome.cell
+        path = Path(folder) / cell.task / cell.model / "ladder.json"
+        if not path.exists() or not outcome.metrics:
+            continue
+        try:
+            report = read_ladder(path)
+            reports += [(report, metrics, path) for metrics in outcome.metrics]
+            known = {name: rung for name, rung in report["rungs"].items() if "left_out" not in rung}
+            found = {name: _percent(rung, cell.level) for name, rung in known.items()}
+            best = _best(known, cell.level)
+        except KeyError as error:
+            raise UserError(f"{path}: no level {error} on a rung; delete it and run again.") from None
+        metrics = outcome.metrics[0]
+        row = {"dataset": cell.dataset, "model": cell.model, "n": metrics["n"]}
+        row |= {name: found.get(name) for name in RUNGS}
+        row["before"] = round(100 * metrics["before"]["accuracy"], 2)
+        row["optimised"] = round(100 * metrics["after"]["accuracy"], 2)
+        low, high = metrics["delta"]["newcombe"]
+        row |= {"gain": round(metrics["delta"]["points"], 2), "gain_low": round(low, 2), "gain_high": round(high, 2)}
+        row["p"] = metrics["mcnemar"]["p_exact"]
+        rows.append(row | (_against(best, known[best], outcome, folder, path) if best else {}))
+    check_reports(reports)
+    tested = [row for row in rows if "p_best" in row]
+    for row, adjusted in zip(tested, holm([row["p_best"] for row in tested]), strict=True):
+        row["p_best_holm"] = adjusted
+    return rows
+
+
+def ladder_markdown(rows: Sequence[dict], weights: Sequence[str] = ()) -> str:
+    """The rows as one readable table: before and after, and the optimised prompt against the best rung without training.
+
+    ``weights`` are notes on the models' weights.
+    """
+    head = [
+        "dataset",
+        "model",
+        "n",
+        "before %",
+        "after %",
+        "Δ points [95 %]",
+        "p",
+        "best rung without training",
+        "its %",
+    ]
+    head += ["Δ over it [95 %]", "p", "p (Holm)"]
+    body = []
+    for row in rows:
+        line = [row["dataset"], row["model"], str(row["n"]), f"{row['before']:.1f}", f"{row['optimised']:.1f}"]
+        line += [_span(row, "gain"), short_p(row["p"])]
+        if "best_rung" in row:
+            line += [f"{row['best_rung']} ({row['best_rung_dev']:.0f} on dev)", f"{row['best']:.1f}"]
+            line += [_span(row, "over_best"), short_p(row["p_best"]), short_p(row["p_best_holm"])]
+        else:
+            line += ["–"] * 5
+        body.append([markdown_escape(field) for field in line])
+    notes = [
+        "p is the exact McNemar test over the same items, the interval Newcombe's; of several seeds, those of the lowest.",
+        "The best rung is chosen on dev; what the rungs are: docs/protocol.md. Holm's correction is over the cells of this table.",
+    ]
+    left = {"dataset", "model", "best rung without training"}
+    return (
+        "\n".join(
+            [markdown_table(head, body, left), "", *(f"- {note}" for note in (*notes, *map(markdown_escape, weights)))]
+        )
+        + "\n"
+    )
+
+
+def headline(rows: Sequence[dict]) -> str:
+    """One sentence: in how many cells the optimised prompt beats the best rung without training, and in how many it loses."""
+    judged = [row for row in rows if "p_best_holm" in row]
+    if not judged:
+        return ""
+    kept = [row for row in judged if row["p_best_holm"] < ALPHA]
+    up, down = (sum(sign * row["over_best"] > 0 for row in kept) for sign in (1, -1))
+    return (
+        f"Against the best rung without training: better in {up} of {len(judged)} cells and worse in {down} after Holm's "
+        f"correction, no significant difference in {len(judged) - up - down}."
+    )
+
+
+def _span(row: dict, key: str) -> str:
+    return f"{row[key]:+.1f} [{row[f'{key}_low']:+.1f}, {row[f'{key}_high']:+.1f}]"
+
+
+def _best(rungs: dict[str, dict], level: str | None) -> str | None:
+    """The rung with the best share on dev, the first in the order of :data:`RUNGS` of equals."""
+    on_dev = {name: _percent(rung["dev"], level) for name, rung in rungs.items() if name in RUNGS and "dev" in rung}
+    on_dev = {name: share for name, share in on_dev.items() if share is not None}
+    return max(sorted(on_dev, key=RUNGS.index), key=on_dev.__getitem__) if on_dev else None
+
+
+def _against(name: str, rung: dict, outcome: Outcome, folder: str | Path, path: Path) -> dict:
+    cell, metrics = outcome.cell, outcome.metrics[0]
+    after = read_answers(cell, metrics, folder)["after"]
+    counts = rung if cell.level is None else rung["levels"][cell.level]
+    right = set(rung["right"])
+    pairs = Paired.of([row["id"] in right for row in after], [row["correct"] for row in after])
+    if pairs.n != counts["n"] or pairs.both + pairs.only_before != counts["correct"]:
+        raise UserError(f"{path}: rung {name} answered other items than the cell {cell.name}; delete it and run again.")
+    low, high = pairs.interval
+    return {
+        "best_rung": name,
+        "best_rung_dev": _percent(rung["dev"], cell.level),
+        "best": _percent(rung, cell.level),
+        "over_best": round(pairs.points, 2),
+        "over_best_low": round(low, 2),
+        "over_best_high": round(high, 2),
+        "p_best": mcnemar(pairs.only_before, pairs.only_after)[0],
+    }
+
+
+def _percent(rung: dict, level: str | None) -> float | None:
+    counts = rung if level is None else rung["levels"][level]
+    return round(100 * counts["correct"] / counts["n"], 2) if counts["n"] else None

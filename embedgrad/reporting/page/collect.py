@@ -1,0 +1,159 @@
+"""What the page shows, as plain values: no HTML here, so that the template can escape all of it."""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from embedgrad.reporting.collected import Outcome
+from embedgrad.reporting.drawing import as_svg, styled
+from embedgrad.reporting.figures import training_curves
+from embedgrad.reporting.page.examples import examples
+from embedgrad.reporting.reports import read_sidecar
+from embedgrad.reporting.table2 import numbers
+from embedgrad.reporting.tables import read_table
+from embedgrad.reporting.verdict import WORDS
+
+# Tables that a run may have beside Table 2: file, title, what to see in it.
+TABLES = (
+    (
+        "spread.csv",
+        "Gain over items and seeds",
+        "Points, with an interval that resamples items and seeds as crossed factors, and the spread of the seeds.",
+    ),
+    (
+        "ladder.csv",
+        "Ladder of baselines",
+        "Accuracy in per cent in ways that train nothing (the commonest answer, no prompt, the prompt bare or in the template, "
+        "a rewrite, the likeliest label, examples of the format alone, right examples), and optimised. The best rung is chosen on "
+        "dev; over_best is the optimised prompt minus that rung, item by item, with its interval and exact McNemar p.",
+    ),
+    (
+        "limits.csv",
+        "Token limits",
+        "Accuracy under smaller token limits, read off the same answers: how much of the gain is the limit's.",
+    ),
+    (
+        "prompts.csv",
+        "Prompts",
+        "One line a cell: drift, words kept, the round trip to words on dev (random: as far in a random direction), the "
+        "change of entropy split into prompt and text, and LAT.",
+    ),
+    (
+        "correlation.csv",
+        "Entropy drop and accuracy gain over cells",
+        "The paper's claim of Section 5.2, with Fisher's interval.",
+    ),
+    ("sensitivity.csv", "Sensitivity", "Learning rate and epochs (Section 5.4)."),
+    (
+        "recovery.csv",
+        "Protocol recovery",
+        "Which unstated protocol explains the printed numbers before optimisation best.",
+    ),
+    ("claims.csv", "Claims", "Every number of the paper's Sections 4 and 5, recomputed."),
+    ("audit.csv", "Audit", "What the printed numbers can mean, from the table alone."),
+)
+
+
+def headline(outcomes: Sequence[Outcome]) -> str:
+    """The verdict on the run in one sentence."""
+    with_paper = [outcome for outcome in outcomes if outcome.cell.paper]
+    done = [outcome for outcome in outcomes if outcome.metrics]
+    if not with_paper:
+        rows = [row for row in numbers(outcomes) if row["p_holm"] is not None]
+        up = sum(row["p_holm"] < 0.05 and row["delta_points"] > 0 for row in rows)
+        return f"{up} of {len(done)} cells gained significantly after Holm's correction; {_missing(outcomes)}."
+    words = Counter(outcome.metrics[0]["verdict"]["word"] for outcome in with_paper if outcome.metrics)
+    told = ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]) or "no cell judged yet"
+    return f"Of the paper's {len(with_paper)} cells: {told}; {_missing(outcomes)}."
+
+
+def _missing(outcomes: Sequence[Outcome]) -> str:
+    missing = sum(not outcome.metrics for outcome in outcomes)
+    return f"{missing} of {len(outcomes)} cells are missing" if missing else "no cell is missing"
+
+
+def table(outcomes: Sequence[Outcome], command: str) -> list[dict]:
+    """Lines of Table 2 with all that is drawn in them; percentages as numbers."""
+    lines = []
+    for place, (outcome, row) in enumerate(zip(outcomes, numbers(outcomes), strict=True)):
+        cell = outcome.cell
+        line = {"anchor": f"cell-{place}", "dataset": cell.dataset, "model": cell.model, "paper": cell.paper}
+        line["command"] = f"{command} cells={cell.dataset}/{cell.model}"
+        if outcome.metrics:
+            first = outcome.metrics[0]
+            line |= {
+                "n": first["n"],
+                "before": _side(first["before"]),
+                "after": _side(first["after"]),
+                "points": first["delta"]["points"],
+                "low": first["delta"]["newcombe"][0],
+                "high": first["delta"]["newcombe"][1],
+                "p": first["mcnemar"]["p_exact"],
+                "p_holm": row["p_holm"],
+                "verdict": first["verdict"]["word"] or "–",
+                "reason": first["verdict"]["reason"],
+                "failures": {side: first[side]["failures"] for side in ("before", "after")},
+            }
+        else:
+            line["missing"] = outcome.reason
+        lines.append(line)
+    return lines
+
+
+def _side(side: dict) -> dict:
+    low, high = side["wilson"]
+    return {"k": side["correct"], "percent": 100 * side["accuracy"], "low": 100 * low, "high": 100 * high}
+
+
+def tables(folder: Path) -> list[dict]:
+    """The further tables that are there.
+
+    Raises:
+        UserError: a table that cannot be read, or that changed since it was written.
+    """
+    found = []
+    for name, title, caption in TABLES:
+        path = folder / name
+        if not path.exists():
+            continue
+        header, rows = read_table(path)
+        found.append({"title": title, "caption": caption, "header": header, "rows": rows, "file": name})
+    return found
+
+
+def as_image(figure: Figure) -> str:
+    """A figure as the address of an inlined SVG."""
+    with styled():
+        return "data:image/svg+xml;base64," + base64.b64encode(as_svg(figure)).decode()
+
+
+def foldout(outcome: Outcome, folder: Path, line: dict) -> dict:
+    """What unfolds for a cell: examples, training curve, provenance."""
+    shown, why = examples(outcome, folder)
+    home = folder / outcome.cell.dataset / outcome.cell.model / f"seed{outcome.metrics[0]['cell']['seed']}"
+    with styled():
+        curve = as_image(training_curves([outcome], folder)) if (home / "optimize.jsonl").exists() else None
+    return {**line, "examples": shown, "why": why, "curve": curve, "provenance": _provenance(outcome, folder, home)}
+
+
+def _provenance(outcome: Outcome, folder: Path, home: Path) -> list[tuple[str, str]]:
+    """Where the numbers come from, as (name, value)."""
+    rows: list[tuple[str, str]] = []
+    for name, path in (
+        ("optimisation", home / "optimize.run.json"),
+        ("after", home / "after.run.json"),
+        ("before", folder / outcome.cell.task / outcome.cell.model / "before.run.json"),
+        ("data", folder / "data" / outcome.cell.task / "split.json"),
+    ):
+        if path.exists():
+            rows += [(f"{name}: {key}", value) for key, value in _flat(read_sidecar(path)) if len(value) < 400]
+    return rows
+
+
+def _flat(value: dict) -> list[tuple[str, str]]:
+    """A file's keys with their values as text; one level of nesting is enough to be read."""
+    return [(key, found if isinstance(found, str) else json.dumps(found)) for key, found in value.items()]

@@ -1,0 +1,147 @@
+"""The page itself: the template filled in; everything that is text gets escaped there."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from embedgrad.reporting.analyses import limit_rows
+from embedgrad.reporting.cells import Cell, Seeds
+from embedgrad.reporting.collected import Outcome, weights_notes
+from embedgrad.reporting.drawing import styled
+from embedgrad.reporting.figures import before_after, training_curves
+from embedgrad.reporting.figures_gain import entropy, gain
+from embedgrad.reporting.figures_ladder import ladder, limits
+from embedgrad.reporting.figures_prompt import anchoring, lat
+from embedgrad.reporting.ladder import headline, ladder_rows
+from embedgrad.reporting.page import collect
+from embedgrad_core.files import UserError, write_whole
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+HERE = Path(__file__).resolve().parent
+
+
+def write_page(
+    outcomes: Sequence[Outcome],
+    cells: Sequence[Cell],
+    folder: str | Path,
+    path: str | Path,
+    *,
+    seeds: Seeds | Sequence[int] | None = None,
+    command: str = "snakemake --cores 2 --config",
+) -> None:
+    """Write the report of a run; equal results give equal bytes.
+
+    Args:
+        outcomes: of all cells of the table, missing ones too.
+        cells: the table.
+        folder: ``results/<run>``.
+        path: the page.
+        seeds: of the run.
+        command: how a single cell is made, up to ``cells=…``.
+
+    Raises:
+        UserError: a file of the run that cannot be read; names it.
+    """
+    folder = Path(folder)
+    lines = collect.table(outcomes, command)
+    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("report.html.j2").render(
+        run=folder.name,
+        headline=collect.headline(outcomes),
+        weights=weights_notes(outcomes),
+        against_best=headline(ladder_rows(outcomes, folder)),
+        lines=lines,
+        with_paper=any(cell.paper for cell in cells),
+        figures=_figures(outcomes, cells, folder, seeds),
+        tables=collect.tables(folder),
+        foldouts=[
+            collect.foldout(outcome, folder, line)
+            for outcome, line in zip(outcomes, lines, strict=True)
+            if outcome.metrics
+        ],
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=_hash(script),
+        style_hash=_hash(style),
+    )
+    with write_whole(path) as temporary:
+        # Half of a surrogate pair, which a model's answer may hold, is no character that a page can carry.
+        Path(temporary).write_text(_HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text), encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """Of an inline element, as a content security policy names it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _figures(
+    outcomes: Sequence[Outcome], cells: Sequence[Cell], folder: Path, seeds: Seeds | Sequence[int] | None
+) -> list[dict]:
+    """Title, image and what to see; a figure that cannot be drawn says why in its place."""
+    # Only cells that ran: a panel for each missing one says nothing that the table does not.
+    ran = [outcome for outcome in outcomes if outcome.metrics]
+    ran_cells = [outcome.cell for outcome in ran]
+    if not ran:
+        return []
+    wanted = [
+        ("Before and after", lambda: before_after(outcomes), "Each cell's accuracy before and after with Wilson's 95 % "
+         "intervals; hollow marks are the paper's. Intervals that overlap widely say little."),
+        ("Where the gain comes from", lambda: gain(outcomes), "The change split exactly: answers that became readable, and "
+         "answers that were readable and became right. Blue alone is a gain of format."),
+        ("Entropy", lambda: entropy(outcomes, folder), "Mean entropy of each answer's steps (Eq. 11). Loops are sure of "
+         "themselves for another reason and are drawn apart."),
+        ("Training", lambda: training_curves(ran, folder), "Loss on train and dev by epoch; epoch 0 is the text prompt. The "
+         "marked epoch is the one kept."),
+    ]  # fmt: skip
+    if rungs := ladder_rows(outcomes, folder):
+        caption = (
+            "Every rung without training beside before and optimised. The ringed rung did best on dev; the optimised prompt is "
+            "held against it, item by item."
+        )
+        wanted.insert(1, ("Against what needs no training", lambda: ladder(rungs), caption))
+    if any(_has(folder, outcome, "limits.json") for outcome in ran):
+        caption = (
+            "Accuracy under smaller token limits, read off the same answers; dashed: answers that ended by themselves. Where the "
+            "two sides meet at a larger limit, the gain was the limit's."
+        )
+        wanted.append(("Token limits", lambda: limits(limit_rows(outcomes, folder)), caption))
+    if any(_has(folder, outcome, "anchoring.json") for outcome in ran):
+        caption = (
+            "Probability of each position's own token under softmax(v·Eᵀ), before, after, and moved as far at random. "
+            "What a random move leaves untouched is no finding."
+        )
+        wanted.append(("Semantic anchoring", lambda: anchoring(ran_cells, folder, seeds), caption))
+    if any(_has(folder, outcome, "lat.json") for outcome in ran):
+        caption = (
+            "Figure 3: change of activation along the emotional-robotic direction by layer, with the band of random "
+            "directions. Hollow marks: the direction does not tell held-out pairs apart in this layer."
+        )
+        wanted.append(("LAT", lambda: lat(ran_cells, folder, seeds), caption))
+    return [{"title": title, "caption": caption, **_drawn(draw)} for title, draw, caption in wanted]
+
+
+def _has(folder: Path, outcome: Outcome, name: str) -> bool:
+    cell, seed = outcome.cell, outcome.metrics[0]["cell"]["seed"]
+    return (folder / cell.dataset / cell.model / f"seed{seed}" / name).exists()
+
+
+def _drawn(draw: Callable[[], Figure]) -> dict:
+    try:
+        with styled():
+            figure = draw()
+        return {"image": collect.as_image(figure), "why": ""}
+    except UserError as error:
+        return {"image": None, "why": str(error)}

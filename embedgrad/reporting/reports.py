@@ -1,0 +1,161 @@
+"""What the analyses of a cell left on disk, one reader a kind of file: each checks all that tables, figures and page read of it.
+
+Whoever changed a file may have written anything there; the readers' errors name the file and the key.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from embedgrad_core.files import ANY, ANY_LIST, COUNT, UserError, misfit, read_json
+
+_NEAREST = {"cosine": {"nearest_id": COUNT}, "softmax": {"p": float}}
+_POSITION = {
+    "position": COUNT,
+    "token_id": COUNT,
+    "drift": float,
+    "before": _NEAREST,
+    "after": _NEAREST,
+    "random": _NEAREST,
+}
+_ANCHORING = {
+    "summary": {"mean_drift": float, "nearest_token_unchanged": COUNT, "positions": COUNT},
+    "round_trip": ({"accuracy": dict.fromkeys(("before", "after", "snapped", "random"), float)},),
+}
+_PART = {"mean": (float,)}
+_READING = {"delta": float, "band": list, "random": list}
+_LAT = {
+    "layers": [
+        {"layer": COUNT, "accuracy": {"held_out": float, "random": {"q975": float}}, "readings": {ANY: _READING}}
+    ],
+    "summary": {ANY: {"layers_above_zero": COUNT, "layers": COUNT}},
+}
+_COUNTS = {"correct": COUNT, "n": COUNT}
+_PROTOCOL = {"layout": str, "limit_share": float, "stop_rule": str, "strict": bool}
+_GRID = {"own": _PROTOCOL, "protocols": [{"protocol": _PROTOCOL, "levels": {ANY: _COUNTS}}]}
+_LIMIT = {"limit": COUNT, "correct": COUNT, "ended": COUNT, "loops": COUNT, "cut": COUNT}
+
+
+def read_anchoring(path: str | Path, positions: bool = False) -> dict:
+    """``anchoring.json``: summary and round trip; with ``positions`` each position too, as the figure draws them.
+
+    Raises:
+        UserError: it cannot be read, or a key is missing or of the wrong kind.
+    """
+    return _read(path, _ANCHORING | ({"positions": [_POSITION]} if positions else {}))
+
+
+def read_entropy(path: str | Path) -> dict:
+    """``entropy.json``: what the prompt and what the text changed.
+
+    Raises:
+        UserError: it cannot be read, or a key is missing or of the wrong kind.
+    """
+    return _read(path, {"summary": {"prompt": _PART, "text": _PART}})
+
+
+def read_lat(path: str | Path) -> dict:
+    """``lat.json``: readings layer by layer; every layer has the same ones.
+
+    Raises:
+        UserError: it cannot be read, a key is missing or of the wrong kind, or the layers differ in their readings.
+    """
+    report = _read(path, _LAT)
+    names = [set(row["readings"]) for row in report["layers"]]
+    if "prompt_mean" not in names[0] or any(one != names[0] for one in names):
+        raise _unlike(path, "layers: the readings of each layer, prompt_mean among them,")
+    return report
+
+
+def read_limits(path: str | Path) -> dict:
+    """``limits.json``: right and cut answers under each token limit, before and after, under the same limits.
+
+    Raises:
+        UserError: it cannot be read, a key is missing or of the wrong kind, or the two sides differ in their limits.
+    """
+    report = _read(path, {"n": COUNT, "before": [_LIMIT], "after": [_LIMIT]})
+    before, after = ([row["limit"] for row in report[side]] for side in ("before", "after"))
+    if before != after or any(row["correct"] > report["n"] for row in report["before"] + report["after"]):
+        raise _unlike(path, "before and after: the same limits, and no more right answers than items,")
+    return report
+
+
+def read_likelihood(path: str | Path) -> dict:
+    """``likelihood.json``: for each item the answer, and a log-likelihood a label before and after; no label where there are none.
+
+    Raises:
+        UserError: it cannot be read, a key is missing or of the wrong kind, or an item has not one number a label.
+    """
+    report = read_json(path)
+    wrong = misfit(report, {"labels": ANY_LIST, "items": ANY_LIST})
+    if wrong:
+        raise _unlike(path, f"key {wrong!r}")
+    labels = report["labels"]
+    for place, row in enumerate(report["items"]):
+        wrong = misfit(row, {"id": str, "answer": str, "before": [float], "after": [float]}, f"items.{place}")
+        if wrong or row["answer"] not in labels or any(len(row[side]) != len(labels) for side in ("before", "after")):
+            raise _unlike(path, f"key {(wrong or f'items.{place}')!r}")
+    return report
+
+
+def read_ladder(path: str | Path, least: int = 1) -> dict:
+    """``ladder.json``: counts on each rung, by level too, or why a rung was left out; a shard may be of no item at all.
+
+    Raises:
+        UserError: it cannot be read, or a key is missing or of the wrong kind.
+    """
+    report = _read(path, {"rungs": {ANY: dict}})
+    for name, rung in report["rungs"].items():
+        if "left_out" in rung:
+            continue
+        dev = rung.get("dev")
+        wrong = _rung_fault(rung, f"rungs.{name}", least) or (dev and _rung_fault(dev, f"rungs.{name}.dev", 0))
+        if wrong:
+            raise _unlike(path, f"key {wrong!r}")
+    return report
+
+
+def read_grid(path: str | Path) -> dict:
+    """``recovery.json``: right answers under each protocol.
+
+    Raises:
+        UserError: it cannot be read, a key is missing or of the wrong kind, or counts that cannot be.
+    """
+    report = _read(path, _GRID)
+    for row in report["protocols"]:
+        if any(one["correct"] > one["n"] for one in row["levels"].values()):
+            raise _unlike(path, "key 'protocols': more right answers than items")
+    return report
+
+
+def read_sidecar(path: str | Path) -> dict:
+    """A ``*.run.json`` or ``split.json``: an object.
+
+    Raises:
+        UserError: it cannot be read, or is none.
+    """
+    run = read_json(path)
+    if not isinstance(run, dict):
+        raise UserError(f"{path}: expected a JSON object; delete the file and run the step that makes it again.")
+    return run
+
+
+def _rung_fault(rung: object, where: str, least: int) -> str | None:
+    """The key at which a rung's counts are missing, of the wrong kind, or impossible; ``right`` may be missing, in old ladders."""
+    if wrong := misfit(rung, {**_COUNTS, "levels": {ANY: _COUNTS}}, where):
+        return wrong
+    if any(one["n"] < least or one["correct"] > one["n"] for one in (rung, *rung["levels"].values())):
+        return where
+    right = rung.get("right")
+    known = right is None or (isinstance(right, list) and all(isinstance(one, str) for one in right))
+    return None if known and (right is None or len(set(right)) == rung["correct"]) else f"{where}.right"
+
+
+def _read(path: str | Path, shape: Any) -> dict:
+    report = read_json(path)
+    if wrong := misfit(report, shape):
+        raise _unlike(path, f"key {wrong!r}")
+    return report
+
+
+def _unlike(path: str | Path, what: str) -> UserError:
+    return UserError(f"{path}: {what} is missing or of the wrong kind; delete the file and make it again.")
