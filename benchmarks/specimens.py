@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.specimens_run import FOREIGN, FORMS, place_and_reader
-from embedgrad_core.files import Item, read_items, write_json, write_jsonl
+from embedgrad.files import read_items
+from embedgrad_core.files import Item, write_json, write_jsonl
 
 # Kind of file → its form.
 KINDS = {

@@ -3,9 +3,10 @@
 import random
 from pathlib import Path
 
+from embedgrad.files import read_items
 from embedgrad.reporting.cells import COLUMNS, Cell, read_cells
 from embedgrad.reporting.metrics import metrics_from_files
-from embedgrad_core.files import read_items, read_json, read_jsonl, write_json, write_jsonl
+from embedgrad_core.files import read_json, read_jsonl, write_json, write_jsonl
 
 PAPER_SIZES = {
     "math500": {"1": 22, "2": 45, "3": 53, "4": 64, "5": 67},

@@ -6,6 +6,7 @@ import random
 import pytest
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
+from embedgrad.files import answers_sha256
 from embedgrad.reporting.agreement import check_answers, check_runs
 from embedgrad.reporting.analyses import prompt_rows, seed_rows
 from embedgrad.reporting.cells import read_cells
@@ -16,7 +17,7 @@ from embedgrad.reporting.ladder import ladder_rows
 from embedgrad.reporting.metrics import metrics_from_files
 from embedgrad.reporting.page.examples import examples
 from embedgrad.reporting.recovery import rank
-from embedgrad_core.files import UserError, answers_sha256, read_json, read_jsonl, write_json, write_jsonl
+from embedgrad_core.files import UserError, read_json, read_jsonl, write_json, write_jsonl
 
 
 @pytest.fixture

@@ -8,16 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedgrad_core.files import (
-    TEMPORARY,
-    UserError,
-    read_items,
-    read_json,
-    read_jsonl,
-    write_json,
-    write_jsonl,
-    write_whole,
-)
+from embedgrad.files import read_items
+from embedgrad_core.files import TEMPORARY, UserError, read_json, read_jsonl, write_json, write_jsonl, write_whole
 
 ITEM = {"id": "a", "input": "1 + 1", "target": "2", "answer": "2", "level": None}
 

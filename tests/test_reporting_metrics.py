@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reporting_samples import cell, graded, history, item
 
+from embedgrad.files import FAILURES
 from embedgrad.reporting.metrics import build_metrics, metrics_from_files
-from embedgrad_core.files import FAILURES, Item, UserError, read_json, sha256_of_file, write_json, write_jsonl
+from embedgrad_core.files import Item, UserError, read_json, sha256_of_file, write_json, write_jsonl
 
 
 def items(n: int, level: str | None = None) -> list[Item]:

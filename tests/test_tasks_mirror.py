@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 
 from embedgrad import tasks
+from embedgrad.files import read_items
 from embedgrad.tasks.duplicates import near_pairs
 from embedgrad.tasks.prepare import prepare, verify
-from embedgrad_core.files import read_items
 
 pytestmark = pytest.mark.mirror
 POOL = {"imdb": 168}

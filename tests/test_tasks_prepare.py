@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from embedgrad import tasks
+from embedgrad.files import read_items
 from embedgrad.tasks.loaded import Loaded
 from embedgrad.tasks.prepare import prepare, verify
-from embedgrad_core.files import Item, UserError, read_items, read_json, sha256_of_bytes, sha256_of_file
+from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, sha256_of_file
 
 STORY = "The old clock in the hall of house {} strikes twelve although nobody has wound it since the winter of {}."
 

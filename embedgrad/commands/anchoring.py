@@ -20,7 +20,8 @@ from embedgrad.commands.arguments import (
     plain_line,
 )
 from embedgrad.commands.checked import output_file, whole
-from embedgrad_core.files import Item, UserError, read_items, sha256_of_file, write_json
+from embedgrad.files import read_items
+from embedgrad_core.files import Item, UserError, sha256_of_file, write_json
 
 if TYPE_CHECKING:
     from embedgrad.grading import Grader

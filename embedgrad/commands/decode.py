@@ -23,7 +23,8 @@ from embedgrad.commands.arguments import (
     shard_from,
 )
 from embedgrad.commands.checked import output_file, some_text, whole
-from embedgrad_core.files import answers_sha256, read_items, sha256_of_file, write_json, write_jsonl
+from embedgrad.files import answers_sha256, read_items
+from embedgrad_core.files import sha256_of_file, write_json, write_jsonl
 
 HELP = "answer a split greedily, before or after optimisation"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file, whole
-from embedgrad_core.files import Item, UserError, read_decoded, read_items, write_json
+from embedgrad.files import read_decoded, read_items
+from embedgrad_core.files import Item, UserError, write_json
 
 HELP = "trajectory entropy (Eq. 11), teacher-forced on the same text"
 

@@ -9,16 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embedgrad.commands.checked import output_file
-from embedgrad_core.files import (
-    UserError,
-    answers_sha256,
-    in_order,
-    read_decoded,
-    read_items,
-    read_json,
-    write_json,
-    write_jsonl,
-)
+from embedgrad.files import answers_sha256, read_decoded, read_items
+from embedgrad_core.files import UserError, in_order, read_json, write_json, write_jsonl
 
 HELP = "put the answers of shards together"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from embedgrad.commands.arguments import add_grading_arguments, plain_line
 from embedgrad.commands.checked import output_file
-from embedgrad_core.files import UserError, read_decoded, read_items, write_jsonl
+from embedgrad.files import read_decoded, read_items
+from embedgrad_core.files import UserError, write_jsonl
 
 HELP = "check decoded answers"
 

@@ -28,8 +28,9 @@ from embedgrad.commands.arguments import (
     shard_from,
 )
 from embedgrad.commands.checked import output_file, some_text
+from embedgrad.files import read_items
 from embedgrad.planning.demand import EXAMPLES
-from embedgrad_core.files import Item, UserError, read_items, sha256_of_file, write_json, write_jsonl
+from embedgrad_core.files import Item, UserError, sha256_of_file, write_json, write_jsonl
 
 if TYPE_CHECKING:
     from embedgrad.analyses.text_answers import TextAnswers

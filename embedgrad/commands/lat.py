@@ -8,7 +8,8 @@ from pathlib import Path
 
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file, whole
-from embedgrad_core.files import UserError, read_items, sha256_of_file, write_json
+from embedgrad.files import read_items
+from embedgrad_core.files import UserError, sha256_of_file, write_json
 
 HELP = "linear artificial tomography (Figure 3) of an optimised prompt"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from embedgrad.commands.arguments import add_grading_arguments, add_model_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file
-from embedgrad_core.files import read_items, write_json
+from embedgrad.files import read_items
+from embedgrad_core.files import write_json
 
 HELP = "label likelihood behind the text prompt and the optimised one"
 

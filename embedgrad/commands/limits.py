@@ -16,7 +16,8 @@ from embedgrad.commands.arguments import (
 )
 from embedgrad.commands.checked import output_file
 from embedgrad.commands.entropy import answers_to
-from embedgrad_core.files import answers_sha256, read_items, write_json
+from embedgrad.files import answers_sha256, read_items
+from embedgrad_core.files import write_json
 
 HELP = "accuracy over the token limit, before and after"
 

@@ -35,7 +35,8 @@ from embedgrad.commands.checked import (
     text_of_file,
     whole,
 )
-from embedgrad_core.files import Item, UserError, read_items, sha256_of_file, write_json, write_jsonl
+from embedgrad.files import read_items
+from embedgrad_core.files import Item, UserError, sha256_of_file, write_json, write_jsonl
 
 HELP = "optimise a prompt's embeddings"
 OF_OWN_DATA = (

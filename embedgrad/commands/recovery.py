@@ -21,7 +21,8 @@ from embedgrad.commands.arguments import (
 )
 from embedgrad.commands.checked import output_file, some_text
 from embedgrad.commands.ladder import counted, text_answers
-from embedgrad_core.files import UserError, read_items, sha256_of_file, write_json
+from embedgrad.files import read_items
+from embedgrad_core.files import UserError, sha256_of_file, write_json
 
 HELP = "the text prompt under each protocol that the paper leaves open"
 

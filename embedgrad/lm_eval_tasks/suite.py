@@ -8,10 +8,10 @@ from typing import Any
 import datasets
 from lm_eval.api.task import ConfigurableTask
 
+from embedgrad.files import read_items
 from embedgrad.grading import Grader, grader_of_task
 from embedgrad.stored import stored_decoding, stored_grader
 from embedgrad_core import read_prompt_file
-from embedgrad_core.files import read_items
 
 LOG = logging.getLogger("lm-eval")
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from embedgrad_core.files import UserError, answers_sha256, sha256_of_file
+from embedgrad.files import answers_sha256
+from embedgrad_core.files import UserError, sha256_of_file
 
 AGAIN = "make the cells of one side again (snakemake --forcerun)"
 

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from embedgrad.files import DECODED_KEYS, FAILURES, read_decoded
 from embedgrad.reporting.agreement import check_answers
 from embedgrad.reporting.cells import Cell
-from embedgrad_core.files import DECODED_KEYS, FAILURES, UserError, is_number, read_decoded
+from embedgrad_core.files import UserError, is_number
 
 GRADED_KEYS = (*DECODED_KEYS, "extracted", "correct", "failure")
 

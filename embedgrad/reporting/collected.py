@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedgrad.files import FAILURES
 from embedgrad.reporting.agreement import check_agreement
 from embedgrad.reporting.cells import Cell, Seeds, seeds_in
-from embedgrad_core.files import COUNT, FAILURES, UserError, misfit, read_json
+from embedgrad_core.files import COUNT, UserError, misfit, read_json
 
 _ENTROPY = {"mean": (float,), "mean_without_loops": (float,), "n_without_loops": int}
 _SIDE = {

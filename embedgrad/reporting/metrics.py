@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from embedgrad.files import FAILURES, read_items
 from embedgrad.reporting.agreement import check_runs
 from embedgrad.reporting.answers import read_graded, view
 from embedgrad.reporting.cells import Cell
@@ -17,14 +18,7 @@ from embedgrad.reporting.history import check_epochs, read_history, training
 from embedgrad.reporting.reports import read_sidecar
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
 from embedgrad.reporting.verdict import Ours, verdict
-from embedgrad_core.files import (
-    FAILURES,
-    Item,
-    UserError,
-    read_items,
-    sha256_of_file,
-    write_json,
-)
+from embedgrad_core.files import Item, UserError, sha256_of_file, write_json
 
 # What metrics.json repeats of optimize.run.json, as far as it is there.
 _PROMPT_KEYS = ("best_epoch", "epochs_run", "stopped", "settings", "layout", "anchoring", "gate")

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from embedgrad.files import FAILURES
 from embedgrad.reporting.collected import Outcome, weights_notes
 from embedgrad.reporting.statistics import ALPHA, holm
 from embedgrad.reporting.typeset import latex_escape, markdown_table, short, short_p
 from embedgrad.reporting.verdict import WORDS
-from embedgrad_core.files import FAILURES, markdown_escape, sheet_cell, write_whole
+from embedgrad_core.files import markdown_escape, sheet_cell, write_whole
 
 _LETTERS = {"wrong": "W", "no_answer": "N", "truncated": "T", "loop": "L", "undecided": "U"}
 _LEGEND = "W wrong, N no answer found, T cut at the token limit, L repetition loop, U undecided"

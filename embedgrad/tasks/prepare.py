@@ -27,19 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from embedgrad import tasks
+from embedgrad.files import read_items
 from embedgrad.tasks import duplicates
 from embedgrad.tasks.loaded import Loaded
 from embedgrad.tasks.split import SPLITS, draw, halve
-from embedgrad_core.files import (
-    Item,
-    UserError,
-    read_items,
-    read_json,
-    sha256_of_bytes,
-    sha256_of_file,
-    write_json,
-    write_jsonl,
-)
+from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, sha256_of_file, write_json, write_jsonl
 
 RULES = ("half", "grouped")
 SPLIT_DEFAULTS = {"seed": 0, "rule": "half", "dev_fraction": 0.2, "near_duplicates": duplicates.THRESHOLD}

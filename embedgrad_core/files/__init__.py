@@ -1,6 +1,6 @@
-"""The file contracts of the suite: what is written, how it is read back, and the one error a user sees.
+"""Files whole or not at all, model folders, items, and the one error a user sees.
 
-This package is the leaf of the house: every other package may import it, it imports none of them.
+The leaf of the house: every other part may import it, it imports none of them, and it needs no torch.
 """
 
 from embedgrad_core.files.atomic import (
@@ -20,6 +20,7 @@ from embedgrad_core.files.blocks import in_blocks, in_order, shard
 from embedgrad_core.files.errors import UserError
 from embedgrad_core.files.folders import check_new_folder, whole_folder
 from embedgrad_core.files.hub_cache import check_snapshot
+from embedgrad_core.files.item import ITEM_KEYS, Item, is_number, is_whole_text
 from embedgrad_core.files.json_shape import ANY, ANY_LIST, COUNT, misfit
 from embedgrad_core.files.model_folder import (
     MANIFEST,
@@ -29,17 +30,6 @@ from embedgrad_core.files.model_folder import (
     other_than,
     shards_of,
 )
-from embedgrad_core.files.rows import (
-    DECODED_KEYS,
-    FAILURES,
-    ITEM_KEYS,
-    Item,
-    answers_sha256,
-    is_number,
-    is_whole_text,
-    read_decoded,
-    read_items,
-)
 from embedgrad_core.files.text import fenced, markdown_escape, printable, sheet_cell
 
 __all__ = [
@@ -47,14 +37,11 @@ __all__ = [
     "ANY_LIST",
     "CHECK",
     "COUNT",
-    "DECODED_KEYS",
-    "FAILURES",
     "ITEM_KEYS",
     "MANIFEST",
     "TEMPORARY",
     "Item",
     "UserError",
-    "answers_sha256",
     "check_new_folder",
     "check_snapshot",
     "checksum",
@@ -71,8 +58,6 @@ __all__ = [
     "other_than",
     "parse_json",
     "printable",
-    "read_decoded",
-    "read_items",
     "read_json",
     "read_jsonl",
     "sha256_of_bytes",

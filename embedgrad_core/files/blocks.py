@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from embedgrad_core.files.errors import UserError
-from embedgrad_core.files.rows import Item
+from embedgrad_core.files.item import Item
 
 
 def in_order(items: Sequence[Item]) -> list[list[Item]]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from embedgrad_core.files.rows import is_number
+from embedgrad_core.files.item import is_number
 
 # The key of a mapping whose keys may be anything.
 ANY = "*"

@@ -5,9 +5,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedgrad.files import read_items
 from embedgrad.reporting.answers import answer_files, read_answers
 from embedgrad.reporting.collected import Outcome
-from embedgrad_core.files import Item, UserError, read_items
+from embedgrad_core.files import Item, UserError
 
 COUNT, LIMIT = 10, 2000
 

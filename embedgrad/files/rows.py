@@ -1,53 +1,23 @@
-"""The rows that travel between steps."""
+"""The rows that travel between the steps of a run: items and decoded answers."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from embedgrad_core.files.atomic import checksum, read_jsonl, sha256_of_bytes
-from embedgrad_core.files.errors import UserError
+from embedgrad_core.files import (
+    ITEM_KEYS,
+    Item,
+    UserError,
+    checksum,
+    is_number,
+    is_whole_text,
+    read_jsonl,
+    sha256_of_bytes,
+)
 
 # Endings of what people have tables in; the suite writes JSON lines alone.
 TABLES = (".csv", ".tsv", ".parquet", ".xlsx", ".xls", ".ods")
-ITEM_KEYS = ("id", "input", "target", "answer", "level")
 DECODED_KEYS = ("id", "output", "n_tokens", "stop", "entropy_bits")
-LARGEST = 1e300
 FAILURES = ("none", "wrong", "no_answer", "truncated", "loop", "undecided")
-
-
-@dataclass(frozen=True)
-class Item:
-    """One labelled example, the same for every task.
-
-    ``input`` is what the user asks; ``target`` is the text that Eq. 6 is trained on; ``answer`` is what the evaluator
-    compares; ``level`` is the difficulty (MATH-500: "1"-"5") or None; ``where`` is the file and line it was read from.
-    """
-
-    id: str
-    input: str
-    target: str
-    answer: str
-    level: str | None = None
-    where: str | None = field(default=None, compare=False, repr=False)
-
-    def row(self) -> dict:
-        """The item as one JSON-lines row."""
-        return {key: getattr(self, key) for key in ITEM_KEYS}
-
-    @property
-    def told(self) -> str:
-        """What an error calls it."""
-        return self.where or f"item {self.id}"
-
-
-def is_whole_text(text: str) -> bool:
-    """Whether a text can be written as UTF-8: an escape in JSON or a command line may bring half of a surrogate pair."""
-    return not any("\ud800" <= one <= "\udfff" for one in text)
-
-
-def is_number(value: object) -> bool:
-    """Whether a value read from JSON is a number that a float can hold; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def read_decoded(path: str | Path, required: Iterable[str] = DECODED_KEYS) -> list[dict]:
