@@ -126,8 +126,8 @@ def child(role: str, folder: str, new: int, wanted: list[str]) -> None:
     import torch
 
     from embedgrad_core import Layout, Slot, load_model
-    from embedgrad_core.greedy import greedy
-    from embedgrad_core.kernels import packed_weights
+    from embedgrad_core.decoding.greedy import greedy
+    from embedgrad_core.model.kernels import packed_weights
     from embedgrad_core.objective import Example
     from embedgrad_core.step import Pieces, accumulate
 

@@ -22,7 +22,7 @@ from measure import machine, write
 from embedgrad.reporting.statistics import wilson
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
 from embedgrad_core.files import write_jsonl
-from embedgrad_core.lm_eval import EmbedGradLM
+from embedgrad_core.lm_eval.model import EmbedGradLM
 
 TASKS = Path(lm_eval.__file__).parent / "tasks"
 Sides = tuple[dict, dict, str, str]  # lm-eval's task, the same without what the prompt says, the prompt, the separator

@@ -16,8 +16,8 @@ from measure import interleaved, machine, write
 from shapes import SHAPES, build, slot_of
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from embedgrad_core import greedy as native
-from embedgrad_core.kernels import packed_weights
+from embedgrad_core.decoding import greedy as native
+from embedgrad_core.model.kernels import packed_weights
 
 
 class Limits(StoppingCriteria):
@@ -90,8 +90,8 @@ class Sides:
             self.found["generate"] += [row[:limit].tolist() for row, limit in zip(ids, limits, strict=True)]
 
     def start_vllm(self, folder: str) -> None:
-        from embedgrad_core.decode_vllm import load_vllm
-        from embedgrad_core.model import FrozenModel
+        from embedgrad_core.decoding.vllm_engine import load_vllm
+        from embedgrad_core.model.frozen import FrozenModel
 
         self.plain.save_pretrained(folder)
         here = FrozenModel(self.frozen.network, None, folder, "main", "random")
@@ -99,7 +99,7 @@ class Sides:
         self.llm = {size: load_vllm(here, longest, size) for size in self.arguments.vllm_sequences}
 
     def vllm(self, size: int) -> None:
-        from embedgrad_core.decode_vllm import vllm_greedy
+        from embedgrad_core.decoding.vllm_engine import vllm_greedy
 
         rows = vllm_greedy(
             self.frozen, self.slot, self.vectors, self.bodies, self.limits, [], batch_size=size, llm=self.llm[size]

@@ -5,9 +5,9 @@ python benchmarks/large_models.py --cards h100 h200
 
 import argparse
 
-from embedgrad.planning.cards import named_card
 from embedgrad.planning.demand import KNOWN, Demand, cards_needed
-from embedgrad_core.costs import CHUNK, TOKEN_BUDGET, Shape
+from embedgrad.planning.gpus import named_card
+from embedgrad_core.model.costs import CHUNK, TOKEN_BUDGET, Shape
 
 ROWS, TOKENS = 16, 1024  # answered at a time, and in the cache of each on the average
 ITEMS, LENGTH, TARGETS = 8, 291, 220  # of a step: MATH-500's

@@ -16,7 +16,7 @@ from shapes import SHAPES, build
 CHILD = """
 import json, sys, time
 started = time.perf_counter()
-from embedgrad_core.loading import load_model
+from embedgrad_core.model.loading import load_model
 imported = time.perf_counter()
 load_model(sys.argv[1], device="cpu", dtype="bfloat16", say=lambda line: None)
 print(json.dumps([imported - started, time.perf_counter() - imported]))

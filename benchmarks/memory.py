@@ -22,7 +22,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from embedgrad.planning.baseline import measured, peak
-from embedgrad_core.costs import Shape, process_bytes
+from embedgrad_core.model.costs import Shape, process_bytes
 
 # layers, width, feed-forward, heads, groups, vocabulary: a small one; SmolLM2-135M and -360M; Qwen2.5-0.5B.
 SIZES = {
@@ -131,8 +131,8 @@ def measure(folder: Path, phase: str, dtype: str, threads: int) -> int:
 
 def child(folder: str, phase: str, dtype: str) -> None:
     from embedgrad_core import Layout, PromptEmbedding, Slot, check_step_zero, load_model
-    from embedgrad_core.greedy import greedy
-    from embedgrad_core.kernels import packed_weights
+    from embedgrad_core.decoding.greedy import greedy
+    from embedgrad_core.model.kernels import packed_weights
     from embedgrad_core.objective import Example
     from embedgrad_core.step import Pieces, accumulate
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from embedgrad.config import Config, read_config
 from embedgrad.planning.durations import LOADING, Durations
-from embedgrad.reporting.drawing import AFTER, BEFORE, GREY, INK, LINK, save, styled
+from embedgrad.reporting.figures.drawing import AFTER, BEFORE, GREY, INK, LINK, save, styled
 
 WITHIN = 1.5  # times too long or too short that a rule's forecast may be
 COLOURS = {"before": BEFORE, "after": AFTER, "optimize": INK, "baselines": LINK, "analyse": GREY}
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--png", type=Path)
     arguments = parser.parse_args()
     from embedgrad.planning.machines import this_machine
-    from embedgrad_core.loading import use_threads
+    from embedgrad_core.model.loading import use_threads
 
     config = read_config(arguments.config)
     use_threads(config.values.get("threads"))

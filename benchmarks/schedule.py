@@ -18,8 +18,8 @@ from measure import write
 from reshape import grouped, preempted, sharded, widened
 
 from embedgrad.config import Config
-from embedgrad.planning.cards import named_card
 from embedgrad.planning.durations import LOAD, Durations
+from embedgrad.planning.gpus import named_card
 
 CONFIGS = ("config/paper.yaml", "config/sensitivity.yaml")
 # What the work's shards are of: the decodings of the cells, and those of the baselines (their rungs) besides.

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from embedgrad.reporting.drawing import AFTER, BEFORE, GREY, INK, LINK, save, styled
+from embedgrad.reporting.figures.drawing import AFTER, BEFORE, GREY, INK, LINK, save, styled
 
 HOURS = (0.03125, 0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32)
 

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen2Config
 
 from embedgrad_core import FrozenModel, Layout, Slot
-from embedgrad_core.kernels import freeze_linears
+from embedgrad_core.model.kernels import freeze_linears
 from embedgrad_core.objective import Example
 
 # https://huggingface.co/Qwen: config.json of Qwen2.5-0.5B, -1.5B, -7B and -14B.

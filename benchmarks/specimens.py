@@ -116,7 +116,7 @@ def _config(folder: Path) -> Specimen:
 
 
 def _cells(folder: Path) -> Specimen:
-    from embedgrad.reporting.cells import read_cells
+    from embedgrad.reporting.results.cells import read_cells
 
     path = folder / "mine.tsv"
     path.write_bytes(b"".join(Path("config/cells.tsv").read_bytes().splitlines(keepends=True)[:8]))
@@ -134,7 +134,7 @@ ROWS = [("a lovely film", "happy"), ("I slept, and woke", "sad"), ("“fine”",
 
 
 def _own(folder: Path) -> Specimen:
-    from embedgrad.tasks.own import read_own
+    from embedgrad.tasks.own.data import read_own
 
     path = folder / "mine.jsonl"
     write_jsonl(
@@ -144,7 +144,7 @@ def _own(folder: Path) -> Specimen:
 
 
 def _csv(folder: Path) -> Specimen:
-    from embedgrad.tasks.own import read_own
+    from embedgrad.tasks.own.data import read_own
 
     path = folder / "mine.csv"
     path.write_text("id,text,label\n" + "".join(f'{n},"{text}",{label}\n' for n, (text, label) in enumerate(ROWS)))
@@ -154,9 +154,9 @@ def _csv(folder: Path) -> Specimen:
 def _of_a_run(kind: str, folder: Path) -> Specimen:
     """A run of one cell; one of its files is the specimen."""
     from embedgrad.commands import grade
-    from embedgrad.reporting.cells import read_cells
-    from embedgrad.reporting.collected import collect
     from embedgrad.reporting.metrics import metrics_from_files
+    from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.results.collected import collect
     from embedgrad.reporting.table2 import markdown, numbers
 
     header = Path("config/cells.tsv").read_text().splitlines()[0]

@@ -31,15 +31,15 @@ def place_and_reader(kind: str, folder: Path, tiny: Callable[[], object]) -> tup
 def _run(kind: str, folder: Path) -> tuple[Path, Callable[[], object]]:
     """A run of one cell with all its analyses."""
     from embedgrad.reporting import analyses, recovery
-    from embedgrad.reporting.cells import read_cells
     from embedgrad.reporting.claims import check_claims, read_claims
-    from embedgrad.reporting.collected import collect
-    from embedgrad.reporting.drawing import styled
-    from embedgrad.reporting.figures_prompt import anchoring, lat
+    from embedgrad.reporting.figures.drawing import styled
+    from embedgrad.reporting.figures.prompt import anchoring, lat
     from embedgrad.reporting.ladder import ladder_rows
     from embedgrad.reporting.metrics import metrics_from_files
     from embedgrad.reporting.page import collect as page
     from embedgrad.reporting.page import render
+    from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.results.collected import collect
     from embedgrad.tasks.prepare import verify
 
     header = Path("config/cells.tsv").read_text().splitlines()[0]
@@ -149,7 +149,7 @@ def _state(folder: Path, frozen: object) -> tuple[Path, Callable[[], object]]:
     """A broken-off optimisation's state after one step of its second epoch."""
     import torch
 
-    from embedgrad_core.optimize import Settings, _is_over, best_epoch
+    from embedgrad_core.optimization import Settings, _is_over, best_epoch
     from embedgrad_core.resume import Passed, Snapshot, load_state, save_state
 
     def begun() -> tuple:

@@ -16,7 +16,7 @@ from measure import machine, write
 ROOT = Path(__file__).resolve().parents[1]
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 TRIVIAL = 'rule all:\n    input: [f"{n}.txt" for n in range(%d)]\nrule one:\n    output: "{n}.txt"\n    shell: "touch {output}"\n'
-IMPORTS = "import embedgrad_core.optimize, embedgrad_core.decode, embedgrad.grading, embedgrad.provenance, tqdm"
+IMPORTS = "from embedgrad_core import decode, optimize; import embedgrad.grading, embedgrad.runtime.provenance, tqdm"
 
 
 def seconds(command: list[str], where: Path) -> float:

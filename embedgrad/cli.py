@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from embedgrad import interruption, run_lock
 from embedgrad.commands import (
     analyse,
     anchoring,
@@ -43,6 +42,7 @@ from embedgrad.commands import (
     table2,
 )
 from embedgrad.commands.checked import check_outputs
+from embedgrad.runtime import interruption, run_lock
 from embedgrad_core.files import UserError, is_whole_text
 
 # For a prompt of one's own first, then the workflow's steps in their order.

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import yaml
 
-from embedgrad.config_schema import check_schema
-from embedgrad.plain import check_plain, whole_numbers
 from embedgrad.planning.resources import Resources
-from embedgrad.reporting.cells import Cell, read_cells
+from embedgrad.reporting.results.cells import Cell, read_cells
+from embedgrad.schemas.check import check_schema
+from embedgrad.schemas.plain import check_plain, whole_numbers
 from embedgrad_core.files import UserError
 
 

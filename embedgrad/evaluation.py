@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
-from embedgrad.tasks.own import fingerprint
+from embedgrad.tasks.own.data import fingerprint
 from embedgrad_core import PromptEmbedding
 from embedgrad_core.files import Item, UserError
 

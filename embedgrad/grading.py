@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import evaluators
 from embedgrad import tasks
-from embedgrad.tasks.own_labels import Labels
+from embedgrad.tasks.own.labels import Labels
 from embedgrad_core.files import Item, UserError
 from evaluators import label
 
@@ -48,7 +48,7 @@ class Grader:
 
     @property
     def labels(self) -> Labels | tuple[str, ...]:
-        """The classes of evaluator label, as :func:`embedgrad.tasks.own.read_own` takes them."""
+        """The classes of evaluator label, as :func:`embedgrad.tasks.own.data.read_own` takes them."""
         names = tuple(self.options.get("labels", ()))
         return Labels(names, self.numbers) if names else ()
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from embedgrad.tasks.own import fingerprint
+from embedgrad.tasks.own.data import fingerprint
 from embedgrad_core import FrozenModel, PromptEmbedding
 from embedgrad_core.export.metrics import content_sha256
 from embedgrad_core.files import Item

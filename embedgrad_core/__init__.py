@@ -1,30 +1,39 @@
 """The method: improve a prompt's embeddings by gradient while the language model stays frozen.
 
 Knows torch and transformers; knows no data set, no answer checker and no workflow. Names are imported on first use, so
-that :mod:`embedgrad_core.costs` can be had without torch.
+that :mod:`embedgrad_core.files` and :mod:`embedgrad_core.model.costs` can be had without torch.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from embedgrad_core.spinning import limit_spinning
+
+if TYPE_CHECKING:
+    from embedgrad_core.decoding.answers import Decoded, decode
+    from embedgrad_core.decoding.loops import LoopRule
+    from embedgrad_core.gate import check_step_zero
+    from embedgrad_core.layout import Layout, Slot
+    from embedgrad_core.model.frozen import FrozenModel
+    from embedgrad_core.model.loading import load_model
+    from embedgrad_core.optimization import Settings, optimize
+    from embedgrad_core.prompt import PromptEmbedding, read_prompt_file
 
 # Here, as whatever computes comes through this package and torch is imported after it.
 limit_spinning()
 
 _HOMES = {
-    "Decoded": "decode",
-    "FrozenModel": "model",
+    "Decoded": "decoding.answers",
+    "FrozenModel": "model.frozen",
     "Layout": "layout",
-    "LoopRule": "loops",
+    "LoopRule": "decoding.loops",
     "PromptEmbedding": "prompt",
-    "Settings": "optimize",
+    "Settings": "optimization",
     "Slot": "layout",
     "check_step_zero": "gate",
-    "decode": "decode",
-    "load_model": "loading",
-    "optimize": "optimize",
+    "decode": "decoding.answers",
+    "load_model": "model.loading",
+    "optimize": "optimization",
     "read_prompt_file": "prompt",
 }
 __all__ = [
@@ -43,18 +52,7 @@ __all__ = [
 ]
 
 
-class _Package(ModuleType):
-    def __setattr__(self, name: str, value: object) -> None:
-        # The import system would bind the files decode.py and optimize.py over the functions of these names.
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-    def __getattr__(self, name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{self.__name__}.{_HOMES[name]}"), name)
-        setattr(self, name, value)
-        return value
-
-
-sys.modules[__name__].__class__ = _Package
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
 VOCABULARY_CHUNK = 8_192

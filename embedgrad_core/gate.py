@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from embedgrad_core.attention import check_attention
 from embedgrad_core.files import Item, UserError
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.attention import check_attention
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.objective import encode, target_loss
 from embedgrad_core.prompt import PromptEmbedding
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from embedgrad_core.files import Item, UserError, read_jsonl
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
 SPLITS = ("train", "held_out")

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from embedgrad_core import kernels
-from embedgrad_core.costs import CHUNK
 from embedgrad_core.layout import Slot
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model import kernels
+from embedgrad_core.model.costs import CHUNK
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.objective import Example, target_hidden
 from embedgrad_core.step import Pieces
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from embedgrad_core import kernels
-from embedgrad_core.attention import Pack, attending
-from embedgrad_core.costs import CHUNK
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.layout import Slot
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model import kernels
+from embedgrad_core.model.attention import Pack, attending
+from embedgrad_core.model.costs import CHUNK
+from embedgrad_core.model.frozen import FrozenModel
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from embedgrad_core.files import UserError, checksum, parse_json, sha256_of_bytes, sha256_of_file, write_whole
 from embedgrad_core.layout import Slot, layout_from_header
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt_header import check_header
 
 FORMAT = 1

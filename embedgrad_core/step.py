@@ -13,12 +13,12 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from embedgrad_core.attention import keep_plan
-from embedgrad_core.costs import TOKEN_BUDGET
 from embedgrad_core.files import UserError
-from embedgrad_core.kernels import is_out_of_memory, release_memory
 from embedgrad_core.layout import Slot
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.attention import keep_plan
+from embedgrad_core.model.costs import TOKEN_BUDGET
+from embedgrad_core.model.frozen import FrozenModel
+from embedgrad_core.model.kernels import is_out_of_memory, release_memory
 from embedgrad_core.objective import Example, target_loss
 
 

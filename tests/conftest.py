@@ -179,7 +179,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
     # The API first: imported once the model's own is replaced, it would keep the stand-in for good.
     monkeypatch.setattr("embedgrad.api.load_model", load)
-    monkeypatch.setattr("embedgrad_core.loading.load_model", load)
+    monkeypatch.setattr("embedgrad_core.model.loading.load_model", load)
     monkeypatch.setattr("embedgrad.commands.arguments._load", load)
 
 

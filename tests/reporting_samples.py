@@ -4,8 +4,8 @@ import random
 from pathlib import Path
 
 from embedgrad.files import read_items
-from embedgrad.reporting.cells import COLUMNS, Cell, read_cells
 from embedgrad.reporting.metrics import metrics_from_files
+from embedgrad.reporting.results.cells import COLUMNS, Cell, read_cells
 from embedgrad_core.files import read_json, read_jsonl, write_json, write_jsonl
 
 PAPER_SIZES = {

@@ -7,16 +7,16 @@ import pytest
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from embedgrad.files import answers_sha256
-from embedgrad.reporting.agreement import check_answers, check_runs
 from embedgrad.reporting.analyses import prompt_rows, seed_rows
-from embedgrad.reporting.cells import read_cells
-from embedgrad.reporting.collected import collect
-from embedgrad.reporting.figures import training_curves
-from embedgrad.reporting.figures_gain import entropy
+from embedgrad.reporting.figures.accuracy import training_curves
+from embedgrad.reporting.figures.gain import entropy
 from embedgrad.reporting.ladder import ladder_rows
 from embedgrad.reporting.metrics import metrics_from_files
 from embedgrad.reporting.page.examples import examples
 from embedgrad.reporting.recovery import rank
+from embedgrad.reporting.results.agreement import check_answers, check_runs
+from embedgrad.reporting.results.cells import read_cells
+from embedgrad.reporting.results.collected import collect
 from embedgrad_core.files import UserError, read_json, read_jsonl, write_json, write_jsonl
 
 

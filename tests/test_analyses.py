@@ -14,14 +14,15 @@ from embedgrad.analyses.text_answers import TextAnswers, until
 from embedgrad.cli import main
 from embedgrad.grading import Grader, make_grader
 from embedgrad.reporting.analyses import correlation, limit_rows, prompt_rows, seed_rows
-from embedgrad.reporting.cells import read_cells
-from embedgrad.reporting.collected import collect
-from embedgrad.reporting.figures_ladder import ladder, limits
+from embedgrad.reporting.figures.ladder import ladder, limits
 from embedgrad.reporting.ladder import ladder_rows
+from embedgrad.reporting.results.cells import read_cells
+from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.statistics import crossed_bootstrap, mcnemar
-from embedgrad_core import Layout, LoopRule, decode
+from embedgrad_core import Layout, LoopRule
+from embedgrad_core.decoding import answers as decode
+from embedgrad_core.decoding.greedy import Row
 from embedgrad_core.files import Item, UserError, write_json
-from embedgrad_core.greedy import Row
 
 
 @pytest.fixture

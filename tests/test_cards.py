@@ -8,7 +8,7 @@ import time
 import pytest
 from conftest import ROOT
 
-from embedgrad import cards
+from embedgrad.runtime import gpus as cards
 
 CLAIM = """
 import os, sys

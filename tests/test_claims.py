@@ -7,9 +7,9 @@ import pytest
 from reporting_samples import PAPER_SIZES, make_run
 
 from embedgrad.cli import main
-from embedgrad.reporting.cells import read_cells
 from embedgrad.reporting.claims import FAILS, HOLDS, OPEN, check_claims, read_claims
-from embedgrad.reporting.collected import collect
+from embedgrad.reporting.results.cells import read_cells
+from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.tables import write_table
 from embedgrad_core.files import UserError, write_json
 

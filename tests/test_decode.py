@@ -9,12 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, decode
+from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot
+from embedgrad_core.decoding import answers as decode
+from embedgrad_core.decoding.greedy import INTERVAL, entropy_bits, greedy
+from embedgrad_core.decoding.loops import is_loop
+from embedgrad_core.decoding.scoring import forced_entropies
+from embedgrad_core.decoding.slots import KeyValueSlots
 from embedgrad_core.files import Item, UserError, in_order
-from embedgrad_core.greedy import INTERVAL, entropy_bits, greedy
-from embedgrad_core.loops import is_loop
-from embedgrad_core.scoring import forced_entropies
-from embedgrad_core.slots import KeyValueSlots
 
 PROMPT = "please reason step by step."
 LIMIT = 24
@@ -215,7 +216,7 @@ def test_out_of_memory_answers_fewer_rows_at_a_time(frozen, slot, items, monkeyp
         reserve(self, needed)
 
     monkeypatch.setattr(KeyValueSlots, "_reserve", small_memory)
-    monkeypatch.setattr("embedgrad_core.slots.GROWTH", 1)
+    monkeypatch.setattr("embedgrad_core.decoding.slots.GROWTH", 1)
     settings = {"max_new_tokens": LIMIT, "batch_size": 6, "on_progress": ended.append, "say": said.append}
     found = decode(frozen, slot, vectors, items, **settings)
     assert said

@@ -15,12 +15,12 @@ from test_families import FAMILIES, model_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
+from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.export import export
 from embedgrad_core.export.card import card
 from embedgrad_core.export.folder import before_input, reading
 from embedgrad_core.export.metrics import content_sha256
 from embedgrad_core.files import UserError
-from embedgrad_core.greedy import greedy
 
 TEXTS = ["12 + 30", "the statement is positive", "No", "x y, and then\nnothing"]
 STEPS = 64

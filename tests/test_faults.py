@@ -18,7 +18,7 @@ from deaf import DEAF
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from benchmarks.disturb import SNAKEMAKE, checkout, completed, disturbed, finish, leftovers, processes, results, start
-from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.results.cells import read_cells
 from embedgrad_core.files import read_json, write_json, write_jsonl
 
 CONFIG = "tests/configs/small.yaml"

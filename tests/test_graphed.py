@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, graphed
-from embedgrad_core.graphed import GraphedDecoder, Workspace
-from embedgrad_core.greedy import greedy
-from embedgrad_core.static_cache import StaticCache
+from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot
+from embedgrad_core.decoding import graphed
+from embedgrad_core.decoding.graphed import GraphedDecoder, Workspace
+from embedgrad_core.decoding.greedy import greedy
+from embedgrad_core.decoding.static_cache import StaticCache
 
 LIMIT = 68
 

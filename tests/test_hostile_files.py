@@ -12,13 +12,13 @@ import pytest
 import yaml
 from conftest import ROOT, tiny_model
 
-from embedgrad import run_lock
 from embedgrad.cli import main
 from embedgrad.commands import generate
 from embedgrad.commands.arguments import plain_line
 from embedgrad.config import Config, read_config
-from embedgrad.plain import check_plain
-from embedgrad.reporting.cells import COLUMNS, read_cells
+from embedgrad.reporting.results.cells import COLUMNS, read_cells
+from embedgrad.runtime import run_lock
+from embedgrad.schemas.plain import check_plain
 from embedgrad.tuning import history_line
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model, read_prompt_file
 from embedgrad_core.files import UserError, parse_json, read_json, read_jsonl

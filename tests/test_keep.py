@@ -7,7 +7,7 @@ import pytest
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from embedgrad.cli import main
-from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.results.cells import read_cells
 from embedgrad_core.files import write_json
 
 COLUMNS = ("s", "h:m:s", "max_rss", "max_vms", "max_uss", "max_pss", "io_in", "io_out", "mean_load", "cpu_time")

@@ -7,11 +7,12 @@ import torch
 from conftest import tiny_model
 
 from embedgrad.cli import main
-from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, decode
+from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot
+from embedgrad_core.decoding import answers as decode
+from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.files import read_jsonl, write_jsonl
-from embedgrad_core.kept_rows import KeptRows
 
-DECODE = import_module("embedgrad_core.decode")
+DECODE = import_module("embedgrad_core.decoding.answers")
 SETTINGS = {"max_new_tokens": 24, "batch_size": 2, "block": 3}
 
 

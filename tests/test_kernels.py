@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from embedgrad_core import kernels
+from embedgrad_core.model import kernels
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import pytest
 import torch
 from conftest import ROOT, tiny_model
 
+from embedgrad.analyses.lat_report import lat_report
 from embedgrad.cli import main
 from embedgrad_core import Layout, PromptEmbedding, Slot
 from embedgrad_core.files import UserError, write_jsonl
 from embedgrad_core.lat import Reader, Stimulus, hidden_states, prompt_states, read_stimuli, stimulus_states, wins
-from embedgrad_core.lat_report import lat_report
 
 STRENGTH = 12.0
 PROMPT = "please reason step by step"

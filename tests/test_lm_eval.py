@@ -18,10 +18,11 @@ from lm_eval.tasks import TaskManager
 
 import embedgrad
 from embedgrad.grading import Grader
-from embedgrad_core import Layout, PromptEmbedding, Slot, decode, load_model
-from embedgrad_core import lm_eval as lm_eval_model
+from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
+from embedgrad_core.decoding import answers as decode
 from embedgrad_core.files import Item, UserError, read_json, read_jsonl, write_jsonl
-from embedgrad_core.lm_eval import EmbedGradLM, _names_device, main
+from embedgrad_core.lm_eval import model as lm_eval_model
+from embedgrad_core.lm_eval.model import EmbedGradLM, _names_device, main
 from embedgrad_core.objective import encode
 
 PROMPT = "Determine whether the statement is positive or negative."
@@ -250,7 +251,7 @@ def test_answers_end_as_the_prompts_do_and_the_model_is_the_one_it_was_made_for(
     prompt.header["model"] |= {"name": "me/tiny", "revision": "main", "resolved": "a" * 40}
     prompt.save(tmp_path / "prompt.safetensors", {"decoding": {"stop_rule": "checkpoint", "stop_on_loop": 2}})
     monkeypatch.setattr(
-        "embedgrad_core.lm_eval.load_model", lambda name, **how: asked.append((name, how["revision"])) or frozen
+        "embedgrad_core.lm_eval.model.load_model", lambda name, **how: asked.append((name, how["revision"])) or frozen
     )
     lm = EmbedGradLM(str(tmp_path / "prompt.safetensors"))
     assert lm.stop_ids == frozen.stop_ids("checkpoint") != frozen.stop_ids()

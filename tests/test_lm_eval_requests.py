@@ -10,10 +10,10 @@ from lm_eval.api.model import CachingLM
 from sqlitedict import SqliteDict
 
 from embedgrad_core import Layout, PromptEmbedding, Slot
-from embedgrad_core import lm_eval as lm_eval_model
+from embedgrad_core.decoding.rows import Row
 from embedgrad_core.files import UserError
-from embedgrad_core.lm_eval import EmbedGradLM
-from embedgrad_core.rows import Row
+from embedgrad_core.lm_eval import model as lm_eval_model
+from embedgrad_core.lm_eval.model import EmbedGradLM
 
 PROMPT = "Determine whether the statement is positive or negative."
 

@@ -13,14 +13,15 @@ import reference
 import torch
 from conftest import ROOT, tiny_model
 
-from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
+from embedgrad_core import Layout, PromptEmbedding, Settings, Slot
+from embedgrad_core import optimization as optimize
 from embedgrad_core.files import UserError, write_jsonl
 from embedgrad_core.objective import target_loss
-from embedgrad_core.optimize import best_epoch
+from embedgrad_core.optimization import best_epoch
 from embedgrad_core.resume import Passed, Snapshot, load_state, save_state
 
 # The package exports the function under the module's name.
-LOOP = importlib.import_module("embedgrad_core.optimize")
+LOOP = importlib.import_module("embedgrad_core.optimization")
 STEP = importlib.import_module("embedgrad_core.step")
 PROMPT = "please reason step by step."
 

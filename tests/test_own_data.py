@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedgrad.api import make_grader
-from embedgrad.tasks.own import Columns, fingerprint, read_own, split_own
+from embedgrad.tasks.own.data import Columns, fingerprint, read_own, split_own
 from embedgrad_core.files import Item, UserError
 
 LABELS = ["positive", "negative"]

@@ -185,7 +185,7 @@ def asked(prompt_file, home, tmp_path, monkeypatch):
         loads.append((name, revision))
         return tuned.frozen
 
-    monkeypatch.setattr("embedgrad_core.loading.load_model", load)
+    monkeypatch.setattr("embedgrad_core.model.loading.load_model", load)
     monkeypatch.setattr("embedgrad.api.load_model", load)
     return loads
 

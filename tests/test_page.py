@@ -9,9 +9,9 @@ import pytest
 from reporting_samples import DEMO_SIZES, count, demo_cells, graded, make_run
 
 from embedgrad.cli import main
-from embedgrad.reporting.cells import read_cells
 from embedgrad.reporting.page.collect import TABLES
 from embedgrad.reporting.page.examples import COUNT, LIMIT, marked
+from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.tables import write_table
 from embedgrad_core.files import read_json, read_jsonl, write_json, write_jsonl
 

@@ -19,15 +19,15 @@ from embedgrad import tasks
 from embedgrad.cli import main
 from embedgrad.config import read_config
 from embedgrad.planning.access import Access, look_up, look_up_data
-from embedgrad.planning.cards import CARDS, named_card
 from embedgrad.planning.forecast import forecast, outlook
+from embedgrad.planning.gpus import CARDS, named_card
 from embedgrad.planning.machines import this_machine
 from embedgrad.planning.pace import Pace
 from embedgrad.planning.work import RECORDED, work_of
 from embedgrad_core import FrozenModel, Layout, Slot
-from embedgrad_core.costs import Shape
 from embedgrad_core.files import UserError
-from embedgrad_core.kernels import freeze_linears
+from embedgrad_core.model.costs import Shape
+from embedgrad_core.model.kernels import freeze_linears
 from embedgrad_core.objective import Example
 from embedgrad_core.step import Pieces, accumulate
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from embedgrad.cli import main
-from embedgrad.progress import Epochs, Progress
+from embedgrad.runtime.progress import Epochs, Progress
 from embedgrad_core.files import write_jsonl
 
 
@@ -157,7 +157,7 @@ def test_a_terminal_gets_a_bar_in_place_of_lines(monkeypatch, capsys):
 @pytest.fixture
 def at_once(monkeypatch):
     """A line at each report of the work."""
-    monkeypatch.setattr("embedgrad.progress.EVERY", 0)
+    monkeypatch.setattr("embedgrad.runtime.progress.EVERY", 0)
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, make_ru
 
 from embedgrad.cli import main
 from embedgrad.grading import Grader
-from embedgrad.reporting.cells import read_cells
-from embedgrad.reporting.collected import collect
 from embedgrad.reporting.recovery import printed_counts, rank
-from embedgrad_core import Layout, PromptEmbedding, Slot, decode
+from embedgrad.reporting.results.cells import read_cells
+from embedgrad.reporting.results.collected import collect
+from embedgrad_core import Layout, PromptEmbedding, Slot
+from embedgrad_core.decoding import answers as decode
 from embedgrad_core.files import UserError, write_json, write_jsonl
 
 HIDDEN = {"layout": "chat", "limit_share": 0.5, "stop_rule": "checkpoint", "strict": False}
@@ -58,7 +59,7 @@ def test_the_hidden_protocol_comes_out_first_and_alone(run):
 def test_the_papers_counts_come_from_the_audit():
     one, other = ("20.24", "34.52", "+14.28"), ("59.52", "71.43", "+11.91")
     table = [cell("imdb", "imdb", paper=one), cell("imdb", "imdb", model="b", paper=other)]
-    from embedgrad.reporting.collected import Outcome
+    from embedgrad.reporting.results.collected import Outcome
 
     counts = printed_counts([Outcome(one, (), {}) for one in table])
     assert counts["imdb", "tiny"] == (17, 84)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from reporting_samples import cell
 
 from embedgrad.reporting.audit import HALF_UP, TRUNCATION, audit, blocks, count_of, fitting_sizes, write_audit
-from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.results.cells import read_cells
 
 PAPER = Path(__file__).parents[1] / "config" / "cells.tsv"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from reporting_samples import demo_cells, write_cells
 
-from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.results.cells import read_cells
 from embedgrad_core.files import UserError
 
 PAPER = Path(__file__).parents[1] / "config" / "cells.tsv"

@@ -7,10 +7,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, count, demo_cells, make_run
 
-from embedgrad.reporting.cells import read_cells
-from embedgrad.reporting.collected import collect
-from embedgrad.reporting.drawing import styled
-from embedgrad.reporting.figures import before_after, draw_before_after, draw_training_curves, training_curves
+from embedgrad.reporting.figures.accuracy import before_after, draw_before_after, draw_training_curves, training_curves
+from embedgrad.reporting.figures.drawing import styled
+from embedgrad.reporting.results.cells import read_cells
+from embedgrad.reporting.results.collected import collect
 from embedgrad_core.files import UserError, read_jsonl, write_json, write_jsonl
 
 PAPER = Path(__file__).parents[1] / "config" / "cells.tsv"

@@ -8,9 +8,9 @@ import pytest
 from reporting_samples import cell
 from test_reporting_figures import texts
 
-from embedgrad.reporting.cells import read_cells
-from embedgrad.reporting.drawing import styled
-from embedgrad.reporting.figures_prompt import anchoring, draw_anchoring, draw_lat, lat
+from embedgrad.reporting.figures.drawing import styled
+from embedgrad.reporting.figures.prompt import anchoring, draw_anchoring, draw_lat, lat
+from embedgrad.reporting.results.cells import read_cells
 from embedgrad_core.files import UserError, write_json
 
 PAPER = Path(__file__).parents[1] / "config" / "cells.tsv"

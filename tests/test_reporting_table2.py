@@ -7,9 +7,9 @@ import pytest
 from markdown_it import MarkdownIt
 from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, graded, item, make_run
 
-from embedgrad.reporting.cells import read_cells
-from embedgrad.reporting.collected import collect
 from embedgrad.reporting.metrics import build_metrics
+from embedgrad.reporting.results.cells import read_cells
+from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.statistics import holm
 from embedgrad.reporting.table2 import latex, markdown, numbers, write_csv, write_latex, write_markdown
 from embedgrad.reporting.typeset import latex_escape, markdown_table, short, width

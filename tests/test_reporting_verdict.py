@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedgrad.reporting.cells import read_cells
+from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.statistics import ALPHA, POWER, best_case_power, mcnemar, newcombe_paired, wilson
 from embedgrad.reporting.verdict import NOT, NOT_TESTABLE, PARTLY, REPLICATED, WORDS, Ours, verdict
 

@@ -17,14 +17,14 @@ from transformers import Gemma2Config, GPT2Config, LlamaConfig, Qwen2Config
 from embedgrad.commands.arguments import add_decoding_arguments, decoding_from
 from embedgrad.config import Config
 from embedgrad.planning.access import read_shape
-from embedgrad.planning.cards import CARDS
 from embedgrad.planning.demand import EXAMPLES, KNOWN, answer_demand, known_shape, rows_at_a_time
-from embedgrad_core.costs import Shape
+from embedgrad.planning.gpus import CARDS
 from embedgrad_core.files import UserError
+from embedgrad_core.model.costs import Shape
 
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
 assert PAPER["optimize"].pop("checkpointing") == "auto"
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+SCHEMA = yaml.safe_load((ROOT / "embedgrad/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 LARGE, MIDDLE, SMALL = "qwen2.5-14b-instruct", "qwen2.5-7b-instruct", "qwen2.5-0.5b-instruct"
 
 

@@ -12,7 +12,7 @@ from conftest import ROOT
 from deaf import DEAF
 
 from benchmarks.disturb import checkout, finish
-from embedgrad import cluster, run_lock
+from embedgrad.runtime import cluster, run_lock
 from embedgrad_core.files import TEMPORARY, UserError, write_json
 
 HOLD = """

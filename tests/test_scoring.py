@@ -7,8 +7,8 @@ import torch
 
 from embedgrad.cli import main
 from embedgrad_core import Layout, PromptEmbedding, Slot
+from embedgrad_core.decoding.scoring import entropy_report, forced_entropies
 from embedgrad_core.files import write_jsonl
-from embedgrad_core.scoring import entropy_report, forced_entropies
 
 ANSWERS = [[5, 9, 7, 300], [11], [8, 8, 8, 8, 8, 8]]
 BODIES = [[20, 21], [22], [23, 24, 25]]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from embedgrad.reporting.cells import Seeds, seeds_in
+from embedgrad.reporting.results.cells import Seeds, seeds_in
 from embedgrad_core.files import UserError
 
 

@@ -10,8 +10,8 @@ from conftest import ROOT
 from transformers import AutoModelForCausalLM
 
 from embedgrad_core import load_model
-from embedgrad_core import loading as LOADING
 from embedgrad_core.files import UserError
+from embedgrad_core.model import loading as LOADING
 
 # In a process of its own: the pretended device type stays registered.
 BOTH = """
@@ -22,10 +22,10 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Slot, check_step_zero
-from embedgrad_core.greedy import greedy
+from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.lat import hidden_states
 from embedgrad_core.objective import Example
-from embedgrad_core.scoring import forced_entropies
+from embedgrad_core.decoding.scoring import forced_entropies
 from embedgrad_core.step import Pieces, accumulate
 
 gate = sys.modules[check_step_zero.__module__]

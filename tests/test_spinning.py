@@ -35,8 +35,8 @@ import hashlib, sys
 sys.path.insert(0, "tests")
 import conftest, torch
 from embedgrad_core import Layout, Slot
-from embedgrad_core.greedy import greedy
-from embedgrad_core.kernels import freeze_linears, packed_weights
+from embedgrad_core.decoding.greedy import greedy
+from embedgrad_core.model.kernels import freeze_linears, packed_weights
 from embedgrad_core.objective import Example
 from embedgrad_core.step import Pieces, accumulate
 torch.set_num_threads(2)

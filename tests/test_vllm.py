@@ -9,14 +9,14 @@ import pytest
 from test_export import moved
 
 from embedgrad_core import Layout, load_model
+from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.export import export
-from embedgrad_core.greedy import greedy
 
 SCRIPT = """
 import sys
 from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, load_model
-from embedgrad_core.decode_vllm import vllm_greedy
-from embedgrad_core.greedy import greedy
+from embedgrad_core.decoding.vllm_engine import vllm_greedy
+from embedgrad_core.decoding.greedy import greedy
 
 frozen = load_model(sys.argv[1])
 slot = Slot.place(frozen.tokenizer, Layout(), "Once upon a time there was a girl.")
@@ -38,7 +38,7 @@ print("same")
 PARTS = """
 import sys, vllm
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
-from embedgrad_core.decode import decode
+from embedgrad_core.decoding.answers import decode
 from embedgrad_core.files import Item, UserError
 
 class Refused:

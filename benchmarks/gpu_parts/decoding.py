@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import torch
 from shapes import TRUE_SHAPES, build, slot_of
 
-from embedgrad_core import graphed
-from embedgrad_core.costs import Shape
-from embedgrad_core.greedy import greedy
-from embedgrad_core.rows import Request, entropy_bits
+from embedgrad_core.decoding import graphed
+from embedgrad_core.decoding.greedy import greedy
+from embedgrad_core.decoding.rows import Request, entropy_bits
+from embedgrad_core.model.costs import Shape
 from gpu_parts.facts import measured, median_seconds
 from gpu_parts.record import Context
 

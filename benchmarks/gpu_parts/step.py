@@ -11,7 +11,7 @@ from measure import timed
 from optimize import Sides
 from shapes import TRUE_SHAPES, WORKLOADS, build
 
-from embedgrad_core.costs import Shape
+from embedgrad_core.model.costs import Shape
 from gpu_parts.facts import measured
 from gpu_parts.record import Context
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from embedgrad_core import FrozenModel, Layout, LoopRule, PromptEmbedding, Slot
-from embedgrad_core.decode import Decoded, decode_rows, to_decoded
+from embedgrad_core.decoding.answers import Decoded, decode_rows, to_decoded
+from embedgrad_core.decoding.kept_rows import KeptRows
+from embedgrad_core.decoding.rows import Row
 from embedgrad_core.files import Item
-from embedgrad_core.kept_rows import KeptRows
-from embedgrad_core.rows import Row
 
 STOP_RULES = ("family", "checkpoint")
 
@@ -24,7 +24,7 @@ class TextAnswers:
         frozen: the frozen model.
         layout: the run's own; its ``kind`` is what varies.
         prompt: the human prompt.
-        settings: keyword arguments of :func:`embedgrad_core.decode`.
+        settings: keyword arguments of :func:`embedgrad_core.decoding.answers`.
         kept: blocks that were answered before.
     """
 
@@ -46,7 +46,7 @@ class TextAnswers:
         Args:
             kind: ``bare`` or ``chat``.
             items: what to answer.
-            callbacks: ``on_progress``, ``on_step`` and ``say``, as of :func:`embedgrad_core.decode`.
+            callbacks: ``on_progress``, ``on_step`` and ``say``, as of :func:`embedgrad_core.decoding.answers`.
 
         Raises:
             UserError: an input and the token limit do not fit the context.
@@ -57,7 +57,7 @@ class TextAnswers:
         return self._rows[key]
 
     def decoded(self, kind: str, items: Sequence[Item], **callbacks: Callable) -> list[Decoded]:
-        """The same as :func:`embedgrad_core.decode` gives them, under the stop rule of the settings."""
+        """The same as :func:`embedgrad_core.decoding.answers` gives them, under the stop rule of the settings."""
         ends, loop = self.frozen.stop_ids(self.settings["stop_rule"]), self.settings["loop"]
         found = self.rows(kind, items, **callbacks)
         return [to_decoded(self.frozen, item, until(row, ends), ends, loop) for item, row in found]

@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError("the round trip needs both --data and --task (or --evaluator); give both or neither.")
     items = read_items(arguments.data, arguments.level) if arguments.data else []
     grader = grader_from(arguments) if items else None
-    from embedgrad.progress import waiting
-    from embedgrad.provenance import versions
+    from embedgrad.runtime.progress import waiting
+    from embedgrad.runtime.provenance import versions
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.anchoring import anchoring_report
     from embedgrad_core.prompt import prompt_sha256
@@ -102,9 +102,9 @@ def _round_trip(
     """Accuracy of the four prompts on ``items``; the control's is the mean over its seeds, each in ``random_each``."""
     import torch
 
-    from embedgrad.progress import Progress
-    from embedgrad_core import decode
+    from embedgrad.runtime.progress import Progress
     from embedgrad_core.anchoring import randomly_displaced, snapped
+    from embedgrad_core.decoding import answers as decode
 
     gold = {item.id: item.answer for item in items}
 

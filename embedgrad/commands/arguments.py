@@ -8,15 +8,15 @@ from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from embedgrad import cards
 from embedgrad.commands.checked import output_file, rows, whole
+from embedgrad.runtime import gpus as cards
 from embedgrad_core.files import UserError, other_than, printable, shard
 
 if TYPE_CHECKING:
     from embedgrad.grading import Grader
     from embedgrad_core import FrozenModel, Layout
+    from embedgrad_core.decoding.kept_rows import KeptRows
     from embedgrad_core.files import Item
-    from embedgrad_core.kept_rows import KeptRows
 
 MOST_THREADS = 4096
 
@@ -56,8 +56,8 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
         cards.claim(arguments.cards)
         if arguments.cards and cards.visible():
             say_of(arguments)(f"cards: {','.join(cards.visible())}")
-    from embedgrad.progress import waiting
-    from embedgrad_core.loading import choose_device, use_threads
+    from embedgrad.runtime.progress import waiting
+    from embedgrad_core.model.loading import choose_device, use_threads
 
     use_threads(arguments.threads)
     device, dtype, device_map = arguments.device, arguments.dtype, arguments.device_map
@@ -79,7 +79,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
 
 @lru_cache(maxsize=1)
 def _load(model: str, revision: str, device: str, dtype: str, device_map: str, say: Callable) -> "FrozenModel":
-    from embedgrad_core.loading import load_model
+    from embedgrad_core.model.loading import load_model
 
     return load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
 
@@ -123,8 +123,8 @@ def add_own_data_arguments(group: argparse._ArgumentGroup) -> None:
 def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader | None" = None) -> "list[Item]":
     """The items of one's own data, checked for the evaluator in use."""
     from embedgrad.grading import grader_from
-    from embedgrad.progress import waiting
-    from embedgrad.tasks.own import Columns, read_own
+    from embedgrad.runtime.progress import waiting
+    from embedgrad.tasks.own.data import Columns, read_own
 
     grader = grader or grader_from(arguments)
     columns = Columns(arguments.input_column, arguments.answer_column, arguments.target_column)
@@ -186,7 +186,7 @@ def add_kept_argument(parser: argparse.ArgumentParser) -> None:
 
 def kept_from(arguments: argparse.Namespace) -> "KeptRows | None":
     """The blocks that were answered before, if the arguments name a file for them."""
-    from embedgrad_core.kept_rows import KeptRows
+    from embedgrad_core.decoding.kept_rows import KeptRows
 
     return KeptRows(arguments.state) if arguments.state else None
 
@@ -209,8 +209,8 @@ def shard_from(arguments: argparse.Namespace, items: "list[Item]") -> "list[Item
 
 
 def decoding_from(arguments: argparse.Namespace, frozen: "FrozenModel") -> dict:
-    """Keyword arguments of ``embedgrad_core.decode``, the number of rows decided."""
-    from embedgrad_core.loops import LoopRule
+    """Keyword arguments of ``embedgrad_core.decoding.answers``, the number of rows decided."""
+    from embedgrad_core.decoding.loops import LoopRule
 
     limit = arguments.max_new_tokens
     return {

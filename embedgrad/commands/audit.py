@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Recompute and write."""
     from embedgrad.reporting.audit import audit, write_audit
-    from embedgrad.reporting.cells import read_cells
     from embedgrad.reporting.claims import FAILS, check_claims, read_claims, write_claims
-    from embedgrad.reporting.collected import collect
+    from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.results.collected import collect
 
     paper, claims = read_cells(arguments.paper_table), read_claims(arguments.claims)
     outcomes = []

@@ -19,7 +19,7 @@ from embedgrad_core.files import UserError
 
 if TYPE_CHECKING:
     from embedgrad.api import TunedPrompt
-    from embedgrad.progress import Progress
+    from embedgrad.runtime.progress import Progress
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.files import Item
 
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Compare vectors, then answers."""
     from embedgrad.api import load
     from embedgrad.evaluation import unseen
-    from embedgrad.progress import Progress
+    from embedgrad.runtime.progress import Progress
 
     items = []
     if arguments.data:  # the data first: a bad line is said before a model is loaded
@@ -112,7 +112,7 @@ def answers(
 ) -> dict:
     """Both graded on the same items, by a's grader and a's decoding."""
     from embedgrad.reporting.statistics import Paired, mcnemar, wilson
-    from embedgrad_core import decode
+    from embedgrad_core.decoding import answers as decode
 
     gold = {item.id: item.answer for item in items}
 

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Prepare the task."""
-    from embedgrad.progress import waiting
+    from embedgrad.runtime.progress import waiting
     from embedgrad.tasks.prepare import prepare
 
     try:

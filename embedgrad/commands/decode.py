@@ -57,9 +57,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Load, decode, write."""
     items = read_items(arguments.data, arguments.level)  # before torch is imported: a bad line is said at once
     items = shard_from(arguments, items)
-    from embedgrad.progress import Progress
-    from embedgrad.provenance import Run
-    from embedgrad_core import PromptEmbedding, Slot, decode
+    from embedgrad.runtime.progress import Progress
+    from embedgrad.runtime.provenance import Run
+    from embedgrad_core import PromptEmbedding, Slot
+    from embedgrad_core.decoding import answers as decode
     from embedgrad_core.prompt import prompt_sha256
 
     clock = Run()
@@ -109,7 +110,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _batch_invariance(count: int, items: list, rows: list[dict], answer: Callable[..., list[dict]]) -> dict:
     """How many of a sample of items are answered otherwise by the native engine at batch size 1."""
-    from embedgrad.progress import Progress
+    from embedgrad.runtime.progress import Progress
 
     sample = random.Random(0).sample(items, min(count, len(items)))
     together = {row["id"]: row["output"] for row in rows}

@@ -34,11 +34,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Read both answers under both prompts, write."""
     items = sorted(read_items(arguments.data, arguments.level), key=lambda item: item.id)[: arguments.max_items]
     answers = {side: answers_to(getattr(arguments, side), items) for side in ("before", "after")}
-    from embedgrad.progress import Progress
-    from embedgrad.provenance import versions
+    from embedgrad.runtime.progress import Progress
+    from embedgrad.runtime.provenance import versions
     from embedgrad_core import PromptEmbedding
+    from embedgrad_core.decoding.scoring import entropy_report, read_answer
     from embedgrad_core.prompt import prompt_sha256
-    from embedgrad_core.scoring import entropy_report, read_answer
 
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)

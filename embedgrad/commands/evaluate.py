@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Answer, grade, compare."""
-    from embedgrad.progress import Progress
+    from embedgrad.runtime.progress import Progress
 
     # The data first: a bad line is said before a model is loaded.
     items = own_items_from(arguments, arguments.data, needed_grader(arguments, arguments.prompt_file))

@@ -24,14 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Draw and write."""
     from embedgrad.reporting.analyses import limit_rows
-    from embedgrad.reporting.cells import read_cells
-    from embedgrad.reporting.collected import collect
-    from embedgrad.reporting.drawing import save
-    from embedgrad.reporting.figures import draw_before_after, draw_training_curves
-    from embedgrad.reporting.figures_gain import entropy, gain
-    from embedgrad.reporting.figures_ladder import ladder, limits
-    from embedgrad.reporting.figures_prompt import draw_anchoring, draw_lat
+    from embedgrad.reporting.figures.accuracy import draw_before_after, draw_training_curves
+    from embedgrad.reporting.figures.drawing import save
+    from embedgrad.reporting.figures.gain import entropy, gain
+    from embedgrad.reporting.figures.ladder import ladder, limits
+    from embedgrad.reporting.figures.prompt import draw_anchoring, draw_lat
     from embedgrad.reporting.ladder import ladder_rows
+    from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.results.collected import collect
 
     paths = [path for path in (arguments.png, arguments.pdf) if path]
     cells, seeds = read_cells(arguments.cell_table), seeds_from(arguments)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from embedgrad.commands.checked import output_file
-from embedgrad.reporting.reports import read_grid, read_ladder
+from embedgrad.reporting.results.reports import read_grid, read_ladder
 from embedgrad_core.files import UserError, misfit, read_jsonl, write_json, write_jsonl
 
 HELP = "add up the baselines of shards"

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     inputs = _given(arguments)
     # Only answers on standard output; where there may be hours of questions, the model is told of beside them.
     arguments.say = aside if inputs is None else silent
-    from embedgrad.progress import Progress
+    from embedgrad.runtime.progress import Progress
 
     tuned = prompt_from(arguments)
 

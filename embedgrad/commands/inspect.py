@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     report = anchoring_report(frozen, prompt)
     if arguments.png:
-        from embedgrad.reporting.drawing import save
-        from embedgrad.reporting.figures_drift import drift
+        from embedgrad.reporting.figures.drawing import save
+        from embedgrad.reporting.figures.drift import drift
 
         save(
             drift(pieces_of(prompt), [row["drift"] for row in report["positions"]]),

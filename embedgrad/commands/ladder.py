@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> None:
     train = read_items(arguments.train)
     from embedgrad.analyses.rungs import rungs
     from embedgrad.grading import grader_from
-    from embedgrad.progress import Progress
-    from embedgrad.provenance import versions
+    from embedgrad.runtime.progress import Progress
+    from embedgrad.runtime.provenance import versions
 
     grader, texts = grader_from(arguments), text_answers(arguments)
     found, lines = {}, []

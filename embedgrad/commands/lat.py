@@ -35,11 +35,11 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}; give at least 1.")
     items = read_items(arguments.data, arguments.level) if arguments.data else []
     items = sorted(items, key=lambda item: item.id)[: arguments.items]
-    from embedgrad.progress import Progress
-    from embedgrad.provenance import versions
+    from embedgrad.analyses.lat_report import lat_report
+    from embedgrad.runtime.progress import Progress
+    from embedgrad.runtime.provenance import versions
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.lat import SPLITS, prompt_states, read_stimuli, stimulus_states
-    from embedgrad_core.lat_report import lat_report
     from embedgrad_core.prompt import prompt_sha256
 
     stimuli = read_stimuli(arguments.stimuli)

@@ -32,9 +32,9 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.analyses.likelihoods import label_likelihoods
     from embedgrad.analyses.rungs import label_targets
     from embedgrad.grading import grader_from
-    from embedgrad.progress import Progress
-    from embedgrad.provenance import versions
     from embedgrad.reporting.likelihood import summary
+    from embedgrad.runtime.progress import Progress
+    from embedgrad.runtime.provenance import versions
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.prompt import prompt_sha256
 

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     answers = {side: answers_to(getattr(arguments, side), items) for side in ("before", "after")}
     from embedgrad.analyses.limits import over_limits
     from embedgrad.grading import grader_from
-    from embedgrad.provenance import versions
+    from embedgrad.runtime.provenance import versions
 
     grader, frozen = grader_from(arguments), load_from(arguments)
     most = arguments.max_new_tokens

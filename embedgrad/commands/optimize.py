@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_outputs(arguments)
     train, dev = _items(arguments)  # before torch is imported: a bad line is said at once
     from embedgrad.grading import grader_from
-    from embedgrad.provenance import Run, versions
+    from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit, tune
     from embedgrad_core import Settings, Slot
     from embedgrad_core.anchoring import anchoring_summary
@@ -187,7 +187,7 @@ def _items(arguments: argparse.Namespace) -> tuple[list[Item], list[Item]]:
         _refuse(arguments, ("system_message",), "is for --layout chat; layout bare has no system message")
         if arguments.slot == "system":
             raise UserError("--slot system is for --layout chat; layout bare has no turns.")
-    from embedgrad.tasks.own import split_own
+    from embedgrad.tasks.own.data import split_own
 
     fraction = 0.2 if arguments.dev_fraction is None else arguments.dev_fraction
     train, dev = split_own(own_items_from(arguments, arguments.data), fraction, arguments.seed)

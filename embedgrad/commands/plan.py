@@ -34,8 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Look up, forecast, print."""
     from embedgrad.config import read_config
     from embedgrad.planning.access import look_up, look_up_data
-    from embedgrad.planning.cards import named_card
     from embedgrad.planning.forecast import forecast
+    from embedgrad.planning.gpus import named_card
     from embedgrad.planning.machines import this_machine
     from embedgrad.planning.resources import Resources
 

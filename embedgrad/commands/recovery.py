@@ -49,9 +49,9 @@ def run(arguments: argparse.Namespace) -> None:
     shares = _shares(arguments.limit_shares)
     from embedgrad.analyses.text_answers import STOP_RULES, until
     from embedgrad.grading import Grader, grader_from
-    from embedgrad.progress import Progress
-    from embedgrad.provenance import versions
-    from embedgrad_core.decode import to_decoded
+    from embedgrad.runtime.progress import Progress
+    from embedgrad.runtime.provenance import versions
+    from embedgrad_core.decoding.answers import to_decoded
 
     named, texts = grader_from(arguments), text_answers(arguments)
     frozen, settings = texts.frozen, texts.settings

@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Collect and write."""
-    from embedgrad.reporting.cells import read_cells
-    from embedgrad.reporting.collected import collect
     from embedgrad.reporting.page import write_page
+    from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.results.collected import collect
 
     cells, seeds = read_cells(arguments.cell_table), seeds_from(arguments)
     outcomes = collect(cells, arguments.results, seeds)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Read, tabulate, draw."""
     from embedgrad.reporting.analyses import write_rows
-    from embedgrad.reporting.drawing import save
+    from embedgrad.reporting.figures.drawing import save
     from embedgrad.reporting.sensitivity import heat_map, read_curves, table
 
     curves = read_curves(arguments.histories, arguments.folder, arguments.epochs)

@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Collect and write."""
     from embedgrad.reporting import analyses, recovery
-    from embedgrad.reporting.cells import read_cells
-    from embedgrad.reporting.collected import collect, weights_notes
     from embedgrad.reporting.ladder import ladder_markdown, ladder_rows
+    from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.results.collected import collect, weights_notes
 
     outcomes = collect(read_cells(arguments.cell_table), arguments.results, seeds_from(arguments))
     ladder, prompts = (

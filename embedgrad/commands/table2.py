@@ -13,7 +13,7 @@ from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
 
 if TYPE_CHECKING:
-    from embedgrad.reporting.cells import Seeds
+    from embedgrad.reporting.results.cells import Seeds
 
 HELP = "Table 2 as CSV, Markdown and LaTeX"
 
@@ -29,7 +29,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
 
 def seeds_from(arguments: argparse.Namespace) -> "Seeds | None":
     """The seeds asked for, or None for those that are there."""
-    from embedgrad.reporting.cells import Seeds
+    from embedgrad.reporting.results.cells import Seeds
 
     return Seeds(arguments.seeds) if arguments.seeds else None
 
@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Collect and write."""
     from embedgrad.reporting import table2
-    from embedgrad.reporting.cells import read_cells
-    from embedgrad.reporting.collected import collect
+    from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.results.collected import collect
 
     outcomes = collect(read_cells(arguments.cell_table), arguments.results, seeds_from(arguments))
     for path, write in (

@@ -13,8 +13,8 @@ from typing import Any
 
 from embedgrad import tasks
 from embedgrad.tasks.source import Source, read
-from embedgrad_core.costs import Shape
 from embedgrad_core.files import UserError, folder_hashes, missing_files, other_than, shards_of
+from embedgrad_core.model.costs import Shape
 
 TIMEOUT = 10  # seconds for the hub to answer
 HERE, CACHED, ON_HUB, MADE = "here", "cached", "on the hub", "made by the run"

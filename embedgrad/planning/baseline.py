@@ -3,7 +3,7 @@
 How much of the libraries' files is resident differs by a fifth and more from one machine to the next (kernel, file system, kind of
 CPU), and so do the seconds of their import. So neither is a constant where a forecast is for the machine at hand: a small job
 is run that imports what every job imports, loads a model of 3M parameters, takes steps and answers. Its peak, less what the
-arithmetic of :mod:`embedgrad_core.costs` gives for that model, is what the libraries take. It costs as much as any job's
+arithmetic of :mod:`embedgrad_core.model.costs` gives for that model, is what the libraries take. It costs as much as any job's
 start, so ``embedgrad plan`` keeps it in the user's cache. The workflow does not measure: its jobs may run on other machines
 than the one that plans, and planning imports no torch.
 
@@ -22,8 +22,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from embedgrad_core.costs import LIBRARIES, Shape, process_bytes
 from embedgrad_core.files import UserError, read_json, write_json
+from embedgrad_core.model.costs import LIBRARIES, Shape, process_bytes
 
 # Seconds in which a job imports torch and transformers, where nobody has measured. On one machine 4.4 s; on another 9 s, and 38 s
 # beside other jobs: what the limits of time add (durations.MINUTES) is fifty times that.
@@ -102,8 +102,8 @@ def job(threads: int | None) -> Baseline:
 
     import embedgrad.api  # noqa: F401
     from embedgrad_core import Layout, Slot, load_model
-    from embedgrad_core.greedy import greedy
-    from embedgrad_core.kernels import packed_weights
+    from embedgrad_core.decoding.greedy import greedy
+    from embedgrad_core.model.kernels import packed_weights
     from embedgrad_core.objective import Example
     from embedgrad_core.step import Pieces, accumulate
 

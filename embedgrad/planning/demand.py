@@ -1,4 +1,4 @@
-"""The bytes that a job needs, in main memory or on cards: the formulas of :mod:`embedgrad_core.costs` over a task's sizes.
+"""The bytes that a job needs, in main memory or on cards: the formulas of :mod:`embedgrad_core.model.costs` over a task's sizes.
 
 ``embedgrad plan`` and the resources of the workflow's rules both come from here.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from embedgrad.planning.work import LONGEST, Work
-from embedgrad_core.costs import AUTO, CHUNK, LIBRARIES, ROWS, TOKEN_BUDGET, Shape, process_bytes
+from embedgrad_core.model.costs import AUTO, CHUNK, LIBRARIES, ROWS, TOKEN_BUDGET, Shape, process_bytes
 
 # CUDA's context, its libraries' workspaces and the split of its allocator, on each card. An assumption: no card was at hand.
 CONTEXT = 10**9

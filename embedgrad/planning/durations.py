@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from embedgrad.planning.demand import WIDTHS, rows_at_a_time
 from embedgrad.planning.work import Work, work_of
-from embedgrad_core.costs import Shape
+from embedgrad_core.model.costs import Shape
 
 if TYPE_CHECKING:
     from embedgrad.config import Config
-    from embedgrad.planning.cards import Machine
+    from embedgrad.planning.gpus import Machine
 
 # Rules that load a model: those that train it, and those that answer with it.
 TRAINING, ANSWERING = ("optimize", "sensitivity"), ("before", "baselines", "after", "analyse")

@@ -1,7 +1,7 @@
 """Tokens, memory, seconds and disk of each cell: arithmetic from the model's shape, the task's sizes and a machine's rates.
 
 A forecast, not a measurement: answers may be half or twice as long as assumed, and tiny models spend their time outside of
-the arithmetic. The formulas stand in :mod:`embedgrad_core.costs`.
+the arithmetic. The formulas stand in :mod:`embedgrad_core.model.costs`.
 """
 
 from collections import Counter
@@ -32,11 +32,11 @@ from embedgrad.planning.durations import (
 )
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.work import Work, work_of
-from embedgrad_core.costs import Shape
+from embedgrad_core.model.costs import Shape
 
 if TYPE_CHECKING:
     from embedgrad.config import Config
-    from embedgrad.planning.cards import Machine
+    from embedgrad.planning.gpus import Machine
 
 # Jobs that load the model to answer: after and analyse of a cell, before and baselines of a task.
 JOBS, SHARED_JOBS = 2, 2

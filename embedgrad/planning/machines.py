@@ -5,9 +5,9 @@ import time
 import torch
 
 from embedgrad.planning.baseline import baseline
-from embedgrad.planning.cards import Machine, free_disk
-from embedgrad_core import kernels
+from embedgrad.planning.gpus import Machine, free_disk
 from embedgrad_core.files import UserError
+from embedgrad_core.model import kernels
 
 
 def this_machine(device: str = "auto") -> Machine:

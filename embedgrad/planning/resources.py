@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embedgrad.planning.access import hub_home, read_shape, shape_of_pretraining
-from embedgrad.planning.cards import UNNAMED, Machine, card_bytes, named_card, some_cpu
 from embedgrad.planning.demand import (
     SPARE,
     WIDTHS,
@@ -29,9 +28,10 @@ from embedgrad.planning.demand import (
     step_on_cpu,
 )
 from embedgrad.planning.durations import Durations
+from embedgrad.planning.gpus import UNNAMED, Machine, card_bytes, named_card, some_cpu
 from embedgrad.planning.work import Work, work_of
-from embedgrad_core.costs import LIBRARIES, Shape
 from embedgrad_core.files import UserError
+from embedgrad_core.model.costs import LIBRARIES, Shape
 
 if TYPE_CHECKING:
     from embedgrad.config import Config

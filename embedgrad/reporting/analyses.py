@@ -6,11 +6,11 @@ from pathlib import Path
 
 from scipy import stats
 
-from embedgrad.reporting.agreement import check_reports
-from embedgrad.reporting.answers import answer_files, read_answers
-from embedgrad.reporting.collected import Outcome
 from embedgrad.reporting.likelihood import summary as likelihood_summary
-from embedgrad.reporting.reports import read_anchoring, read_entropy, read_lat, read_likelihood, read_limits
+from embedgrad.reporting.results.agreement import check_reports
+from embedgrad.reporting.results.answers import answer_files, read_answers
+from embedgrad.reporting.results.collected import Outcome
+from embedgrad.reporting.results.reports import read_anchoring, read_entropy, read_lat, read_likelihood, read_limits
 from embedgrad.reporting.statistics import crossed_bootstrap
 from embedgrad.reporting.tables import write_table
 from embedgrad_core.files import UserError

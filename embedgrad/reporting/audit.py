@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 
-from embedgrad.reporting.cells import Cell
+from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.statistics import ALPHA, DISCORDANCE, best_case_power, detectable_gain, mcnemar
 from embedgrad.reporting.tables import write_table
 from embedgrad_core.files import markdown_escape, write_whole

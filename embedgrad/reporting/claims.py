@@ -11,10 +11,10 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from embedgrad.reporting.agreement import check_reports
-from embedgrad.reporting.cells import Cell
-from embedgrad.reporting.collected import Outcome
-from embedgrad.reporting.reports import read_anchoring, read_lat
+from embedgrad.reporting.results.agreement import check_reports
+from embedgrad.reporting.results.cells import Cell
+from embedgrad.reporting.results.collected import Outcome
+from embedgrad.reporting.results.reports import read_anchoring, read_lat
 from embedgrad.reporting.tables import read_table, write_table
 from embedgrad_core.files import UserError, markdown_escape, write_whole
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from embedgrad.reporting.agreement import check_reports
-from embedgrad.reporting.answers import read_answers
-from embedgrad.reporting.collected import Outcome
-from embedgrad.reporting.reports import read_ladder
+from embedgrad.reporting.results.agreement import check_reports
+from embedgrad.reporting.results.answers import read_answers
+from embedgrad.reporting.results.collected import Outcome
+from embedgrad.reporting.results.reports import read_ladder
 from embedgrad.reporting.statistics import ALPHA, Paired, holm, mcnemar
 from embedgrad.reporting.typeset import markdown_table, short_p
 from embedgrad_core.files import UserError, markdown_escape

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from scipy import stats
 
-from embedgrad.reporting.agreement import check_reports
 from embedgrad.reporting.audit import blocks, count_of, fitting_sizes
-from embedgrad.reporting.cells import Cell
-from embedgrad.reporting.collected import Outcome
-from embedgrad.reporting.reports import read_grid
+from embedgrad.reporting.results.agreement import check_reports
+from embedgrad.reporting.results.cells import Cell
+from embedgrad.reporting.results.collected import Outcome
+from embedgrad.reporting.results.reports import read_grid
 from embedgrad_core.files import UserError
 
 KEYS = ("layout", "limit_share", "stop_rule", "strict")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from embedgrad.reporting.drawing import styled
-from embedgrad.reporting.history import check_epochs, read_history
+from embedgrad.reporting.figures.drawing import styled
+from embedgrad.reporting.results.history import check_epochs, read_history
 from embedgrad_core.files import UserError
 
 

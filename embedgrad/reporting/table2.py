@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embedgrad.files import FAILURES
-from embedgrad.reporting.collected import Outcome, weights_notes
+from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad.reporting.statistics import ALPHA, holm
 from embedgrad.reporting.typeset import latex_escape, markdown_table, short, short_p
 from embedgrad.reporting.verdict import WORDS

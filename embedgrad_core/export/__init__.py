@@ -8,7 +8,7 @@ from embedgrad_core.export.metrics import card_numbers
 from embedgrad_core.export.peft import export_peft
 from embedgrad_core.export.vllm import export_vllm
 from embedgrad_core.files import UserError, whole_folder
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
 EXPORTS = {"peft": export_peft, "merged": export_merged, "vllm": export_vllm}

@@ -7,7 +7,7 @@ import jinja2
 import yaml
 
 from embedgrad_core.files import UserError, fenced, markdown_escape
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
 LIBRARIES = {"peft": "peft", "merged": "transformers", "vllm": "vllm"}

@@ -4,7 +4,7 @@ import torch
 
 from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
 # Inputs that an export's lines must read as ours does. None begins with white space, which a swallowing token would take.

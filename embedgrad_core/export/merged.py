@@ -16,7 +16,7 @@ from embedgrad_core.export.card import snippet
 from embedgrad_core.export.folder import PROBES, separator_text, tail_text
 from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
 

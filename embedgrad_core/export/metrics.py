@@ -3,7 +3,7 @@
 import torch
 
 from embedgrad_core.files import UserError, markdown_escape
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding, tensors_sha256
 
 

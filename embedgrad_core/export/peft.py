@@ -9,11 +9,11 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from embedgrad_core.costs import Shape
 from embedgrad_core.export.card import snippet
 from embedgrad_core.export.folder import before_input, reading
 from embedgrad_core.files import UserError
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.costs import Shape
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
 

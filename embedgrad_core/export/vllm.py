@@ -9,7 +9,7 @@ from safetensors.torch import save
 
 from embedgrad_core.export.card import snippet
 from embedgrad_core.export.folder import before_input, reading
-from embedgrad_core.model import FrozenModel
+from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
 FILE = "prompt_embeds.safetensors"

@@ -9,8 +9,8 @@ from pathlib import Path
 from embedgrad_core.files import UserError, printable
 from embedgrad import cards, cluster, run_lock
 from embedgrad.config import Config
-from embedgrad.interruption import PARENT
-from embedgrad.plain import check_seed_words
+from embedgrad.runtime.interruption import PARENT
+from embedgrad.schemas.plain import check_seed_words
 from embedgrad.planning.durations import LOADING, TRAINING
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedgrad.files import read_items
-from embedgrad.reporting.answers import answer_files, read_answers
-from embedgrad.reporting.collected import Outcome
+from embedgrad.reporting.results.answers import answer_files, read_answers
+from embedgrad.reporting.results.collected import Outcome
 from embedgrad_core.files import Item, UserError
 
 COUNT, LIMIT = 10, 2000

@@ -11,15 +11,15 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from embedgrad.reporting.analyses import limit_rows
-from embedgrad.reporting.cells import Cell, Seeds
-from embedgrad.reporting.collected import Outcome, weights_notes
-from embedgrad.reporting.drawing import styled
-from embedgrad.reporting.figures import before_after, training_curves
-from embedgrad.reporting.figures_gain import entropy, gain
-from embedgrad.reporting.figures_ladder import ladder, limits
-from embedgrad.reporting.figures_prompt import anchoring, lat
+from embedgrad.reporting.figures.accuracy import before_after, training_curves
+from embedgrad.reporting.figures.drawing import styled
+from embedgrad.reporting.figures.gain import entropy, gain
+from embedgrad.reporting.figures.ladder import ladder, limits
+from embedgrad.reporting.figures.prompt import anchoring, lat
 from embedgrad.reporting.ladder import headline, ladder_rows
 from embedgrad.reporting.page import collect
+from embedgrad.reporting.results.cells import Cell, Seeds
+from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad_core.files import UserError, write_whole
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")

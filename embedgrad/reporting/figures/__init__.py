@@ -1,0 +1,1 @@
+"""The figures: the same bytes whenever the same numbers are drawn."""

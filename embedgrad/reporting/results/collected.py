@@ -1,0 +1,137 @@
+"""What a run has so far: the metrics of every cell of a table, or why they are missing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedgrad.files import FAILURES
+from embedgrad.reporting.results.agreement import check_agreement
+from embedgrad.reporting.results.cells import Cell, Seeds, seeds_in
+from embedgrad_core.files import COUNT, UserError, misfit, read_json
+
+_ENTROPY = {"mean": (float,), "mean_without_loops": (float,), "n_without_loops": int}
+_SIDE = {
+    "correct": int,
+    "accuracy": float,
+    "wilson": list,
+    "failures": dict.fromkeys(FAILURES, int),
+    "strict_correct": (int,),
+    "entropy_bits": _ENTROPY,
+    "mean_tokens": (float,),
+}
+# The keys that the table and the figures read, with their types; a type in brackets may be null.
+_SHAPE = {
+    "cell": {"dataset": str, "task": str, "model": str, "seed": int},
+    "n": int,
+    "before": _SIDE,
+    "after": _SIDE,
+    "delta": {"points": float, "newcombe": list},
+    "mcnemar": {"only_before": int, "only_after": int, "p_exact": float, "p_mid": float},
+    "gain": {"became_extractable": int, "became_right": int, "lost_extractable": int, "lost_right": int, "net": int},
+    "verdict": {"word": (str,), "reason": str},
+    "prompt": dict,
+    "training": (dict,),
+    "split": {"sha256": (str,)},
+    "run": dict,
+}
+NOT_RUN = "not run yet"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One line of the table: the cell and the metrics of its seeds, in the order of the seeds.
+
+    ``missing`` says, seed by seed, why there are no metrics; a cell without any metrics has ``metrics == ()``.
+    """
+
+    cell: Cell
+    metrics: tuple[dict, ...]
+    missing: dict[int, str]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that have metrics."""
+        return tuple(metrics["cell"]["seed"] for metrics in self.metrics)
+
+    @property
+    def reason(self) -> str:
+        """Why the cell is missing, the reasons of its seeds joined."""
+        return ", ".join(dict.fromkeys(self.missing.values())) or NOT_RUN
+
+
+def collect(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None = None) -> list[Outcome]:
+    """Read ``<folder>/<dataset>/<model>/seed<k>/metrics.json`` for every cell; where there is none, ``skipped.json``.
+
+    Args:
+        cells: the lines of the table.
+        folder: ``results/<run>``.
+        seeds: the run's seeds; None takes the folders that are there.
+
+    Raises:
+        UserError: metrics that are cut short, lack a key, are of another cell or table, or do not agree with the others on split,
+            model revision or protocol.
+    """
+    folder, outcomes, where = Path(folder), [], {}
+    for cell in cells:
+        home = folder / cell.dataset / cell.model
+        found, missing = [], {}
+        for seed in seeds_in(home, seeds, cell.task):
+            path = home / f"seed{seed}" / "metrics.json"
+            if path.exists():
+                metrics = read_metrics(path, cell, seed)
+                where[id(metrics)] = path
+                found.append(metrics)
+            else:
+                missing[seed] = _why(path.with_name("skipped.json"))
+        outcomes.append(Outcome(cell, tuple(found), missing))
+    check_agreement([(metrics, where[id(metrics)]) for outcome in outcomes for metrics in outcome.metrics], folder)
+    return outcomes
+
+
+def read_metrics(path: str | Path, cell: Cell, seed: int) -> dict:
+    """Read one ``metrics.json`` and check that it is whole and of this cell and seed.
+
+    Raises:
+        UserError: it is not; the message names the file and what is wrong.
+    """
+    metrics = read_json(path)
+    wrong = misfit(metrics, _SHAPE) or misfit(metrics["prompt"].get("best_epoch"), (COUNT,), "prompt.best_epoch")
+    if wrong:
+        raise UserError(f"{path}: key {wrong} is missing or of the wrong kind; delete the file and make it again.")
+    if bad := next(
+        (name for name, run in metrics["run"].items() if run is not None and not isinstance(run, dict)), None
+    ):
+        raise UserError(f"{path}: key run.{bad} is of the wrong kind; delete the file and make it again.")
+    told = metrics["cell"]
+    for key, expected in (("dataset", cell.dataset), ("task", cell.task), ("model", cell.model), ("seed", seed)):
+        if told[key] != expected:
+            raise UserError(
+                f"{path}: these are metrics of {key} {told[key]!r}, not {expected!r}; delete it and make it again."
+            )
+    if metrics.get("paper") != cell.paper:
+        raise UserError(
+            f"{path}: made with other published numbers ({metrics.get('paper')}) than the table of cells has now "
+            f"({cell.paper}); delete the file and make it again."
+        )
+    return metrics
+
+
+def weights_notes(outcomes: Sequence[Outcome]) -> list[str]:
+    """One line for each model whose weights were quantised before, as its runs say: they are not the hub's of that name."""
+    found = {}
+    for outcome in outcomes:
+        for metrics in outcome.metrics:
+            model = (metrics["run"].get("after") or {}).get("model") or {}
+            told, resolved = model.get("dequantised_from"), model.get("resolved")
+            if isinstance(told, str) and isinstance(resolved, str):
+                found[outcome.cell.model] = f"{outcome.cell.model}: weights dequantised from {told} ({resolved[:15]}…)."
+    return list(found.values())
+
+
+def _why(marker: Path) -> str:
+    if not marker.exists():
+        return NOT_RUN
+    skipped = read_json(marker)
+    if not isinstance(skipped, dict) or not isinstance(skipped.get("reason"), str):
+        raise UserError(f"{marker}: needs a key 'reason' with text; mend or delete the file.")
+    return skipped["reason"]

@@ -1,0 +1,58 @@
+"""What a result remembers of how it was made."""
+
+import datetime
+import importlib.metadata
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from embedgrad_core import FrozenModel
+
+PACKAGES = ("embedgrad", "torch", "transformers", "tokenizers", "safetensors")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that shape a number."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def git_state() -> dict:
+    """Commit and cleanliness of the checkout this code runs from; nulls outside of one."""
+    here = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            answer = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return answer.stdout.strip() if answer.returncode == 0 else None
+
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+
+
+class Run:
+    """A sidecar ``*.run.json``: model, versions, device, seconds, memory. Start it first, ask for ``row`` last."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+
+    def row(self, frozen: "FrozenModel", **more: object) -> dict:
+        """The sidecar's content."""
+        import torch
+
+        from embedgrad_core.optimization import peak_memory_bytes
+
+        return {
+            "model": frozen.identity(),
+            "versions": versions(),
+            "git": git_state(),
+            "threads": torch.get_num_threads(),
+            "seconds": round(time.perf_counter() - self._started, 3),
+            "peak_memory_bytes": peak_memory_bytes(frozen),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            **more,
+        }

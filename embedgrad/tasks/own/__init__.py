@@ -1,0 +1,1 @@
+"""Data of one's own as the suite's items."""

@@ -1,0 +1,107 @@
+"""Answers in the making, and when they have ended: what the decoders share."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from embedgrad_core.decoding.loops import LoopRule, is_loop
+from embedgrad_core.layout import Slot
+from embedgrad_core.model.frozen import FrozenModel
+
+
+@dataclass
+class Row:
+    """One answer in the making: ``index`` of its body, new token ids, entropy of each step in bits."""
+
+    index: int
+    ids: list[int] = field(default_factory=list)
+    bits: list[float] = field(default_factory=list)
+    looped: bool = False
+
+    @property
+    def entropy(self) -> float:
+        """Eq. 11: the mean over steps."""
+        return sum(self.bits) / max(len(self.bits), 1)
+
+
+@dataclass
+class Request:
+    """What is to be answered, and how.
+
+    Attributes:
+        frozen: the frozen model.
+        bodies: token ids behind the prompt, a list for each row.
+        limit: new tokens of a row at most.
+        stop_ids: token ids that end a row.
+        stop_on_loop: end a row as soon as its tail repeats so.
+        on_end: called with each row when it has ended.
+        on_step: called when rows have been looked at, with what the running ones have of their limits, in rows.
+        prefix: (P, d) what all rows share and the model reads once.
+        own: (0 or 1, d) what each row brings before its body.
+    """
+
+    frozen: FrozenModel
+    bodies: Sequence[list[int]]
+    limit: int
+    stop_ids: frozenset[int]
+    stop_on_loop: LoopRule | None
+    on_end: Callable[[Row], None]
+    on_step: Callable[[float], None]
+    prefix: torch.Tensor
+    own: torch.Tensor
+
+    @classmethod
+    def of(
+        cls,
+        frozen: FrozenModel,
+        slot: Slot,
+        vectors: torch.Tensor,
+        bodies: Sequence[list[int]],
+        limit: int,
+        stop_ids: Sequence[int],
+        **rest: object,
+    ) -> "Request":
+        """Of the arguments of :func:`embedgrad_core.decoding.greedy.greedy`."""
+        head = frozen.embed(torch.tensor(slot.head_ids, dtype=torch.long))
+        shared = torch.cat([head, vectors.to(frozen.device, frozen.dtype)])
+        # A row must bring at least one token of its own to be answered: without a body that is the prompt's last vector.
+        cut = len(shared) if all(bodies) else len(shared) - 1
+        return cls(frozen, bodies, limit, frozenset(stop_ids), prefix=shared[:cut], own=shared[cut:], **rest)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence that can come to be."""
+        return len(self.prefix) + len(self.own) + max(map(len, self.bodies)) + self.limit
+
+    def body(self, row: Row) -> torch.Tensor:
+        """(L, d) what a row brings of its own."""
+        body = self.frozen.embed(torch.tensor(self.bodies[row.index], dtype=torch.long))
+        return torch.cat([self.own, body])
+
+    def take(self, row: Row, tokens: Sequence[int], bits: Sequence[float]) -> bool:
+        """Write steps down until the row ends, and say whether it did; what it went on to say before anyone looked is dropped."""
+        for token, entropy in zip(tokens, bits, strict=True):
+            row.ids.append(token)
+            row.bits.append(entropy)
+            if self._has_ended(row):
+                return True
+        return False
+
+    def _has_ended(self, row: Row) -> bool:
+        if row.ids[-1] in self.stop_ids or len(row.ids) == self.limit:
+            return True
+        rule = self.stop_on_loop
+        row.looped = rule is not None and len(row.ids) >= rule.tokens and is_loop(row.ids, rule)
+        return row.looped
+
+
+def entropy_bits(logits: torch.Tensor) -> torch.Tensor:
+    """Entropy in bits of softmax(logits) over the last dimension (the inner sum of Eq. 11); (…, V) → (…)."""
+    # H = log Z − Σ p·x over x = logits − max: exact for a uniform distribution. A token of probability zero has
+    # x = −inf and contributes nothing; 0 · −inf would be nan.
+    shifted = (logits - logits.amax(dim=-1, keepdim=True)).clamp_min_(-1e4)
+    p = shifted.softmax(dim=-1)
+    # The likeliest token has x = 0, so that its probability is 1/Z: one pass less than a sum of exponentials.
+    return (-p.amax(dim=-1).log() - torch.linalg.vecdot(p, shifted)) / math.log(2)

@@ -1,0 +1,120 @@
+"""A cache of keys and values in fixed slots, one per running row, so that rows come and go without copying the rest."""
+
+from collections.abc import Sequence
+
+import torch
+
+from embedgrad_core.model.attention import Options, attend, attend_one_each, visible
+from embedgrad_core.model.costs import GROWTH
+
+
+class KeyValueSlots:
+    """Plan of a decoding step (see :mod:`embedgrad_core.model.attention`).
+
+    A step's flat sequence holds one token for each of the first ``running`` slots, then whole stretches of new tokens for
+    the slots that are being filled. Keys and values are written where they belong and never move, but for one row when
+    its slot is closed.
+
+    Attributes:
+        lengths: tokens held by each slot.
+
+    A layer's keys and values lie on the layer's own device; ``device`` is where positions are asked for.
+    """
+
+    def __init__(self, slots: int, device: torch.device) -> None:
+        self.lengths = [0] * slots
+        self.device = device
+        self._keys: dict[int, torch.Tensor] = {}
+        self._values: dict[int, torch.Tensor] = {}
+        self._capacity = 0
+        self.running = 0
+        self._stretches: list[tuple[int, int, int]] = []  # (slot, first place, tokens)
+
+    def begin(self, running: int, stretches: Sequence[tuple[int, int]]) -> torch.Tensor:
+        """Plan the next forward pass: one token for slots ``0 … running-1``, then ``(slot, tokens)`` stretches.
+
+        Returns:
+            (T,) the place of every token in its own sequence.
+        """
+        self.running = running
+        self._stretches = [(slot, self.lengths[slot], tokens) for slot, tokens in stretches]
+        places = torch.tensor(self.lengths[:running], dtype=torch.long, device=self.device)
+        self._places = {self.device: places}
+        self._rows = {self.device: torch.arange(running, device=self.device)}
+        self._masks: dict[tuple[int | None, torch.device], torch.Tensor] = {}
+        for slot in range(running):
+            self.lengths[slot] += 1
+        for slot, _, tokens in self._stretches:
+            self.lengths[slot] += tokens
+        self._longest = max(self.lengths[:running], default=0)
+        self._reserve(max(self.lengths))
+        new = [torch.arange(first, first + tokens, device=self.device) for _, first, tokens in self._stretches]
+        return torch.cat([places, *new])
+
+    def copy(self, source: int, target: int) -> None:
+        """Give slot ``target`` what slot ``source`` holds."""
+        length = self.lengths[target] = self.lengths[source]
+        for cache in (self._keys, self._values):
+            for tensor in cache.values():
+                tensor[target, :, :length] = tensor[source, :, :length]
+
+    def truncate(self, slot: int, length: int) -> None:
+        """Forget what slot ``slot`` holds behind its first ``length`` tokens."""
+        self.lengths[slot] = length
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, options: Options
+    ) -> torch.Tensor:
+        """Plan of a forward pass; (1, H, T, D) → (T, H, D)."""
+        keys, values = self._cache(self._keys, layer, key), self._cache(self._values, layer, value)
+        done, parts = self.running, []
+        if done:
+            rows, places = self._here(self._rows, key.device), self._here(self._places, key.device)
+            keys[rows, :, places] = key[0, :, :done].transpose(0, 1)
+            values[rows, :, places] = value[0, :, :done].transpose(0, 1)
+            seen = (keys[:done, :, : self._longest], values[:done, :, : self._longest])
+            parts.append(attend_one_each(query[0, :, :done], *seen, options, self._mask(options.window, query.device)))
+        for slot, first, tokens in self._stretches:
+            here, last = slice(done, done + tokens), first + tokens
+            keys[slot, :, first:last] = key[0, :, here]
+            values[slot, :, first:last] = value[0, :, here]
+            seen = (keys[slot : slot + 1, :, :last], values[slot : slot + 1, :, :last])
+            mask = _causal(tokens, last, options.window, query.device) if first else None
+            parts.append(attend(query[:, :, here], *seen, options, mask)[0].transpose(0, 1))
+            done += tokens
+        return torch.cat(parts)
+
+    def _here(self, copies: dict[torch.device, torch.Tensor], device: torch.device) -> torch.Tensor:
+        """A step's indices on a layer's device, sent there once a step."""
+        if device not in copies:
+            copies[device] = copies[self.device].to(device)
+        return copies[device]
+
+    def _mask(self, window: int | None, device: torch.device) -> torch.Tensor:
+        """(R, 1, 1, S): which of the cached places a row's new token sees; the same for a device's layers of a step."""
+        if (window, device) not in self._masks:
+            self._masks[window, device] = visible(self._here(self._places, device), self._longest, window)
+        return self._masks[window, device]
+
+    def _cache(self, cache: dict[int, torch.Tensor], layer: int, like: torch.Tensor) -> torch.Tensor:
+        """A layer's cache (slots, G, capacity, D)."""
+        if layer not in cache:
+            cache[layer] = like.new_zeros(len(self.lengths), like.shape[1], self._capacity, like.shape[3])
+        return cache[layer]
+
+    def _reserve(self, needed: int) -> None:
+        """Make room for ``needed`` tokens a slot: by half as much again, so that growing costs little over a run."""
+        if needed <= self._capacity:
+            return
+        self._capacity = max(needed, self._capacity * 3 // 2) + GROWTH
+        for cache in (self._keys, self._values):
+            for layer, old in list(cache.items()):
+                cache[layer] = old.new_zeros(*old.shape[:2], self._capacity, old.shape[3])
+                cache[layer][:, :, : old.shape[2]] = old
+
+
+def _causal(queries: int, keys: int, window: int | None, device: torch.device) -> torch.Tensor:
+    """(queries, keys): the last query sees all keys, each one before it one less."""
+    places = torch.arange(keys, device=device)
+    distance = places[keys - queries :, None] - places
+    return distance >= 0 if window is None else (distance >= 0) & (distance < window)
