@@ -24,8 +24,17 @@ from embedgrad.stored import stored_decoding, stored_grader, stored_model
 from embedgrad.tasks.own.data import Columns, read_own, split_own
 from embedgrad.tasks.own.rows import named_rows
 from embedgrad.tuning import fitting_limit, tune
-from embedgrad_core import FrozenModel, Layout, LoopRule, PromptEmbedding, Settings, Slot, load_model, read_prompt_file
-from embedgrad_core.decoding import answers as decode
+from embedgrad_core import (
+    FrozenModel,
+    Layout,
+    LoopRule,
+    PromptEmbedding,
+    Settings,
+    Slot,
+    decode,
+    load_model,
+    read_prompt_file,
+)
 from embedgrad_core.decoding.answers import NUMBERS, check_decoding, check_settings
 from embedgrad_core.files import Item, UserError, is_whole_text
 
@@ -62,7 +71,7 @@ class TunedPrompt:
             optimized: whether by the optimised prompt.
             where: what an error calls each of the inputs; by default ``input 1``, …
             on_progress: called with the answers so far and in all.
-            on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decoding.answers` does.
+            on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decode` does.
 
         Raises:
             UserError: an input that is empty, no text, or too long.
@@ -111,7 +120,7 @@ class TunedPrompt:
             split: of a hub data set.
             name: what to call items or rows that are given as such.
             on_progress: called with the answers so far and in all, both sides counted.
-            on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decoding.answers` does.
+            on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decode` does.
             say: where to report how a file was read.
 
         Raises:

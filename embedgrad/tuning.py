@@ -7,9 +7,7 @@ from pathlib import Path
 from embedgrad.grading import Grader
 from embedgrad.runtime.progress import Epochs, waiting
 from embedgrad.tasks.own.data import fingerprint
-from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero
-from embedgrad_core import optimization as optimize
-from embedgrad_core.decoding import answers as decode
+from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
 from embedgrad_core.decoding.answers import check_decoding
 from embedgrad_core.files import Item, UserError, printable
 from embedgrad_core.gate import GateReport
@@ -56,7 +54,7 @@ def tune(
         say: where plain lines go.
 
     Raises:
-        UserError: what :func:`embedgrad_core.optimization` and the gate refuse; decoding that no answer could come of.
+        UserError: what :func:`embedgrad_core.optimize` and the gate refuse; decoding that no answer could come of.
     """
     if grader and (told := grader.told_numbers()):
         say(told)

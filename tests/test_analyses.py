@@ -19,8 +19,7 @@ from embedgrad.reporting.ladder import ladder_rows
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.statistics import crossed_bootstrap, mcnemar
-from embedgrad_core import Layout, LoopRule
-from embedgrad_core.decoding import answers as decode
+from embedgrad_core import Layout, LoopRule, decode
 from embedgrad_core.decoding.greedy import Row
 from embedgrad_core.files import Item, UserError, write_json
 

@@ -9,8 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot
-from embedgrad_core.decoding import answers as decode
+from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, decode
 from embedgrad_core.decoding.greedy import INTERVAL, entropy_bits, greedy
 from embedgrad_core.decoding.loops import is_loop
 from embedgrad_core.decoding.scoring import forced_entropies

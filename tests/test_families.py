@@ -6,9 +6,7 @@ import torch
 from conftest import _spread
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero
-from embedgrad_core import optimization as optimize
-from embedgrad_core.decoding import answers as decode
+from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.files import UserError
 

@@ -7,8 +7,7 @@ import torch
 from conftest import tiny_model
 
 from embedgrad.cli import main
-from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot
-from embedgrad_core.decoding import answers as decode
+from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, decode
 from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.files import read_jsonl, write_jsonl
 

@@ -18,8 +18,7 @@ from lm_eval.tasks import TaskManager
 
 import embedgrad
 from embedgrad.grading import Grader
-from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
-from embedgrad_core.decoding import answers as decode
+from embedgrad_core import Layout, PromptEmbedding, Slot, decode, load_model
 from embedgrad_core.files import Item, UserError, read_json, read_jsonl, write_jsonl
 from embedgrad_core.lm_eval import model as lm_eval_model
 from embedgrad_core.lm_eval.model import EmbedGradLM, _names_device, main

@@ -13,8 +13,7 @@ import reference
 import torch
 from conftest import ROOT, tiny_model
 
-from embedgrad_core import Layout, PromptEmbedding, Settings, Slot
-from embedgrad_core import optimization as optimize
+from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
 from embedgrad_core.files import UserError, write_jsonl
 from embedgrad_core.objective import target_loss
 from embedgrad_core.optimization import best_epoch

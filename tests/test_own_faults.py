@@ -10,8 +10,7 @@ import embedgrad
 from embedgrad.cli import main
 from embedgrad.commands import arguments
 from embedgrad.tasks.own.data import read_own
-from embedgrad_core import Layout, PromptEmbedding, Slot, read_prompt_file
-from embedgrad_core.decoding import answers as decode
+from embedgrad_core import Layout, PromptEmbedding, Slot, decode, read_prompt_file
 from embedgrad_core.files import Item, UserError, write_jsonl
 
 HALF = "a \ud83d b"

@@ -10,8 +10,7 @@ from conftest import refused, tiny_model, tuning
 import embedgrad
 from embedgrad.cli import main
 from embedgrad.reporting.figures.drawing import save
-from embedgrad_core import LoopRule, Settings
-from embedgrad_core.decoding import answers as decode
+from embedgrad_core import LoopRule, Settings, decode
 from embedgrad_core.files import UserError, write_whole
 from embedgrad_core.model.loading import choose_device, load_model, use_threads
 

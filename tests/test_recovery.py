@@ -11,8 +11,7 @@ from embedgrad.grading import Grader
 from embedgrad.reporting.recovery import printed_counts, rank
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
-from embedgrad_core import Layout, PromptEmbedding, Slot
-from embedgrad_core.decoding import answers as decode
+from embedgrad_core import Layout, PromptEmbedding, Slot, decode
 from embedgrad_core.files import UserError, write_json, write_jsonl
 
 HIDDEN = {"layout": "chat", "limit_share": 0.5, "stop_rule": "checkpoint", "strict": False}

@@ -5,8 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedgrad_core import Layout, PromptEmbedding, Settings, Slot
-from embedgrad_core import optimization as optimize
+from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
 from embedgrad_core import step as STEP
 from embedgrad_core.files import UserError
 from embedgrad_core.objective import Example, encode

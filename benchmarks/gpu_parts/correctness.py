@@ -11,8 +11,7 @@ import reference  # tests/reference.py: forty plain lines that share nothing wit
 import torch
 from conftest import tiny_model, tiny_tokenizer
 
-from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero
-from embedgrad_core import optimization as optimize
+from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, optimize
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.files import Item
 from embedgrad_core.objective import Example, encode

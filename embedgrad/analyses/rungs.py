@@ -20,8 +20,7 @@ import torch
 from embedgrad.analyses.text_answers import TextAnswers
 from embedgrad.grading import Grader
 from embedgrad.planning.demand import EXAMPLES
-from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Slot
-from embedgrad_core.decoding import answers as decode
+from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Slot, decode
 from embedgrad_core.decoding.answers import Decoded
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.likelihood import choices, continuation_log_likelihoods
@@ -36,7 +35,7 @@ class Rung:
 
     Attributes:
         name: see the module's docstring.
-        answer: (items, ``on_progress``, ``on_step`` and ``say`` of :func:`embedgrad_core.decoding.answers`) → their answers; raises
+        answer: (items, ``on_progress``, ``on_step`` and ``say`` of :func:`embedgrad_core.decode`) → their answers; raises
             UserError where they do not fit the model's context.
     """
 

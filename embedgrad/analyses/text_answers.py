@@ -24,7 +24,7 @@ class TextAnswers:
         frozen: the frozen model.
         layout: the run's own; its ``kind`` is what varies.
         prompt: the human prompt.
-        settings: keyword arguments of :func:`embedgrad_core.decoding.answers`.
+        settings: keyword arguments of :func:`embedgrad_core.decode`.
         kept: blocks that were answered before.
     """
 
@@ -46,7 +46,7 @@ class TextAnswers:
         Args:
             kind: ``bare`` or ``chat``.
             items: what to answer.
-            callbacks: ``on_progress``, ``on_step`` and ``say``, as of :func:`embedgrad_core.decoding.answers`.
+            callbacks: ``on_progress``, ``on_step`` and ``say``, as of :func:`embedgrad_core.decode`.
 
         Raises:
             UserError: an input and the token limit do not fit the context.
@@ -57,7 +57,7 @@ class TextAnswers:
         return self._rows[key]
 
     def decoded(self, kind: str, items: Sequence[Item], **callbacks: Callable) -> list[Decoded]:
-        """The same as :func:`embedgrad_core.decoding.answers` gives them, under the stop rule of the settings."""
+        """The same as :func:`embedgrad_core.decode` gives them, under the stop rule of the settings."""
         ends, loop = self.frozen.stop_ids(self.settings["stop_rule"]), self.settings["loop"]
         found = self.rows(kind, items, **callbacks)
         return [to_decoded(self.frozen, item, until(row, ends), ends, loop) for item, row in found]

@@ -103,8 +103,8 @@ def _round_trip(
     import torch
 
     from embedgrad.runtime.progress import Progress
+    from embedgrad_core import decode
     from embedgrad_core.anchoring import randomly_displaced, snapped
-    from embedgrad_core.decoding import answers as decode
 
     gold = {item.id: item.answer for item in items}
 

@@ -209,7 +209,7 @@ def shard_from(arguments: argparse.Namespace, items: "list[Item]") -> "list[Item
 
 
 def decoding_from(arguments: argparse.Namespace, frozen: "FrozenModel") -> dict:
-    """Keyword arguments of ``embedgrad_core.decoding.answers``, the number of rows decided."""
+    """Keyword arguments of ``embedgrad_core.decode``, the number of rows decided."""
     from embedgrad_core.decoding.loops import LoopRule
 
     limit = arguments.max_new_tokens

@@ -112,7 +112,7 @@ def answers(
 ) -> dict:
     """Both graded on the same items, by a's grader and a's decoding."""
     from embedgrad.reporting.statistics import Paired, mcnemar, wilson
-    from embedgrad_core.decoding import answers as decode
+    from embedgrad_core import decode
 
     gold = {item.id: item.answer for item in items}
 

@@ -59,8 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     items = shard_from(arguments, items)
     from embedgrad.runtime.progress import Progress
     from embedgrad.runtime.provenance import Run
-    from embedgrad_core import PromptEmbedding, Slot
-    from embedgrad_core.decoding import answers as decode
+    from embedgrad_core import PromptEmbedding, Slot, decode
     from embedgrad_core.prompt import prompt_sha256
 
     clock = Run()

@@ -98,7 +98,7 @@ class Progress:
 
     @property
     def decoding(self) -> dict[str, Callable]:
-        """The callbacks for ``embedgrad_core.decoding.answers``."""
+        """The callbacks for ``embedgrad_core.decode``."""
         return {"on_progress": self.update, "on_step": self.under_way}
 
     def line(self) -> str:
@@ -185,7 +185,7 @@ class Epochs:
         self.check = 0.0  # seconds that it took in the epoch before
 
     def on_progress(self, epoch: int, part: str, done: int, total: int) -> None:
-        """As ``embedgrad_core.optimization`` calls it: so many items of a part of an epoch are done."""
+        """As ``embedgrad_core.optimize`` calls it: so many items of a part of an epoch are done."""
         if self.at is None or (self.epoch, self.part) != (epoch, part):
             self.epoch = epoch
             self.begin(part, total, done)
