@@ -76,9 +76,9 @@ def decode(
         vectors: (k, d) prompt vectors, optimised or the text's own.
         items: what to answer; returned in the order of :func:`embedgrad_core.files.in_order`.
         max_new_tokens: token limit of an answer.
-        batch_size: rows decoded at a time; ``auto``: :meth:`FrozenModel.rows_in_flight`.
+        batch_size: rows decoded at a time; ``auto``: :meth:`~embedgrad_core.FrozenModel.rows_in_flight`.
         block: items that are answered by themselves, so that their batches never depend on other items; None: a level.
-        stop_rule: see :meth:`FrozenModel.stop_ids`.
+        stop_rule: see :meth:`~embedgrad_core.FrozenModel.stop_ids`.
         loop: when a truncated answer counts as a loop; the default rule if None.
         stop_on_loop: end an answer once its tail has repeated so many times; None never does.
         engine: ``native`` or ``vllm``.
