@@ -11,7 +11,7 @@ import torch
 from measure import interleaved, machine, write
 from shapes import Workload, build, slot_of
 
-from embedgrad_core.step import Pieces, accumulate
+from embedgrad_core.step import MicroBatching, accumulate
 
 
 def slopes(arguments: argparse.Namespace) -> list[dict]:
@@ -32,7 +32,7 @@ def slopes(arguments: argparse.Namespace) -> list[dict]:
             vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().requires_grad_()
 
             def work(_: int, f=frozen, s=slot, v=vectors, b=batch) -> None:
-                accumulate(f, s, v, b, Pieces())
+                accumulate(f, s, v, b, MicroBatching())
 
             seconds = interleaved({"step": work}, arguments.repeats, "cpu")["step"]["seconds"]
             value = {"k": workload.k, "input length": workload.body[0], "items": items}.get(name, 2 << place)

@@ -7,7 +7,8 @@ import argparse
 
 from embedgrad.planning.demand import KNOWN, Demand, cards_needed
 from embedgrad.planning.gpus import named_card
-from embedgrad_core.model.costs import CHUNK, TOKEN_BUDGET, Shape
+from embedgrad_core.model.costs import Shape
+from embedgrad_core.model.sizes import CHUNK, TOKEN_BUDGET
 
 ROWS, TOKENS = 16, 1024  # answered at a time, and in the cache of each on the average
 ITEMS, LENGTH, TARGETS = 8, 291, 220  # of a step: MATH-500's

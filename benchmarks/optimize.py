@@ -14,7 +14,7 @@ from measure import interleaved, machine, timed, write
 from shapes import SHAPES, WORKLOADS, Workload, build, slot_of
 
 from embedgrad_core.objective import Example
-from embedgrad_core.step import TOKEN_BUDGET, Pieces, accumulate
+from embedgrad_core.step import TOKEN_BUDGET, MicroBatching, accumulate
 
 
 def peft_batch(batch: list[Example], device: str) -> dict[str, torch.Tensor]:
@@ -39,7 +39,7 @@ class Sides:
         start = frozen.embed(torch.tensor(self.slot.prompt_ids)).float()
         self.vectors = start.clone().requires_grad_()
         self.adam = torch.optim.Adam([self.vectors], lr=1e-3)
-        self.pieces = Pieces(arguments.token_budget, arguments.checkpointing)
+        self.batching = MicroBatching(arguments.token_budget, arguments.checkpointing)
         if plain is None:
             return
         from peft import PromptTuningConfig, get_peft_model
@@ -53,7 +53,7 @@ class Sides:
 
     def ours_gradient(self, batch: list[Example]) -> torch.Tensor:
         self.vectors.grad = None
-        accumulate(self.frozen, self.slot, self.vectors, batch, self.pieces)
+        accumulate(self.frozen, self.slot, self.vectors, batch, self.batching)
         return self.vectors.grad.div_(len(batch))
 
     def peft_gradient(self, batch: list[Example]) -> torch.Tensor:
@@ -87,9 +87,11 @@ def growth(frozen, arguments: argparse.Namespace) -> list[dict]:
     for length in (64, 128, 256, 512, 1024):
         batch = Workload("growth", (32, 32), (length, length), 18).batches(1, 4)[0]
         vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().requires_grad_()
-        pieces = Pieces(arguments.token_budget)
-        accumulate(frozen, slot, vectors, batch, pieces)
-        seconds, peak = timed(lambda b=batch, v=vectors, p=pieces: accumulate(frozen, slot, v, b, p), arguments.device)
+        batching = MicroBatching(arguments.token_budget)
+        accumulate(frozen, slot, vectors, batch, batching)
+        seconds, peak = timed(
+            lambda b=batch, v=vectors, p=batching: accumulate(frozen, slot, v, b, p), arguments.device
+        )
         whole = 4 * (length + 32 + 18) * frozen.network.config.vocab_size * 4
         rows.append({"target": length, "seconds": seconds, "peak_bytes": peak, "logits_bytes": whole})
         print(f"target {length:5d}: {peak / 1e9:5.2f} GB; the logits of all positions alone: {whole / 1e9:5.2f} GB")

@@ -150,18 +150,18 @@ def _state(folder: Path, frozen: object) -> tuple[Path, Callable[[], object]]:
     import torch
 
     from embedgrad_core.optimization import Settings, _is_over, best_epoch
-    from embedgrad_core.resume import Passed, Snapshot, load_state, save_state
+    from embedgrad_core.resume import EpochProgress, Snapshot, load_state, save_state
 
     def begun() -> tuple:
         vectors = torch.ones(3, frozen.width, requires_grad=True)
         return vectors, torch.optim.Adam([vectors], lr=0.01)
 
-    def step(vectors: torch.Tensor, stepper: torch.optim.Optimizer) -> None:
+    def step(vectors: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
         vectors.square().sum().backward()
-        stepper.step()
+        optimizer.step()
 
-    vectors, stepper = begun()
-    step(vectors, stepper)
+    vectors, optimizer = begun()
+    step(vectors, optimizer)
     line = {
         "epoch": 0,
         "train_loss": None,
@@ -172,17 +172,19 @@ def _state(folder: Path, frozen: object) -> tuple[Path, Callable[[], object]]:
         "best": True,
     }
     path, settings = folder / "optimize.state", Settings()
-    save_state(path, "r" * 64, Snapshot.take(stepper, vectors, vectors.detach(), [line], Passed(1, 2.0, 1.0, 30, 0.5)))
+    save_state(
+        path, "r" * 64, Snapshot.take(optimizer, vectors, vectors.detach(), [line], EpochProgress(1, 2.0, 1.0, 30, 0.5))
+    )
 
     def read() -> None:
-        vectors, stepper = begun()
+        vectors, optimizer = begun()
         found = load_state(path, "r" * 64, vectors)
-        best, history, passed = found.restore(stepper, vectors)
-        step(vectors, stepper)
+        best, history, progress = found.restore(optimizer, vectors)
+        step(vectors, optimizer)
         (
             _is_over(history, settings),
             history and best_epoch(history, settings),
-            passed.after(1.0, 1.0, 5, 0.1),
+            progress.after(1.0, 1.0, 5, 0.1),
             best.sum().item(),
         )
 

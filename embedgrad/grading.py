@@ -108,7 +108,7 @@ def make_grader(
             does not look at.
     """
     evaluator = evaluator or ("label" if labels is not None else None)
-    if evaluator not in ("label", "yes_no", "boxed_math", "exact"):
+    if evaluator not in evaluators.EVALUATORS:
         raise UserError(f"evaluator is {evaluator!r}; give label (with labels), yes_no, boxed_math or exact.")
     if evaluator == "label":
         known = Labels.of(labels or ())

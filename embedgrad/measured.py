@@ -5,8 +5,8 @@ from pathlib import Path
 
 from embedgrad.tasks.own.data import fingerprint
 from embedgrad_core import FrozenModel, PromptEmbedding
-from embedgrad_core.export.metrics import content_sha256
 from embedgrad_core.files import Item
+from embedgrad_core.prompt import content_sha256
 
 
 def measured(

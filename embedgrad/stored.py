@@ -5,9 +5,26 @@ from pathlib import Path
 from embedgrad.grading import Grader
 from embedgrad_core import LoopRule
 from embedgrad_core.files import UserError
-from embedgrad_core.prompt_header import recorded_model
+from embedgrad_core.prompt_header import check_field, recorded_model, unreadable
+from evaluators import EVALUATORS
 
-_EVALUATORS = ("label", "yes_no", "boxed_math", "exact")
+_WORD = {"type": "string", "pattern": r"\S"}
+_WORDS = {"type": "object", "additionalProperties": _WORD}
+_LABELS = {"labels": {"type": "array", "minItems": 2, "items": _WORD}, "synonyms": _WORDS | {"propertyNames": _WORD}}
+GRADING = {
+    "type": "object",
+    "required": ["evaluator", "options"],
+    "properties": {
+        "evaluator": {"enum": [*EVALUATORS]},
+        "options": {"type": "object", "properties": _LABELS, "additionalProperties": False},
+        "strict": {"type": "boolean"},
+        "numbers": _WORDS,
+    },
+    "additionalProperties": False,
+    "if": {"properties": {"evaluator": {"const": "label"}}},
+    "then": {"properties": {"options": {"required": ["labels"]}}},
+    "else": {"properties": {"options": {"maxProperties": 0}}},
+}
 _NUMBERS = ("max_new_tokens", "batch_size")
 
 
@@ -32,24 +49,7 @@ def stored_grader(path: str | Path, header: dict) -> Grader | None:
     kept = header.get("grading")
     if not kept:
         return None
-    options = kept.get("options")
-    fits = (
-        set(kept) <= {"evaluator", "options", "strict", "numbers"}
-        and kept.get("evaluator") in _EVALUATORS
-        and isinstance(options, dict)
-        and set(options) <= {"labels", "synonyms"}
-        and isinstance(kept.get("strict", False), bool)
-        and isinstance(kept.get("numbers", {}), dict)
-        and all(_word(name) for name in kept.get("numbers", {}).values())
-    )
-    if fits and kept["evaluator"] == "label":
-        labels, synonyms = options.get("labels"), options.get("synonyms", {})
-        fits = isinstance(labels, list) and len(labels) > 1 and all(_word(label) for label in labels)
-        fits = fits and isinstance(synonyms, dict) and all(_word(key) and _word(to) for key, to in synonyms.items())
-    elif fits:
-        fits = not options
-    if not fits:
-        raise _unreadable(path, "grading")
+    check_field(path, header, "grading", GRADING)
     try:
         return Grader(**kept)
     except UserError as error:
@@ -75,17 +75,9 @@ def stored_decoding(path: str | Path, header: dict) -> dict:
         and all(map(_whole, loop.values()))
     )
     if not fits:
-        raise _unreadable(path, "decoding")
+        raise unreadable(path, "decoding")
     return {**kept, "loop": LoopRule(**loop)}
-
-
-def _word(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
 
 
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
-
-
-def _unreadable(path: str | Path, key: str) -> UserError:
-    return UserError(f"{path}: key {key!r} of its header is not what this suite writes; take a whole copy.")

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from embedgrad_core.layout import Layout, Slot
     from embedgrad_core.model.frozen import FrozenModel
     from embedgrad_core.model.loading import load_model
-    from embedgrad_core.optimization import Settings, optimize
+    from embedgrad_core.optimization import optimize
     from embedgrad_core.prompt import PromptEmbedding, read_prompt_file
+    from embedgrad_core.settings import Settings
 
 # Here, as whatever computes comes through this package and torch is imported after it.
 limit_spinning()
@@ -28,7 +29,7 @@ _HOMES = {
     "Layout": "layout",
     "LoopRule": "decoding.loops",
     "PromptEmbedding": "prompt",
-    "Settings": "optimization",
+    "Settings": "settings",
     "Slot": "layout",
     "check_step_zero": "gate",
     "decode": "decoding.answers",

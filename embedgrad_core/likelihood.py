@@ -10,10 +10,10 @@ import torch
 
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import kernels
-from embedgrad_core.model.costs import CHUNK
 from embedgrad_core.model.frozen import FrozenModel
+from embedgrad_core.model.sizes import CHUNK
 from embedgrad_core.objective import Example, target_hidden
-from embedgrad_core.step import Pieces
+from embedgrad_core.step import MicroBatching
 
 
 @torch.inference_mode()
@@ -23,7 +23,7 @@ def continuation_log_likelihoods(
     vectors: torch.Tensor,
     inputs: Sequence[str],
     continuations: Sequence[str],
-    pieces: Pieces | None = None,
+    batching: MicroBatching | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-likelihood of each continuation behind each input; no end token is asked for.
@@ -37,7 +37,7 @@ def continuation_log_likelihoods(
         vectors: (k, d) prompt vectors.
         inputs: N texts.
         continuations: C texts, each of at least one token.
-        pieces: how many tokens run together.
+        batching: how many tokens run together.
         on_progress: called with the number of inputs done so far.
 
     Returns:
@@ -60,9 +60,9 @@ def continuation_log_likelihoods(
     found = torch.zeros(len(inputs), len(continuations), dtype=torch.float64)
     head = frozen.network.get_output_embeddings()
     done = 0
-    for piece in (pieces or Pieces()).cut(len(slot.head_ids) + slot.k, examples):
-        hidden = target_hidden(frozen, slot, vectors, piece)
-        for example, states in zip(piece, hidden.split([len(one.target) for one in piece]), strict=True):
+    for micro_batch in (batching or MicroBatching()).cut(len(slot.head_ids) + slot.k, examples):
+        hidden = target_hidden(frozen, slot, vectors, micro_batch)
+        for example, states in zip(micro_batch, hidden.split([len(one.target) for one in micro_batch]), strict=True):
             place, carried = readers[example.id]
             rows = [
                 kernels.linear(part, head.weight, head.bias).float().log_softmax(dim=1) for part in states.split(CHUNK)
@@ -71,7 +71,7 @@ def continuation_log_likelihoods(
             for column in carried:
                 ids = torch.tensor(tokens[place][column], device=chances.device)
                 found[place, column] = chances[: len(ids)].gather(1, ids[:, None]).double().sum().cpu()
-        done += len(piece)
+        done += len(micro_batch)
         on_progress(done * len(inputs) // len(examples))
     return found, torch.tensor([[len(ids) for ids in row] for row in tokens])
 

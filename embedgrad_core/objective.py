@@ -16,8 +16,8 @@ from embedgrad_core.files import Item, UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import kernels
 from embedgrad_core.model.attention import Pack, attending
-from embedgrad_core.model.costs import CHUNK
 from embedgrad_core.model.frozen import FrozenModel
+from embedgrad_core.model.sizes import CHUNK
 
 
 @dataclass(frozen=True)

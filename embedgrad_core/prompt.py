@@ -162,3 +162,13 @@ def vectors_sha256(vectors: torch.Tensor) -> str:
 def prompt_sha256(path: str | Path) -> str:
     """Hash of a prompt file, as results record it."""
     return sha256_of_file(path)
+
+
+def content_sha256(prompt: PromptEmbedding) -> str:
+    """Hash of a prompt's vectors and tokens, the same before it is saved and after it is loaded."""
+    tensors = {
+        "vectors": prompt.vectors.detach().float().cpu().contiguous(),
+        "initial": prompt.initial.float().cpu().contiguous(),
+        "token_ids": torch.tensor(prompt.slot.prompt_ids, dtype=torch.int64),
+    }
+    return tensors_sha256(tensors)

@@ -16,7 +16,7 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True)
-class Passed:
+class EpochProgress:
     """How much of the current epoch is done.
 
     Attributes:
@@ -46,30 +46,32 @@ class Snapshot:
 
     tensors: dict[str, torch.Tensor]
     history: list[dict]
-    passed: Passed
+    progress: EpochProgress
 
     @classmethod
     def take(
         cls,
-        stepper: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer,
         vectors: torch.Tensor,
         best: torch.Tensor,
         history: list[dict],
-        passed: Passed,
+        progress: EpochProgress,
     ) -> Self:
         """Copy what the next step will change."""
-        tensors = {"vectors": vectors.detach(), "best": best, **stepper.state.get(vectors, {})}
+        tensors = {"vectors": vectors.detach(), "best": best, **optimizer.state.get(vectors, {})}
         copies = {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items() if tensor is not None}
-        return cls(copies, history, passed)
+        return cls(copies, history, progress)
 
-    def restore(self, stepper: torch.optim.Optimizer, vectors: torch.Tensor) -> tuple[torch.Tensor, list[dict], Passed]:
+    def restore(
+        self, optimizer: torch.optim.Optimizer, vectors: torch.Tensor
+    ) -> tuple[torch.Tensor, list[dict], EpochProgress]:
         """Put vectors and moments back; returns best vectors, history and the epoch's progress."""
         with torch.no_grad():
             vectors.copy_(self.tensors["vectors"])
         moments = {name: self.tensors[name] for name in MOMENTS if name in self.tensors}
         if moments:
-            stepper.load_state_dict({"state": {0: moments}, "param_groups": stepper.state_dict()["param_groups"]})
-        return self.tensors["best"].to(vectors.device), self.history, self.passed
+            optimizer.load_state_dict({"state": {0: moments}, "param_groups": optimizer.state_dict()["param_groups"]})
+        return self.tensors["best"].to(vectors.device), self.history, self.progress
 
 
 def save_state(path: str | Path | None, run: str, snapshot: Snapshot) -> None:
@@ -79,7 +81,7 @@ def save_state(path: str | Path | None, run: str, snapshot: Snapshot) -> None:
     head = {
         "run": run,
         "history": snapshot.history,
-        "passed": asdict(snapshot.passed),
+        "passed": asdict(snapshot.progress),
         "tensors": tensors_sha256(snapshot.tensors),
     }
     text = json.dumps(head | {"check": checksum(head)}, allow_nan=False)
@@ -125,7 +127,7 @@ def load_state(path: str | Path | None, run: str, like: torch.Tensor) -> Snapsho
             head = json.loads(source.metadata()["embedgrad"])
         if head["check"] != checksum(head) or head["tensors"] != tensors_sha256(tensors):
             raise ValueError("its content does not fit its checksum")
-        saved, history, passed = head["run"], head["history"], Passed(**head["passed"])
+        saved, history, progress = head["run"], head["history"], EpochProgress(**head["passed"])
         if wrong := misfit(head["passed"], _PASSED) or _misfit_of(history):
             raise ValueError(f"key {wrong!r} is of the wrong kind")
         if wrong := [name for name in ("vectors", "best", *MOMENTS) if not _fits(tensors.get(name), name, like)]:
@@ -139,4 +141,4 @@ def load_state(path: str | Path | None, run: str, like: torch.Tensor) -> Snapsho
         raise UserError(
             f"{path}: this resume state belongs to another model, data or setting; delete it to start anew."
         )
-    return Snapshot(tensors, history, passed)
+    return Snapshot(tensors, history, progress)

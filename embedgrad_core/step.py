@@ -1,7 +1,7 @@
-"""One gradient step's worth of Eq. 7: the gradient of a batch's summed loss, in pieces that fit into memory.
+"""One gradient step's worth of Eq. 7: the gradient of a batch's summed loss, in micro-batches that fit into memory.
 
-The pieces change where memory is spent, never what is computed: the sum of Eq. 6 over the batch is the sum over its
-pieces, and it is divided once, at the end.
+Micro-batches change where memory is spent, never what is computed: the sum of Eq. 6 over the batch is the sum over its
+micro-batches, and it is divided once, at the end.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,22 +16,22 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.attention import keep_plan
-from embedgrad_core.model.costs import TOKEN_BUDGET
 from embedgrad_core.model.frozen import FrozenModel
-from embedgrad_core.model.kernels import is_out_of_memory, release_memory
+from embedgrad_core.model.memory import is_out_of_memory, release_memory
+from embedgrad_core.model.sizes import TOKEN_BUDGET
 from embedgrad_core.objective import Example, target_loss
 
 
 @dataclass
-class Pieces:
-    """How a batch is cut.
+class MicroBatching:
+    """How a batch is cut into micro-batches.
 
     Attributes:
         token_budget: tokens run together, the prompt included; halved when memory runs out.
         checkpointing: keep only each layer's input for the backward pass and compute the rest again: a third more
             time, and the memory of one layer instead of all.
         say: where to report a halved budget, once for each halving.
-        on_items: called with the number of items of each piece that has run.
+        on_items: called with the number of items of each micro-batch that has run.
     """
 
     token_budget: int = TOKEN_BUDGET
@@ -54,20 +54,20 @@ class Pieces:
             )
 
     def cut(self, prefix: int, examples: Sequence[Example]) -> list[list[Example]]:
-        """Pieces of items of like length, each within the budget (a single item may exceed it)."""
-        pieces: list[list[Example]] = []
+        """Micro-batches of items of like length, each within the budget (a single item may exceed it)."""
+        micro_batches: list[list[Example]] = []
         tokens = 0
         for example in sorted(examples, key=lambda example: example.length):
-            if not pieces or tokens + example.length > self.token_budget:
-                pieces.append([])
+            if not micro_batches or tokens + example.length > self.token_budget:
+                micro_batches.append([])
                 tokens = prefix
-            pieces[-1].append(example)
+            micro_batches[-1].append(example)
             tokens += example.length
-        return pieces
+        return micro_batches
 
 
 def accumulate(
-    frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, examples: Sequence[Example], pieces: Pieces
+    frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, examples: Sequence[Example], batching: MicroBatching
 ) -> tuple[float, int]:
     """The summed Eq. 6 over ``examples``; its gradient is added to ``vectors.grad`` unless gradients are switched off.
 
@@ -76,7 +76,7 @@ def accumulate(
         slot: where the prompt sits.
         vectors: (k, d) float32 leaf.
         examples: the batch.
-        pieces: how to cut it; its budget is lowered for good when memory runs out.
+        batching: how to cut it; its budget is lowered for good when memory runs out.
 
     Returns:
         The summed loss in nats and the number of target tokens.
@@ -86,41 +86,43 @@ def accumulate(
     """
     losses: list[torch.Tensor] = []  # looked at in the end: a look makes the host wait for a GPU
     targets = 0
-    waiting = pieces.cut(len(slot.head_ids) + slot.k, examples)
+    waiting = batching.cut(len(slot.head_ids) + slot.k, examples)
     while waiting:
-        piece = waiting.pop(0)
+        micro_batch = waiting.pop(0)
         try:
-            with checkpointed(frozen.network, pieces.checkpointing):
-                loss, count = target_loss(frozen, slot, vectors, piece)
+            with checkpointed(frozen.network, batching.checkpointing):
+                loss, count = target_loss(frozen, slot, vectors, micro_batch)
                 if loss.requires_grad:
                     loss.backward()
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            # Nothing of this piece has reached vectors.grad: the leaf is the last that a backward pass writes.
+            # Nothing of this micro-batch has reached vectors.grad: the leaf is the last that a backward pass writes.
             loss = None
-            waiting = [*_smaller(piece, pieces, frozen), *waiting]
+            waiting = [*_smaller(micro_batch, batching, frozen), *waiting]
             continue
         losses.append(loss.detach())
         targets += count
-        pieces.on_items(len(piece))
+        batching.on_items(len(micro_batch))
     return sum(torch.stack(losses).tolist()) if losses else 0.0, targets
 
 
-def _smaller(piece: list[Example], pieces: Pieces, frozen: FrozenModel) -> list[list[Example]]:
-    """What to try instead of a piece that did not fit."""
+def _smaller(micro_batch: list[Example], batching: MicroBatching, frozen: FrozenModel) -> list[list[Example]]:
+    """What to try instead of a micro-batch that did not fit."""
     release_memory(frozen.device)
-    if len(piece) > 1:
-        pieces.token_budget = max(1, min(pieces.token_budget, sum(example.length for example in piece)) // 2)
-        pieces.say(f"out of memory: going on with at most {pieces.token_budget} tokens at a time; results are the same")
-        half = len(piece) // 2
-        return [piece[:half], piece[half:]]
-    if torch.is_grad_enabled() and not pieces.checkpointing:
-        pieces.checkpointing = True
-        pieces.say("out of memory with a single item: going on with activation checkpointing; results are the same")
-        return [piece]
+    if len(micro_batch) > 1:
+        batching.token_budget = max(1, min(batching.token_budget, sum(example.length for example in micro_batch)) // 2)
+        batching.say(
+            f"out of memory: going on with at most {batching.token_budget} tokens at a time; results are the same"
+        )
+        half = len(micro_batch) // 2
+        return [micro_batch[:half], micro_batch[half:]]
+    if torch.is_grad_enabled() and not batching.checkpointing:
+        batching.checkpointing = True
+        batching.say("out of memory with a single item: going on with activation checkpointing; results are the same")
+        return [micro_batch]
     raise UserError(
-        f"item {piece[0].id}: out of memory with this item alone ({piece[0].length} tokens); shorten the inputs "
+        f"item {micro_batch[0].id}: out of memory with this item alone ({micro_batch[0].length} tokens); shorten the inputs "
         "(in a workflow: input_last_words), or use a larger card or a smaller model."
     )
 

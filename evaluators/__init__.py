@@ -3,12 +3,13 @@
 from evaluators import boxed_math, exact, label, yes_no
 from evaluators.verdict import Verdict
 
-_EVALUATORS = {"boxed_math": boxed_math, "label": label, "yes_no": yes_no, "exact": exact}
+# Everything that may be asked for by name: command-line choices, prompt files and tasks look here.
+EVALUATORS = {"boxed_math": boxed_math, "label": label, "yes_no": yes_no, "exact": exact}
 
 
 def grade(name: str, text: str, gold: str, **options: object) -> Verdict:
     """The verdict of the evaluator ``name`` on one answer; ``options`` are that evaluator's own."""
-    return _EVALUATORS[name].grade(text, gold, **options)
+    return EVALUATORS[name].grade(text, gold, **options)
 
 
-__all__ = ["Verdict", "boxed_math", "exact", "grade", "label", "yes_no"]
+__all__ = ["EVALUATORS", "Verdict", "boxed_math", "exact", "grade", "label", "yes_no"]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evaluators import boxed_math
-from evaluators.boxed_math.normalise import normalise
+from evaluators.boxed_math.parsing.normalise import normalise
 
 
 def status(answer, gold):

@@ -19,8 +19,8 @@ from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.export import export
 from embedgrad_core.export.card import card
 from embedgrad_core.export.folder import before_input, reading
-from embedgrad_core.export.metrics import content_sha256
 from embedgrad_core.files import UserError
+from embedgrad_core.prompt import content_sha256
 
 TEXTS = ["12 + 30", "the statement is positive", "No", "x y, and then\nnothing"]
 STEPS = 64

@@ -17,7 +17,7 @@ from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
 from embedgrad_core.files import UserError, write_jsonl
 from embedgrad_core.objective import target_loss
 from embedgrad_core.optimization import best_epoch
-from embedgrad_core.resume import Passed, Snapshot, load_state, save_state
+from embedgrad_core.resume import EpochProgress, Snapshot, load_state, save_state
 
 # The package exports the function under the module's name.
 LOOP = importlib.import_module("embedgrad_core.optimization")
@@ -152,7 +152,7 @@ LINE = {"epoch": 0, "dev_loss": 1.5, "dev_accuracy": None}
         ({"history": [{**LINE, "epoch": 3}]}, "history.0.epoch"),
         ({"history": [{"epoch": 0, "stopped": "x"}]}, "history.0.dev_loss"),
         ({"history": 3}, "history"),
-        ({"passed": Passed(steps="x")}, "steps"),
+        ({"passed": EpochProgress(steps="x")}, "steps"),
         ({"tensors": {"vectors": torch.ones(1, 3)}}, "'vectors'"),
         ({"tensors": {"best": torch.full((2, 3), torch.nan)}}, "'best'"),
         ({"tensors": {"exp_avg": torch.ones(3)}}, "'exp_avg'"),
@@ -164,13 +164,13 @@ def test_a_forged_state_is_refused(change, told, tmp_path):
     vectors = torch.ones(2, 3)
     tensors = {"vectors": vectors, "best": vectors.clone(), **change.get("tensors", {})}
     path = tmp_path / "p.state"
-    save_state(path, "run", Snapshot({**tensors}, change.get("history", [LINE]), change.get("passed", Passed())))
+    save_state(path, "run", Snapshot({**tensors}, change.get("history", [LINE]), change.get("passed", EpochProgress())))
     with pytest.raises(UserError, match=rf"p\.state: unreadable resume state \(.*{told}"):
         load_state(path, "run", vectors)
     save_state(
         path,
         "run",
-        Snapshot({"vectors": vectors, "best": vectors.clone()}, [LINE, {"epoch": 1, "stopped": "x"}], Passed()),
+        Snapshot({"vectors": vectors, "best": vectors.clone()}, [LINE, {"epoch": 1, "stopped": "x"}], EpochProgress()),
     )
     assert load_state(path, "run", vectors).history[1]["stopped"] == "x"
 

@@ -1,4 +1,4 @@
-"""Pieces of a batch: the same sum however it is cut, and what happens when memory runs out."""
+"""MicroBatching of a batch: the same sum however it is cut, and what happens when memory runs out."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
 from embedgrad_core import step as STEP
 from embedgrad_core.files import UserError
 from embedgrad_core.objective import Example, encode
-from embedgrad_core.step import Pieces, accumulate, checkpointed
+from embedgrad_core.step import MicroBatching, accumulate, checkpointed
 
 
 @pytest.fixture(scope="module")
@@ -17,25 +17,27 @@ def prompt(frozen):
     return PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(), "please reason step by step."))
 
 
-def gradient(frozen, prompt, items, pieces):
+def gradient(frozen, prompt, items, batching):
     vectors = prompt.vectors.clone().requires_grad_()
-    loss, targets = accumulate(frozen, prompt.slot, vectors, encode(prompt.slot, items, 256), pieces)
+    loss, targets = accumulate(frozen, prompt.slot, vectors, encode(prompt.slot, items, 256), batching)
     return loss, targets, vectors.grad
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=30), st.integers(1, 20), st.integers(1, 100))
 def test_pieces_hold_every_item_once_within_the_budget(lengths, prefix, budget):
     examples = [Example(str(n), [1] * length, [2]) for n, length in enumerate(lengths)]
-    pieces = Pieces(budget).cut(prefix, examples)
-    assert sorted(example.id for piece in pieces for example in piece) == sorted(str(n) for n in range(len(lengths)))
-    assert all(len(piece) == 1 or prefix + sum(e.length for e in piece) <= budget for piece in pieces)
+    micro_batches = MicroBatching(budget).cut(prefix, examples)
+    assert sorted(one.id for each in micro_batches for one in each) == sorted(str(n) for n in range(len(lengths)))
+    assert all(
+        len(micro_batch) == 1 or prefix + sum(e.length for e in micro_batch) <= budget for micro_batch in micro_batches
+    )
 
 
 @pytest.mark.parametrize("budget", [1, 40, 90, 10_000])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_sum_does_not_depend_on_the_pieces(frozen, prompt, items, budget, checkpointing):
-    loss, targets, expected = gradient(frozen, prompt, items, Pieces(10_000))
-    found = gradient(frozen, prompt, items, Pieces(budget, checkpointing))
+    loss, targets, expected = gradient(frozen, prompt, items, MicroBatching(10_000))
+    found = gradient(frozen, prompt, items, MicroBatching(budget, checkpointing))
     assert found[0] == pytest.approx(loss, rel=1e-6)
     assert found[1] == targets
     assert (found[2] - expected).norm() / expected.norm() < 1e-5
@@ -46,9 +48,9 @@ def test_checkpointing_truly_runs_and_wakes_no_dropout(frozen, prompt, items):
     layer = frozen.network.base_model.layers[0]
     handle = layer.mlp.register_forward_pre_hook(lambda *_: calls.append(layer.mlp.training))
     try:
-        gradient(frozen, prompt, items, Pieces(10_000))
+        gradient(frozen, prompt, items, MicroBatching(10_000))
         once = len(calls)
-        gradient(frozen, prompt, items, Pieces(10_000, checkpointing=True))
+        gradient(frozen, prompt, items, MicroBatching(10_000, checkpointing=True))
     finally:
         handle.remove()
     assert len(calls) - once == 2 * once, "the layer must run again in the backward pass"
@@ -66,7 +68,7 @@ def test_a_network_that_cannot_be_checkpointed_is_said(frozen):
 
 
 def test_out_of_memory_halves_the_pieces_and_keeps_the_sum(frozen, prompt, items, monkeypatch):
-    loss, targets, expected = gradient(frozen, prompt, items, Pieces(10_000))
+    loss, targets, expected = gradient(frozen, prompt, items, MicroBatching(10_000))
     whole, said = STEP.target_loss, []
 
     def small_memory(*arguments):
@@ -75,16 +77,16 @@ def test_out_of_memory_halves_the_pieces_and_keeps_the_sum(frozen, prompt, items
         return whole(*arguments)
 
     monkeypatch.setattr(STEP, "target_loss", small_memory)
-    pieces = Pieces(10_000, say=said.append)
-    found = gradient(frozen, prompt, items, pieces)
+    batching = MicroBatching(10_000, say=said.append)
+    found = gradient(frozen, prompt, items, batching)
     assert found[0] == pytest.approx(loss, rel=1e-6)
     assert found[1] == targets
     assert (found[2] - expected).norm() / expected.norm() < 1e-5
     assert said
     assert "out of memory" in said[0]
-    assert pieces.token_budget < 10_000, "the next batch must start with smaller pieces"
+    assert batching.token_budget < 10_000, "the next batch must start with smaller micro-batches"
     count = len(said)
-    gradient(frozen, prompt, items, pieces)
+    gradient(frozen, prompt, items, batching)
     assert len(said) <= count + 1
 
 
@@ -96,7 +98,7 @@ def test_a_single_item_that_does_not_fit_is_checkpointed_then_named(frozen, prom
 
     monkeypatch.setattr(STEP, "target_loss", no_memory)
     with pytest.raises(UserError, match=r"item item/0: out of memory with this item alone"):
-        gradient(frozen, prompt, items[:1], Pieces(say=said.append))
+        gradient(frozen, prompt, items[:1], MicroBatching(say=said.append))
     assert "checkpointing" in said[0]
 
 
@@ -106,7 +108,7 @@ def test_other_errors_are_not_taken_for_memory(frozen, prompt, items, monkeypatc
 
     monkeypatch.setattr(STEP, "target_loss", broken)
     with pytest.raises(RuntimeError, match="mat1"):
-        gradient(frozen, prompt, items, Pieces())
+        gradient(frozen, prompt, items, MicroBatching())
 
 
 def test_a_budget_smaller_than_the_longest_item_is_refused(frozen, prompt, items):

@@ -15,7 +15,7 @@ from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot,
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.files import Item
 from embedgrad_core.objective import Example, encode
-from embedgrad_core.step import Pieces, accumulate
+from embedgrad_core.step import MicroBatching, accumulate
 from gpu_parts.record import Context
 
 PROMPT = "please reason step by step."
@@ -65,7 +65,7 @@ def loss_and_gradient(case: Case) -> Iterator[dict]:
     for frozen, oracle, prompt in case.prompts():
         slot, items = prompt.slot, case.items[:8]
         vectors = prompt.initial.detach().float().to(frozen.device, copy=True).requires_grad_()
-        loss, _ = accumulate(frozen, slot, vectors, encode(slot, items, frozen.context), Pieces(64))
+        loss, _ = accumulate(frozen, slot, vectors, encode(slot, items, frozen.context), MicroBatching(64))
         plain = prompt.initial.detach().float().to("cpu", copy=True).requires_grad_()
         rows = [(slot.head_ids, slot.body_ids(item.input), slot.target_ids(item)) for item in items]
         expected = sum(reference.item_loss(oracle.network, plain, *row) for row in rows)
@@ -165,7 +165,7 @@ def out_of_memory(case: Case) -> Iterator[dict]:
     differing = sum(a.ids != b.ids for a, b in zip(found, few * 400, strict=True))
     yield {"what": "answers", "told": said[:3], "differing": differing} | verdict(bool(said))
     examples, said = [Example(str(n), [5 + n % 50] * 200, [7] * 4) for n in range(512)], []
-    small, large = Pieces(2048), Pieces(10**6, say=said.append)
+    small, large = MicroBatching(2048), MicroBatching(10**6, say=said.append)
     slopes = []
     for pieces in (small, large):
         vectors = prompt.initial.detach().float().to(frozen.device, copy=True).requires_grad_()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from embedgrad_core.files import UserError, is_whole_text
-from embedgrad_core.model.costs import AUTO
+from embedgrad_core.model.sizes import AUTO
 
 LARGEST = 2**31 - 1
 # Endings that figures are drawn in.

@@ -30,7 +30,7 @@ from embedgrad_core.model.costs import LIBRARIES, Shape, process_bytes
 START = 6.0
 # A start may take minutes while others use the machine, or the libraries come from a shared disk.
 LIMIT = 600
-# Of the model: one layer, and every weight large enough for oneDNN (costs.SMALLEST), whose code is resident from then on.
+# Of the model: one layer, and every weight large enough for oneDNN (sizes.SMALLEST), whose code is resident from then on.
 VOCABULARY, WIDTH, FEED_FORWARD, HEADS = 1024, 512, 1024, 8
 PROMPT, BODY, TARGET, ITEMS, ROWS, NEW = 16, 32, 8, 4, 16, 8
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
@@ -105,7 +105,7 @@ def job(threads: int | None) -> Baseline:
     from embedgrad_core.decoding.greedy import greedy
     from embedgrad_core.model.kernels import packed_weights
     from embedgrad_core.objective import Example
-    from embedgrad_core.step import Pieces, accumulate
+    from embedgrad_core.step import MicroBatching, accumulate
 
     seconds = time.process_time()  # all that this process has done so far
     if threads:
@@ -129,7 +129,7 @@ def job(threads: int | None) -> Baseline:
     vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().clone()
     examples = [Example(str(n), list(range(1, 1 + BODY)), list(range(1, 1 + TARGET))) for n in range(ITEMS)]
     for _ in range(3):
-        accumulate(frozen, slot, vectors.requires_grad_(), examples, Pieces())
+        accumulate(frozen, slot, vectors.requires_grad_(), examples, MicroBatching())
     with packed_weights(frozen.network):
         greedy(frozen, slot, vectors.detach(), [list(range(1, 1 + BODY))] * ROWS, NEW, [], batch_size=ROWS)
     shape = Shape.of(config)

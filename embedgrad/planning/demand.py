@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from embedgrad.planning.work import LONGEST, Work
-from embedgrad_core.model.costs import AUTO, CHUNK, LIBRARIES, ROWS, TOKEN_BUDGET, Shape, process_bytes
+from embedgrad_core.model.costs import LIBRARIES, Shape, process_bytes
+from embedgrad_core.model.sizes import AUTO, CHUNK, ROWS, TOKEN_BUDGET
 
 # CUDA's context, its libraries' workspaces and the split of its allocator, on each card. An assumption: no card was at hand.
 CONTEXT = 10**9

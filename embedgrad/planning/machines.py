@@ -7,7 +7,7 @@ import torch
 from embedgrad.planning.baseline import baseline
 from embedgrad.planning.gpus import Machine, free_disk
 from embedgrad_core.files import UserError
-from embedgrad_core.model import kernels
+from embedgrad_core.model import kernels, memory
 
 
 def this_machine(device: str = "auto") -> Machine:
@@ -22,7 +22,7 @@ def this_machine(device: str = "auto") -> Machine:
         free, _ = torch.cuda.mem_get_info()
         return Machine(torch.cuda.get_device_name(), free, flops, read, 2, free_disk(), is_card=True)
     name = f"this CPU, {torch.get_num_threads()} threads, fp32"
-    return Machine(name, kernels.free_memory(), flops, read, 4, free_disk(), baseline=baseline())
+    return Machine(name, memory.free_memory(), flops, read, 4, free_disk(), baseline=baseline())
 
 
 @torch.no_grad()

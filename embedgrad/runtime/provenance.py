@@ -44,7 +44,7 @@ class Run:
         """The sidecar's content."""
         import torch
 
-        from embedgrad_core.optimization import peak_memory_bytes
+        from embedgrad_core.model.memory import peak_memory_bytes
 
         return {
             "model": frozen.identity(),

@@ -19,9 +19,9 @@ from embedgrad_core.decoding.rows import Row
 from embedgrad_core.files import Item, UserError, in_blocks
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.attention import check_attention
-from embedgrad_core.model.costs import AUTO
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.model.kernels import packed_weights
+from embedgrad_core.model.sizes import AUTO
 from embedgrad_core.objective import check_prompt
 from embedgrad_core.prompt import vectors_sha256
 

@@ -14,7 +14,7 @@ import torch
 from embedgrad_core.decoding.rows import Request, Row, entropy_bits
 from embedgrad_core.decoding.static_cache import Filling, StaticCache, Stepping
 from embedgrad_core.model.attention import Plan, attending
-from embedgrad_core.model.kernels import is_out_of_memory
+from embedgrad_core.model.memory import is_out_of_memory
 
 # Steps between two looks at which rows have ended.
 INTERVAL = 16

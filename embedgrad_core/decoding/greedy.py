@@ -20,7 +20,7 @@ from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.attention import attending
 from embedgrad_core.model.frozen import FrozenModel
-from embedgrad_core.model.kernels import is_out_of_memory, release_memory
+from embedgrad_core.model.memory import is_out_of_memory, release_memory
 
 # Steps between two looks at which rows have ended: a look makes the host wait for a GPU, and costs nothing on a CPU.
 INTERVAL = {"cpu": 1, "cuda": 16}

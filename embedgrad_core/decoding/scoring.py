@@ -10,7 +10,7 @@ from embedgrad_core.model import kernels
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.objective import CHUNK, Example, target_hidden
 from embedgrad_core.prompt import PromptEmbedding
-from embedgrad_core.step import Pieces
+from embedgrad_core.step import MicroBatching
 
 
 @torch.inference_mode()
@@ -20,7 +20,7 @@ def forced_entropies(
     vectors: torch.Tensor,
     bodies: Sequence[list[int]],
     answers: Sequence[list[int]],
-    pieces: Pieces | None = None,
+    batching: MicroBatching | None = None,
 ) -> list[list[float]]:
     """Entropy in bits of the next-token distribution before each token of ``answers``, teacher-forced.
 
@@ -30,7 +30,7 @@ def forced_entropies(
         vectors: (k, d) prompt vectors.
         bodies: token ids after the prompt.
         answers: token ids of each answer, its end token included if it has one.
-        pieces: how many tokens run together, and who is told of the items done.
+        batching: how many tokens run together, and who is told of the items done.
 
     Returns:
         For each answer one entropy a token, from raw logits over the full vocabulary.
@@ -40,16 +40,18 @@ def forced_entropies(
         Example(str(row), body, ids) for row, (body, ids) in enumerate(zip(bodies, answers, strict=True)) if ids
     ]
     head = frozen.network.get_output_embeddings()
-    pieces = pieces or Pieces()
-    for piece in pieces.cut(len(slot.head_ids) + slot.k, examples):
-        hidden = target_hidden(frozen, slot, vectors, piece)
+    batching = batching or MicroBatching()
+    for micro_batch in batching.cut(len(slot.head_ids) + slot.k, examples):
+        hidden = target_hidden(frozen, slot, vectors, micro_batch)
         parts = [
             entropy_bits(kernels.linear(hidden[start : start + CHUNK], head.weight, head.bias).float())
             for start in range(0, len(hidden), CHUNK)
         ]
-        for example, bits in zip(piece, torch.cat(parts).split([len(e.target) for e in piece]), strict=True):
+        for example, bits in zip(
+            micro_batch, torch.cat(parts).split([len(e.target) for e in micro_batch]), strict=True
+        ):
             found[example.id] = bits.tolist()
-        pieces.on_items(len(piece))
+        batching.on_items(len(micro_batch))
     return list(found.values())
 
 
@@ -98,7 +100,7 @@ def entropy_report(
                 vectors,
                 [bodies[row] for row in kept],
                 [answers[row] for row in kept],
-                Pieces(on_items=on_items),
+                MicroBatching(on_items=on_items),
             )
             found[by, text] = torch.tensor([sum(bits) / len(bits) for bits in entropies], dtype=torch.float64)
     parts = {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from embedgrad_core.model.attention import Options, attend, attend_one_each, visible
-from embedgrad_core.model.costs import GROWTH
+from embedgrad_core.model.sizes import GROWTH
 
 
 class KeyValueSlots:

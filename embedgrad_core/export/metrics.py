@@ -1,20 +1,8 @@
 """Test results for a model card: whose they are, and one form for both kinds."""
 
-import torch
-
 from embedgrad_core.files import UserError, markdown_escape
 from embedgrad_core.model.frozen import FrozenModel
-from embedgrad_core.prompt import PromptEmbedding, tensors_sha256
-
-
-def content_sha256(prompt: PromptEmbedding) -> str:
-    """Hash of a prompt's vectors and tokens, the same before it is saved and after it is loaded."""
-    tensors = {
-        "vectors": prompt.vectors.detach().float().cpu().contiguous(),
-        "initial": prompt.initial.float().cpu().contiguous(),
-        "token_ids": torch.tensor(prompt.slot.prompt_ids, dtype=torch.int64),
-    }
-    return tensors_sha256(tensors)
+from embedgrad_core.prompt import PromptEmbedding, content_sha256
 
 
 def card_numbers(

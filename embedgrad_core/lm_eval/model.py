@@ -30,7 +30,7 @@ from embedgrad_core.model.attention import check_attention
 from embedgrad_core.model.kernels import packed_weights
 from embedgrad_core.objective import CHUNK, Example, target_hidden
 from embedgrad_core.prompt_header import recorded_model
-from embedgrad_core.step import Pieces
+from embedgrad_core.step import MicroBatching
 
 
 @register_model("embedgrad")
@@ -197,20 +197,22 @@ class EmbedGradLM(HFLM):
                 key = tuple(example.body) if len(example.target) == 1 else example.id
                 sharing.setdefault(key, []).append(example)
         options = {sharers[0].id: sharers for sharers in sharing.values()}
-        for piece in Pieces().cut(len(self.slot.head_ids) + self.slot.k, [each[0] for each in options.values()]):
-            hidden = target_hidden(self.frozen, self.slot, self.vectors, piece)
-            parted = hidden.split([len(example.target) for example in piece])
-            hidden = torch.cat([part for one, part in zip(piece, parted, strict=True) for _ in options[one.id]])
-            piece = [example for one in piece for example in options[one.id]]
-            targets = torch.tensor([token for example in piece for token in example.target], device=hidden.device)
+        for micro_batch in MicroBatching().cut(
+            len(self.slot.head_ids) + self.slot.k, [each[0] for each in options.values()]
+        ):
+            hidden = target_hidden(self.frozen, self.slot, self.vectors, micro_batch)
+            parted = hidden.split([len(example.target) for example in micro_batch])
+            hidden = torch.cat([part for one, part in zip(micro_batch, parted, strict=True) for _ in options[one.id]])
+            micro_batch = [example for one in micro_batch for example in options[one.id]]
+            targets = torch.tensor([token for example in micro_batch for token in example.target], device=hidden.device)
             values, greedy_hits = [], []
             for start in range(0, len(hidden), CHUNK):
                 logits = kernels.linear(hidden[start : start + CHUNK], head.weight, head.bias).float()
                 wanted = targets[start : start + CHUNK]
                 values.append(logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(dim=1))
                 greedy_hits.append(logits.argmax(dim=1) == wanted)
-            sizes = [len(example.target) for example in piece]
-            parts = zip(piece, torch.cat(values).split(sizes), torch.cat(greedy_hits).split(sizes), strict=True)
+            sizes = [len(example.target) for example in micro_batch]
+            parts = zip(micro_batch, torch.cat(values).split(sizes), torch.cat(greedy_hits).split(sizes), strict=True)
             found |= {example.id: (float(value.double().sum()), bool(hit.all())) for example, value, hit in parts}
         return [found[example.id] for example in examples]
 

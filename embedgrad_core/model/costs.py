@@ -7,16 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-# Tokens run together in a step. More gains no speed on a CPU, where the activations would leave the cache, and costs memory.
-TOKEN_BUDGET = 1024
-# A GPU takes more of them at a time, down to that number, by its memory.
-GPU_TOKEN_BUDGETS = (8192, 4096, 2048)
-# Positions whose logits exist at a time.
-CHUNK = 256
-# Tokens by which a cache grows beyond what is needed.
-GROWTH = 256
-# Smaller weights stay with PyTorch's own products: there the call costs more than the product.
-SMALLEST = 2**18
+from embedgrad_core.model.sizes import CHUNK, GPU_TOKEN_BUDGETS, GROWTH, SMALLEST, TOKEN_BUDGET
+
 # Python, torch and transformers at a job's peak, and the free end of the heap that glibc keeps. An assumption from above, for jobs
 # that may run on any machine: 525 and 600 MB were seen on two, and up to 64 MiB at the end of the heap (malloc's trim threshold is
 # twice its mmap threshold, which grows to 32 MiB). ``embedgrad/planning/baseline.py`` measures the machine at hand.
@@ -28,10 +20,6 @@ TOKENIZER = 1200
 # the hole that one of its own size left, but neighbouring holes melt. Fewer where a whole layer is given back at once. Measured:
 # with MALLOC_MMAP_THRESHOLD_=65536 there are none, a peak is what is asked for, and a step takes a fifth longer.
 HOLES, HOLES_CHECKPOINTING = 0.5, 0.25
-# In place of a number of rows: as many as the GPU's memory holds.
-AUTO = "auto"
-# Rows decoded at a time where nobody chose and no GPU's memory bounds them.
-ROWS = 16
 # What ``decode.batch_size: auto`` counts with on a GPU: the part of its memory that is used, what CUDA's context and the passing
 # activations take of it, tokens of prompt and input, copies of the logits in fp32, and never more rows than this: weights are
 # then read seldom enough.

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from embedgrad_core.model.costs import AUTO, ROWS, TOKEN_BUDGET, Shape
+from embedgrad_core.model.costs import Shape
+from embedgrad_core.model.sizes import AUTO, ROWS, TOKEN_BUDGET
 
 # End tokens of the model families in use. A base model names only one of them in its files, and then runs on for ever
 # behind a chat template that ends a turn with another (https://github.com/QwenLM/Qwen2.5-Math/issues/47).

@@ -5,15 +5,14 @@ decoding step that costs more than the product. oneDNN reads the weight where it
 its own blocked order, made once: the weights never change. Same arithmetic, other order of summation (docs/performance.md).
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from embedgrad_core.model.costs import SMALLEST
+from embedgrad_core.model.memory import free_memory
+from embedgrad_core.model.sizes import SMALLEST
 
 # Rows that a packed weight is laid out for: the usual decoding batch.
 ROWS = 16
@@ -91,23 +90,3 @@ def packed_weights(network: torch.nn.Module) -> Iterator[int]:
     finally:
         for layer in layers:
             layer.packed = None
-
-
-def free_memory() -> int:
-    """Bytes that this machine can still give."""
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an allocator gave up, on a card or in main memory."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def release_memory(device: torch.device) -> None:
-    """Give a card's cached blocks back before trying with less."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

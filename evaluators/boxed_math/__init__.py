@@ -27,9 +27,9 @@ What lies beyond the bounds is ``undecided``, never ``wrong``; its reason begins
 import time
 
 from evaluators.boxed_math.bounds import OutOfBounds, limited
-from evaluators.boxed_math.compare import equal
-from evaluators.boxed_math.extract import extract
-from evaluators.boxed_math.normalise import normalise
+from evaluators.boxed_math.comparison.compare import equal
+from evaluators.boxed_math.parsing.extract import extract
+from evaluators.boxed_math.parsing.normalise import normalise
 from evaluators.verdict import Verdict, out_of_bounds, too_long
 
 LONGEST = 2_000  # characters of a box or a gold answer that is still compared

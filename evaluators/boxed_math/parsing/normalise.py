@@ -6,8 +6,8 @@ Each rule is a line of ``_RULES`` or a short function with its reason. ``charact
 import re
 
 from evaluators.boxed_math.bounds import OutOfBounds
-from evaluators.boxed_math.characters import spelt
-from evaluators.boxed_math.units import is_unit
+from evaluators.boxed_math.parsing.characters import spelt
+from evaluators.boxed_math.parsing.units import is_unit
 
 _SIZES = "tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge"
 _STYLES = "displaystyle|textstyle|scriptstyle|limits|nolimits|rm|bf|it|sf|tt|mathstrut|strut|notag|nonumber|protect"

@@ -7,9 +7,9 @@ before (0) or just behind (1) a number: [1, 3) is the piece from (1, 0) to (3, 0
 
 from functools import cmp_to_key
 
-from evaluators.boxed_math.agreement import less, real_value
 from evaluators.boxed_math.bounds import spend
-from evaluators.boxed_math.relations import INFINITY, interval, is_name
+from evaluators.boxed_math.comparison.agreement import less, real_value
+from evaluators.boxed_math.comparison.relations import INFINITY, interval, is_name
 
 KINDS = frozenset(["union", "meet", "minus", "numbers", "builder", "relation", "list"])
 _LOWEST, _HIGHEST = (None, -1), (None, 2)  # cuts beyond all numbers

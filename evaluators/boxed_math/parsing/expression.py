@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import NoReturn
 
 from evaluators.boxed_math.bounds import DEEPEST, OutOfBounds
-from evaluators.boxed_math.tokens import FUNCTIONS, GREEK, INVERSES, NotAnExpression, number, tokens
+from evaluators.boxed_math.parsing.tokens import FUNCTIONS, GREEK, INVERSES, NotAnExpression, number, tokens
 
 __all__ = ["NotAnExpression", "parse"]
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from evaluators.boxed_math.expression import NotAnExpression, parse
+from evaluators.boxed_math.parsing.expression import NotAnExpression, parse
 
 _NEGATED = re.compile(
     r"\b(?:not|never|no|cannot|n?either|nor|unlike|least|most|less|more|than)\b|n't|不", re.IGNORECASE

@@ -7,8 +7,8 @@ for negative numbers: ``\ln|x|`` is not ``\ln x``. What is real nowhere, or name
 
 from fractions import Fraction
 
-from evaluators.boxed_math import value
 from evaluators.boxed_math.bounds import OutOfBounds
+from evaluators.boxed_math.comparison import value
 
 FULL_PRECISION = 13
 

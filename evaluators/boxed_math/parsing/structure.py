@@ -11,11 +11,11 @@ other reading counts only beside the same unit.
 
 import re
 
-from evaluators.boxed_math import forms
 from evaluators.boxed_math.bounds import spend
-from evaluators.boxed_math.brackets import closing, depth_at, split, turned
-from evaluators.boxed_math.expression import NotAnExpression, parse
-from evaluators.boxed_math.units import split_unit
+from evaluators.boxed_math.parsing import forms
+from evaluators.boxed_math.parsing.brackets import closing, depth_at, split, turned
+from evaluators.boxed_math.parsing.expression import NotAnExpression, parse
+from evaluators.boxed_math.parsing.units import split_unit
 
 _RELATION = re.compile(r"\\(?:le|ge|ne|in|approx|equiv|cong|sim|to)(?![A-Za-z])|[=<>]")
 _AND = re.compile(

@@ -8,14 +8,14 @@ it is printed to full float precision (13 digits or more).
 import re
 from collections.abc import Sequence
 
-from evaluators.boxed_math import sets
-from evaluators.boxed_math.agreement import near, ratio, same_value
 from evaluators.boxed_math.bounds import spend
-from evaluators.boxed_math.brackets import depth_at
-from evaluators.boxed_math.relations import assignments, interval, is_name
-from evaluators.boxed_math.structure import fold, read
-from evaluators.boxed_math.units import AM_PM, same_unit
-from evaluators.boxed_math.value import names
+from evaluators.boxed_math.comparison import sets
+from evaluators.boxed_math.comparison.agreement import near, ratio, same_value
+from evaluators.boxed_math.comparison.relations import assignments, interval, is_name
+from evaluators.boxed_math.comparison.value import names
+from evaluators.boxed_math.parsing.brackets import depth_at
+from evaluators.boxed_math.parsing.structure import fold, read
+from evaluators.boxed_math.parsing.units import AM_PM, same_unit
 
 _FLIPPED = {"<": ">", ">": "<", "\\le": "\\ge", "\\ge": "\\le", "=": "=", "\\ne": "\\ne"}
 

@@ -1,12 +1,8 @@
-"""Every number of the paper's Sections 4 and 5, recomputed: from the paper's own table, and from a run's cells.
+"""The computations behind the claims: each kind of ``config/claims.tsv`` from the paper's table, and from a run's cells."""
 
-``config/claims.tsv`` holds the claims; ``kind`` names one of the computations below, nothing is evaluated as code.
-"""
-
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -15,124 +11,16 @@ from embedgrad.reporting.results.agreement import check_reports
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.collected import Outcome
 from embedgrad.reporting.results.reports import read_anchoring, read_lat
-from embedgrad.reporting.tables import read_table, write_table
-from embedgrad_core.files import UserError, markdown_escape, write_whole
+from embedgrad.reporting.tables import read_table
+from embedgrad_core.files import UserError
 
-COLUMNS = ("id", "section", "quotation", "kind", "arguments", "relation", "printed")
-HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
 SIZES = ("0.5b", "1.5b", "3b", "7b", "8b", "14b")
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A line of ``config/claims.tsv``; ``relation`` is ``=`` or ``>``."""
+class Run:
+    """A run's first metrics of each cell, and where its analyses lie."""
 
-    id: str
-    section: str
-    quotation: str
-    kind: str
-    arguments: tuple[str, ...]
-    relation: str
-    printed: str
-
-
-@dataclass(frozen=True)
-class Checked:
-    """A claim with what the table and the run say to it; empty values where they say nothing."""
-
-    id: str
-    section: str
-    quotation: str
-    printed: str
-    from_table: str
-    table_verdict: str
-    from_run: str
-    run_verdict: str
-    note: str
-
-
-def read_claims(path: str | Path) -> list[Claim]:
-    """Read the claims.
-
-    Raises:
-        UserError: missing, other columns, an unknown kind or relation; names file and line.
-    """
-    try:
-        with Path(path).open(encoding="utf-8", newline="") as source:
-            reader = csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE)
-            rows = list(reader)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise UserError(f"{path}:1: the columns must be {', '.join(COLUMNS)}.")
-    claims = []
-    for number, row in enumerate(rows, start=2):
-        if row["kind"] not in KINDS or row["relation"] not in ("=", ">"):
-            raise UserError(f"{path}:{number}: kind {row['kind']!r} or relation {row['relation']!r} is unknown.")
-        claims.append(Claim(**{**row, "arguments": tuple(row["arguments"].split())}))
-    return claims
-
-
-def check_claims(
-    claims: Sequence[Claim], paper: Sequence[Cell], outcomes: Sequence[Outcome], folder: str | Path
-) -> list[Checked]:
-    """Recompute every claim.
-
-    Args:
-        claims: what is said.
-        paper: the paper's table.
-        outcomes: a run's cells, of the paper's table or another one.
-        folder: ``results/<run>``.
-    """
-    run = _Run({(o.cell.dataset, o.cell.model): o.metrics[0] for o in outcomes if o.metrics}, outcomes, Path(folder))
-    table = {(cell.dataset, cell.model): cell for cell in paper}
-    checked = []
-    for claim in claims:
-        by_table, by_run, note = KINDS[claim.kind]
-        a = by_table(table, *claim.arguments) if by_table else None
-        b, interval = (None, None) if by_run is None else _pair(by_run(run, *claim.arguments))
-        checked.append(
-            Checked(
-                claim.id,
-                claim.section,
-                claim.quotation,
-                f"{'' if claim.relation == '=' else '> '}{claim.printed}",
-                _number(a, claim.printed),
-                OPEN if a is None else _verdict(claim, a, None),
-                _number(b, claim.printed),
-                OPEN if b is None else _verdict(claim, b, interval),
-                note,
-            )
-        )
-    return checked
-
-
-def _pair(value: object) -> tuple[float | None, tuple[float, float] | None]:
-    return value if isinstance(value, tuple) else (value, None)
-
-
-def _number(value: float | Decimal | None, printed: str) -> str:
-    if value is None:
-        return ""
-    digits = max(len(printed.partition(".")[2]), 2)
-    if value and abs(value) < 0.5 * 10.0**-digits:
-        return f"{value:.2g}"
-    return f"{value:.{digits}f}"
-
-
-def _verdict(claim: Claim, value: float | Decimal, interval: tuple[float, float] | None) -> str:
-    """``=`` holds to the printed digits (or inside our interval), ``>`` strictly."""
-    printed = float(claim.printed)
-    if claim.relation == ">":
-        return HOLDS if float(value) > printed else FAILS
-    if interval:
-        return HOLDS if interval[0] <= printed <= interval[1] else FAILS
-    unit = 10.0 ** -len(claim.printed.partition(".")[2])
-    return HOLDS if abs(float(value) - printed) <= unit / 2 + 1e-9 else FAILS
-
-
-@dataclass(frozen=True)
-class _Run:
     metrics: dict[tuple[str, str], dict]
     outcomes: Sequence[Outcome]
     folder: Path
@@ -168,7 +56,7 @@ def _table_gain(table: dict, dataset: str, model: str) -> Decimal | None:
     return _gain(cell) if cell else None
 
 
-def _run_cell(run: _Run, dataset: str, model: str, side: str) -> tuple | None:
+def _run_cell(run: Run, dataset: str, model: str, side: str) -> tuple | None:
     metrics = run.metrics.get((dataset, model))
     if metrics is None:
         return None
@@ -176,18 +64,18 @@ def _run_cell(run: _Run, dataset: str, model: str, side: str) -> tuple | None:
     return 100 * metrics[side]["accuracy"], (100 * low, 100 * high)
 
 
-def _run_gain(run: _Run, dataset: str, model: str) -> tuple | None:
+def _run_gain(run: Run, dataset: str, model: str) -> tuple | None:
     metrics = run.metrics.get((dataset, model))
     return None if metrics is None else (metrics["delta"]["points"], tuple(metrics["delta"]["newcombe"]))
 
 
-def _gains(source: "dict | _Run") -> dict[tuple[str, str], float]:
-    if isinstance(source, _Run):
+def _gains(source: "dict | Run") -> dict[tuple[str, str], float]:
+    if isinstance(source, Run):
         return {key: metrics["delta"]["points"] for key, metrics in source.metrics.items()}
     return {key: float(_gain(cell)) for key, cell in source.items()}
 
 
-def _model_ratio(source: "dict | _Run", small: str, large: str) -> float | None:
+def _model_ratio(source: "dict | Run", small: str, large: str) -> float | None:
     """Mean gain of one model over another's, on the data sets that both were run on."""
     gains = _gains(source)
     both = [dataset for dataset, model in gains if model == small and (dataset, large) in gains]
@@ -195,7 +83,7 @@ def _model_ratio(source: "dict | _Run", small: str, large: str) -> float | None:
     return sum(gains[dataset, small] for dataset in both) / below if both and below else None
 
 
-def _dataset_ratio(source: "dict | _Run", one: str, other: str) -> float | None:
+def _dataset_ratio(source: "dict | Run", one: str, other: str) -> float | None:
     """Mean gain on one data set over another's, for the models that were run on both."""
     gains = _gains(source)
     both = [model for dataset, model in gains if dataset == one and (other, model) in gains]
@@ -203,7 +91,7 @@ def _dataset_ratio(source: "dict | _Run", one: str, other: str) -> float | None:
     return sum(gains[one, model] for model in both) / below if both and below else None
 
 
-def _falls_with_scale(source: "dict | _Run") -> float | None:
+def _falls_with_scale(source: "dict | Run") -> float | None:
     """Share of neighbouring sizes, within a data set and the Qwen family, where the larger model gains less."""
     by_dataset: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for (dataset, model), gain in _gains(source).items():
@@ -214,16 +102,16 @@ def _falls_with_scale(source: "dict | _Run") -> float | None:
     return sum(steps) / len(steps) if steps else None
 
 
-def _largest_sentiment_gain(source: "dict | _Run") -> float | None:
+def _largest_sentiment_gain(source: "dict | Run") -> float | None:
     return max((gain for (dataset, _), gain in _gains(source).items() if dataset in ("imdb", "medd")), default=None)
 
 
-def _entropy(run: _Run, dataset: str, model: str, side: str) -> float | None:
+def _entropy(run: Run, dataset: str, model: str, side: str) -> float | None:
     metrics = run.metrics.get((dataset, model))
     return metrics[side]["entropy_bits"]["mean_without_loops"] if metrics else None
 
 
-def _loop_entropy(run: _Run, dataset: str) -> float | None:
+def _loop_entropy(run: Run, dataset: str) -> float | None:
     """Mean entropy of looping answers before optimisation, over the models of a data set."""
     total = count = 0.0
     for (name, _), metrics in run.metrics.items():
@@ -235,7 +123,7 @@ def _loop_entropy(run: _Run, dataset: str) -> float | None:
     return total / count if count else None
 
 
-def _loops_of_failures(run: _Run, dataset: str, model: str) -> float | None:
+def _loops_of_failures(run: Run, dataset: str, model: str) -> float | None:
     metrics = run.metrics.get((dataset, model))
     if metrics is None:
         return None
@@ -244,14 +132,14 @@ def _loops_of_failures(run: _Run, dataset: str, model: str) -> float | None:
     return failures["loop"] / failed if failed else None
 
 
-def _best_epochs(run: _Run, low: str, high: str) -> float | None:
+def _best_epochs(run: Run, low: str, high: str) -> float | None:
     """Share of cells whose best epoch on dev lies between two bounds."""
     best = [metrics["prompt"].get("best_epoch") for metrics in run.metrics.values()]
     best = [epoch for epoch in best if epoch is not None]
     return sum(int(low) <= epoch <= int(high) for epoch in best) / len(best) if best else None
 
 
-def _anchoring_p(run: _Run) -> float | None:
+def _anchoring_p(run: Run) -> float | None:
     """The smallest probability of an original token after optimisation, softmax(v·Eᵀ)."""
     values = [
         p
@@ -265,32 +153,32 @@ def _softmax_after(report: dict) -> list[float]:
     return [row["after"]["softmax"]["p"] for row in report["positions"]]
 
 
-def _anchoring_same(run: _Run) -> float | None:
+def _anchoring_same(run: Run) -> float | None:
     """Share of positions whose cosine-nearest token is still the original one."""
     rows = [report["summary"] for report in run.reports("anchoring.json", read_anchoring)]
     positions = sum(row["positions"] for row in rows)
     return sum(row["nearest_token_unchanged"] for row in rows) / positions if positions else None
 
 
-def _lat_deltas(run: _Run) -> list[list[float]]:
+def _lat_deltas(run: Run) -> list[list[float]]:
     return [
         [row["readings"]["prompt_mean"]["delta"] for row in report["layers"]]
         for report in run.reports("lat.json", read_lat)
     ]
 
 
-def _lat_all_layers(run: _Run) -> float | None:
+def _lat_all_layers(run: Run) -> float | None:
     """The smallest change of activation over layers and cells."""
     return min((min(deltas) for deltas in _lat_deltas(run)), default=None)
 
 
-def _lat_first_layer(run: _Run) -> float | None:
+def _lat_first_layer(run: Run) -> float | None:
     """Share of cells whose largest change is at the first layer (embeddings or first block)."""
     rows = _lat_deltas(run)
     return sum(deltas.index(max(deltas)) <= 1 for deltas in rows) / len(rows) if rows else None
 
 
-def _best_rate(run: _Run, dataset: str, model: str) -> tuple | None:
+def _best_rate(run: Run, dataset: str, model: str) -> tuple | None:
     """The learning rate of lowest dev loss in the sweep, with half a decade to either side as "approximately"."""
     path = run.folder / "sensitivity.csv"
     if not path.exists():
@@ -326,13 +214,3 @@ KINDS: dict[str, tuple[Callable | None, Callable | None, str]] = {
     "lat_first_layer": (None, _lat_first_layer, f"Share of cells. {_RUN_ONLY}"),
     "sensitivity": (None, _best_rate, "Best on dev in a sweep (config/sensitivity.yaml); holds within half a decade."),
 }  # fmt: skip
-
-
-def write_claims(checked: Sequence[Checked], csv_path: str | Path, markdown_path: str | Path) -> None:
-    """Write as CSV and as Markdown."""
-    names = [field.name for field in fields(Checked)]
-    write_table(map(asdict, checked), names, csv_path)
-    lines = ["# Claims of Sections 4 and 5", "", f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
-    lines += [f"| {' | '.join(markdown_escape(str(value)) for value in asdict(one).values())} |" for one in checked]
-    with write_whole(markdown_path) as temporary:
-        Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")

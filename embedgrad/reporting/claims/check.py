@@ -1,0 +1,137 @@
+"""Every number of the paper's Sections 4 and 5, recomputed: from the paper's own table, and from a run's cells.
+
+``config/claims.tsv`` holds the claims; ``kind`` names one of the computations below, nothing is evaluated as code.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+
+from embedgrad.reporting.claims.values import KINDS, Run
+from embedgrad.reporting.results.cells import Cell
+from embedgrad.reporting.results.collected import Outcome
+from embedgrad.reporting.tables import write_table
+from embedgrad_core.files import UserError, markdown_escape, write_whole
+
+COLUMNS = ("id", "section", "quotation", "kind", "arguments", "relation", "printed")
+HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A line of ``config/claims.tsv``; ``relation`` is ``=`` or ``>``."""
+
+    id: str
+    section: str
+    quotation: str
+    kind: str
+    arguments: tuple[str, ...]
+    relation: str
+    printed: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A claim with what the table and the run say to it; empty values where they say nothing."""
+
+    id: str
+    section: str
+    quotation: str
+    printed: str
+    from_table: str
+    table_verdict: str
+    from_run: str
+    run_verdict: str
+    note: str
+
+
+def read_claims(path: str | Path) -> list[Claim]:
+    """Read the claims.
+
+    Raises:
+        UserError: missing, other columns, an unknown kind or relation; names file and line.
+    """
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as source:
+            reader = csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE)
+            rows = list(reader)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise UserError(f"{path}:1: the columns must be {', '.join(COLUMNS)}.")
+    claims = []
+    for number, row in enumerate(rows, start=2):
+        if row["kind"] not in KINDS or row["relation"] not in ("=", ">"):
+            raise UserError(f"{path}:{number}: kind {row['kind']!r} or relation {row['relation']!r} is unknown.")
+        claims.append(Claim(**{**row, "arguments": tuple(row["arguments"].split())}))
+    return claims
+
+
+def check_claims(
+    claims: Sequence[Claim], paper: Sequence[Cell], outcomes: Sequence[Outcome], folder: str | Path
+) -> list[Checked]:
+    """Recompute every claim.
+
+    Args:
+        claims: what is said.
+        paper: the paper's table.
+        outcomes: a run's cells, of the paper's table or another one.
+        folder: ``results/<run>``.
+    """
+    run = Run({(o.cell.dataset, o.cell.model): o.metrics[0] for o in outcomes if o.metrics}, outcomes, Path(folder))
+    table = {(cell.dataset, cell.model): cell for cell in paper}
+    checked = []
+    for claim in claims:
+        by_table, by_run, note = KINDS[claim.kind]
+        a = by_table(table, *claim.arguments) if by_table else None
+        b, interval = (None, None) if by_run is None else _pair(by_run(run, *claim.arguments))
+        checked.append(
+            Checked(
+                claim.id,
+                claim.section,
+                claim.quotation,
+                f"{'' if claim.relation == '=' else '> '}{claim.printed}",
+                _number(a, claim.printed),
+                OPEN if a is None else _verdict(claim, a, None),
+                _number(b, claim.printed),
+                OPEN if b is None else _verdict(claim, b, interval),
+                note,
+            )
+        )
+    return checked
+
+
+def _pair(value: object) -> tuple[float | None, tuple[float, float] | None]:
+    return value if isinstance(value, tuple) else (value, None)
+
+
+def _number(value: float | Decimal | None, printed: str) -> str:
+    if value is None:
+        return ""
+    digits = max(len(printed.partition(".")[2]), 2)
+    if value and abs(value) < 0.5 * 10.0**-digits:
+        return f"{value:.2g}"
+    return f"{value:.{digits}f}"
+
+
+def _verdict(claim: Claim, value: float | Decimal, interval: tuple[float, float] | None) -> str:
+    """``=`` holds to the printed digits (or inside our interval), ``>`` strictly."""
+    printed = float(claim.printed)
+    if claim.relation == ">":
+        return HOLDS if float(value) > printed else FAILS
+    if interval:
+        return HOLDS if interval[0] <= printed <= interval[1] else FAILS
+    unit = 10.0 ** -len(claim.printed.partition(".")[2])
+    return HOLDS if abs(float(value) - printed) <= unit / 2 + 1e-9 else FAILS
+
+
+def write_claims(checked: Sequence[Checked], csv_path: str | Path, markdown_path: str | Path) -> None:
+    """Write as CSV and as Markdown."""
+    names = [field.name for field in fields(Checked)]
+    write_table(map(asdict, checked), names, csv_path)
+    lines = ["# Claims of Sections 4 and 5", "", f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+    lines += [f"| {' | '.join(markdown_escape(str(value)) for value in asdict(one).values())} |" for one in checked]
+    with write_whole(markdown_path) as temporary:
+        Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")

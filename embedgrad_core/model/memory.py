@@ -1,0 +1,39 @@
+"""Memory as the machine has it: what is free, what was the peak, and what to do when it runs out."""
+
+import os
+import resource
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from embedgrad_core.model.frozen import FrozenModel
+
+
+def free_memory() -> int:
+    """Bytes that this machine can still give."""
+    try:
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an allocator gave up, on a card or in main memory."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give a card's cached blocks back before trying with less."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def peak_memory_bytes(frozen: "FrozenModel") -> int:
+    """Peak memory so far: of the fullest card where there is one, else of the process."""
+    if frozen.device.type == "cuda":
+        cards = range(torch.cuda.device_count()) if frozen.is_divided else [frozen.device]
+        return max(torch.cuda.max_memory_allocated(card) for card in cards)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

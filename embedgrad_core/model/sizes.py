@@ -1,0 +1,16 @@
+"""How much is computed at a time. Forecasts count with the same numbers, so they stand apart and need no torch."""
+
+# Tokens run together in a step. More gains no speed on a CPU, where the activations would leave the cache, and costs memory.
+TOKEN_BUDGET = 1024
+# A GPU takes more of them at a time, down to that number, by its memory.
+GPU_TOKEN_BUDGETS = (8192, 4096, 2048)
+# Positions whose logits exist at a time.
+CHUNK = 256
+# Tokens by which a cache grows beyond what is needed.
+GROWTH = 256
+# Smaller weights stay with PyTorch's own products: there the call costs more than the product.
+SMALLEST = 2**18
+# In place of a number of rows: as many as the GPU's memory holds.
+AUTO = "auto"
+# Rows decoded at a time where nobody chose and no GPU's memory bounds them.
+ROWS = 16
