@@ -1,12 +1,45 @@
 """What LAT found, layer by layer, with its controls: bootstrap bands and random directions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
-from embedgrad_core.lat import Reader, label_sign, principal, spread, wins
+from embedgrad.runtime.progress import Progress
+from embedgrad_core import FrozenModel, PromptEmbedding
+from embedgrad_core.files import Item
+from embedgrad_core.lat import Reader, Stimulus, label_sign, principal, prompt_states, spread, stimulus_states, wins
 
 BAND = (0.025, 0.975)
+
+
+def lat(
+    frozen: FrozenModel,
+    prompt: PromptEmbedding,
+    stimuli: Sequence[Stimulus],
+    items: Sequence[Item] = (),
+    *,
+    say: Callable[[str], None] = print,
+    **settings: int,
+) -> dict:
+    """Read the stimuli and both prompts, also at the last input token of ``items``, and report.
+
+    Returns:
+        What :func:`lat_report` returns, which has the ``settings``, and the number of ``items``.
+
+    Raises:
+        UserError: a text has no tokens or is longer than the model's context; names it.
+    """
+    with Progress("LAT, hidden states", 2 * len(stimuli) + 2 * len(items), say, unit="texts") as at:
+        train, held_out = (
+            stimulus_states(frozen, [one for one in stimuli if one.split == split], at.advance)
+            for split in ("train", "held_out")
+        )
+        before, after = (
+            prompt_states(frozen, prompt, vectors, items, at.advance) for vectors in (prompt.initial, prompt.vectors)
+        )
+    with Progress("LAT, directions", len(train), say, unit="layers") as at:
+        report = lat_report(train, held_out, before, after, **settings, on_layer=at.advance)
+    return report | {"items": len(items)}
 
 
 def lat_report(
@@ -101,13 +134,12 @@ def _band(values: torch.Tensor) -> list[float]:
 
 def _summary(layers: list[dict], name: str) -> dict:
     """Where Figure 3's claims stand: delta above 0 in all layers, largest at the first."""
-    deltas = [row["readings"][name]["delta"] for row in layers]
+    readings = [row["readings"][name] for row in layers]
+    deltas = [one["delta"] for one in readings]
     return {
         "layers_above_zero": sum(delta > 0 for delta in deltas),
-        "layers_band_above_zero": sum(row["readings"][name]["band"][0] > 0 for row in layers),
-        "layers_above_random": sum(
-            row["readings"][name]["delta"] > row["readings"][name]["random"][1] for row in layers
-        ),
+        "layers_band_above_zero": sum(one["band"][0] > 0 for one in readings),
+        "layers_above_random": sum(one["delta"] > one["random"][1] for one in readings),
         "layers": len(deltas),
         "largest_delta_at_layer": max(range(len(deltas)), key=deltas.__getitem__),
     }

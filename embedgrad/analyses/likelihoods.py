@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-import torch
-
+from embedgrad.analyses.rungs import label_targets
+from embedgrad.grading import Grader
+from embedgrad.runtime.progress import Progress
 from embedgrad_core import FrozenModel, PromptEmbedding
 from embedgrad_core.files import Item
 from embedgrad_core.likelihood import continuation_log_likelihoods
@@ -13,34 +14,32 @@ def label_likelihoods(
     frozen: FrozenModel,
     prompt: PromptEmbedding,
     items: Sequence[Item],
-    labels: dict[str, str],
-    on_progress: Callable[[int], None] = lambda done: None,
+    grader: Grader,
+    say: Callable[[str], None] = print,
 ) -> dict:
     """Log-likelihoods of every label behind the text prompt and behind the optimised one.
 
-    Args:
-        frozen: the frozen model.
-        prompt: ``initial`` is the text's vectors, ``vectors`` the optimised ones.
-        items: what to read.
-        labels: answer → the text that is trained for it.
-        on_progress: called with the number of items read so far, those of both prompts.
+    A grader without a closed set of answers has no labels to read.
 
     Returns:
         ``labels`` (the answers), ``tokens`` (of each label's text behind the first item), and ``items``: id, answer, and for
         ``before`` and ``after`` a log-likelihood a label in nats, summed over its tokens.
+
+    Raises:
+        UserError: one answer is trained as two texts.
     """
-    inputs, texts, found = [item.input for item in items], list(labels.values()), {}
-    for side, vectors in (("before", prompt.initial), ("after", prompt.vectors)):
-        first = len(items) * len(found)
-        found[side], lengths = continuation_log_likelihoods(
-            frozen, prompt.slot, vectors, inputs, texts, on_progress=lambda done, first=first: on_progress(first + done)
-        )
+    if not grader.knows_strict:
+        return {"labels": [], "tokens": [], "items": []}
+    labels, found = label_targets(items), {}
+    inputs, texts = [item.input for item in items], list(labels.values())
+    with Progress("label likelihood", 2 * len(items), say) as at:
+        for side, vectors in (("before", prompt.initial), ("after", prompt.vectors)):
+            first = len(items) * len(found)
+            told = {"on_progress": lambda done, first=first: at.update(first + done)}
+            values, lengths = continuation_log_likelihoods(frozen, prompt.slot, vectors, inputs, texts, **told)
+            found[side] = [[round(value, 6) for value in row] for row in values.tolist()]
     rows = [
-        {"id": item.id, "answer": item.answer, **{side: _rounded(found[side][place]) for side in found}}
+        {"id": item.id, "answer": item.answer, **{side: found[side][place] for side in found}}
         for place, item in enumerate(items)
     ]
     return {"labels": list(labels), "tokens": lengths[0].tolist(), "items": rows}
-
-
-def _rounded(values: torch.Tensor) -> list[float]:
-    return [round(value, 6) for value in values.tolist()]

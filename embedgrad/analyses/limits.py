@@ -31,25 +31,16 @@ def over_limits(
         repeating themselves at the end of the run; ``cut``, the rest.
     """
     ids = [tokenizer(row["output"], add_special_tokens=False)["input_ids"] for row in answers]
-    limits = [limit for limit in LIMITS if limit < most] + [most]
-    return [_under(tokenizer, items, answers, ids, grader, limit) for limit in limits]
-
-
-def _under(
-    tokenizer: PreTrainedTokenizerBase,
-    items: Sequence[Item],
-    answers: Sequence[dict],
-    ids: Sequence[list[int]],
-    grader: Grader,
-    limit: int,
-) -> dict:
-    found = {"limit": limit, "correct": 0, "ended": 0, "loops": 0, "cut": 0}
-    for item, row, tokens in zip(items, answers, ids, strict=True):
-        whole = row["n_tokens"] <= limit
-        text = row["output"] if whole else tokenizer.decode(tokens[:limit], skip_special_tokens=True)
-        found["correct"] += grader.grade(text, item.answer).status == "correct"
-        if whole and row["stop"] == "eos":
-            found["ended"] += 1
-        else:
-            found["loops" if row["stop"] in ("loop_suspect", "loop_stopped") else "cut"] += 1
-    return found
+    rows = []
+    for limit in [*(limit for limit in LIMITS if limit < most), most]:
+        found = {"limit": limit, "correct": 0, "ended": 0, "loops": 0, "cut": 0}
+        for item, row, tokens in zip(items, answers, ids, strict=True):
+            whole = row["n_tokens"] <= limit
+            text = row["output"] if whole else tokenizer.decode(tokens[:limit], skip_special_tokens=True)
+            found["correct"] += grader.grade(text, item.answer).status == "correct"
+            if whole and row["stop"] == "eos":
+                found["ended"] += 1
+            else:
+                found["loops" if row["stop"] in ("loop_suspect", "loop_stopped") else "cut"] += 1
+        rows.append(found)
+    return rows

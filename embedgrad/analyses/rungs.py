@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from embedgrad.analyses.text_answers import TextAnswers
+from embedgrad.analyses.text_answers import TextAnswers, text_vectors
 from embedgrad.grading import Grader
 from embedgrad.planning.demand import EXAMPLES
-from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Slot, decode
+from embedgrad_core import FrozenModel, Layout, Slot, decode
 from embedgrad_core.decoding.answers import Decoded
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.likelihood import choices, continuation_log_likelihoods
@@ -68,7 +68,7 @@ def rungs(
 
     def of_kind(kind: str) -> Answering:
         if settings.get("engine", "native") != "native":
-            return generating(*_of_text(frozen, replace(layout, kind=kind), prompt))
+            return generating(*text_vectors(frozen, replace(layout, kind=kind), prompt))
         return lambda items, **callbacks: texts.decoded(kind, items, **callbacks)
 
     bare = replace(layout, kind="bare")
@@ -76,18 +76,18 @@ def rungs(
     for kind in texts.kinds:
         yield Rung(kind, of_kind(kind))
     if rewrite:
-        yield Rung("rewrite", generating(*_of_text(frozen, layout, rewrite)))
+        yield Rung("rewrite", generating(*text_vectors(frozen, layout, rewrite)))
     ends = layout.target_prefix or "\n"
     dealt_out = f"{worked_examples(train, examples, ends, dealt_out=True)}\n\n{prompt}"
-    yield Rung("few_shot", generating(*_of_text(frozen, bare, dealt_out)))
-    yield Rung("examples", _behind_examples(frozen, layout, prompt, train, generating))
+    yield Rung("few_shot", generating(*text_vectors(frozen, bare, dealt_out)))
+    yield Rung("examples", _behind_examples(texts, train, generating))
     if grader.knows_strict:  # a closed set of answers
         labels = label_targets(train)
         common = labels[Counter(item.answer for item in train).most_common(1)[0][0]]
         yield Rung("majority", lambda items, **_: [Decoded(item.id, common, 0, "eos", 0.0) for item in items])
         for name, text in (("likelihood", prompt), ("likelihood_rewrite", rewrite)):
             if text:
-                yield Rung(name, _choosing(frozen, *_of_text(frozen, layout, text), list(labels.values())))
+                yield Rung(name, _choosing(frozen, *text_vectors(frozen, layout, text), list(labels.values())))
 
 
 def without_prompt(frozen: FrozenModel, bare: Layout, prompt: str) -> tuple[Slot, torch.Tensor]:
@@ -95,11 +95,6 @@ def without_prompt(frozen: FrozenModel, bare: Layout, prompt: str) -> tuple[Slot
     nothing = replace(bare, separator="")
     head = tuple(Slot.place(frozen.tokenizer, nothing, prompt).head_ids)
     return Slot(frozen.tokenizer, nothing, "", head, ()), torch.zeros(0, frozen.width)
-
-
-def _of_text(frozen: FrozenModel, layout: Layout, text: str) -> tuple[Slot, torch.Tensor]:
-    slot = Slot.place(frozen.tokenizer, layout, text)
-    return slot, PromptEmbedding.from_text(frozen, slot).initial
 
 
 def label_targets(train: Sequence[Item]) -> dict[str, str]:
@@ -148,23 +143,17 @@ def _in_turn(items: Sequence[Item], count: int) -> list[Item]:
     return chosen
 
 
-def _behind_examples(
-    frozen: FrozenModel,
-    layout: Layout,
-    prompt: str,
-    train: Sequence[Item],
-    generating: Callable[[Slot, torch.Tensor], Answering],
-) -> Answering:
+def _behind_examples(texts: TextAnswers, train: Sequence[Item], generating: Callable[..., Answering]) -> Answering:
     """Behind right examples: one of each answer (at most 8, at least 3), half as many until every item fits."""
-    layout = replace(layout, separator="\n\n")
+    layout = replace(texts.layout, separator="\n\n")
     ends = layout.target_prefix or "\n"
 
     def answer(items: Sequence[Item], **callbacks: Callable) -> list[Decoded]:
         count = min(8, max(EXAMPLES, len({item.answer for item in train})))
         while True:
-            text = f"{prompt}\n\n{worked_examples(train, count, ends)}"
+            text = f"{texts.prompt}\n\n{worked_examples(train, count, ends)}"
             try:
-                return generating(*_of_text(frozen, layout, text))(items, **callbacks)
+                return generating(*text_vectors(texts.frozen, layout, text))(items, **callbacks)
             except UserError:
                 if count == 1:
                     raise

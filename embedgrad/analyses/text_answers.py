@@ -7,6 +7,8 @@ rungs of the text and the protocol search share their decodings.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from embedgrad_core import FrozenModel, Layout, LoopRule, PromptEmbedding, Slot
 from embedgrad_core.decoding.answers import Decoded, decode_rows, to_decoded
 from embedgrad_core.decoding.kept_rows import KeptRows
@@ -64,12 +66,10 @@ class TextAnswers:
 
     def _decode(self, kind: str, items: Sequence[Item], callbacks: dict[str, Callable]) -> list[tuple[Item, Row]]:
         frozen, settings = self.frozen, self.settings
-        slot = Slot.place(frozen.tokenizer, replace(self.layout, kind=kind), self.prompt)
         repeats = settings.get("stop_on_loop")
         return decode_rows(
             frozen,
-            slot,
-            PromptEmbedding.from_text(frozen, slot).initial,
+            *text_vectors(frozen, replace(self.layout, kind=kind), self.prompt),
             items,
             frozen.stop_ids("checkpoint"),
             max_new_tokens=settings["max_new_tokens"],
@@ -79,6 +79,12 @@ class TextAnswers:
             kept=self.kept,
             **callbacks,
         )
+
+
+def text_vectors(frozen: FrozenModel, layout: Layout, text: str) -> tuple[Slot, torch.Tensor]:
+    """Where a text sits as the prompt, and its own (k, d) vectors."""
+    slot = Slot.place(frozen.tokenizer, layout, text)
+    return slot, PromptEmbedding.from_text(frozen, slot).initial
 
 
 def until(row: Row, ends: Sequence[int], limit: int | None = None) -> Row:

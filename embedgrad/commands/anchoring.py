@@ -7,9 +7,7 @@ ones, those snapped to their nearest tokens, and controls moved as far in random
 """
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
@@ -21,11 +19,7 @@ from embedgrad.commands.arguments import (
 )
 from embedgrad.commands.checked import output_file, whole
 from embedgrad.files import read_items
-from embedgrad_core.files import Item, UserError, sha256_of_file, write_json
-
-if TYPE_CHECKING:
-    from embedgrad.grading import Grader
-    from embedgrad_core import FrozenModel, PromptEmbedding
+from embedgrad_core.files import UserError, sha256_of_file, write_json
 
 HELP = "semantic anchoring (Eq. 10) of an optimised prompt"
 
@@ -54,78 +48,24 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError("the round trip needs both --data and --task (or --evaluator); give both or neither.")
     items = read_items(arguments.data, arguments.level) if arguments.data else []
     grader = grader_from(arguments) if items else None
+    from embedgrad.analyses.round_trip import round_trip
     from embedgrad.runtime.progress import waiting
-    from embedgrad.runtime.provenance import versions
+    from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.anchoring import anchoring_report
-    from embedgrad_core.prompt import prompt_sha256
 
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     with waiting("anchoring, distances to the vocabulary", plain_line):
         report = anchoring_report(frozen, prompt, arguments.seed)
-    settings = decoding_from(arguments, frozen)
-    round_trip = None
+    report["round_trip"] = None
     if grader:
-        round_trip = {
-            "n": len(items),
-            "data_sha256": sha256_of_file(arguments.data),
-            "decoding": {**settings, "loop": asdict(settings["loop"])},
-            **_round_trip(frozen, prompt, items, grader, settings, arguments.seed, arguments.controls),
-        }
-    write_json(
-        arguments.out,
-        {
-            **report,
-            "round_trip": round_trip,
-            "model": frozen.identity(),
-            "prompt_sha256": prompt_sha256(arguments.prompt_file),
-            "versions": versions(),
-        },
-    )
+        seeds = range(arguments.seed, arguments.seed + arguments.controls)
+        found = round_trip(frozen, prompt, items, grader, decoding_from(arguments, frozen), seeds, say=plain_line)
+        report["round_trip"] = found | {"data_sha256": sha256_of_file(arguments.data)}
+    write_json(arguments.out, report | made_with(frozen, arguments.prompt_file))
     summary = report["summary"]
     plain_line(
         f"{arguments.out}: {summary['nearest_token_unchanged']} of {summary['positions']} nearest tokens unchanged, "
         f"mean drift {summary['mean_drift']:.3g}"
     )
-
-
-def _round_trip(
-    frozen: "FrozenModel",
-    prompt: "PromptEmbedding",
-    items: list[Item],
-    grader: "Grader",
-    settings: dict,
-    seed: int,
-    controls: int,
-) -> dict:
-    """Accuracy of the four prompts on ``items``; the control's is the mean over its seeds, each in ``random_each``."""
-    import torch
-
-    from embedgrad.runtime.progress import Progress
-    from embedgrad_core import decode
-    from embedgrad_core.anchoring import randomly_displaced, snapped
-
-    gold = {item.id: item.answer for item in items}
-
-    def accuracy(name: str, vectors: "torch.Tensor") -> float:
-        with Progress(f"round trip, {name}", len(items), plain_line) as at:
-            answers = decode(frozen, prompt.slot, vectors, items, say=plain_line, **at.decoding, **settings)
-        found = grader.accuracy({row.id: row.output for row in answers}, gold)
-        plain_line(f"{name}: accuracy {found:.3f} on {len(items)} items")
-        return found
-
-    before, after = accuracy("before", prompt.initial), accuracy("after", prompt.vectors)
-    words = snapped(frozen, prompt)
-    # Vectors that snap back to their own tokens are the text prompt again: the answers are the same.
-    is_text = bool(torch.equal(words, prompt.initial))
-    back = before if is_text else accuracy("snapped", words)
-    each = [
-        accuracy(f"random, seed {number}", randomly_displaced(prompt, number))
-        for number in range(seed, seed + controls)
-    ]
-    return {
-        "accuracy": {"before": before, "after": after, "snapped": back, "random": sum(each) / len(each)},
-        "random_each": each,
-        "snapped_equals_before": is_text,
-    }

@@ -5,9 +5,9 @@ embedgrad baselines --model MODEL --prompt "…" --task mood --data test.jsonl -
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
-from embedgrad.commands import ladder, recovery
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -15,35 +15,95 @@ from embedgrad.commands.arguments import (
     add_layout_arguments,
     add_model_arguments,
     add_shard_argument,
-    arguments_of,
+    decoding_from,
+    kept_from,
+    layout_from,
+    load_from,
+    plain_line,
+    shard_from,
 )
 from embedgrad.commands.checked import output_file, some_text
+from embedgrad.files import read_items
+from embedgrad.planning.demand import EXAMPLES
+from embedgrad_core.files import UserError, sha256_of_file, write_json, write_jsonl
 
 HELP = "ladder and protocol recovery at once"
+SHARES = "0.25,0.5,1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What both share."""
+    add_text_prompt_arguments(parser)
+    add_ladder_arguments(parser)
+    parser.set_defaults(examples=EXAMPLES, limit_shares=SHARES)
+    parser.add_argument("--ladder", required=True, type=output_file, help="JSON")
+    parser.add_argument("--recovery", required=True, type=output_file, help="JSON")
+
+
+def add_text_prompt_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of all baselines: model, text prompt, items, how answers are decoded and checked."""
     add_model_arguments(parser)
     parser.add_argument("--prompt", required=True, type=some_text, help="the human prompt, verbatim")
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="the items to answer")
-    parser.add_argument("--dev", type=Path, help="the items on which the ladder's best rung is chosen")
-    parser.add_argument("--train", required=True, type=Path, help="where the ladder's examples come from")
-    parser.add_argument("--rewrite", type=some_text, help="another wording of the prompt, as a rung of its own")
     add_decoding_arguments(parser)
     add_shard_argument(parser)
     add_kept_argument(parser)
     add_grading_arguments(parser)
-    parser.add_argument("--ladder", required=True, type=output_file, help="JSON")
-    parser.add_argument("--recovery", required=True, type=output_file, help="JSON")
+
+
+def add_ladder_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of the ladder alone."""
+    parser.add_argument("--rewrite", type=some_text, help="another wording of the prompt, as a rung of its own")
+    parser.add_argument("--dev", type=Path, help="the items on which the ladder's best rung is chosen")
+    parser.add_argument("--train", required=True, type=Path, help="where the ladder's examples come from")
     parser.add_argument("--answers", type=output_file, help="JSON lines: every rung's graded answers")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """One after the other; the model is loaded once, and the text prompt's answers are shared."""
-    first = arguments_of(ladder, arguments, out=arguments.ladder)
-    ladder.run(first)
-    recovery.run(arguments_of(recovery, arguments, out=arguments.recovery, texts=first.texts))
+    answer(arguments, arguments.ladder, arguments.recovery)
     if arguments.state:  # all is written
         arguments.state.unlink(missing_ok=True)
+
+
+def answer(arguments: argparse.Namespace, ladder_file: Path | None, recovery_file: Path | None) -> None:
+    """Answer, grade and write what is wanted of the two."""
+    items = shard_from(arguments, read_items(arguments.data))
+    if ladder_file:
+        dev = shard_from(arguments, read_items(arguments.dev)) if arguments.dev else None
+        train = read_items(arguments.train)
+    shares = _shares(arguments.limit_shares) if recovery_file else []
+    from embedgrad.analyses.ladder import ladder
+    from embedgrad.analyses.protocols import protocol_grid
+    from embedgrad.analyses.text_answers import TextAnswers
+    from embedgrad.grading import grader_from
+    from embedgrad.runtime.provenance import made_with
+
+    grader, frozen, layout = grader_from(arguments), load_from(arguments), layout_from(arguments)
+    settings = decoding_from(arguments, frozen)
+    texts = TextAnswers(frozen, layout, arguments.prompt, settings, kept_from(arguments))
+    if ladder_file:
+        more = {"rewrite": arguments.rewrite, "examples": arguments.examples}
+        rungs, lines = ladder(texts, items, train, grader, dev=dev, **more, say=plain_line)
+        if arguments.answers:
+            write_jsonl(arguments.answers, lines)
+        decoding = {**settings, "loop": asdict(settings["loop"])}
+        paths = [path for path in (arguments.data, arguments.dev, arguments.train) if path]
+        hashes = {path.name: sha256_of_file(path) for path in paths}
+        write_json(ladder_file, {"rungs": rungs, "decoding": decoding, "data_sha256": hashes} | made_with(frozen))
+    if recovery_file:
+        grid = protocol_grid(texts, items, grader, shares, say=plain_line)
+        hashes = {arguments.data.name: sha256_of_file(arguments.data)}
+        write_json(recovery_file, grid | {"data_sha256": hashes} | made_with(frozen))
+        plain_line(f"{recovery_file}: {len(grid['protocols'])} protocols on {len(items)} items")
+
+
+def _shares(text: str) -> list[float]:
+    try:
+        shares = sorted(float(share) for share in text.split(","))
+    except ValueError:
+        raise UserError(f"--limit-shares is {text!r}; give numbers like 0.25,0.5,1.") from None
+    if not shares or shares[0] <= 0 or shares[-1] != 1:
+        raise UserError(f"--limit-shares is {text!r}; give shares above 0, the last of them 1.")
+    return shares

@@ -9,19 +9,11 @@ embedgrad compare a.safetensors b.safetensors --data test.csv --json
 
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
 from embedgrad.commands.prompts import add_prompt_arguments, needed_grader, prompt_from
 from embedgrad_core.files import UserError
-
-if TYPE_CHECKING:
-    from embedgrad.api import TunedPrompt
-    from embedgrad.runtime.progress import Progress
-    from embedgrad_core import PromptEmbedding
-    from embedgrad_core.files import Item
 
 HELP = "two prompts of one model side by side"
 
@@ -40,9 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Compare vectors, then answers."""
+    from embedgrad.analyses.comparison import compared_answers, compared_vectors
     from embedgrad.api import load
-    from embedgrad.evaluation import unseen
-    from embedgrad.runtime.progress import Progress
 
     items = []
     if arguments.data:  # the data first: a bad line is said before a model is loaded
@@ -51,11 +42,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError("--keep-seen is about the items of --data; give both or neither.")
     a = prompt_from(arguments, arguments.a)
     b = load(arguments.b, a.frozen)
-    found: dict = {"a": str(arguments.a), "b": str(arguments.b), "vectors": vectors(a.prompt, b.prompt)}
+    found: dict = {"a": str(arguments.a), "b": str(arguments.b), "vectors": compared_vectors(a.prompt, b.prompt)}
     if items:
-        kept = items if arguments.keep_seen else unseen(items, a.prompt, b.prompt)
-        with Progress("answers", 2 * len(kept), aside) as at:
-            found["answers"] = answers(a, b, kept, at) | {"left_out": len(items) - len(kept)}
+        found["answers"] = compared_answers(a, b, items, keep_seen=arguments.keep_seen, say=aside)
     if arguments.json:
         plain_line(json.dumps(found, sort_keys=True))
         return
@@ -79,63 +68,3 @@ def run(arguments: argparse.Namespace) -> None:
         limits = ", ".join(f"{key} {row['decoding'][key]}" for key in ("max_new_tokens", "stop_rule"))
         other = "" if row["used_alike"] else "; b's own file says otherwise"
         plain_line(f"both checked by {row['grading']['evaluator']} under {limits}, as a is used{other}{left}")
-
-
-def vectors(a: "PromptEmbedding", b: "PromptEmbedding") -> dict:
-    """Drifts, settings that differ and, where both started from one text, mean cosines over positions."""
-    from torch.nn.functional import cosine_similarity
-
-    same = a.slot.prompt_ids == b.slot.prompt_ids
-    left, right = (prompt.header.get("settings") or {} for prompt in (a, b))
-    differing = {
-        key: {"a": left.get(key), "b": right.get(key)}
-        for key in sorted({*left, *right})
-        if left.get(key) != right.get(key)
-    }
-    cosine = move = None
-    if same:
-        cosine = float(cosine_similarity(a.vectors, b.vectors, dim=1).mean())
-        move = float(cosine_similarity(a.vectors - a.initial, b.vectors - b.initial, dim=1).mean())
-    return {
-        "vector_cosine": cosine,
-        "move_cosine": move,
-        "mean_drift": {"a": float(a.drift.mean()), "b": float(b.drift.mean())},
-        "settings": differing,
-    }
-
-
-def answers(
-    a: "TunedPrompt",
-    b: "TunedPrompt",
-    items: "list[Item]",
-    at: "Progress | None" = None,
-) -> dict:
-    """Both graded on the same items, by a's grader and a's decoding."""
-    from embedgrad.reporting.statistics import Paired, mcnemar, wilson
-    from embedgrad_core import decode
-
-    gold = {item.id: item.answer for item in items}
-
-    def answered(one: "TunedPrompt", before: int) -> dict[str, str]:
-        told = {"on_progress": lambda done: at.update(before + done), "on_step": at.under_way} if at else {}
-        prompt = one.prompt
-        rows = decode(a.frozen, prompt.slot, prompt.vectors, items, **told, **a.decoding)
-        return {row.id: row.output for row in rows}
-
-    said = [answered(a, 0), answered(b, len(items))]
-    right = [{key: a.grader.grade(text, gold[key]).status == "correct" for key, text in side.items()} for side in said]
-    pairs = Paired.of(*([side[key] for key in gold] for side in right))
-    of_a, of_b = pairs.both + pairs.only_before, pairs.both + pairs.only_after
-    return {
-        "n": pairs.n,
-        "a": of_a,
-        "b": of_b,
-        "wilson": {"a": wilson(of_a, pairs.n), "b": wilson(of_b, pairs.n)},
-        "points": pairs.points,
-        "interval": pairs.interval,
-        "p": mcnemar(pairs.only_before, pairs.only_after)[0],
-        "grading": a.grader.row(),
-        "decoding": {**a.decoding, "loop": asdict(a.decoding["loop"])},
-        "used_alike": (a.grader, a.decoding) == (b.grader, b.decoding),
-        "same_text": sum(said[0][key] == said[1][key] for key in gold),
-    }

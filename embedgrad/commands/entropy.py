@@ -12,8 +12,8 @@ from pathlib import Path
 
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file, whole
-from embedgrad.files import read_decoded, read_items
-from embedgrad_core.files import Item, UserError, write_json
+from embedgrad.files import answers_to, read_items
+from embedgrad_core.files import write_json
 
 HELP = "trajectory entropy (Eq. 11), teacher-forced on the same text"
 
@@ -33,29 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Read both answers under both prompts, write."""
     items = sorted(read_items(arguments.data, arguments.level), key=lambda item: item.id)[: arguments.max_items]
-    answers = {side: answers_to(getattr(arguments, side), items) for side in ("before", "after")}
-    from embedgrad.runtime.progress import Progress
-    from embedgrad.runtime.provenance import versions
+    before, after = (answers_to(items, path) for path in (arguments.before, arguments.after))
+    from embedgrad.analyses.entropy import entropy_of_answers
+    from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
-    from embedgrad_core.decoding.scoring import entropy_report, read_answer
-    from embedgrad_core.prompt import prompt_sha256
 
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    ids = {side: [read_answer(frozen, row["output"], row["stop"]) for row in rows] for side, rows in answers.items()}
-    bodies = [prompt.slot.body_ids(item.input) for item in items]
-    # Each item's two answers under both prompts.
-    readings = 4 * sum(bool(before and after) for before, after in zip(ids["before"], ids["after"], strict=True))
-    with Progress("entropy, answers read", readings, plain_line, unit="answers") as at:
-        report = entropy_report(
-            frozen, prompt, [item.id for item in items], bodies, ids["before"], ids["after"], on_items=at.advance
-        )
-    extra = {
-        "model": frozen.identity(),
-        "prompt_sha256": prompt_sha256(arguments.prompt_file),
-        "versions": versions(),
-    }
-    write_json(arguments.out, {**report, **extra})
+    report = entropy_of_answers(frozen, prompt, items, before, after, say=plain_line)
+    write_json(arguments.out, report | made_with(frozen, arguments.prompt_file))
     summary = report["summary"]
     if not summary["n"]:
         plain_line(f"{arguments.out}: no item has two answers that are not empty")
@@ -64,12 +50,3 @@ def run(arguments: argparse.Namespace) -> None:
         f"{arguments.out}: entropy {summary['total']['mean']:+.3f} bits a step, of which the prompt on the same text "
         f"{summary['prompt']['mean']:+.3f} and other text {summary['text']['mean']:+.3f}"
     )
-
-
-def answers_to(path: Path, items: list[Item]) -> list[dict]:
-    """The answers to ``items``, in their order."""
-    rows = {row["id"]: row for row in read_decoded(path)}
-    missing = [item.id for item in items if item.id not in rows]
-    if missing:
-        raise UserError(f"{path}: no answer to item {missing[0]} ({len(missing)} are missing); decode again.")
-    return [rows[item.id] for item in items]

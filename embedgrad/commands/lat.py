@@ -35,45 +35,18 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}; give at least 1.")
     items = read_items(arguments.data, arguments.level) if arguments.data else []
     items = sorted(items, key=lambda item: item.id)[: arguments.items]
-    from embedgrad.analyses.lat_report import lat_report
-    from embedgrad.runtime.progress import Progress
-    from embedgrad.runtime.provenance import versions
+    from embedgrad.analyses.lat_report import lat
+    from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
-    from embedgrad_core.lat import SPLITS, prompt_states, read_stimuli, stimulus_states
-    from embedgrad_core.prompt import prompt_sha256
+    from embedgrad_core.lat import read_stimuli
 
     stimuli = read_stimuli(arguments.stimuli)
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    with Progress("LAT, hidden states", 2 * len(stimuli) + 2 * len(items), plain_line, unit="texts") as at:
-        train, held_out = (
-            stimulus_states(frozen, [one for one in stimuli if one.split == split], at.advance) for split in SPLITS
-        )
-        before, after = (
-            prompt_states(frozen, prompt, vectors, items, at.advance) for vectors in (prompt.initial, prompt.vectors)
-        )
-    with Progress("LAT, directions", len(train), plain_line, unit="layers") as at:
-        report = lat_report(
-            train,
-            held_out,
-            before,
-            after,
-            seed=arguments.seed,
-            draws=arguments.draws,
-            random_directions=arguments.random_directions,
-            on_layer=at.advance,
-        )
-    write_json(
-        arguments.out,
-        {
-            **report,
-            "items": len(items),
-            "model": frozen.identity(),
-            "prompt_sha256": prompt_sha256(arguments.prompt_file),
-            "stimuli_sha256": sha256_of_file(arguments.stimuli),
-            "versions": versions(),
-        },
-    )
+    settings = {name: getattr(arguments, name) for name in ("seed", "draws", "random_directions")}
+    report = lat(frozen, prompt, stimuli, items, **settings, say=plain_line)
+    hashes = {"stimuli_sha256": sha256_of_file(arguments.stimuli)}
+    write_json(arguments.out, report | hashes | made_with(frozen, arguments.prompt_file))
     best = max(row["accuracy"]["held_out"] for row in report["layers"])
     told = "; ".join(
         f"{name}: delta above 0 in {found['layers_above_zero']} of {found['layers']} layers"

@@ -27,24 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Read every label behind every input; write. A task without a closed set of answers has no labels to read."""
+    """Read every label behind every input; write."""
     items = read_items(arguments.data, arguments.level)
     from embedgrad.analyses.likelihoods import label_likelihoods
-    from embedgrad.analyses.rungs import label_targets
     from embedgrad.grading import grader_from
     from embedgrad.reporting.likelihood import summary
-    from embedgrad.runtime.progress import Progress
-    from embedgrad.runtime.provenance import versions
+    from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
-    from embedgrad_core.prompt import prompt_sha256
 
     grader, frozen = grader_from(arguments), load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    found: dict = {"labels": [], "tokens": [], "items": []}
-    if grader.knows_strict:
-        with Progress("label likelihood", 2 * len(items), plain_line) as at:
-            found = label_likelihoods(frozen, prompt, items, label_targets(items), at.update)
-    extra = {"model": frozen.identity(), "prompt_sha256": prompt_sha256(arguments.prompt_file), "versions": versions()}
-    write_json(arguments.out, {**found, **extra})
+    found = label_likelihoods(frozen, prompt, items, grader, say=plain_line)
+    write_json(arguments.out, found | made_with(frozen, arguments.prompt_file))
     for side, row in summary(found).items():
         plain_line(f"{arguments.out}: {side}: {row['correct']} of {row['n']} by likelihood, AUROC {row['auroc']}")

@@ -15,8 +15,7 @@ from embedgrad.commands.arguments import (
     plain_line,
 )
 from embedgrad.commands.checked import output_file
-from embedgrad.commands.entropy import answers_to
-from embedgrad.files import answers_sha256, read_items
+from embedgrad.files import answers_sha256, answers_to, read_items
 from embedgrad_core.files import write_json
 
 HELP = "accuracy over the token limit, before and after"
@@ -37,19 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Cut, grade, write."""
     items = read_items(arguments.data, arguments.level)
-    answers = {side: answers_to(getattr(arguments, side), items) for side in ("before", "after")}
+    answers = {side: answers_to(items, getattr(arguments, side)) for side in ("before", "after")}
     from embedgrad.analyses.limits import over_limits
     from embedgrad.grading import grader_from
-    from embedgrad.runtime.provenance import versions
+    from embedgrad.runtime.provenance import made_with
 
     grader, frozen = grader_from(arguments), load_from(arguments)
     most = arguments.max_new_tokens
     found = {side: over_limits(frozen.tokenizer, items, rows, grader, most) for side, rows in answers.items()}
-    extra = {
-        "model": frozen.identity(),
-        "versions": versions(),
-        "answers_sha256": {side: answers_sha256(rows) for side, rows in answers.items()},
-    }
-    write_json(arguments.out, {"n": len(items), **found, **extra})
+    hashes = {side: answers_sha256(rows) for side, rows in answers.items()}
+    write_json(arguments.out, {"n": len(items), **found, "answers_sha256": hashes, **made_with(frozen)})
     for before, after in zip(found["before"], found["after"], strict=True):
         plain_line(f"at most {before['limit']} tokens: {before['correct']} → {after['correct']} of {len(items)}")

@@ -41,6 +41,19 @@ def read_decoded(path: str | Path, required: Iterable[str] = DECODED_KEYS) -> li
     return rows
 
 
+def answers_to(items: Sequence[Item], path: str | Path) -> list[dict]:
+    """The decoded answers to ``items``, in their order.
+
+    Raises:
+        UserError: an item without an answer, or what :func:`read_decoded` raises.
+    """
+    rows = {row["id"]: row for row in read_decoded(path)}
+    missing = [item.id for item in items if item.id not in rows]
+    if missing:
+        raise UserError(f"{path}: no answer to item {missing[0]} ({len(missing)} are missing); decode again.")
+    return [rows[item.id] for item in items]
+
+
 def read_items(path: str | Path, level: str | None = None) -> list[Item]:
     """Read ``{train,dev,test}.jsonl``; with ``level``, only the items of that level.
 

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from embedgrad_core.files import sha256_of_file
+
 if TYPE_CHECKING:
     from embedgrad_core import FrozenModel
 
@@ -17,6 +19,12 @@ PACKAGES = ("embedgrad", "torch", "transformers", "tokenizers", "safetensors")
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that shape a number."""
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def made_with(frozen: "FrozenModel", prompt_file: Path | None = None) -> dict:
+    """What an analysis says of how it was made: model, versions, and the hash of the prompt file if it read one."""
+    row = {"model": frozen.identity(), "versions": versions()}
+    return row | ({"prompt_sha256": sha256_of_file(prompt_file)} if prompt_file else {})
 
 
 def git_state() -> dict:
@@ -47,8 +55,7 @@ class Run:
         from embedgrad_core.model.memory import peak_memory_bytes
 
         return {
-            "model": frozen.identity(),
-            "versions": versions(),
+            **made_with(frozen),
             "git": git_state(),
             "threads": torch.get_num_threads(),
             "seconds": round(time.perf_counter() - self._started, 3),

@@ -1,0 +1,66 @@
+"""Two optimised prompts of one model side by side: how alike their vectors are, and how alike their answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from torch.nn.functional import cosine_similarity
+
+from embedgrad.api import TunedPrompt
+from embedgrad.evaluation import evaluation_of, unseen
+from embedgrad.runtime.progress import Progress
+from embedgrad_core import PromptEmbedding, decode
+from embedgrad_core.files import Item
+
+
+def compared_vectors(a: PromptEmbedding, b: PromptEmbedding) -> dict:
+    """Drifts, settings that differ and, where both started from one text, mean cosines over positions."""
+    left, right = (prompt.header.get("settings") or {} for prompt in (a, b))
+    differing = sorted(key for key in {*left, *right} if left.get(key) != right.get(key))
+    cosine = move = None
+    if a.slot.prompt_ids == b.slot.prompt_ids:
+        cosine = float(cosine_similarity(a.vectors, b.vectors, dim=1).mean())
+        move = float(cosine_similarity(a.vectors - a.initial, b.vectors - b.initial, dim=1).mean())
+    return {
+        "vector_cosine": cosine,
+        "move_cosine": move,
+        "mean_drift": {"a": float(a.drift.mean()), "b": float(b.drift.mean())},
+        "settings": {key: {"a": left.get(key), "b": right.get(key)} for key in differing},
+    }
+
+
+def compared_answers(
+    a: TunedPrompt, b: TunedPrompt, items: Sequence[Item], keep_seen: bool = False, say: Callable[[str], None] = print
+) -> dict:
+    """Both graded on the same items, by a's grader and a's decoding; ``keep_seen`` counts those that one was trained on, too.
+
+    Returns:
+        Right answers of each with ``wilson`` intervals, b − a in ``points`` with its paired ``interval`` and the exact McNemar's
+        ``p``, how many answers are the ``same_text``, and whether b's own grader and decoding are a's (``used_alike``).
+
+    Raises:
+        UserError: no item is left.
+    """
+    kept = items if keep_seen else unseen(items, a.prompt, b.prompt)
+    gold = {item.id: item.answer for item in kept}
+    graded: dict[str, dict[str, dict]] = {}
+    with Progress("answers", 2 * len(kept), say) as at:
+        for side, prompt in (("before", a.prompt), ("after", b.prompt)):
+            past = len(kept) * len(graded)
+            told = {"on_progress": lambda done, past=past: at.update(past + done), "on_step": at.under_way}
+            rows = decode(a.frozen, prompt.slot, prompt.vectors, kept, **told, **a.decoding)
+            graded[side] = {row.id: a.grader.line(row.row(), gold[row.id]) for row in rows}
+    found = evaluation_of(kept, graded, len(items) - len(kept), {})
+    return {
+        "n": found.n,
+        "left_out": found.left_out,
+        "a": found.before,
+        "b": found.after,
+        "wilson": {"a": found.wilson["before"], "b": found.wilson["after"]},
+        "points": found.points,
+        "interval": found.interval,
+        "p": found.p,
+        "grading": a.grader.row(),
+        "decoding": {**a.decoding, "loop": asdict(a.decoding["loop"])},
+        "used_alike": (a.grader, a.decoding) == (b.grader, b.decoding),
+        "same_text": sum(row["before"]["output"] == row["after"]["output"] for row in found.rows),
+    }

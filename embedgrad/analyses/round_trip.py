@@ -1,0 +1,53 @@
+"""The round trip to words (Section 5.1): what is left of an optimised prompt when it is put back into words."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import torch
+
+from embedgrad.grading import Grader
+from embedgrad.runtime.progress import Progress
+from embedgrad_core import FrozenModel, PromptEmbedding, decode
+from embedgrad_core.anchoring import randomly_displaced, snapped
+from embedgrad_core.files import Item
+
+
+def round_trip(
+    frozen: FrozenModel,
+    prompt: PromptEmbedding,
+    items: Sequence[Item],
+    grader: Grader,
+    settings: dict,
+    seeds: Sequence[int] = range(3),
+    say: Callable[[str], None] = print,
+) -> dict:
+    """Accuracy of the text, the optimised vectors, those snapped to their nearest tokens, and controls moved as far at random.
+
+    ``items`` are not the test split's, ``settings`` keyword arguments of :func:`embedgrad_core.decode`, ``seeds`` the controls'.
+
+    Returns:
+        ``n``, ``decoding``, ``accuracy`` (before, after, snapped, random: the mean over the controls), ``random_each``, and
+        ``snapped_equals_before``.
+    """
+    gold = {item.id: item.answer for item in items}
+
+    def accuracy(name: str, vectors: torch.Tensor) -> float:
+        with Progress(f"round trip, {name}", len(items), say) as at:
+            answers = decode(frozen, prompt.slot, vectors, items, say=say, **at.decoding, **settings)
+        found = grader.accuracy({row.id: row.output for row in answers}, gold)
+        say(f"{name}: accuracy {found:.3f} on {len(items)} items")
+        return found
+
+    before, after = accuracy("before", prompt.initial), accuracy("after", prompt.vectors)
+    words = snapped(frozen, prompt)
+    # Vectors that snap back to their own tokens are the text prompt again: the answers are the same.
+    is_text = bool(torch.equal(words, prompt.initial))
+    back = before if is_text else accuracy("snapped", words)
+    each = [accuracy(f"random, seed {seed}", randomly_displaced(prompt, seed)) for seed in seeds]
+    return {
+        "n": len(items),
+        "decoding": {**settings, "loop": asdict(settings["loop"])},
+        "accuracy": {"before": before, "after": after, "snapped": back, "random": sum(each) / len(each)},
+        "random_each": each,
+        "snapped_equals_before": is_text,
+    }
