@@ -40,8 +40,8 @@ nb_output_stderr = "remove"  # a progress bar without its widget, and the like
 # Docstrings. What only an extra brings is imported where it is used; vLLM's hook alone needs it to be imported at all.
 autodoc_mock_imports = ["vllm"]
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
+autodoc_typehints_format = "short"
+maximum_signature_line_length = 90
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 python_use_unqualified_type_names = True

@@ -20,7 +20,7 @@ def dotted(path):
 def section(name, underline):
     """A module's title and its documented members; what a package passes on is described where it is defined."""
     title = f"``{name}``"
-    options = "   :members:\n   :ignore-module-all:\n   :show-inheritance:\n"
+    options = "   :members:\n   :ignore-module-all:\n"
     return f"{title}\n{underline * len(title)}\n\n.. automodule:: {name}\n{options}\n"
 
 

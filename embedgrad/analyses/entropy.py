@@ -16,7 +16,7 @@ def entropy_of_answers(
     after: Sequence[dict],
     say: Callable[[str], None] = print,
 ) -> dict:
-    """The report of :func:`entropy_report`: both answers of each item, decoded rows in its order, read under both prompts."""
+    """The report of :func:`~embedgrad_core.decoding.scoring.entropy_report`: each item's answers under both prompts."""
     old, new = ([read_answer(frozen, row["output"], row["stop"]) for row in rows] for rows in (before, after))
     readings = 4 * sum(bool(one and other) for one, other in zip(old, new, strict=True))
     identities, bodies = [item.id for item in items], [prompt.slot.body_ids(item.input) for item in items]

@@ -22,7 +22,9 @@ def ladder(
     examples: int = EXAMPLES,
     say: Callable[[str], None] = print,
 ) -> tuple[dict[str, dict], list[dict]]:
-    """Answer ``items`` and ``dev``, on which the best rung will be chosen, and grade; the rest as for :func:`rungs`.
+    """Answer ``items`` and ``dev``, on which the best rung will be chosen, and grade.
+
+    The other arguments are those of :func:`~embedgrad.analyses.rungs.rungs`.
 
     Returns:
         By rung its counts: ``correct``, ``n``, ``levels``, the ids that are ``right``, and the same of ``dev``; or ``left_out``,
