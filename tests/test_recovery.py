@@ -11,7 +11,7 @@ from embedgrad.grading import Grader
 from embedgrad.reporting.recovery import printed_counts, rank
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
-from embedgrad_core import Layout, PromptEmbedding, Slot, decode
+from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot, decode
 from embedgrad_core.files import UserError, write_json, write_jsonl
 
 HIDDEN = {"layout": "chat", "limit_share": 0.5, "stop_rule": "checkpoint", "strict": False}
@@ -93,7 +93,7 @@ def test_a_cut_answer_is_the_answer_under_that_protocol(tokenizer, items, tmp_pa
         slot = Slot.place(tokenizer, Layout(protocol["layout"]), "step by step.")
         vectors = PromptEmbedding.from_text(frozen, slot).initial
         limit = round(16 * protocol["limit_share"])
-        said = decode(frozen, slot, vectors, items, max_new_tokens=limit, stop_rule=protocol["stop_rule"])
+        said = decode(frozen, slot, vectors, items, Decoding(max_new_tokens=limit, stop_rule=protocol["stop_rule"]))
         grader = Grader("yes_no", strict=protocol["strict"])
         answers = {item.id: item.answer for item in items}
         right = round(grader.accuracy({one.id: one.output for one in said}, answers) * len(items))

@@ -222,8 +222,8 @@ def test_auto_is_one_number_to_command_and_forecast(frozen):
     assert rows_at_a_time({"batch_size": 24}, shape, 512, 2, 80 * 10**9) == 24
     arguments = argparse.ArgumentParser()
     add_decoding_arguments(arguments)
-    assert decoding_from(arguments.parse_args(["--decode-batch-size", "auto"]), frozen)["batch_size"] == 16
-    assert decoding_from(arguments.parse_args(["--decode-batch-size", "5"]), frozen)["batch_size"] == 5
+    assert decoding_from(arguments.parse_args(["--decode-batch-size", "auto"]), frozen).batch_size == 16
+    assert decoding_from(arguments.parse_args(["--decode-batch-size", "5"]), frozen).batch_size == 5
 
 
 def test_tokens_of_a_step_by_the_memory_of_a_gpu(frozen):

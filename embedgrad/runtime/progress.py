@@ -40,7 +40,7 @@ class Progress:
     Example::
 
         with Progress("ladder, bare", len(items), plain_line) as at:
-            decode(frozen, slot, vectors, items, **settings, **at.decoding)
+            decode(frozen, slot, vectors, items, decoding, **at.decoding)
     """
 
     def __init__(

@@ -88,7 +88,7 @@ def greedy(
             if not batch_size:
                 raise UserError(
                     "out of memory with a single answer at a time; shorten the inputs (in a workflow: input_last_words), lower "
-                    "max_new_tokens, or use a larger card or a smaller model."
+                    "max_new_tokens, or use a larger GPU or a smaller model."
                 ) from None
         finished |= decoder.finished if decoder else {}
         if len(finished) < len(bodies):
