@@ -3,12 +3,12 @@
 
 rule analyse:
     input:
-        model=model_folder,
-        dev=split_file("dev.jsonl"),
-        test=split_file("test.jsonl"),
+        model=RUN.model_folder,
+        dev=RUN.split_file("dev.jsonl"),
+        test=RUN.split_file("test.jsonl"),
         stimuli=brought("config/lat_stimuli.jsonl"),
         prompt=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/prompt.safetensors",
-        before=before_file("before.outputs.jsonl"),
+        before=RUN.before_file("before.outputs.jsonl"),
         after=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.outputs.jsonl",
     output:
         f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/anchoring.json",
@@ -26,14 +26,14 @@ rule analyse:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=job_resource("gpu"),
-        mem_mb=job_resource("mem_mb"),
-        runtime=job_minutes("analyse"),
+        gpu=RUN.job_resource("gpu"),
+        mem_mb=RUN.job_resource("mem_mb"),
+        runtime=RUN.job_minutes("analyse"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
-        decode=lambda wildcards: CONFIG.decode_flags(task_of(wildcards)),
-        grade=lambda wildcards: CONFIG.grade_flags(task_of(wildcards)),
+        decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
+        grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
         "embedgrad analyse {params.model} {params.level} {params.decode} {params.grade} --threads {threads} --cards {resources.gpu}"
@@ -43,7 +43,7 @@ rule analyse:
 
 rule anchoring_figure:
     input:
-        reports=cell_files("anchoring.json"),
+        reports=RUN.cell_files("anchoring.json"),
     output:
         png=report(f"{FIGURES}/anchoring.png", caption="../report/anchoring.rst", category="Figures"),
         pdf=report(f"{FIGURES}/anchoring.pdf", caption="../report/anchoring.rst", category="Figures"),
@@ -66,7 +66,7 @@ rule anchoring_figure:
 
 rule lat_figure:
     input:
-        reports=cell_files("lat.json"),
+        reports=RUN.cell_files("lat.json"),
     output:
         png=report(f"{FIGURES}/lat.png", caption="../report/lat.rst", category="Figures"),
         pdf=report(f"{FIGURES}/lat.pdf", caption="../report/lat.rst", category="Figures"),

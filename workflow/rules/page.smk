@@ -3,9 +3,9 @@
 
 rule report_page:
     input:
-        metrics=cell_files("metrics.json"),
-        histories=cell_files("optimize.jsonl"),
-        tables=report_tables(),
+        metrics=RUN.cell_files("metrics.json"),
+        histories=RUN.cell_files("optimize.jsonl"),
+        tables=RUN.report_tables(),
     output:
         report(f"{RESULTS}/report.html", caption="../report/page.rst", category="Report"),
     log:
@@ -21,14 +21,14 @@ rule report_page:
         runtime=growing(20),
     params:
         cells=CONFIG.table_flags(),
-        command=CELL_COMMAND,
+        command=cell_command(workflow.configfiles),
     shell:
         "embedgrad report {params.cells} --command-line {params.command:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule gain_figure:
     input:
-        metrics=cell_files("metrics.json"),
+        metrics=RUN.cell_files("metrics.json"),
     output:
         png=report(f"{FIGURES}/gain.png", caption="../report/gain.rst", category="Figures"),
         pdf=report(f"{FIGURES}/gain.pdf", caption="../report/gain.rst", category="Figures"),
@@ -51,7 +51,7 @@ rule gain_figure:
 
 rule entropy_figure:
     input:
-        metrics=cell_files("metrics.json"),
+        metrics=RUN.cell_files("metrics.json"),
     output:
         png=report(f"{FIGURES}/entropy.png", caption="../report/entropy.rst", category="Figures"),
         pdf=report(f"{FIGURES}/entropy.pdf", caption="../report/entropy.rst", category="Figures"),

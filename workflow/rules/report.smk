@@ -3,7 +3,7 @@
 
 rule table2:
     input:
-        metrics=cell_files("metrics.json"),
+        metrics=RUN.cell_files("metrics.json"),
     output:
         csv=report(f"{RESULTS}/table2.csv", caption="../report/table2.rst", category="Table 2"),
         md=report(f"{RESULTS}/table2.md", caption="../report/table2.rst", category="Table 2"),
@@ -28,7 +28,7 @@ rule table2:
 
 rule before_after:
     input:
-        metrics=cell_files("metrics.json"),
+        metrics=RUN.cell_files("metrics.json"),
     output:
         png=report(f"{FIGURES}/before_after.png", caption="../report/before_after.rst", category="Figures"),
         pdf=report(f"{FIGURES}/before_after.pdf", caption="../report/before_after.rst", category="Figures"),
@@ -51,8 +51,8 @@ rule before_after:
 
 rule training_curves:
     input:
-        histories=cell_files("optimize.jsonl"),
-        metrics=cell_files("metrics.json"),
+        histories=RUN.cell_files("optimize.jsonl"),
+        metrics=RUN.cell_files("metrics.json"),
     output:
         png=report(f"{FIGURES}/training_curves.png", caption="../report/training_curves.rst", category="Figures"),
         pdf=report(f"{FIGURES}/training_curves.pdf", caption="../report/training_curves.rst", category="Figures"),
