@@ -80,7 +80,7 @@ rule gather_after:
         " --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
 
 
-rule grade_after:
+use rule grade_before as grade_after with:
     input:
         data=RUN.split_file("test.jsonl"),
         answers=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.outputs.jsonl",
@@ -92,15 +92,3 @@ rule grade_after:
         f"{RESULTS}/benchmarks/grade_after/{{dataset}}/{{model}}/seed{{seed}}.tsv"
     group:
         "answers-{model}"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(30),
-    params:
-        grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
-    shell:
-        "embedgrad grade {params.grade} --data {input.data:q} --outputs {input.answers:q}"
-        " --out {output:q} > {log:q} 2>&1"

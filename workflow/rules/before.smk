@@ -96,7 +96,7 @@ rule grade_before:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        grade=lambda wildcards: CONFIG.grade_flags(wildcards.task),
+        grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
     shell:
         "embedgrad grade {params.grade} --data {input.data:q} --outputs {input.answers:q}"
         " --out {output:q} > {log:q} 2>&1"

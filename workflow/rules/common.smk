@@ -50,3 +50,11 @@ wildcard_constraints:
 def shard_files(pattern):
     """Input function: what the shards of a decoding write, in the order of their items."""
     return lambda wildcards: getattr(gather, RUN.task_of(wildcards))(expand(pattern, **wildcards, allow_missing=True))
+
+
+def figure(name):
+    """Output of a figure's rule: both forms, each with its caption in Snakemake's own report."""
+    caption = f"../report/{name}.rst"
+    return {
+        suffix: report(f"{FIGURES}/{name}.{suffix}", caption=caption, category="Figures") for suffix in ("png", "pdf")
+    }
