@@ -4,9 +4,11 @@ A forecast, not a measurement: answers may be half or twice as long as assumed, 
 the arithmetic. The formulas stand in :mod:`embedgrad_core.model.costs`.
 """
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embedgrad.planning.access import Access
@@ -32,6 +34,7 @@ from embedgrad.planning.durations import (
 )
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.work import Work, work_of
+from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import Shape
 
 if TYPE_CHECKING:
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 
 # Jobs that load the model to answer: after and analyse of a cell, before and baselines of a task.
 JOBS, SHARED_JOBS = 2, 2
+# What arithmetic on a configuration of any size and shape may raise; a run goes on without a forecast then.
+UNFORESEEN = (UserError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,33 @@ def outlook(config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], mac
         f"{trained:,} tokens to train on, {round(answered):,} to answer: {clock(seconds['training'])} of training and "
         f"{clock(seconds['answering'])} of answering, if one job at a time has {machine.name}{beside}"
     )
+
+
+def first_lines(
+    config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], configfiles: Sequence[str | Path], has_gpus: bool
+) -> list[str]:
+    """What a run says before its first job: its outlook, and how to learn more.
+
+    From shapes and rates alone: measuring this machine would import torch, for seconds.
+
+    Args:
+        config: the run.
+        jobs: each job's rule and wildcards.
+        configfiles: those that were named to Snakemake.
+        has_gpus: whether this machine has any.
+
+    Returns:
+        Nothing where no job trains or answers. Where no forecast can be made, why: that is no reason not to run.
+    """
+    try:
+        told = outlook(config, jobs, config.resources.machine(has_gpus))
+    except UNFORESEEN as error:
+        told = f"none could be made ({error})"
+    if not told:
+        return []
+    file = f" --config {os.path.relpath(configfiles[0])}" if len(configfiles) == 1 else ""
+    more = f"by assumed rates; `embedgrad plan{file}` measures this machine and goes by cell"
+    return [f"forecast: {told}", f"forecast: {more}"]
 
 
 def clock(seconds: float) -> str:
