@@ -1,9 +1,9 @@
-# Seven short targets. Each makes .venv on first use; nothing else needs to be installed or activated.
+# Eight short targets. Each makes .venv on first use; nothing else needs to be installed or activated.
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
 
-.PHONY: demo test lint bench paper vllm gguf
+.PHONY: demo test lint bench paper vllm gguf docs
 
 demo: .venv/installed  ## a small Table 2 in minutes, no GPU, no account, no download
 	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
@@ -34,6 +34,11 @@ vllm: .venv/installed  ## the faster decoding engine, on a CPU; an extra
 
 gguf: .venv/installed  ## reads GGUF files; a small extra
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-gguf.txt
+
+docs: .venv/installed  ## the site in build/docs, its notebook run; an extra; a warning is an error
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-docs.txt
+	@$(BIN)/sphinx-build -W --keep-going --quiet docs build/docs
+	@echo "Site: build/docs/index.html"
 
 .venv/installed: requirements.lock requirements.hashes pyproject.toml
 	@echo "Making .venv (a few minutes, once) …"

@@ -1,7 +1,7 @@
 """How the whole table, five seeds of it, and the sweep would run on many GPUs: a simulation.
 
     python benchmarks/schedule.py --card h100 --gpus 1 8 64
-    python benchmarks/schedule.py --card h100 --figure docs/scaling.png
+    python benchmarks/schedule.py --card h100 --figure docs/figures/scaling.png
 
 The jobs and what waits for what are Snakemake's own plan (``dag.py``), their seconds the forecast of ``embedgrad plan --card``
 (``embedgrad/planning/durations.py``). No run on that many GPUs stands behind it.

@@ -24,7 +24,8 @@ class Settings:
             ``token_mean`` averages over the batch's target tokens.
         early_stop: ``dev_loss`` or ``dev_accuracy`` (ties broken by loss): what "best" means.
         patience: epochs without a better one before stopping; 0 never stops early but still keeps the best.
-        token_budget: tokens run through the model at a time; None is :meth:`FrozenModel.tokens_in_flight`, or the longest item.
+        token_budget: tokens run through the model at a time; None is :meth:`~embedgrad_core.FrozenModel.tokens_in_flight`, or the
+            longest item.
         checkpointing: compute activations again in the backward pass instead of keeping them (7B-14B).
     """
 

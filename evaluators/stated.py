@@ -5,9 +5,9 @@ Among the mentions that are left, the ORDER OF EVIDENCE is:
 
 1. an explicit final statement: the answer behind a cue ("the answer is", "main emotion:", 答案是, a tag, a box, a key), called the
    answer ("B is correct"), or alone as the text's last paragraph; of several the last;
-2. an answer that stands as a sentence of its own at an end of the text: its heading ("Negative\n…"), or else its last sentence,
-   or else the sentence or clause that opens it ("Negative. There is nothing …", "Yes, he did …"), unless the text takes it back
-   ("sad, but mostly angry");
+2. an answer that stands as a sentence of its own at an end of the text: its heading ("Negative" and a line break), or else its last
+   sentence, or else the sentence or clause that opens it ("Negative. There is nothing …", "Yes, he did …"), unless the text takes
+   it back ("sad, but mostly angry");
 3. a sentence that says what is asked about has the answer ("the review is positive"); of several the last;
 4. the last mention;
 5. what is only asked, supposed, granted or other people's ("positive?", "the answer is yes if …", "although positive", "many

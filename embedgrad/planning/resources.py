@@ -181,7 +181,7 @@ class Resources:
         return {"gpu": cards, "mem_mb": ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100}
 
     def minutes(self, rule: str, wildcards: Mapping[str, str]) -> int:
-        """The time limit of one job: see :meth:`Durations.minutes`. Seeds and shards of a job have the same."""
+        """The time limit of one job: :meth:`~embedgrad.planning.durations.Durations.minutes`; the same for its seeds and shards."""
         return self._limit(rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
 
     def _minutes(self, rule: str, model: str, dataset: str | None, task: str | None) -> int:

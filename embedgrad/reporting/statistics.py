@@ -121,11 +121,11 @@ def power_of_gain(n: int, gain: float, discordance: float, alpha: float = ALPHA)
     Args:
         n: items.
         gain: true difference of the proportions, after - before.
-        discordance: true share of discordant pairs, at least |gain|.
+        discordance: true share of discordant pairs, at least ``|gain|``.
         alpha: level of the test.
 
     Raises:
-        ValueError: |gain| exceeds the discordance.
+        ValueError: ``|gain|`` exceeds the discordance.
     """
     if abs(gain) > discordance or discordance > 1:
         raise ValueError(f"a gain of {gain} needs at least as many discordant pairs, not {discordance}")
@@ -142,7 +142,7 @@ def power_of_gain(n: int, gain: float, discordance: float, alpha: float = ALPHA)
 
 
 def best_case_power(n: int, gain: float, alpha: float = ALPHA) -> float:
-    """Power for ``gain`` in the pairing that favours it most: no item changes against it, discordance = |gain|."""
+    """Power for ``gain`` in the pairing that favours it most: no item changes against it, discordance = ``|gain|``."""
     return power_of_gain(n, gain, abs(gain), alpha)
 
 

@@ -1,6 +1,6 @@
 """BIG-bench causal_judgment: short stories about causes and intentions, answered as a typical person would.
 
-One item as ``load`` makes it (invented in the style of the set; class "Yes"):
+One item as ``load`` makes it (invented in the style of the set; class "Yes")::
 
     id      causal_judgment/166
     input   A lamp goes on only if both of its switches are down. Ann presses the first, as she does each morning, and

@@ -19,9 +19,9 @@ class Decoding:
 
     Attributes:
         max_new_tokens: token limit of an answer.
-        batch_size: rows decoded at a time; ``auto``: :meth:`FrozenModel.rows_in_flight`.
+        batch_size: rows decoded at a time; ``auto``: :meth:`~embedgrad_core.FrozenModel.rows_in_flight`.
         block: items that are answered by themselves, so that their batches never depend on other items; None: a level.
-        stop_rule: which tokens end a text, see :meth:`FrozenModel.stop_ids`.
+        stop_rule: which tokens end a text, see :meth:`~embedgrad_core.FrozenModel.stop_ids`.
         engine: ``native`` or ``vllm``.
         tensor_parallel: GPUs that vLLM shares every product over; None is one.
         stop_on_loop: end an answer once its tail has repeated so many times; None never does.

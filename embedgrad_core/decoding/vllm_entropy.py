@@ -31,7 +31,7 @@ class EntropyRecorder(LogitsProcessor):
         """No; vLLM would skip it in greedy sampling otherwise."""
         return False
 
-    def update_state(self, batch_update: BatchUpdate | None) -> None:
+    def update_state(self, batch_update: "BatchUpdate | None") -> None:
         """Follow the rows to their places in vLLM's batch."""
         if batch_update is None:
             return

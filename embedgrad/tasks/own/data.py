@@ -47,7 +47,7 @@ def read_own(
     Args:
         source: a file (``own_rows.SUFFIXES``); ``owner/name`` on the hub; a ``datasets.Dataset``; or dictionaries.
         evaluator: ``label`` (answers must be among ``labels``), ``yes_no`` (Yes or No), ``boxed_math`` or ``exact``.
-        labels: the classes of ``label``, as :meth:`Labels.of` takes them.
+        labels: the classes of ``label``, as :meth:`~embedgrad.tasks.own.labels.Labels.of` takes them.
         columns: names of the columns.
         say: where to report how a file was read.
         revision: of a hub data set; ``main`` if None.
@@ -59,7 +59,7 @@ def read_own(
 
     Raises:
         UserError: no such file or data set, an unknown kind, a missing column, an empty input or answer, a label outside the
-            list, two equal ids, or no usable row; names the file and the line. Labels that :meth:`Labels.of` refuses. A
+            list, two equal ids, or no usable row; names the file and the line. Labels that ``Labels.of`` refuses. A
             revision, config or split of what is not on the hub.
     """
     columns = columns or Columns()
