@@ -8,10 +8,10 @@ import yaml
 from conftest import ROOT
 from snakemake_interface_common.exceptions import WorkflowError
 
-from embedgrad.config import Config
 from embedgrad.planning.durations import LOADING
 from embedgrad.planning.forecast import first_lines, outlook
 from embedgrad.planning.pace import Pace, job_seconds
+from embedgrad.planning.run_config import RunConfig
 from embedgrad.runtime.checks import check_gpus, check_models, told_by_snakemake
 from embedgrad_core.files import UserError
 
@@ -27,7 +27,7 @@ def _at_the_root(monkeypatch, tmp_path):
 
 def config(name, models=None, **keys):
     values = copy.deepcopy(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")))
-    return Config.check(values | keys | ({"models": values["models"] | models} if models else {}))
+    return RunConfig.check(values | keys | ({"models": values["models"] | models} if models else {}))
 
 
 def jobs(run):
@@ -101,7 +101,7 @@ def test_the_time_left_counts_each_job_that_loads_a_model_in_full():
     seconds = job_seconds(run, planned)
     assert seconds.keys() == planned.keys()
     for number, (rule, wildcards) in planned.items():
-        durations = run.resources.durations
+        durations = run.durations
         expected = durations.seconds(rule, wildcards) if rule in LOADING else durations.fixed(rule, wildcards)
         assert seconds[number] == pytest.approx(expected)
     lines = []

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from embedgrad.config import Config
 from embedgrad.planning.lookups import Lookups, cell_command, growing, one_of, shard_flag
+from embedgrad.planning.run_config import RunConfig
 
 MODEL, MATHS = "qwen2.5-7b-instruct", "qwen2.5-math-7b"
 
@@ -24,7 +24,7 @@ def run(name, **tasks):
     values = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8"))
     for task, keys in tasks.items():
         values["tasks"][task] |= keys
-    return Lookups(Config.check(values))
+    return Lookups(RunConfig.check(values))
 
 
 def test_a_pattern_fits_its_names_and_no_others():

@@ -15,10 +15,10 @@ from conftest import ROOT
 from transformers import Gemma2Config, GPT2Config, LlamaConfig, Qwen2Config
 
 from embedgrad.commands.arguments import add_decoding_arguments, decoding_from
-from embedgrad.config import Config
 from embedgrad.planning.access import read_shape
 from embedgrad.planning.demand import EXAMPLES, KNOWN, answer_demand, known_shape, rows_at_a_time
 from embedgrad.planning.gpus import CARDS
+from embedgrad.planning.run_config import RunConfig
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import Shape
 
@@ -43,12 +43,12 @@ def with_keys(**keys):
             values[part][name] = value
         else:
             values[part] = value
-    return Config.check(values)
+    return RunConfig.check(values)
 
 
 def test_planning_needs_no_torch():
     code = (
-        "import sys; from embedgrad.config import read_config; c = read_config('config/paper.yaml');"
+        "import sys; from embedgrad.planning.run_config import RunConfig; c = RunConfig.read('config/paper.yaml');"
         "[c.resources.job(m, t) for m in c.values['models'] for t in (True, False)];"
         "[c.model_flags(m) for m in c.values['models']];"
         "assert not {'torch', 'transformers'} & set(sys.modules), 'heavy'"
@@ -157,20 +157,20 @@ def test_snakemake_and_plan_say_so_before_anything_starts(tmp_path):
 def test_time_limits_follow_the_forecast_and_not_the_seed():
     fast, slow, unnamed = (with_keys(card="h100"), with_keys(card="t4"), with_keys())
     cell = {"dataset": "medd", "model": MIDDLE}
-    asked = [config.resources.minutes("after", cell) for config in (fast, unnamed, slow)]
+    asked = [config.minutes("after", cell) for config in (fast, unnamed, slow)]
     assert asked == sorted(asked)
     assert asked[0] >= 30
-    seconds = fast.resources.durations.seconds("after", cell)
+    seconds = fast.durations.seconds("after", cell)
     assert asked[0] == pytest.approx(30 + 4 * seconds / 60, abs=1)
-    assert fast.resources.minutes("after", cell | {"seed": "7"}) == asked[0]
+    assert fast.minutes("after", cell | {"seed": "7"}) == asked[0]
     ladder = {"task": "medd", "model": MIDDLE}
-    assert fast.resources.minutes("baselines", ladder) > asked[0]
+    assert fast.minutes("baselines", ladder) > asked[0]
     in_parts = with_keys(
         card="h100", tasks=PAPER["tasks"] | {"medd": PAPER["tasks"]["medd"] | {"shards": 8}}, decode__block=128
     )
-    assert in_parts.resources.minutes("baselines_shard", ladder) < fast.resources.minutes("baselines", ladder)
+    assert in_parts.minutes("baselines_shard", ladder) < fast.minutes("baselines", ladder)
     on_cpu = with_keys(device="cpu")
-    assert on_cpu.resources.minutes("after", cell) > asked[-1]
+    assert on_cpu.minutes("after", cell) > asked[-1]
 
 
 def test_the_ladders_examples_count_in_what_answering_needs():

@@ -32,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Look up, forecast, print."""
-    from embedgrad.config import read_config
     from embedgrad.planning.access import look_up, look_up_data
     from embedgrad.planning.forecast import forecast
     from embedgrad.planning.gpus import named_card
     from embedgrad.planning.machines import this_machine
     from embedgrad.planning.resources import Resources
+    from embedgrad.planning.run_config import RunConfig
 
-    config = read_config(arguments.config)
+    config = RunConfig.read(arguments.config)
     device = config.values.get("device", "auto")
     resources = Resources(config, arguments.card)
     machine = named_card(resources.card) if resources.card else this_machine(device)

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from embedgrad.planning.access import Access
 from embedgrad.planning.demand import (
@@ -32,14 +31,12 @@ from embedgrad.planning.durations import (
     decoding_seconds,
     epoch_flops,
 )
+from embedgrad.planning.gpus import Machine
 from embedgrad.planning.resources import Resources
+from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.work import Work, work_of
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import Shape
-
-if TYPE_CHECKING:
-    from embedgrad.config import Config
-    from embedgrad.planning.gpus import Machine
 
 # Jobs that load the model to answer: after and analyse of a cell, before and baselines of a task.
 JOBS, SHARED_JOBS = 2, 2
@@ -78,13 +75,13 @@ def shape_of(parameters: float, access: Access) -> Shape:
 
 
 def forecast(
-    config: "Config", access: Mapping[str, Access], machine: "Machine", resources: Resources | None = None
+    config: RunConfig, access: Mapping[str, Access], machine: Machine, resources: Resources | None = None
 ) -> list[CellForecast]:
     """Each selected cell for one seed, in the order of the table.
 
     ``resources`` knows the named card, if there is one, and so what is computed again for want of memory.
     """
-    resources = resources or Resources(config)
+    resources = resources or config.resources
     rows, shared, start = [], set(), machine.baseline.start
     for cell in config.cells:
         spec = config.values["models"][cell.model]
@@ -123,7 +120,7 @@ def forecast(
     return rows
 
 
-def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing: bool, machine: "Machine") -> int:
+def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing: bool, machine: Machine) -> int:
     """Bytes of the larger of an optimisation and a decoding, on one card or in main memory."""
     optimize, decode = values["optimize"], values["decode"]
     if machine.is_card:
@@ -134,7 +131,7 @@ def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing
     return max(step, answer_on_cpu(shape, work, decode, width, libraries))
 
 
-def outlook(config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], machine: "Machine") -> str:
+def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], machine: Machine) -> str:
     """One sentence on the jobs that a run still has before it: tokens and time, as if one ran at a time on ``machine``.
 
     Args:
@@ -145,7 +142,10 @@ def outlook(config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], mac
     Returns:
         Nothing where no job trains or answers.
     """
-    durations, counts = Durations(config, machine), Counter((rule, tuple(sorted(w.items()))) for rule, w in jobs)
+    durations, counts = (
+        Durations(config, machine, config.resources),
+        Counter((rule, tuple(sorted(w.items()))) for rule, w in jobs),
+    )
     seconds, trained, answered, alike = Counter(), 0, 0, {}
     for (rule, pairs), count in counts.items():
         wildcards = dict(pairs)
@@ -176,7 +176,7 @@ def outlook(config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], mac
 
 
 def first_lines(
-    config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], configfiles: Sequence[str | Path], has_gpus: bool
+    config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], configfiles: Sequence[str | Path], has_gpus: bool
 ) -> list[str]:
     """What a run says before its first job: its outlook, and how to learn more.
 

@@ -9,10 +9,8 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from embedgrad.config import Config
+from embedgrad.planning.run_config import RunConfig
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
 SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
@@ -50,7 +48,7 @@ class Lookups:
         config: the run's checked configuration.
     """
 
-    config: "Config"
+    config: RunConfig
 
     @property
     def results(self) -> str:
@@ -114,7 +112,7 @@ class Lookups:
 
         def minutes(wildcards: Wildcards, attempt: int) -> int:
             part = "_shard" if wildcards.get("scatteritem") else ""
-            return self.config.resources.minutes(rule + part, wildcards) * attempt
+            return self.config.minutes(rule + part, wildcards) * attempt
 
         return minutes
 

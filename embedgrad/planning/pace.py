@@ -7,18 +7,15 @@ run at a time. Both show in the pace: seconds passed for each second of forecast
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from embedgrad.planning.durations import LOADING
 from embedgrad.planning.forecast import UNFORESEEN, clock
-
-if TYPE_CHECKING:
-    from embedgrad.config import Config
+from embedgrad.planning.run_config import RunConfig
 
 ENOUGH = 0.05  # of the forecast must be done before its pace says anything
 
 
-def job_seconds(config: "Config", jobs: Mapping[int, tuple[str, Mapping[str, str]]]) -> dict[int, float]:
+def job_seconds(config: RunConfig, jobs: Mapping[int, tuple[str, Mapping[str, str]]]) -> dict[int, float]:
     """The forecast of each job, for :class:`Pace`.
 
     Args:
@@ -28,7 +25,7 @@ def job_seconds(config: "Config", jobs: Mapping[int, tuple[str, Mapping[str, str
     Returns:
         Seconds by the job's id; nothing where no forecast can be made, as :func:`embedgrad.planning.forecast.first_lines` says.
     """
-    durations, alike, seconds = config.resources.durations, {}, {}
+    durations, alike, seconds = config.durations, {}, {}
     try:
         for number, (rule, wildcards) in jobs.items():
             key = (rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))

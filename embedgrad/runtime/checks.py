@@ -6,16 +6,13 @@ Jobs are what Snakemake plans to run, each by the name of its rule and its wildc
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from snakemake_interface_common.exceptions import WorkflowError
 
 from embedgrad.planning.access import look_up
 from embedgrad.planning.durations import LOADING, TRAINING
+from embedgrad.planning.run_config import RunConfig
 from embedgrad_core.files import UserError, printable
-
-if TYPE_CHECKING:
-    from embedgrad.config import Config
 
 Job = tuple[str, Mapping[str, str]]
 
@@ -41,7 +38,7 @@ def _loading(jobs: Iterable[Job]) -> Iterator[tuple[str, str]]:
             yield kind, wildcards["model"]
 
 
-def check_gpus(config: "Config", jobs: Iterable[Job], there: int) -> None:
+def check_gpus(config: RunConfig, jobs: Iterable[Job], there: int) -> None:
     """On one machine Snakemake cuts what a job asks for down to what is there: a model would not fit on it.
 
     Args:
@@ -61,7 +58,7 @@ def check_gpus(config: "Config", jobs: Iterable[Job], there: int) -> None:
             )
 
 
-def check_models(config: "Config", jobs: Iterable[Job], say: Callable[[str], None]) -> None:
+def check_models(config: RunConfig, jobs: Iterable[Job], say: Callable[[str], None]) -> None:
     """Refuse to start if a model that one of these jobs loads can be had nowhere; says each licence that the hub names.
 
     Args:

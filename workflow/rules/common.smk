@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from embedgrad.config import Config
+from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.lookups import SPLITS, Lookups, cell_command, growing, one_of, shard_flag
 from embedgrad.runtime.checks import told_by_snakemake
 from embedgrad.runtime.interruption import PARENT
@@ -23,7 +23,7 @@ if isinstance(config.get("cell_table"), str):
     config["cell_table"] = brought(config["cell_table"])
 with told_by_snakemake():
     check_seed_words(sys.argv)
-    CONFIG = Config.check(config, " + ".join(map(str, workflow.configfiles)) or "config")
+    CONFIG = RunConfig.check(config, " + ".join(map(str, workflow.configfiles)) or "config")
     CONFIG.set_environment()
     for cell in CONFIG.cells:
         CONFIG.model_flags(cell.model)  # says at once if a model's folder is not there
