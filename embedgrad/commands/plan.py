@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from embedgrad.commands.arguments import plain_line
-from embedgrad.planning.forecast import clock
+from embedgrad.runtime.clock import clock
 
 HELP = "forecast a run's tokens, memory, time and disk, and say what it lacks"
 

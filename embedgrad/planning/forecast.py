@@ -35,6 +35,7 @@ from embedgrad.planning.gpus import Machine
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.work import Work, work_of
+from embedgrad.runtime.clock import clock
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import Shape
 
@@ -200,10 +201,3 @@ def first_lines(
     file = f" --config {os.path.relpath(configfiles[0])}" if len(configfiles) == 1 else ""
     more = f"by assumed rates; `embedgrad plan{file}` measures this machine and goes by cell"
     return [f"forecast: {told}", f"forecast: {more}"]
-
-
-def clock(seconds: float) -> str:
-    """A time for people: no digit more than a forecast knows."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

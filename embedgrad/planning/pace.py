@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from embedgrad.planning.durations import LOADING
-from embedgrad.planning.forecast import UNFORESEEN, clock
+from embedgrad.planning.forecast import UNFORESEEN
 from embedgrad.planning.run_config import RunConfig
+from embedgrad.runtime.clock import clock
 
 ENOUGH = 0.05  # of the forecast must be done before its pace says anything
 
