@@ -4,6 +4,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from pygments.lexers import PythonLexer
+
 HERE = Path(__file__).resolve().parent
 # The checkout's own code is documented, whatever else is installed; and this folder's extensions are found.
 sys.path[:0] = [str(HERE.parent), str(HERE / "sphinx")]
@@ -80,3 +82,4 @@ def find_home(app, env, node, contnode):
 def setup(app):
     """Connect what this file adds."""
     app.connect("missing-reference", find_home)
+    app.add_lexer("snakemake", PythonLexer)  # Python with blocks of its own, as GitHub shows it

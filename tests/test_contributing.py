@@ -59,9 +59,9 @@ def tree(tmp_path_factory):
     (folder / "profiles").symlink_to("workflow/profiles")
     (folder / "bin").mkdir()
     # What an activated environment has on its path.
-    (folder / "bin/embedgrad").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m embedgrad "$@"\n')
-    (folder / "bin/embedgrad").chmod(0o755)
-    (folder / "bin/python").symlink_to(sys.executable)
+    for name, words in (("python", ""), ("embedgrad", " -m embedgrad")):
+        (folder / "bin" / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{words} "$@"\n')
+        (folder / "bin" / name).chmod(0o755)
     path = os.pathsep.join([str(folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "GIT_"))}
     environment |= {"PATH": path, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
