@@ -193,7 +193,7 @@ def test_one_machine_gives_no_more_cards_than_it_has(tmp_path):
 
 
 # What one model leaves free on one GPU, by hand: 0.8 of its memory, less the weights and 3 GB, over a row's keys and values (512
-# tokens and the limit) and five logits in fp32; down to a power of two.
+# tokens and the limit) and five logits in fp32; for up to 16 rows 0.92 of it, less 1.5 GB; down to a power of two.
 @pytest.mark.parametrize(
     ("size", "gigabytes", "limit", "rows"),
     [
@@ -201,15 +201,17 @@ def test_one_machine_gives_no_more_cards_than_it_has(tmp_path):
         (7.62, 80, 2048, 256),
         (14.77, 80, 512, 128),
         (14.77, 141, 2048, 128),
-        (7.62, 24, 512, 8),
+        (14.77, 40, 512, 16),
+        (7.62, 24, 512, 16),
+        (7.62, 18, 512, 1),
         (14.77, 24, 512, 1),
     ],
 )
 def test_rows_of_auto_by_model_gpu_and_limit(size, gigabytes, limit, rows):
     shape = KNOWN[size]
-    room = 0.8 * gigabytes * 1e9 - shape.parameters * 2 - 3e9
+    room, tight = (part * gigabytes * 1e9 - shape.parameters * 2 - beside for part, beside in ((0.8, 3e9), (0.92, 1.5e9)))
     each = 2 * shape.layers * shape.groups * shape.head_width * (512 + limit) * 2 + 5 * 4 * shape.vocabulary
-    by_hand = 2 ** int(math.log2(min(256, max(1, room / each))))
+    by_hand = 2 ** int(math.log2(max(1, min(256, room / each), min(16, tight / each))))
     assert shape.rows_in_flight(gigabytes * 10**9, limit) == by_hand == rows
 
 
