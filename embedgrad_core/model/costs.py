@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from embedgrad_core.model.sizes import CHUNK, GPU_TOKEN_BUDGETS, GROWTH, SMALLEST, TOKEN_BUDGET
+from embedgrad_core.model.sizes import CHUNK, GPU_TOKEN_BUDGETS, GROWTH, ROWS, SMALLEST, TOKEN_BUDGET
 
 # Python, torch and transformers at a job's peak, and the free end of the heap that glibc keeps. An assumption from above, for jobs
 # that may run on any machine: 525 and 600 MB were seen on two, and up to 64 MiB at the end of the heap (malloc's trim threshold is
