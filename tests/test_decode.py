@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from embedgrad_core import Decoding, Layout, LoopRule, PromptEmbedding, Slot, decode
 from embedgrad_core.decoding.greedy import INTERVAL, entropy_bits, greedy
+from embedgrad_core.decoding.lanes import KeyValueLanes
 from embedgrad_core.decoding.loops import is_loop
 from embedgrad_core.decoding.scoring import forced_entropies
-from embedgrad_core.decoding.slots import KeyValueSlots
 from embedgrad_core.files import Item, UserError, in_order
 
 PROMPT = "please reason step by step."
@@ -121,7 +121,7 @@ def test_entropy_survives_impossible_tokens():
     assert float(entropy_bits(torch.tensor([0.0, 0.0, float("-inf")]))) == pytest.approx(1.0)
 
 
-def test_more_rows_than_slots_in_any_slot_count(frozen, slot, items):
+def test_more_rows_than_lanes_in_any_number_of_them(frozen, slot, items):
     vectors = PromptEmbedding.from_text(frozen, slot).vectors
     bodies = [slot.body_ids(item.input) for item in items] * 3
     one = greedy(frozen, slot, vectors, bodies, LIMIT + 44, frozen.stop_ids(), batch_size=1)
@@ -207,15 +207,15 @@ def test_out_of_memory_answers_fewer_rows_at_a_time(frozen, slot, items, monkeyp
     """An allocator that refuses more than three rows, in the middle of the work: what has ended is kept, the rest is the same."""
     vectors = PromptEmbedding.from_text(frozen, slot).vectors
     whole = decode(frozen, slot, vectors, items, Decoding(max_new_tokens=LIMIT, batch_size=6))
-    reserve, said, ended = KeyValueSlots._reserve, [], []
+    reserve, said, ended = KeyValueLanes._reserve, [], []
 
     def small_memory(self, needed):
         if len(self.lengths) > 3 and needed > 30:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
         reserve(self, needed)
 
-    monkeypatch.setattr(KeyValueSlots, "_reserve", small_memory)
-    monkeypatch.setattr("embedgrad_core.decoding.slots.GROWTH", 1)
+    monkeypatch.setattr(KeyValueLanes, "_reserve", small_memory)
+    monkeypatch.setattr("embedgrad_core.decoding.lanes.GROWTH", 1)
     six = Decoding(max_new_tokens=LIMIT, batch_size=6)
     found = decode(frozen, slot, vectors, items, six, on_progress=ended.append, say=said.append)
     assert said
@@ -228,6 +228,6 @@ def test_a_single_answer_that_does_not_fit_is_one_error(frozen, slot, items, mon
     def no_memory(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(KeyValueSlots, "_reserve", no_memory)
+    monkeypatch.setattr(KeyValueLanes, "_reserve", no_memory)
     with pytest.raises(UserError, match="out of memory with a single answer at a time; shorten the inputs"):
         decode(frozen, slot, PromptEmbedding.from_text(frozen, slot).vectors, items, Decoding(max_new_tokens=LIMIT))

@@ -255,7 +255,7 @@ def process_bytes(shape: Shape, bytes_each: int, above: int, libraries: int = LI
 
 
 def _capacity(first: int, filled: int, longest: int) -> int:
-    """Tokens a slot has room for in the end: it grows by half as much again (``slots.py``)."""
+    """Tokens a lane has room for in the end: it grows by half as much again (``lanes.py``)."""
     capacity = 0
     for needed in (first, *range(filled, longest + 1)):
         if needed > capacity:
