@@ -15,8 +15,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from embedgrad.config import Config, read_config
 from embedgrad.planning.durations import LOADING, Durations
+from embedgrad.planning.run_config import RunConfig
 from embedgrad.reporting.figures.drawing import AFTER, BEFORE, GREY, INK, LINK, save, styled
 
 WITHIN = 1.5  # times too long or too short that a rule's forecast may be
@@ -43,11 +43,11 @@ def main() -> None:
     from embedgrad.planning.machines import this_machine
     from embedgrad_core.model.loading import use_threads
 
-    config = read_config(arguments.config)
+    config = RunConfig.read(arguments.config)
     use_threads(config.values.get("threads"))
     machine = this_machine(config.values.get("device", "auto"))
     with arguments.times.open(encoding="utf-8", newline="") as lines:
-        jobs = compare(config, Durations(config, machine), list(csv.DictReader(lines)))
+        jobs = compare(config, Durations(config, machine, config.resources), list(csv.DictReader(lines)))
     print(f"{machine.name}: {machine.flops / 1e9:.0f} GFLOP/s, {machine.read / 1e9:.1f} GB/s read")
     for rule, ratio, count in ratios(jobs):
         told = "" if 1 / WITHIN <= ratio <= WITHIN else f"   more than {WITHIN} times off"
@@ -57,7 +57,7 @@ def main() -> None:
             save(figure(jobs), arguments.png)
 
 
-def compare(config: Config, durations: Durations, rows: list[dict]) -> list[Job]:
+def compare(config: RunConfig, durations: Durations, rows: list[dict]) -> list[Job]:
     """The jobs that load a model, forecast beside taken."""
     seconds = "cpu_s" if config.values.get("threads") == 1 else "wall_s"
     found = []

@@ -17,24 +17,24 @@ from list_schedule import Job, Schedule, critical_path, schedule
 from measure import write
 from reshape import grouped, preempted, sharded, widened
 
-from embedgrad.config import Config
 from embedgrad.planning.durations import LOAD, Durations
 from embedgrad.planning.gpus import named_card
+from embedgrad.planning.run_config import RunConfig
 
 CONFIGS = ("config/paper.yaml", "config/sensitivity.yaml")
 # What the work's shards are of: the decodings of the cells, and those of the baselines (their rungs) besides.
 DECODINGS, BASELINES = ("before", "after"), ("before", "after", "baselines")
 
 
-def workload(card: str, seeds: int, load: float, where: Path = ROOT) -> tuple[list[Job], Config]:
+def workload(card: str, seeds: int, load: float, where: Path = ROOT) -> tuple[list[Job], RunConfig]:
     """The DAG of the table and the sweep with a duration for each job."""
     values: dict = {}
     for file in CONFIGS:
         values |= yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
-    config = Config.check({**values, "seeds": list(range(seeds))})
+    config = RunConfig.check({**values, "seeds": list(range(seeds))})
     wanted = ",".join(map(str, range(seeds)))
     plan = planned(["--configfile", *CONFIGS, "--config", f"seeds={wanted}"], where)
-    durations = Durations(config, named_card(card), load)
+    durations = Durations(config, named_card(card), config.resources, load)
     return [
         Job(
             " ".join([job.rule, *job.wildcards.values()]),
@@ -57,7 +57,7 @@ def cut(jobs: list[Job], tasks: list[str], shards: int, rules: tuple[str, ...]) 
 
 
 def scenarios(
-    jobs: list[Job], config: Config, tasks: list[str], shards: int, wait: float
+    jobs: list[Job], config: RunConfig, tasks: list[str], shards: int, wait: float
 ) -> dict[str, tuple[list[Job], dict]]:
     """Name, jobs, and how they are scheduled."""
 

@@ -95,13 +95,13 @@ def _prompt(folder: Path) -> Specimen:
 
 
 def _config(folder: Path) -> Specimen:
-    from embedgrad.config import read_config
+    from embedgrad.planning.run_config import RunConfig
 
     path = folder / "mine.yaml"
     shutil.copy("config/demo.yaml", path)
 
     def read() -> None:
-        config = read_config(path)
+        config = RunConfig.read(path)
         for cell in config.cells:
             config.resources.job(cell.model, True)
             config.prompt_flags(cell.task), config.decode_flags(cell.task), config.grade_flags(cell.task)

@@ -12,7 +12,7 @@ Example::
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -20,14 +20,14 @@ from embedgrad.evaluation import Evaluation, evaluation_of, unseen
 from embedgrad.grading import Grader, make_grader
 from embedgrad.measured import measured
 from embedgrad.runtime.provenance import versions
-from embedgrad.stored import stored_decoding, stored_grader, stored_model
+from embedgrad.stored import stored_grader, stored_model
 from embedgrad.tasks.own.data import Columns, read_own, split_own
 from embedgrad.tasks.own.rows import named_rows
 from embedgrad.tuning import fitting_limit, tune
 from embedgrad_core import (
+    Decoding,
     FrozenModel,
     Layout,
-    LoopRule,
     PromptEmbedding,
     Settings,
     Slot,
@@ -35,10 +35,9 @@ from embedgrad_core import (
     load_model,
     read_prompt_file,
 )
-from embedgrad_core.decoding.answers import NUMBERS, check_decoding, check_settings
+from embedgrad_core.decoding.settings import LIMIT
 from embedgrad_core.files import Item, UserError, is_whole_text
-
-DECODING = (*NUMBERS, "stop_rule", "engine", "tensor_parallel", "loop")
+from embedgrad_core.prompt_header import recorded_decoding
 
 
 @dataclass
@@ -48,7 +47,7 @@ class TunedPrompt:
     frozen: FrozenModel
     prompt: PromptEmbedding
     grader: Grader | None
-    decoding: dict
+    decoding: Decoding
     history: list[dict] = field(default_factory=list, repr=False)
 
     def save(self, path: str | Path) -> None:
@@ -89,9 +88,7 @@ class TunedPrompt:
         def count(done: int) -> None:
             on_progress(done, len(items))
 
-        rows = decode(
-            self.frozen, self.prompt.slot, vectors, items, on_progress=count, on_step=on_step, **self.decoding
-        )
+        rows = decode(self.frozen, self.prompt.slot, vectors, items, self.decoding, on_progress=count, on_step=on_step)
         answers = [row.output for row in rows]
         return answers[0] if isinstance(text, str) else answers
 
@@ -139,7 +136,7 @@ class TunedPrompt:
                 on_progress(past + done, 2 * len(items))
 
             rows = decode(
-                self.frozen, self.prompt.slot, vectors, items, on_progress=count, on_step=on_step, **self.decoding
+                self.frozen, self.prompt.slot, vectors, items, self.decoding, on_progress=count, on_step=on_step
             )
             graded[side] = {row.id: self.grader.line(row.row(), gold[row.id]) for row in rows}
         name = str(data) if isinstance(data, str | Path) else name
@@ -225,7 +222,8 @@ def optimize(
     chosen = Settings(**settings)
     if not prompt.strip():
         raise UserError("the prompt is empty; write at least one word.")
-    check_settings(max_new_tokens=max_new_tokens, decode_batch_size=decode_batch_size)
+    limit = LIMIT if max_new_tokens is None else max_new_tokens
+    decoding = Decoding(max_new_tokens=limit, batch_size=decode_batch_size)
     train = _items(data, grader, columns, say)
     if dev is None:
         train, held = split_own(train, dev_fraction, chosen.seed)
@@ -237,15 +235,8 @@ def optimize(
     if isinstance(model, str):
         frozen = load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
     if max_new_tokens is None:
-        max_new_tokens = fitting_limit(frozen, Slot.place(frozen.tokenizer, layout, prompt), [*train, *held])
-    decoding = {
-        "max_new_tokens": max_new_tokens,
-        "batch_size": frozen.rows_in_flight(decode_batch_size, max_new_tokens),
-        "stop_rule": "family",
-        "engine": "native",
-        "stop_on_loop": None,
-        "loop": LoopRule(),
-    }
+        limit = fitting_limit(frozen, Slot.place(frozen.tokenizer, layout, prompt), [*train, *held])
+    decoding = replace(decoding, max_new_tokens=limit, batch_size=frozen.rows_in_flight(decode_batch_size, limit))
     with_accuracy = chosen.early_stop == "dev_accuracy"
     tuned = tune(
         frozen,
@@ -292,17 +283,16 @@ def load(
     Raises:
         UserError: no prompt file, or not this model's; a field of decoding that there is not.
     """
-    _check_names(decoding, DECODING, "load")
-    check_decoding(decoding)
+    _check_names(decoding, (one.name for one in fields(Decoding)), "load")
     header = read_prompt_file(path)[1]
+    grader, stored = stored_grader(path, header), recorded_decoding(path, header)
+    settings = replace(stored, **{key: value for key, value in decoding.items() if value is not None})
     frozen = model
     if not isinstance(frozen, FrozenModel):
         name, revision = stored_model(path, header, model, revision)
         frozen = load_model(name, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
-    grader, settings = stored_grader(path, header), stored_decoding(path, header)
     if evaluator is not None or labels is not None:
         grader = make_grader(evaluator, labels)
-    settings |= {key: value for key, value in decoding.items() if value is not None}
     return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grader, settings)
 
 

@@ -128,7 +128,7 @@ def check_answers(items: Sequence[Item], grader: Grader) -> None:
     for item in items if known else ():
         if item.answer not in known:
             raise UserError(
-                f"{item.told}: answer {item.answer[:60]!r} is not among {', '.join(known)}; change the line or the labels."
+                f"{item.name}: answer {item.answer[:60]!r} is not among {', '.join(known)}; change the line or the labels."
             )
 
 

@@ -1,11 +1,10 @@
-"""What a prompt file says of its model and of how its answers are decoded and checked; it may have been changed since."""
+"""What a prompt file says of its model and of how its answers are checked; it may have been changed since."""
 
 from pathlib import Path
 
 from embedgrad.grading import Grader
-from embedgrad_core import LoopRule
 from embedgrad_core.files import UserError
-from embedgrad_core.prompt_header import check_field, recorded_model, unreadable
+from embedgrad_core.prompt_header import check_field, recorded_model
 from evaluators import EVALUATORS
 
 _WORD = {"type": "string", "pattern": r"\S"}
@@ -25,7 +24,6 @@ GRADING = {
     "then": {"properties": {"options": {"required": ["labels"]}}},
     "else": {"properties": {"options": {"maxProperties": 0}}},
 }
-_NUMBERS = ("max_new_tokens", "batch_size")
 
 
 def stored_model(path: str | Path, header: dict, name: str | None, revision: str | None) -> tuple[str, str]:
@@ -54,30 +52,3 @@ def stored_grader(path: str | Path, header: dict) -> Grader | None:
         return Grader(**kept)
     except UserError as error:
         raise UserError(f"{path}: key 'grading' of its header: {error}") from None
-
-
-def stored_decoding(path: str | Path, header: dict) -> dict:
-    """The arguments of decoding in a prompt file's header, the usual ones where it has none.
-
-    Raises:
-        UserError: it is not what the suite writes there.
-    """
-    kept = {"max_new_tokens": 512, "batch_size": 16, **(header.get("decoding") or {})}
-    loop = kept.get("loop") or {}
-    fits = (
-        set(kept) <= {*_NUMBERS, "block", "stop_rule", "engine", "stop_on_loop", "loop"}
-        and all(_whole(kept[key]) for key in _NUMBERS)
-        and kept.get("stop_rule", "family") in ("family", "checkpoint")
-        and kept.get("engine", "native") in ("native", "vllm")
-        and all(kept.get(key) is None or _whole(kept[key]) for key in ("block", "stop_on_loop"))
-        and isinstance(loop, dict)
-        and set(loop) <= {"repeats", "tokens"}
-        and all(map(_whole, loop.values()))
-    )
-    if not fits:
-        raise unreadable(path, "decoding")
-    return {**kept, "loop": LoopRule(**loop)}
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31

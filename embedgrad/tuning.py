@@ -1,18 +1,16 @@
 """From a text prompt and labelled items to an optimised prompt: gate, loop, progress. The command and the API share it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from embedgrad.grading import Grader
 from embedgrad.runtime.progress import Epochs, waiting
 from embedgrad.tasks.own.data import fingerprint
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
-from embedgrad_core.decoding.answers import check_decoding
+from embedgrad_core.decoding.settings import LIMIT, Decoding
 from embedgrad_core.files import Item, UserError, printable
 from embedgrad_core.gate import GateReport
-
-LIMIT = 512  # new tokens of an answer where nobody chose and the context has room
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ def tune(
     settings: Settings,
     *,
     grader: Grader | None = None,
-    decoding: dict | None = None,
+    decoding: Decoding | None = None,
     dev_accuracy: bool = False,
     state: Path | None = None,
     say: Callable[[str], None] = print,
@@ -48,13 +46,13 @@ def tune(
         dev: items for early stopping.
         settings: hyperparameters.
         grader: how an answer is checked; kept in the prompt's header.
-        decoding: keyword arguments of ``decode``; kept in the header.
+        decoding: how answers are decoded; kept in the header.
         dev_accuracy: answer and grade dev after each epoch.
         state: file for resuming.
         say: where plain lines go.
 
     Raises:
-        UserError: what :func:`embedgrad_core.optimize` and the gate refuse; decoding that no answer could come of.
+        UserError: what :func:`embedgrad_core.optimize` and the gate refuse; a token limit that leaves no room for any input.
     """
     if grader and (told := grader.told_numbers()):
         say(told)
@@ -62,11 +60,9 @@ def tune(
         say(
             f"warning: every training item has the answer {min(answers)!r}; nothing but always saying it can be learnt from them"
         )
-    if decoding:  # it goes into the prompt file, which must be usable when it is done
-        check_decoding(decoding)
     slot = Slot.place(frozen.tokenizer, layout, text)
-    if decoding:
-        check_room(frozen, slot, [*train, *dev], decoding["max_new_tokens"])
+    if decoding:  # it goes into the prompt file, which must be usable when it is done
+        check_room(frozen, slot, [*train, *dev], decoding.max_new_tokens)
     prompt = PromptEmbedding.from_text(frozen, slot)
     with waiting("step-0 gate", say):
         gate = check_step_zero(frozen, prompt, [*train, *dev])
@@ -80,7 +76,7 @@ def tune(
 
         def accuracy(vectors: object) -> float:
             at = epochs.begin("dev answers", len(dev))
-            rows = decode(frozen, slot, vectors, dev, say=say, **at.decoding, **decoding)
+            rows = decode(frozen, slot, vectors, dev, decoding, say=say, **at.decoding)
             return grader.accuracy({row.id: row.output for row in rows}, answers)
 
         def log(line: dict) -> None:
@@ -101,9 +97,8 @@ def tune(
         )
     trained.header["gate"] = gate.row()
     trained.header["grading"] = grader.row() if grader else None
-    # How many cards answered says nothing about the answers.
-    kept = {key: value for key, value in (decoding or {}).items() if key != "tensor_parallel"}
-    trained.header["decoding"] = {**kept, "loop": asdict(kept["loop"])} if kept else None
+    # How many GPUs answered says nothing about the answers.
+    trained.header["decoding"] = replace(decoding, tensor_parallel=None).row() if decoding else None
     trained.header["seen"] = sorted({fingerprint(item.input) for item in (*train, *dev)})
     return Tuned(trained, history, gate)
 

@@ -12,6 +12,7 @@ from embedgrad_core.spinning import limit_spinning
 if TYPE_CHECKING:
     from embedgrad_core.decoding.answers import Decoded, decode
     from embedgrad_core.decoding.loops import LoopRule
+    from embedgrad_core.decoding.settings import Decoding
     from embedgrad_core.gate import check_step_zero
     from embedgrad_core.layout import Layout, Slot
     from embedgrad_core.model.frozen import FrozenModel
@@ -25,6 +26,7 @@ limit_spinning()
 
 _HOMES = {
     "Decoded": "decoding.answers",
+    "Decoding": "decoding.settings",
     "FrozenModel": "model.frozen",
     "Layout": "layout",
     "LoopRule": "decoding.loops",
@@ -39,6 +41,7 @@ _HOMES = {
 }
 __all__ = [
     "Decoded",
+    "Decoding",
     "FrozenModel",
     "Layout",
     "LoopRule",

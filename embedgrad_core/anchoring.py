@@ -151,9 +151,9 @@ def anchoring_report(frozen: FrozenModel, prompt: PromptEmbedding, seed: int = 0
 
     def row(place: int) -> dict:
         token = int(original[place])
-        told = {"position": place, "token_id": token, "token": text(token), "drift": float(prompt.drift[place])}
+        row = {"position": place, "token_id": token, "token": text(token), "drift": float(prompt.drift[place])}
         for side, measures in found.items():
-            told[side] = {
+            row[side] = {
                 name: {
                     "p": float(measured.p[place]),
                     "rank": int(measured.rank[place]),
@@ -162,7 +162,7 @@ def anchoring_report(frozen: FrozenModel, prompt: PromptEmbedding, seed: int = 0
                 }
                 for name, measured in measures.items()
             }
-        return told
+        return row
 
     summary = anchoring_summary(frozen, prompt)
     for side, measures in found.items():

@@ -86,7 +86,7 @@ def _last_state(frozen: FrozenModel, text: str, on_text: Callable[[], None]) -> 
     if not 0 < len(ids) <= frozen.context:
         raise UserError(
             f"stimulus {text[:40]!r}: {len(ids)} tokens, the model takes 1 to {frozen.context}; "
-            "mend the text in the file of stimuli."
+            "fix the text in the file of stimuli."
         )
     state = hidden_states(frozen, ids=ids)[:, -1]
     on_text()

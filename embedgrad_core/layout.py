@@ -137,7 +137,7 @@ class Slot:
         """The tokens of Eq. 6: target prefix, target and, unless the layout leaves it out, the end token."""
         target = self.continuation_ids(item.input, self.layout.target_prefix + item.target)
         if not target:
-            raise UserError(f"{item.told}: the target {item.target!r} has no tokens.")
+            raise UserError(f"{item.name}: the target {item.target!r} has no tokens.")
         end = self.tokenizer.eos_token_id if self.layout.end == "eos" else None
         return target if end is None else [*target, end]
 

@@ -47,7 +47,7 @@ def encode(slot: Slot, items: Sequence[Item], context: int) -> list[Example]:
         if length > context:
             check_prompt(slot, context)
             raise UserError(
-                f"{item.told}: {length} tokens with prompt and target, but the model's context is {context}; "
+                f"{item.name}: {length} tokens with prompt and target, but the model's context is {context}; "
                 "shorten the input (in a workflow: input_last_words) or leave it out."
             )
         examples.append(example)

@@ -184,8 +184,8 @@ def _train_epoch(
         progress = progress.after(value, norm, tokens, time.perf_counter() - started)
         keep(progress)
     if not (drift := _drift(vectors, prompt)) <= MAX_DRIFT:
-        told = f"the vectors have moved {drift:.3g} times their length on average, more than {MAX_DRIFT:g}"
-        return replace(progress, stopped=told)
+        message = f"the vectors have moved {drift:.3g} times their length on average, more than {MAX_DRIFT:g}"
+        return replace(progress, stopped=message)
     return progress
 
 

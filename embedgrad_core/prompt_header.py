@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jsonschema
 
+from embedgrad_core.decoding.settings import LIMIT, Decoding
 from embedgrad_core.files import UserError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -23,7 +24,7 @@ FIELDS = {
     "model": _SCALARS | {"properties": dict.fromkeys(_MODEL, _TEXT_OR_NULL)},
     "seen": {"type": "array", "items": _TEXT},
     "grading": {"type": "object"},  # looked at by the suite, whose evaluators it names
-    "decoding": {"type": "object"},  # values are checked by whoever decodes with them
+    "decoding": {"type": "object"},  # see recorded_decoding
     "data": {
         "type": "object",
         "properties": {"level": _TEXT_OR_NULL, "task": _TEXT_OR_NULL, "train": _COUNT, "dev": _COUNT},
@@ -74,3 +75,15 @@ def recorded_model(header: dict, name: str | None, revision: str | None) -> tupl
     # A commit says nothing about another repository, a copy of the model's under another name, say.
     kept = (commit or made_for.get("revision")) if name in (None, recorded) else None
     return name or recorded, revision or kept or "main"
+
+
+def recorded_decoding(path: str | Path, header: dict) -> Decoding:
+    """The settings of decoding in a prompt file's header, the usual ones where it has none.
+
+    Raises:
+        UserError: they are not what the suite writes there.
+    """
+    try:
+        return Decoding.of_row({"max_new_tokens": LIMIT, **(header.get("decoding") or {})})
+    except UserError as error:
+        raise UserError(f"{unreadable(path, 'decoding')} ({error})") from None

@@ -123,7 +123,7 @@ def _smaller(micro_batch: list[Example], batching: MicroBatching, frozen: Frozen
         return [micro_batch]
     raise UserError(
         f"item {micro_batch[0].id}: out of memory with this item alone ({micro_batch[0].length} tokens); shorten the inputs "
-        "(in a workflow: input_last_words), or use a larger card or a smaller model."
+        "(in a workflow: input_last_words), or use a larger GPU or a smaller model."
     )
 
 

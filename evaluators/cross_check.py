@@ -31,8 +31,8 @@ def _math_verify(answer: str, gold: str) -> bool:
     from math_verify import parse, verify
 
     # The child has a deadline of its own; math-verify's uses signals.
-    told, wanted = (parse(f"${text}$", parsing_timeout=None) for text in (answer, gold))
-    return bool(verify(wanted, told, timeout_seconds=None))
+    given, wanted = (parse(f"${text}$", parsing_timeout=None) for text in (answer, gold))
+    return bool(verify(wanted, given, timeout_seconds=None))
 
 
 def _minerva(answer: str, gold: str) -> bool:

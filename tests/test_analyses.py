@@ -19,7 +19,7 @@ from embedgrad.reporting.ladder import ladder_rows
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.statistics import crossed_bootstrap, mcnemar
-from embedgrad_core import Layout, LoopRule, decode
+from embedgrad_core import Decoding, Layout, decode
 from embedgrad_core.decoding.greedy import Row
 from embedgrad_core.files import Item, UserError, write_json
 
@@ -142,7 +142,7 @@ def test_an_answer_with_two_targets_has_no_likelihood():
         label_targets([*TRAIN, Item("x", "q", "other", "0")])
 
 
-SETTINGS = {"max_new_tokens": 6, "batch_size": 2, "block": None, "stop_rule": "family", "loop": LoopRule()}
+SETTINGS = Decoding(max_new_tokens=6, batch_size=2)
 
 
 def test_every_rung_decodes_what_its_text_would(frozen, items):
@@ -180,7 +180,7 @@ def test_the_texts_answers_are_those_of_decode_and_are_decoded_once(frozen, item
     layout = Layout(kind="chat")
     texts = TextAnswers(frozen, Layout(), "step by step.", SETTINGS)
     slot = Slot.place(frozen.tokenizer, layout, "step by step.")
-    wanted = decode(frozen, slot, PromptEmbedding.from_text(frozen, slot).initial, items, **SETTINGS)
+    wanted = decode(frozen, slot, PromptEmbedding.from_text(frozen, slot).initial, items, SETTINGS)
     found = texts.decoded("chat", items)
     assert [(row.id, row.output, row.stop) for row in found] == [(row.id, row.output, row.stop) for row in wanted]
     assert texts.rows("chat", items) is texts.rows("chat", items)

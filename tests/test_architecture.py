@@ -24,6 +24,8 @@ FORBIDDEN = {
     "embedgrad_core": {"datasets", "snakemake", "lm_eval"},
 }
 PARTS = sorted({*ARROWS, "embedgrad", "workflow"}, key=len, reverse=True)
+# They hand out names of their own modules, each looked up when it is first asked for.
+FACADES = {"embedgrad", "embedgrad_core"}
 # The one bridge to lm-eval; nothing else of the core imports it.
 LM_EVAL = ROOT / "embedgrad_core" / "lm_eval"
 
@@ -57,6 +59,46 @@ def test_arrows_point_one_way(part):
         assert {part_of(name) for name in found} - {None, part} <= ARROWS[part], path
         if LM_EVAL not in path.parents:
             assert not {name.split(".")[0] for name in found} & FORBIDDEN.get(part, set()), path
+
+
+def module_of(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def circles(graph):
+    """The first circle of a graph of names, or an empty list."""
+    done = set()
+
+    def walk(name, way):
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name in done:
+            return []
+        found = next(filter(None, (walk(other, [*way, name]) for other in sorted(graph[name]))), [])
+        done.add(name)
+        return found
+
+    return next(filter(None, (walk(name, []) for name in sorted(graph))), [])
+
+
+def test_no_module_imports_itself_in_a_circle():
+    """Imports inside functions and for type checkers count too: they hide a circle, they do not open it."""
+    paths = {
+        module_of(path): path
+        for package in ("evaluators", "embedgrad_core", "embedgrad")
+        for path in (ROOT / package).rglob("*.py")
+    }
+    graph = {}
+    for name, path in paths.items():
+        found = set()
+        for one in imports(path):
+            # ``from package import module`` and ``from module import name`` look alike; a package's own names are its __init__'s.
+            found.add(one if one in paths else one.rpartition(".")[0])
+        graph[name] = {one for one in found if one in paths and one != name} - FACADES
+    for facade in FACADES:
+        del graph[facade]
+    assert circles(graph) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c", "a"]
 
 
 def test_no_file_is_too_long_to_read_in_one_sitting():

@@ -12,8 +12,8 @@ from embedgrad.runtime import gpus as cards
 
 CLAIM = """
 import os, sys
-from embedgrad import cards
-cards.claim(int(sys.argv[1]), 0.05)
+from embedgrad.runtime import gpus
+gpus.claim(int(sys.argv[1]), 0.05)
 print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
 sys.stdin.read()
 """

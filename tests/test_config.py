@@ -9,7 +9,7 @@ import yaml
 from conftest import ROOT
 
 from embedgrad.cli import build_parser
-from embedgrad.config import Config, _flags, read_config
+from embedgrad.planning.run_config import RunConfig, _flags
 from embedgrad_core.files import UserError
 
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
@@ -60,7 +60,7 @@ WRONG = [
 @pytest.mark.parametrize(("values", "message"), WRONG, ids=[message for _, message in WRONG])
 def test_one_sentence_says_what_is_wrong(values, message):
     with pytest.raises(UserError) as caught:
-        Config.check(values, "config/mine.yaml")
+        RunConfig.check(values, "config/mine.yaml")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -68,22 +68,22 @@ def test_one_sentence_says_what_is_wrong(values, message):
 def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
     (tmp_path / "bad.yaml").write_text("run: paper\nseeds: [0\ntasks: {}\n")
     with pytest.raises(UserError, match=r"bad.yaml:3: not valid YAML"):
-        read_config(tmp_path / "bad.yaml")
+        RunConfig.read(tmp_path / "bad.yaml")
 
 
 def test_a_mirror_that_is_not_there_is_named():
     with pytest.raises(UserError, match="mirror: nowhere is not a folder"):
-        _ = Config.check(changed("mirror", to="nowhere")).mirror
+        _ = RunConfig.check(changed("mirror", to="nowhere")).mirror
 
 
 def test_the_paper_has_26_cells_and_selects_by_name():
-    assert len(Config.check(PAPER).cells) == 26
-    some = Config.check(changed("cells", to="imdb/qwen2.5-3b-instruct, math500-L1/qwen2.5-math-1.5b"))
+    assert len(RunConfig.check(PAPER).cells) == 26
+    some = RunConfig.check(changed("cells", to="imdb/qwen2.5-3b-instruct, math500-L1/qwen2.5-math-1.5b"))
     assert [cell.name for cell in some.cells] == ["math500-L1/qwen2.5-math-1.5b", "imdb/qwen2.5-3b-instruct"]
 
 
 def test_flags_survive_the_shell():
-    config = Config.check(changed("layout", "separator", to="\n'$(x)' "))
+    config = RunConfig.check(changed("layout", "separator", to="\n'$(x)' "))
     flags = shlex.split(config.prompt_flags("math500"))
     assert flags[flags.index("--prompt") + 1] == PAPER["tasks"]["math500"]["prompt"]
     assert flags[flags.index("--separator") + 1] == "\\n'$(x)' "
@@ -94,7 +94,7 @@ def test_flags_survive_the_shell():
 
 def test_a_mirrored_model_is_taken_from_the_mirror(tmp_path):
     (tmp_path / "models/Qwen2.5-0.5B-Instruct").mkdir(parents=True)
-    config = Config.check(changed("mirror", to=str(tmp_path)))
+    config = RunConfig.check(changed("mirror", to=str(tmp_path)))
     assert config.model_folder("qwen2.5-0.5b-instruct") == str(tmp_path / "models/Qwen2.5-0.5B-Instruct")
     assert config.model_folder("qwen2.5-3b-instruct") is None
     assert "--model Qwen/Qwen2.5-3B-Instruct --revision aa8e72537993ba99e69dfaafa59ed015b17504d1" in config.model_flags(
@@ -107,20 +107,20 @@ def test_a_prompt_that_begins_with_a_dash_reaches_the_command():
     values["tasks"]["imdb"]["prompt"] = "-Solve"
     values["layout"]["separator"] = "--\n"
     values["layout"]["suffix"] = "- it's $HOME"
-    flags = Config.check(values, "mine.yaml").prompt_flags("imdb")
+    flags = RunConfig.check(values, "mine.yaml").prompt_flags("imdb")
     words = ["decode", "--model", "m", "--data", "d", "--out", "o", *shlex.split(flags)]
     found = build_parser().parse_args(words)
     assert (found.prompt, found.separator, found.suffix) == ("-Solve", "--\n", "- it's $HOME")
     values["layout"]["separator"] = "--"
     with pytest.raises(UserError, match=r"mine\.yaml: layout\.separator: '--' alone"):
-        Config.check(values, "mine.yaml")
+        RunConfig.check(values, "mine.yaml")
     # As before where no dash stands in front, so that no finished step is made again.
     assert "--prompt 'a -b'" in _flags({"prompt": "a -b"})
 
 
 def test_resources_grow_with_the_model_and_name_no_card_on_a_cpu():
-    config = Config.check(PAPER)
+    config = RunConfig.check(PAPER)
     small, large = (config.resources.job(f"qwen2.5-{size}-instruct", True) for size in ("0.5b", "14b"))
     assert small["mem_mb"] < large["mem_mb"]
     assert small["gpu"] == 1
-    assert Config.check(changed("device", to="cpu")).resources.job("qwen2.5-math-7b", False)["gpu"] == 0
+    assert RunConfig.check(changed("device", to="cpu")).resources.job("qwen2.5-math-7b", False)["gpu"] == 0

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, decode
+from embedgrad_core import Decoding, Layout, LoopRule, PromptEmbedding, Slot, decode
 from embedgrad_core.decoding.greedy import INTERVAL, entropy_bits, greedy
+from embedgrad_core.decoding.lanes import KeyValueLanes
 from embedgrad_core.decoding.loops import is_loop
 from embedgrad_core.decoding.scoring import forced_entropies
-from embedgrad_core.decoding.slots import KeyValueSlots
 from embedgrad_core.files import Item, UserError, in_order
 
 PROMPT = "please reason step by step."
@@ -47,7 +47,7 @@ def test_tokens_and_entropy_equal_a_plain_argmax_loop(frozen, slot, items, batch
 
 def test_tokens_equal_transformers_generate(frozen, slot, items):
     vectors = PromptEmbedding.from_text(frozen, slot).vectors
-    rows = decode(frozen, slot, vectors, items, max_new_tokens=LIMIT, batch_size=4)
+    rows = decode(frozen, slot, vectors, items, Decoding(max_new_tokens=LIMIT, batch_size=4))
     by_id = {item.id: item for item in items}
     for row in rows:
         embeds = torch.cat([vectors, frozen.embed(torch.tensor(slot.body_ids(by_id[row.id].input)))])[None]
@@ -72,13 +72,13 @@ def test_settings_shipped_with_a_checkpoint_are_ignored(tokenizer, items):
     shipped.network.generation_config.temperature = 0.3
     slot = Slot.place(tokenizer, Layout(), PROMPT)
     vectors = PromptEmbedding.from_text(plain, slot).vectors
-    both = [decode(model, slot, vectors, items, max_new_tokens=LIMIT) for model in (plain, shipped)]
+    both = [decode(model, slot, vectors, items, Decoding(max_new_tokens=LIMIT)) for model in (plain, shipped)]
     assert both[0] == both[1]
 
 
 def test_text_prompt_through_embeddings_equals_text_prompt_through_tokens(frozen, slot, items):
     vectors = PromptEmbedding.from_text(frozen, slot).vectors
-    row = decode(frozen, slot, vectors, items[:1], max_new_tokens=LIMIT)[0]
+    row = decode(frozen, slot, vectors, items[:1], Decoding(max_new_tokens=LIMIT))[0]
     ids = torch.tensor([slot.text_path_ids(items[0].input)])
     out = frozen.network.generate(
         ids, max_new_tokens=LIMIT, do_sample=False, eos_token_id=list(frozen.stop_ids()), pad_token_id=0
@@ -101,7 +101,7 @@ def test_the_order_is_fixed_by_level_and_id(items):
 
 def test_an_answer_that_cannot_fit_is_named(frozen, slot):
     with pytest.raises(UserError, match=r"item long: .* lower max_new_tokens"):
-        decode(frozen, slot, torch.zeros(slot.k, 32), [Item("long", "a b", "x", "x")], max_new_tokens=250)
+        decode(frozen, slot, torch.zeros(slot.k, 32), [Item("long", "a b", "x", "x")], Decoding(max_new_tokens=250))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -121,7 +121,7 @@ def test_entropy_survives_impossible_tokens():
     assert float(entropy_bits(torch.tensor([0.0, 0.0, float("-inf")]))) == pytest.approx(1.0)
 
 
-def test_more_rows_than_slots_in_any_slot_count(frozen, slot, items):
+def test_more_rows_than_lanes_in_any_number_of_them(frozen, slot, items):
     vectors = PromptEmbedding.from_text(frozen, slot).vectors
     bodies = [slot.body_ids(item.input) for item in items] * 3
     one = greedy(frozen, slot, vectors, bodies, LIMIT + 44, frozen.stop_ids(), batch_size=1)
@@ -155,8 +155,8 @@ def test_an_empty_input_is_answered_from_the_prompt_alone(frozen, graphed):
 def test_stop_on_loop_ends_a_row_where_its_tail_has_repeated(frozen, slot, items):
     vectors = PromptEmbedding.from_text(frozen, slot).vectors
     settings = {"max_new_tokens": 160, "loop": LoopRule(3, 8)}
-    whole = decode(frozen, slot, vectors, items, **settings)
-    early = decode(frozen, slot, vectors, items, **settings, stop_on_loop=4)
+    whole = decode(frozen, slot, vectors, items, Decoding(**settings))
+    early = decode(frozen, slot, vectors, items, Decoding(**settings, stop_on_loop=4))
     stopped = [(a, b) for a, b in zip(whole, early, strict=True) if b.stop == "loop_stopped"]
     assert stopped, "the tiny model must loop somewhere"
     assert all(b.n_tokens < a.n_tokens and a.output.startswith(b.output) for a, b in stopped)
@@ -177,13 +177,13 @@ def test_entropies_forced_on_the_own_answer_are_those_of_decoding(frozen, slot, 
 
 def test_an_unknown_engine_is_refused(frozen, slot, items):
     with pytest.raises(UserError, match="engine is 'fast'; it must be one of native, vllm"):
-        decode(frozen, slot, torch.zeros(slot.k, 32), items, max_new_tokens=4, engine="fast")
+        decode(frozen, slot, torch.zeros(slot.k, 32), items, Decoding(max_new_tokens=4, engine="fast"))
 
 
 def test_vllm_that_is_not_installed_is_said(frozen, slot, items, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(UserError, match=r"engine vllm: vLLM cannot be imported .* use engine native"):
-        decode(frozen, slot, torch.zeros(slot.k, 32), items, max_new_tokens=4, engine="vllm")
+        decode(frozen, slot, torch.zeros(slot.k, 32), items, Decoding(max_new_tokens=4, engine="vllm"))
 
 
 LOOPS = [
@@ -206,18 +206,18 @@ def test_loops(ids, expected, why):
 def test_out_of_memory_answers_fewer_rows_at_a_time(frozen, slot, items, monkeypatch):
     """An allocator that refuses more than three rows, in the middle of the work: what has ended is kept, the rest is the same."""
     vectors = PromptEmbedding.from_text(frozen, slot).vectors
-    whole = decode(frozen, slot, vectors, items, max_new_tokens=LIMIT, batch_size=6)
-    reserve, said, ended = KeyValueSlots._reserve, [], []
+    whole = decode(frozen, slot, vectors, items, Decoding(max_new_tokens=LIMIT, batch_size=6))
+    reserve, said, ended = KeyValueLanes._reserve, [], []
 
     def small_memory(self, needed):
         if len(self.lengths) > 3 and needed > 30:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
         reserve(self, needed)
 
-    monkeypatch.setattr(KeyValueSlots, "_reserve", small_memory)
-    monkeypatch.setattr("embedgrad_core.decoding.slots.GROWTH", 1)
-    settings = {"max_new_tokens": LIMIT, "batch_size": 6, "on_progress": ended.append, "say": said.append}
-    found = decode(frozen, slot, vectors, items, **settings)
+    monkeypatch.setattr(KeyValueLanes, "_reserve", small_memory)
+    monkeypatch.setattr("embedgrad_core.decoding.lanes.GROWTH", 1)
+    six = Decoding(max_new_tokens=LIMIT, batch_size=6)
+    found = decode(frozen, slot, vectors, items, six, on_progress=ended.append, say=said.append)
     assert said
     assert all(line.startswith("out of memory: going on with ") for line in said)
     assert [(row.id, row.output, row.stop) for row in found] == [(row.id, row.output, row.stop) for row in whole]
@@ -228,6 +228,6 @@ def test_a_single_answer_that_does_not_fit_is_one_error(frozen, slot, items, mon
     def no_memory(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(KeyValueSlots, "_reserve", no_memory)
+    monkeypatch.setattr(KeyValueLanes, "_reserve", no_memory)
     with pytest.raises(UserError, match="out of memory with a single answer at a time; shorten the inputs"):
-        decode(frozen, slot, PromptEmbedding.from_text(frozen, slot).vectors, items, max_new_tokens=LIMIT)
+        decode(frozen, slot, PromptEmbedding.from_text(frozen, slot).vectors, items, Decoding(max_new_tokens=LIMIT))

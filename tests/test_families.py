@@ -6,7 +6,17 @@ import torch
 from conftest import _spread
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
+from embedgrad_core import (
+    Decoding,
+    FrozenModel,
+    Layout,
+    PromptEmbedding,
+    Settings,
+    Slot,
+    check_step_zero,
+    decode,
+    optimize,
+)
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.files import UserError
 
@@ -112,7 +122,7 @@ def test_an_architecture_without_a_usable_cache_is_refused(tokenizer, items, fam
     with pytest.raises(UserError, match=reason):
         check_step_zero(frozen, prompt, items)
     with pytest.raises(UserError, match=reason):
-        decode(frozen, slot, prompt.vectors, items, max_new_tokens=4)
+        decode(frozen, slot, prompt.vectors, items, Decoding(max_new_tokens=4))
 
 
 def test_logits_capped_behind_the_head_are_refused(tokenizer, items):

@@ -205,7 +205,7 @@ def test_a_job_ends_with_the_snakemake_that_started_it(small, tmp_path):
 
 def test_a_process_that_cannot_listen_is_ended_all_the_same(tmp_path):
     """The main thread sits in a call that no signal interrupts, as in a long product."""
-    code = f"from embedgrad import interruption\ninterruption.GRACE = 1.0\ninterruption.install()\n{DEAF}"
+    code = f"from embedgrad.runtime import interruption\ninterruption.GRACE = 1.0\ninterruption.install()\n{DEAF}"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "at work\n"
     started = time.monotonic()

@@ -36,7 +36,7 @@ def expected(frozen, slot, vectors, bodies):
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 8, 64])
 @pytest.mark.parametrize(("interval", "round_to", "prefill"), [(16, 256, 8192), (7, 8, 50), (1, 1, 1)])
-def test_any_number_of_slots_steps_and_places_gives_the_same(
+def test_any_number_of_lanes_steps_and_places_gives_the_same(
     frozen, slot, vectors, bodies, expected, monkeypatch, rows, interval, round_to, prefill
 ):
     stops, wanted = expected
@@ -53,13 +53,13 @@ def test_any_number_of_slots_steps_and_places_gives_the_same(
     assert len({len(row.ids) for row in found}) > 2, "the case must mix rows that end early with rows that run on"
 
 
-def test_slots_that_run_empty_are_given_up(frozen, slot, vectors, bodies, expected, monkeypatch):
-    """Rows are dealt together where nothing waits: each step has half as many slots, never fewer than rows that run."""
+def test_lanes_that_run_empty_are_given_up(frozen, slot, vectors, bodies, expected, monkeypatch):
+    """Rows are dealt together where nothing waits: each step has half as many lanes, never fewer than rows that run."""
     stops, wanted = expected
     step, seen = GraphedDecoder._compute, []
 
     def noted(self, rows, read):
-        seen.append((rows, sum(row is not None for row in self.slots), read))
+        seen.append((rows, sum(row is not None for row in self.lanes), read))
         step(self, rows, read)
 
     monkeypatch.setattr(GraphedDecoder, "_compute", noted)

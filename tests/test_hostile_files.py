@@ -15,7 +15,7 @@ from conftest import ROOT, tiny_model
 from embedgrad.cli import main
 from embedgrad.commands import generate
 from embedgrad.commands.arguments import plain_line
-from embedgrad.config import Config, read_config
+from embedgrad.planning.run_config import RunConfig
 from embedgrad.reporting.results.cells import COLUMNS, read_cells
 from embedgrad.runtime import run_lock
 from embedgrad.schemas.plain import check_plain
@@ -108,7 +108,7 @@ def test_a_name_that_is_no_name_is_refused_with_its_key(name, tmp_path):
         if name == "a/b" and key == "tasks.mood.revision":
             continue  # a branch may have a slash
         with pytest.raises(UserError) as caught:
-            Config.check(values, "mine.yaml")
+            RunConfig.check(values, "mine.yaml")
         assert key in str(caught.value)
         assert "\n" not in str(caught.value)
     for column in ("dataset", "task", "level", "model"):
@@ -124,7 +124,7 @@ def test_a_name_that_is_no_name_is_refused_with_its_key(name, tmp_path):
 
 def test_no_run_leaves_the_results_folder():
     for name in ("demo", "a.b", "0", "a..b", "x_y-z"):
-        config = Config.check(changed("run", to=name))
+        config = RunConfig.check(changed("run", to=name))
         folder = config.table_flags().split("--results ")[1].split()[0]
         assert (ROOT / folder).resolve().parent == ROOT / "results"
         assert (ROOT / config.model_folder("tiny-0.2m")).resolve().is_relative_to(ROOT / "results" / name)
@@ -157,7 +157,7 @@ def test_yaml_is_a_configuration_or_one_sentence(text, told, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError) as caught:
-        read_config(path)
+        RunConfig.read(path)
     assert "mine.yaml" in str(caught.value)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -168,7 +168,7 @@ def test_a_fault_in_the_table_names_the_configuration_too(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(changed("cell_table", to="config/none.tsv")))
     with pytest.raises(UserError, match=r"mine\.yaml: config/none\.tsv: no such file"):
-        read_config(path)
+        RunConfig.read(path)
 
 
 def test_the_paper_is_plain():
@@ -264,7 +264,8 @@ def test_a_log_line_and_a_lock_cannot_steer_the_terminal(tmp_path, monkeypatch, 
     (tmp_path / ".snakemake/embedgrad.demo.lock").write_bytes(b"\xff\x1b[2Jevil\n")
     assert run_lock.holder("demo") == "\ufffd\\x1b[2Jevil"
     # Under Snakemake nothing goes through the command's own printer.
-    text = (ROOT / "workflow/rules/common.smk").read_text()
+    text = "".join(path.read_text() for path in (ROOT / "workflow").rglob("*.smk"))
+    assert text.count("print(") > 1
     assert all("printable(" in line or "run_lock.holder" in line for line in text.splitlines() if "print(" in line)
 
 

@@ -7,7 +7,7 @@ import torch
 from conftest import tiny_model
 
 from embedgrad.cli import main
-from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot, decode
+from embedgrad_core import Decoding, Layout, LoopRule, PromptEmbedding, Slot, decode
 from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.files import read_jsonl, write_jsonl
 
@@ -43,30 +43,30 @@ def counted(monkeypatch):
 
 def test_a_decoding_that_was_ended_goes_on_from_its_last_block(frozen, slot, vectors, items, tmp_path, counted):
     seen, left = counted
-    whole = decode(frozen, slot, vectors, items, **SETTINGS)
+    whole = decode(frozen, slot, vectors, items, Decoding(**SETTINGS))
     blocks, path = list(seen), tmp_path / "new folder" / "answers.state"
     assert len(blocks) > 2
     seen.clear()
     left[0] = 2
     with pytest.raises(KeyboardInterrupt):
-        decode(frozen, slot, vectors, items, kept=KeptRows(path), **SETTINGS)
+        decode(frozen, slot, vectors, items, Decoding(**SETTINGS), kept=KeptRows(path))
     # The kill came in the middle of a line.
     path.write_bytes(path.read_bytes() + b'{"key": "abc", "rows": [{"ind')
     left[0] = 100
     done = []
-    found = decode(frozen, slot, vectors, items, kept=KeptRows(path), on_progress=done.append, **SETTINGS)
+    found = decode(frozen, slot, vectors, items, Decoding(**SETTINGS), kept=KeptRows(path), on_progress=done.append)
     assert found == whole
     assert seen == blocks, "each block is answered once"
     assert done == list(range(1, len(items) + 1))
     seen.clear()
-    assert decode(frozen, slot, vectors, items, kept=KeptRows(path), **SETTINGS) == whole
+    assert decode(frozen, slot, vectors, items, Decoding(**SETTINGS), kept=KeptRows(path)) == whole
     assert not seen
 
 
 def test_another_question_finds_nothing(frozen, slot, vectors, items, tmp_path, counted):
     seen, _ = counted
     path = tmp_path / "answers.state"
-    decode(frozen, slot, vectors, items, kept=KeptRows(path), **SETTINGS)
+    decode(frozen, slot, vectors, items, Decoding(**SETTINGS), kept=KeptRows(path))
     other = tiny_model(frozen.tokenizer, "llama" if frozen.name == "tiny-qwen2" else "qwen2")
     object.__setattr__(other, "resolved", "sha256:other")
     asked = {
@@ -80,19 +80,19 @@ def test_another_question_finds_nothing(frozen, slot, vectors, items, tmp_path, 
     for name, (model, of, some, settings) in asked.items():
         seen.clear()
         place = Slot.place(model.tokenizer, slot.layout, slot.text)
-        decode(model, place, of, some, kept=KeptRows(path), **settings)
+        decode(model, place, of, some, Decoding(**settings), kept=KeptRows(path))
         assert sum(seen) == len(items), name
 
 
 def test_a_line_that_a_disk_changed_is_answered_again(frozen, slot, vectors, items, tmp_path, counted):
     seen, _ = counted
     path = tmp_path / "answers.state"
-    whole = decode(frozen, slot, vectors, items, kept=KeptRows(path), **SETTINGS)
+    whole = decode(frozen, slot, vectors, items, Decoding(**SETTINGS), kept=KeptRows(path))
     text = path.read_text()
     at = text.index('"ids": [') + len('"ids": [')
     path.write_text(text[:at] + "1, " + text[at:])
     seen.clear()
-    assert decode(frozen, slot, vectors, items, kept=KeptRows(path), **SETTINGS) == whole
+    assert decode(frozen, slot, vectors, items, Decoding(**SETTINGS), kept=KeptRows(path)) == whole
     assert len(seen) == 1
 
 

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 
 import lm_eval
 import pytest
@@ -18,7 +19,7 @@ from lm_eval.tasks import TaskManager
 
 import embedgrad
 from embedgrad.grading import Grader
-from embedgrad_core import Layout, PromptEmbedding, Slot, decode, load_model
+from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot, decode, load_model
 from embedgrad_core.files import Item, UserError, read_json, read_jsonl, write_jsonl
 from embedgrad_core.lm_eval import model as lm_eval_model
 from embedgrad_core.lm_eval.model import EmbedGradLM, _names_device, main
@@ -85,7 +86,7 @@ def by_hand(frozen, prompt, body, target):
 def written_by_greedy_decoding(frozen, prompt):
     """Contexts with their own first greedy token, where its text is read as that token again."""
     items = [Item(str(number), f"what is {number}", "", "") for number in range(60)]
-    rows = decode(frozen, prompt.slot, prompt.vectors, items, max_new_tokens=1)
+    rows = decode(frozen, prompt.slot, prompt.vectors, items, Decoding(max_new_tokens=1))
     texts = {row.id: row.output for row in rows}
     pairs = [(item.input, texts[item.id]) for item in items]
     return [pair for pair in pairs if pair[1].strip() and len(prompt.slot.continuation_ids(*pair)) == 1][:1]
@@ -146,13 +147,8 @@ def test_rolling_windows_cover_every_token_once(model):
 def test_generate_until_is_our_decoding_cut_at_stop_strings(model):
     lm, prompt = model
     texts = ["12 + 30", "a", "the statement is positive", "No"]
-    rows = decode(
-        lm.frozen,
-        prompt.slot,
-        prompt.vectors,
-        [Item(str(n), t, "", "") for n, t in enumerate(texts)],
-        max_new_tokens=24,
-    )
+    asked = [Item(str(n), t, "", "") for n, t in enumerate(texts)]
+    rows = decode(lm.frozen, prompt.slot, prompt.vectors, asked, Decoding(max_new_tokens=24))
     wanted = [row.output for row in rows]
     plain = {"until": [], "max_gen_toks": 24, "do_sample": False}
     assert lm.generate_until(ask("generate_until", *((text, plain) for text in texts))) == wanted
@@ -217,9 +213,9 @@ def tuned(mirror):
 def test_limit_and_grader_are_the_prompt_files(tuned, limit, strict, right, named, tmp_path):
     """Of the YAML's 512 tokens the model has no room for, and its grader is not strict."""
     tuned, items = tuned
-    tuned.decoding = {**tuned.decoding, "max_new_tokens": limit}
+    tuned.decoding = replace(tuned.decoding, max_new_tokens=limit)
     tuned.grader = Grader("label", {"labels": ["positive", "negative"]}, strict)
-    kept = {**tuned.decoding, "loop": None}
+    kept = tuned.decoding.row() | {"loop": None}
     tuned.prompt.header |= {"decoding": kept, "grading": tuned.grader.row(), "data": {"task": "imdb"}}
     path = tmp_path / "imdb" / "stories3m" / "seed0" / "prompt.safetensors"
     path.parent.mkdir(parents=True)

@@ -10,7 +10,7 @@ import embedgrad
 from embedgrad.cli import main
 from embedgrad.commands import arguments
 from embedgrad.tasks.own.data import read_own
-from embedgrad_core import Layout, PromptEmbedding, Slot, decode, read_prompt_file
+from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot, decode, read_prompt_file
 from embedgrad_core.files import Item, UserError, write_jsonl
 
 HALF = "a \ud83d b"
@@ -157,7 +157,7 @@ def test_a_prompt_that_leaves_no_room_is_what_must_be_shortened(frozen, items):
         embedgrad.optimize(frozen, "step by step " * 200, items, evaluator="exact", say=lambda line: None)
     slot = Slot.place(frozen.tokenizer, Layout(), "step by step " * 200)
     with pytest.raises(UserError, match="shorten the prompt"):
-        decode(frozen, slot, PromptEmbedding.from_text(frozen, slot).vectors, items, max_new_tokens=4)
+        decode(frozen, slot, PromptEmbedding.from_text(frozen, slot).vectors, items, Decoding(max_new_tokens=4))
 
 
 def test_a_prompt_from_a_file(home, tmp_path, capsys):

@@ -23,7 +23,7 @@ def test_the_prompt_file_remembers_how_it_is_used(prompt_file, home):
         "options": {"labels": ["positive", "negative"]},
         "strict": False,
     }
-    assert tuned.decoding["max_new_tokens"] == 12
+    assert tuned.decoding.max_new_tokens == 12
     assert len(tuned.prompt.header["seen"]) == 16
     found = tuned.evaluate(home / "more_reviews.csv")
     assert (found.n, found.left_out) == (20, 3)

@@ -10,7 +10,7 @@ from conftest import refused, tiny_model, tuning
 import embedgrad
 from embedgrad.cli import main
 from embedgrad.reporting.figures.drawing import save
-from embedgrad_core import LoopRule, Settings, decode
+from embedgrad_core import Decoding, LoopRule, Settings, decode
 from embedgrad_core.files import UserError, write_whole
 from embedgrad_core.model.loading import choose_device, load_model, use_threads
 
@@ -102,7 +102,7 @@ def test_numbers_out_of_range_with_a_prompt_file(prompt_file, no_model, capsys, 
 def test_decoding_refuses_what_has_no_end(prompt_file, frozen, items, changed):
     (name,) = changed
     with pytest.raises(UserError, match=f"{name} is .*; it must be a whole number of at least 1"):
-        decode(frozen, None, None, items, **{"max_new_tokens": 5, **changed})
+        decode(frozen, None, None, items, Decoding(**{"max_new_tokens": 5, **changed}))
     name = name.replace("batch_size", "decode_batch_size")
     if name in ("max_new_tokens", "decode_batch_size"):
         with pytest.raises(UserError, match="at least 1"):
@@ -236,9 +236,9 @@ def test_a_limit_that_nobody_chose_fits(home, tmp_path, tokenizer, items):
     tuned = embedgrad.optimize(frozen, "Yes?", items, evaluator="exact", epochs=1, say=lambda line: None)
     slot = tuned.prompt.slot
     longest = max(len(slot.body_ids(item.input)) for item in items)
-    assert tuned.decoding["max_new_tokens"] == 256 - len(slot.head_ids) - slot.k - longest
+    assert tuned.decoding.max_new_tokens == 256 - len(slot.head_ids) - slot.k - longest
     with pytest.raises(UserError, match="512 new tokens do not fit; lower --max-new-tokens to"):
         embedgrad.optimize(frozen, "Yes?", items, evaluator="exact", max_new_tokens=512, say=lambda line: None)
     roomy = tiny_model(tokenizer, max_position_embeddings=2048)
     tuned = embedgrad.optimize(roomy, "Yes?", items, evaluator="exact", epochs=1, say=lambda line: None)
-    assert tuned.decoding["max_new_tokens"] == 512
+    assert tuned.decoding.max_new_tokens == 512

@@ -17,12 +17,12 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from embedgrad import tasks
 from embedgrad.cli import main
-from embedgrad.config import read_config
 from embedgrad.planning.access import Access, look_up, look_up_data
 from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.gpus import CARDS, named_card
 from embedgrad.planning.machines import this_machine
 from embedgrad.planning.pace import Pace
+from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.work import RECORDED, work_of
 from embedgrad_core import FrozenModel, Layout, Slot
 from embedgrad_core.files import UserError
@@ -63,7 +63,7 @@ def test_recorded_tokens_are_those_of_the_data(mirror, task):
 
 
 def test_the_papers_own_counts():
-    config = read_config(ROOT / "config" / "paper.yaml").values
+    config = RunConfig.read(ROOT / "config" / "paper.yaml").values
     for task, test in {"math500": 250, "imdb": 84, "medd": 2080, "causal_judgment": 95}.items():
         work = work_of(task, config["tasks"][task], config["split"], None)
         assert (work.test, work.train + work.dev) == (test, test - (task == "medd"))
@@ -101,7 +101,7 @@ def test_activations_are_what_the_backward_pass_keeps(tokenizer, dtype):
 
 
 def test_larger_models_and_cards():
-    config = read_config(ROOT / "config" / "paper.yaml")
+    config = RunConfig.read(ROOT / "config" / "paper.yaml")
     unknown = {cell.model: Access("") for cell in config.cells}
     rows = {row.cell: row for row in forecast(config, unknown, named_card("h100"))}
     assert len(rows) == 26
@@ -122,7 +122,7 @@ def test_larger_models_and_cards():
 
 def test_the_outlook_of_all_jobs_is_the_forecast_of_all_cells():
     """The workflow's sentence counts job by job what the plan counts cell by cell; seeds count as often as they are."""
-    config = read_config(ROOT / "config" / "paper.yaml")
+    config = RunConfig.read(ROOT / "config" / "paper.yaml")
     machine = named_card("h100")
     rows = forecast(config, {cell.model: Access("") for cell in config.cells}, machine)
     pairs = dict.fromkeys((cell.task, cell.model) for cell in config.cells)

@@ -4,15 +4,18 @@ import json
 
 import pytest
 from conftest import tiny_model
+from hypothesis import given
+from hypothesis import strategies as st
 from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, make_run
 
+from embedgrad.analyses.counts import added, by_level
 from embedgrad.cli import main
 from embedgrad.grading import Grader
 from embedgrad.reporting.recovery import printed_counts, rank
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
-from embedgrad_core import Layout, PromptEmbedding, Slot, decode
-from embedgrad_core.files import UserError, write_json, write_jsonl
+from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot, decode
+from embedgrad_core.files import Item, UserError, write_json, write_jsonl
 
 HIDDEN = {"layout": "chat", "limit_share": 0.5, "stop_rule": "checkpoint", "strict": False}
 
@@ -93,11 +96,23 @@ def test_a_cut_answer_is_the_answer_under_that_protocol(tokenizer, items, tmp_pa
         slot = Slot.place(tokenizer, Layout(protocol["layout"]), "step by step.")
         vectors = PromptEmbedding.from_text(frozen, slot).initial
         limit = round(16 * protocol["limit_share"])
-        said = decode(frozen, slot, vectors, items, max_new_tokens=limit, stop_rule=protocol["stop_rule"])
+        said = decode(frozen, slot, vectors, items, Decoding(max_new_tokens=limit, stop_rule=protocol["stop_rule"]))
         grader = Grader("yes_no", strict=protocol["strict"])
         answers = {item.id: item.answer for item in items}
         right = round(grader.accuracy({one.id: one.output for one in said}, answers) * len(items))
         assert row["levels"][""] == {"correct": right, "n": len(items)}
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, "1", "2"]), st.booleans()), max_size=9), st.integers(0, 9))
+def test_the_counts_of_two_shards_add_up_to_the_whole(rows, cut):
+    items = [Item(str(place), "q", "a", "a", level) for place, (level, _) in enumerate(rows)]
+    lines = [{"correct": right} for _, right in rows]
+    whole = by_level(items, lines)
+    assert added([by_level(items[:cut], lines[:cut]), by_level(items[cut:], lines[cut:])]) == whole
+    for level in {"", *(level or "" for level, _ in rows)}:
+        mine = [right for one, right in rows if level in ("", one)]
+        assert whole.pop(level) == {"correct": sum(mine), "n": len(mine)}
+    assert not whole
 
 
 def test_bad_shares_are_refused(tmp_path, capsys):

@@ -15,10 +15,10 @@ from conftest import ROOT
 from transformers import Gemma2Config, GPT2Config, LlamaConfig, Qwen2Config
 
 from embedgrad.commands.arguments import add_decoding_arguments, decoding_from
-from embedgrad.config import Config
 from embedgrad.planning.access import read_shape
 from embedgrad.planning.demand import EXAMPLES, KNOWN, answer_demand, known_shape, rows_at_a_time
 from embedgrad.planning.gpus import CARDS
+from embedgrad.planning.run_config import RunConfig
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import Shape
 
@@ -43,12 +43,12 @@ def with_keys(**keys):
             values[part][name] = value
         else:
             values[part] = value
-    return Config.check(values)
+    return RunConfig.check(values)
 
 
 def test_planning_needs_no_torch():
     code = (
-        "import sys; from embedgrad.config import read_config; c = read_config('config/paper.yaml');"
+        "import sys; from embedgrad.planning.run_config import RunConfig; c = RunConfig.read('config/paper.yaml');"
         "[c.resources.job(m, t) for m in c.values['models'] for t in (True, False)];"
         "[c.model_flags(m) for m in c.values['models']];"
         "assert not {'torch', 'transformers'} & set(sys.modules), 'heavy'"
@@ -157,20 +157,20 @@ def test_snakemake_and_plan_say_so_before_anything_starts(tmp_path):
 def test_time_limits_follow_the_forecast_and_not_the_seed():
     fast, slow, unnamed = (with_keys(card="h100"), with_keys(card="t4"), with_keys())
     cell = {"dataset": "medd", "model": MIDDLE}
-    asked = [config.resources.minutes("after", cell) for config in (fast, unnamed, slow)]
+    asked = [config.minutes("after", cell) for config in (fast, unnamed, slow)]
     assert asked == sorted(asked)
     assert asked[0] >= 30
-    seconds = fast.resources.durations.seconds("after", cell)
+    seconds = fast.durations.seconds("after", cell)
     assert asked[0] == pytest.approx(30 + 4 * seconds / 60, abs=1)
-    assert fast.resources.minutes("after", cell | {"seed": "7"}) == asked[0]
+    assert fast.minutes("after", cell | {"seed": "7"}) == asked[0]
     ladder = {"task": "medd", "model": MIDDLE}
-    assert fast.resources.minutes("baselines", ladder) > asked[0]
+    assert fast.minutes("baselines", ladder) > asked[0]
     in_parts = with_keys(
         card="h100", tasks=PAPER["tasks"] | {"medd": PAPER["tasks"]["medd"] | {"shards": 8}}, decode__block=128
     )
-    assert in_parts.resources.minutes("baselines_shard", ladder) < fast.resources.minutes("baselines", ladder)
+    assert in_parts.minutes("baselines_shard", ladder) < fast.minutes("baselines", ladder)
     on_cpu = with_keys(device="cpu")
-    assert on_cpu.resources.minutes("after", cell) > asked[-1]
+    assert on_cpu.minutes("after", cell) > asked[-1]
 
 
 def test_the_ladders_examples_count_in_what_answering_needs():
@@ -193,7 +193,7 @@ def test_one_machine_gives_no_more_cards_than_it_has(tmp_path):
 
 
 # What one model leaves free on one GPU, by hand: 0.8 of its memory, less the weights and 3 GB, over a row's keys and values (512
-# tokens and the limit) and five logits in fp32; down to a power of two.
+# tokens and the limit) and five logits in fp32; for up to 16 rows 0.92 of it, less 1.5 GB; down to a power of two.
 @pytest.mark.parametrize(
     ("size", "gigabytes", "limit", "rows"),
     [
@@ -201,15 +201,19 @@ def test_one_machine_gives_no_more_cards_than_it_has(tmp_path):
         (7.62, 80, 2048, 256),
         (14.77, 80, 512, 128),
         (14.77, 141, 2048, 128),
-        (7.62, 24, 512, 8),
+        (14.77, 40, 512, 16),
+        (7.62, 24, 512, 16),
+        (7.62, 18, 512, 1),
         (14.77, 24, 512, 1),
     ],
 )
 def test_rows_of_auto_by_model_gpu_and_limit(size, gigabytes, limit, rows):
     shape = KNOWN[size]
-    room = 0.8 * gigabytes * 1e9 - shape.parameters * 2 - 3e9
+    room, tight = (
+        part * gigabytes * 1e9 - shape.parameters * 2 - beside for part, beside in ((0.8, 3e9), (0.92, 1.5e9))
+    )
     each = 2 * shape.layers * shape.groups * shape.head_width * (512 + limit) * 2 + 5 * 4 * shape.vocabulary
-    by_hand = 2 ** int(math.log2(min(256, max(1, room / each))))
+    by_hand = 2 ** int(math.log2(max(1, min(256, room / each), min(16, tight / each))))
     assert shape.rows_in_flight(gigabytes * 10**9, limit) == by_hand == rows
 
 
@@ -222,8 +226,8 @@ def test_auto_is_one_number_to_command_and_forecast(frozen):
     assert rows_at_a_time({"batch_size": 24}, shape, 512, 2, 80 * 10**9) == 24
     arguments = argparse.ArgumentParser()
     add_decoding_arguments(arguments)
-    assert decoding_from(arguments.parse_args(["--decode-batch-size", "auto"]), frozen)["batch_size"] == 16
-    assert decoding_from(arguments.parse_args(["--decode-batch-size", "5"]), frozen)["batch_size"] == 5
+    assert decoding_from(arguments.parse_args(["--decode-batch-size", "auto"]), frozen).batch_size == 16
+    assert decoding_from(arguments.parse_args(["--decode-batch-size", "5"]), frozen).batch_size == 5
 
 
 def test_tokens_of_a_step_by_the_memory_of_a_gpu(frozen):

@@ -17,13 +17,13 @@ from embedgrad_core.files import TEMPORARY, UserError, write_json
 
 HOLD = """
 import os, sys
-from embedgrad import run_lock
+from embedgrad.runtime import run_lock
 print(run_lock.hold("small"), os.environ.get(run_lock.START), os.environ.get(run_lock.JOBS), sep="|", flush=True)
 sys.stdin.read()
 """
 JOB = f"""
 import sys
-from embedgrad import interruption, run_lock
+from embedgrad.runtime import interruption, run_lock
 interruption.GRACE = 1000.0
 interruption.install()
 run_lock.join()
@@ -32,7 +32,7 @@ run_lock.join()
 SETTLE = """
 import sys
 from embedgrad_core.files import UserError
-from embedgrad import run_lock
+from embedgrad.runtime import run_lock
 assert run_lock.hold("small")
 print("holds", flush=True)
 try:
@@ -137,9 +137,9 @@ def test_only_what_a_killed_start_left_is_removed(tmp_path):
     rest.touch()
 
     def left(code):
-        found = child(tmp_path, f"from embedgrad import run_lock\nrun_lock.holder('small')\n{code}").communicate(
-            timeout=600
-        )
+        found = child(
+            tmp_path, f"from embedgrad.runtime import run_lock\nrun_lock.holder('small')\n{code}"
+        ).communicate(timeout=600)
         assert "Traceback" not in found[1]
         return sorted(path.name[0] for path in locks.iterdir()), mine.exists(), rest.exists()
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from embedgrad.cli import main
-from embedgrad.config import Config
+from embedgrad.planning.run_config import RunConfig
 from embedgrad.reporting.sensitivity import read_curves, table
 from embedgrad_core.files import UserError, write_jsonl
 
@@ -64,4 +64,4 @@ def test_an_unknown_cell_is_refused_before_anything_runs():
     values["cell_table"] = str(ROOT / values["cell_table"])
     values["sensitivity"] = {"cells": ["moood/tiny-0.2m"], "learning_rates": [0.1], "epochs": 2}
     with pytest.raises(UserError, match=r"sensitivity: 'moood/tiny-0.2m' is not in .* did you mean mood/tiny-0.2m"):
-        Config.check(values)
+        RunConfig.check(values)

@@ -126,5 +126,5 @@ def test_cards_that_do_not_hold_a_model_are_refused(folder, monkeypatch):
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", partly)
     monkeypatch.setattr(LOADING, "choose_device", lambda *_: (torch.device("cuda"), torch.float32, "pretended"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UserError, match=r"the 2 visible cards do not hold it .parts are left to disk"):
+    with pytest.raises(UserError, match=r"the 2 visible GPUs do not hold it .parts are left to disk"):
         load_model(folder, device_map="balanced", say=lambda line: None)

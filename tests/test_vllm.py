@@ -38,7 +38,7 @@ print("same")
 PARTS = """
 import sys, vllm
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
-from embedgrad_core.decoding.answers import decode
+from embedgrad_core import Decoding, decode
 from embedgrad_core.files import Item, UserError
 
 class Refused:
@@ -49,8 +49,9 @@ vllm.LLM = Refused
 frozen = load_model(sys.argv[1])
 slot = Slot.place(frozen.tokenizer, Layout(), "Once upon a time")
 vectors = PromptEmbedding.from_text(frozen, slot).vectors
+two = Decoding(max_new_tokens=4, engine="vllm", tensor_parallel=2)
 try:
-    decode(frozen, slot, vectors, [Item("0", "A dog", "", "")], max_new_tokens=4, engine="vllm", tensor_parallel=2)
+    decode(frozen, slot, vectors, [Item("0", "A dog", "", "")], two)
 except UserError as error:
     print(error)
 """

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from embedgrad import cli
-from embedgrad.config import Config
+from embedgrad.planning.run_config import RunConfig
 from embedgrad_core.files import UserError, read_json
 from gpu_parts.record import Context
 
@@ -71,7 +71,7 @@ def put_together(context: Context) -> Iterator[dict]:
         (context.out / "whole.gguf").unlink()
 
 
-def configuration(context: Context) -> Config:
+def configuration(context: Context) -> RunConfig:
     """The laptop's run on a GPU; in little, a story model on the CPU. Paths in it are the checkout's."""
     root = Path(__file__).resolve().parents[2]
     names = ["tests/configs/stories.yaml"] if context.small else ["config/laptop.yaml", "config/gpu.yaml"]
@@ -81,7 +81,7 @@ def configuration(context: Context) -> Config:
     if context.small:
         values["tasks"]["imdb"]["pool"] = 60
     values |= {"mirror": str(context.mirror), "device": context.device, "cell_table": str(root / values["cell_table"])}
-    config = Config.check(values)
+    config = RunConfig.check(values)
     config.set_environment()
     return config
 
@@ -108,7 +108,7 @@ def command(*words: str) -> float:
     return time.perf_counter() - begun
 
 
-def cell_rows(context: Context, config: Config, dataset: str, model: str) -> Iterator[dict]:
+def cell_rows(context: Context, config: RunConfig, dataset: str, model: str) -> Iterator[dict]:
     """Data, before, optimise, after, grades, metrics; a row of counts and seconds."""
     task, seed = config.cell(dataset, model).task, 0
     data, text = f"results/{config.run}/data/{task}", f"results/{config.run}/{task}/{model}"
@@ -149,7 +149,7 @@ def cell_rows(context: Context, config: Config, dataset: str, model: str) -> Ite
     }
 
 
-def ladder_rows(config: Config, dataset: str, model: str) -> Iterator[dict]:
+def ladder_rows(config: RunConfig, dataset: str, model: str) -> Iterator[dict]:
     """What needs no training, on the same items."""
     task = config.cell(dataset, model).task
     data, text = f"results/{config.run}/data/{task}", f"results/{config.run}/{task}/{model}"

@@ -75,7 +75,7 @@ def one_step(
     decoder.cache.spread(0, len(request.prefix))
     decoder._fill()
     read = min(decoder.cache.capacity, graphed.ROUND)
-    lengths = [decoder._length(row) for row in decoder.slots]
+    lengths = [decoder._length(row) for row in decoder.lanes]
     decoder._send(decoder.cache.lengths, lengths)  # `moves` stays 0: the same step again and again
 
     def step() -> None:

@@ -1,7 +1,6 @@
 """Two optimised prompts of one model side by side: how alike their vectors are, and how alike their answers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 from torch.nn.functional import cosine_similarity
 
@@ -47,7 +46,7 @@ def compared_answers(
         for side, prompt in (("before", a.prompt), ("after", b.prompt)):
             past = len(kept) * len(graded)
             told = {"on_progress": lambda done, past=past: at.update(past + done), "on_step": at.under_way}
-            rows = decode(a.frozen, prompt.slot, prompt.vectors, kept, **told, **a.decoding)
+            rows = decode(a.frozen, prompt.slot, prompt.vectors, kept, a.decoding, **told)
             graded[side] = {row.id: a.grader.line(row.row(), gold[row.id]) for row in rows}
     found = evaluation_of(kept, graded, len(items) - len(kept), {})
     return {
@@ -60,7 +59,7 @@ def compared_answers(
         "interval": found.interval,
         "p": found.p,
         "grading": a.grader.row(),
-        "decoding": {**a.decoding, "loop": asdict(a.decoding["loop"])},
+        "decoding": a.decoding.row(),
         "used_alike": (a.grader, a.decoding) == (b.grader, b.decoding),
         "same_text": sum(row["before"]["output"] == row["after"]["output"] for row in found.rows),
     }

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from embedgrad.analyses.counts import by_level
-from embedgrad.analyses.text_answers import STOP_RULES, TextAnswers, until
+from embedgrad.analyses.text_answers import TextAnswers, until
 from embedgrad.grading import Grader
 from embedgrad.runtime.progress import Progress
 from embedgrad_core.decoding.answers import to_decoded
+from embedgrad_core.decoding.settings import STOP_RULES
 from embedgrad_core.files import Item
 
 
@@ -30,7 +31,7 @@ def protocol_grid(
     Raises:
         UserError: an input and the token limit do not fit the context.
     """
-    frozen, settings = texts.frozen, texts.settings
+    frozen, decoding = texts.frozen, texts.decoding
     graders = [replace(grader, strict=strict) for strict in (False, True)][: 1 + grader.knows_strict]
     protocols = []
     for kind in texts.kinds:
@@ -40,13 +41,13 @@ def protocol_grid(
         for rule in STOP_RULES:
             ends = frozen.stop_ids(rule)
             for share in shares:
-                limit = max(1, round(settings["max_new_tokens"] * share))
+                limit = max(1, round(decoding.max_new_tokens * share))
                 cut = [(item, until(row, ends, limit)) for item, row in rows]
-                said = [to_decoded(frozen, item, row, ends, settings["loop"]).row() for item, row in cut]
+                said = [to_decoded(frozen, item, row, ends, decoding.loop).row() for item, row in cut]
                 for one in graders:
                     lines = [one.line(row, item.answer) for item, row in zip(asked, said, strict=True)]
                     protocol = {"layout": kind, "limit_share": share, "stop_rule": rule, "strict": one.strict}
                     protocols.append({"protocol": protocol, "levels": by_level(asked, lines)})
     strict = grader.strict and grader.knows_strict
-    own = {"layout": texts.layout.kind, "limit_share": 1.0, "stop_rule": settings["stop_rule"], "strict": strict}
+    own = {"layout": texts.layout.kind, "limit_share": 1.0, "stop_rule": decoding.stop_rule, "strict": strict}
     return {"protocols": protocols, "own": own}

@@ -1,13 +1,12 @@
 """The round trip to words (Section 5.1): what is left of an optimised prompt when it is put back into words."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 import torch
 
 from embedgrad.grading import Grader
 from embedgrad.runtime.progress import Progress
-from embedgrad_core import FrozenModel, PromptEmbedding, decode
+from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, decode
 from embedgrad_core.anchoring import randomly_displaced, snapped
 from embedgrad_core.files import Item
 
@@ -17,13 +16,13 @@ def round_trip(
     prompt: PromptEmbedding,
     items: Sequence[Item],
     grader: Grader,
-    settings: dict,
+    decoding: Decoding,
     seeds: Sequence[int] = range(3),
     say: Callable[[str], None] = print,
 ) -> dict:
     """Accuracy of the text, the optimised vectors, those snapped to their nearest tokens, and controls moved as far at random.
 
-    ``items`` are not the test split's, ``settings`` keyword arguments of :func:`embedgrad_core.decode`, ``seeds`` the controls'.
+    ``items`` are not the test split's, ``seeds`` are the controls'.
 
     Returns:
         ``n``, ``decoding``, ``accuracy`` (before, after, snapped, random: the mean over the controls), ``random_each``, and
@@ -33,7 +32,7 @@ def round_trip(
 
     def accuracy(name: str, vectors: torch.Tensor) -> float:
         with Progress(f"round trip, {name}", len(items), say) as at:
-            answers = decode(frozen, prompt.slot, vectors, items, say=say, **at.decoding, **settings)
+            answers = decode(frozen, prompt.slot, vectors, items, decoding, say=say, **at.decoding)
         found = grader.accuracy({row.id: row.output for row in answers}, gold)
         say(f"{name}: accuracy {found:.3f} on {len(items)} items")
         return found
@@ -46,7 +45,7 @@ def round_trip(
     each = [accuracy(f"random, seed {seed}", randomly_displaced(prompt, seed)) for seed in seeds]
     return {
         "n": len(items),
-        "decoding": {**settings, "loop": asdict(settings["loop"])},
+        "decoding": decoding.row(),
         "accuracy": {"before": before, "after": after, "snapped": back, "random": sum(each) / len(each)},
         "random_each": each,
         "snapped_equals_before": is_text,

@@ -61,13 +61,13 @@ def rungs(
         rewrite: another wording of the prompt.
         examples: how many of ``few_shot``.
     """
-    frozen, layout, prompt, settings = texts.frozen, texts.layout, texts.prompt, texts.settings
+    frozen, layout, prompt, decoding = texts.frozen, texts.layout, texts.prompt, texts.decoding
 
     def generating(slot: Slot, vectors: torch.Tensor) -> Answering:
-        return lambda items, **callbacks: decode(frozen, slot, vectors, items, kept=texts.kept, **callbacks, **settings)
+        return lambda items, **callbacks: decode(frozen, slot, vectors, items, decoding, kept=texts.kept, **callbacks)
 
     def of_kind(kind: str) -> Answering:
-        if settings.get("engine", "native") != "native":
+        if decoding.engine != "native":
             return generating(*text_vectors(frozen, replace(layout, kind=kind), prompt))
         return lambda items, **callbacks: texts.decoded(kind, items, **callbacks)
 
@@ -107,7 +107,7 @@ def label_targets(train: Sequence[Item]) -> dict[str, str]:
     for item in sorted(train, key=lambda item: (item.answer, item.id)):
         if found.setdefault(item.answer, item.target) != item.target:
             raise UserError(
-                f"{item.told}: answer {item.answer!r} has the target {item.target!r} here and {found[item.answer]!r} elsewhere; "
+                f"{item.name}: answer {item.answer!r} has the target {item.target!r} here and {found[item.answer]!r} elsewhere; "
                 "give each answer one target."
             )
     return found

@@ -9,13 +9,11 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from embedgrad_core import FrozenModel, Layout, LoopRule, PromptEmbedding, Slot
+from embedgrad_core import Decoding, FrozenModel, Layout, PromptEmbedding, Slot
 from embedgrad_core.decoding.answers import Decoded, decode_rows, to_decoded
 from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.decoding.rows import Row
 from embedgrad_core.files import Item
-
-STOP_RULES = ("family", "checkpoint")
 
 
 @dataclass
@@ -26,14 +24,14 @@ class TextAnswers:
         frozen: the frozen model.
         layout: the run's own; its ``kind`` is what varies.
         prompt: the human prompt.
-        settings: keyword arguments of :func:`embedgrad_core.decode`.
+        decoding: how answers are decoded, but for the engine.
         kept: blocks that were answered before.
     """
 
     frozen: FrozenModel
     layout: Layout
     prompt: str
-    settings: dict
+    decoding: Decoding
     kept: KeptRows | None = None
     _rows: dict[tuple, list[tuple[Item, Row]]] = field(default_factory=dict, repr=False)
 
@@ -59,26 +57,16 @@ class TextAnswers:
         return self._rows[key]
 
     def decoded(self, kind: str, items: Sequence[Item], **callbacks: Callable) -> list[Decoded]:
-        """The same as :func:`embedgrad_core.decode` gives them, under the stop rule of the settings."""
-        ends, loop = self.frozen.stop_ids(self.settings["stop_rule"]), self.settings["loop"]
+        """The same as :func:`embedgrad_core.decode` gives them, under the stop rule of ``decoding``."""
+        ends, loop = self.frozen.stop_ids(self.decoding.stop_rule), self.decoding.loop
         found = self.rows(kind, items, **callbacks)
         return [to_decoded(self.frozen, item, until(row, ends), ends, loop) for item, row in found]
 
     def _decode(self, kind: str, items: Sequence[Item], callbacks: dict[str, Callable]) -> list[tuple[Item, Row]]:
-        frozen, settings = self.frozen, self.settings
-        repeats = settings.get("stop_on_loop")
-        return decode_rows(
-            frozen,
-            *text_vectors(frozen, replace(self.layout, kind=kind), self.prompt),
-            items,
-            frozen.stop_ids("checkpoint"),
-            max_new_tokens=settings["max_new_tokens"],
-            batch_size=settings["batch_size"],
-            block=settings.get("block"),
-            early=LoopRule(repeats, settings["loop"].tokens) if repeats else None,
-            kept=self.kept,
-            **callbacks,
-        )
+        slot, vectors = text_vectors(self.frozen, replace(self.layout, kind=kind), self.prompt)
+        native = replace(self.decoding, engine="native", tensor_parallel=None)
+        ends = self.frozen.stop_ids("checkpoint")
+        return decode_rows(self.frozen, slot, vectors, items, native, ends, kept=self.kept, **callbacks)
 
 
 def text_vectors(frozen: FrozenModel, layout: Layout, text: str) -> tuple[Slot, torch.Tensor]:

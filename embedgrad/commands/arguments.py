@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from embedgrad.commands.checked import output_file, rows, whole
 from embedgrad.runtime import gpus as cards
 from embedgrad_core.files import UserError, other_than, printable, shard
+from evaluators import EVALUATORS
 
 if TYPE_CHECKING:
     from embedgrad.grading import Grader
-    from embedgrad_core import FrozenModel, Layout
+    from embedgrad_core import Decoding, FrozenModel, Layout
     from embedgrad_core.decoding.kept_rows import KeptRows
     from embedgrad_core.files import Item
 
@@ -208,28 +209,28 @@ def shard_from(arguments: argparse.Namespace, items: "list[Item]") -> "list[Item
     return shard(items, arguments.block, int(number), int(count))
 
 
-def decoding_from(arguments: argparse.Namespace, frozen: "FrozenModel") -> dict:
-    """Keyword arguments of ``embedgrad_core.decode``, the number of rows decided."""
-    from embedgrad_core.decoding.loops import LoopRule
+def decoding_from(arguments: argparse.Namespace, frozen: "FrozenModel") -> "Decoding":
+    """How the arguments say that answers are decoded, the number of rows decided."""
+    from embedgrad_core import Decoding, LoopRule
 
     limit = arguments.max_new_tokens
-    return {
-        "max_new_tokens": limit,
-        "batch_size": frozen.rows_in_flight(arguments.decode_batch_size, limit),
-        "block": arguments.block,
-        "stop_rule": arguments.stop_rule,
-        "engine": arguments.engine,
-        **({"tensor_parallel": arguments.tensor_parallel} if arguments.tensor_parallel else {}),
-        "stop_on_loop": arguments.stop_on_loop,
-        "loop": LoopRule(arguments.loop_repeats, arguments.loop_tokens),
-    }
+    return Decoding(
+        max_new_tokens=limit,
+        batch_size=frozen.rows_in_flight(arguments.decode_batch_size, limit),
+        block=arguments.block,
+        stop_rule=arguments.stop_rule,
+        engine=arguments.engine,
+        tensor_parallel=arguments.tensor_parallel,
+        stop_on_loop=arguments.stop_on_loop,
+        loop=LoopRule(arguments.loop_repeats, arguments.loop_tokens),
+    )
 
 
 def add_grading_arguments(parser: argparse.ArgumentParser) -> None:
     """--task or --evaluator: how an answer is checked."""
     group = parser.add_argument_group("grading", "--task takes evaluator and labels from a task of the suite")
     group.add_argument("--task", help="a task of the suite, e.g. math500")
-    group.add_argument("--evaluator", choices=["boxed_math", "label", "yes_no", "exact"], help="for data of your own")
+    group.add_argument("--evaluator", choices=[*EVALUATORS], help="for data of your own")
     group.add_argument(
         "--labels", help="comma-separated labels of --evaluator label; 0=bad,1=good where the data have numbers"
     )

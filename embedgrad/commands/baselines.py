@@ -5,7 +5,6 @@ embedgrad baselines --model MODEL --prompt "…" --task mood --data test.jsonl -
 """
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
 from embedgrad.commands.arguments import (
@@ -81,17 +80,16 @@ def answer(arguments: argparse.Namespace, ladder_file: Path | None, recovery_fil
     from embedgrad.runtime.provenance import made_with
 
     grader, frozen, layout = grader_from(arguments), load_from(arguments), layout_from(arguments)
-    settings = decoding_from(arguments, frozen)
-    texts = TextAnswers(frozen, layout, arguments.prompt, settings, kept_from(arguments))
+    decoding = decoding_from(arguments, frozen)
+    texts = TextAnswers(frozen, layout, arguments.prompt, decoding, kept_from(arguments))
     if ladder_file:
         more = {"rewrite": arguments.rewrite, "examples": arguments.examples}
         rungs, lines = ladder(texts, items, train, grader, dev=dev, **more, say=plain_line)
         if arguments.answers:
             write_jsonl(arguments.answers, lines)
-        decoding = {**settings, "loop": asdict(settings["loop"])}
         paths = [path for path in (arguments.data, arguments.dev, arguments.train) if path]
         hashes = {path.name: sha256_of_file(path) for path in paths}
-        write_json(ladder_file, {"rungs": rungs, "decoding": decoding, "data_sha256": hashes} | made_with(frozen))
+        write_json(ladder_file, {"rungs": rungs, "decoding": decoding.row(), "data_sha256": hashes} | made_with(frozen))
     if recovery_file:
         grid = protocol_grid(texts, items, grader, shares, say=plain_line)
         hashes = {arguments.data.name: sha256_of_file(arguments.data)}

@@ -6,7 +6,7 @@ embedgrad decode --model MODEL --prompt-file prompt.safetensors --data test.json
 import argparse
 import random
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from embedgrad.commands.arguments import (
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     items = shard_from(arguments, items)
     from embedgrad.runtime.progress import Progress
     from embedgrad.runtime.provenance import Run
-    from embedgrad_core import PromptEmbedding, Slot, decode
+    from embedgrad_core import Decoding, PromptEmbedding, Slot, decode
     from embedgrad_core.prompt import prompt_sha256
 
     clock = Run()
@@ -70,31 +70,34 @@ def run(arguments: argparse.Namespace) -> None:
         prompt = PromptEmbedding.from_text(
             frozen, Slot.place(frozen.tokenizer, layout_from(arguments), arguments.prompt)
         )
-    settings = decoding_from(arguments, frozen)
+    decoding = decoding_from(arguments, frozen)
 
-    def answer(some: list, **changed: object) -> list[dict]:
-        return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, **(settings | changed))]
+    def answer(some: list, how: Decoding, **more: object) -> list[dict]:
+        return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, how, **more)]
 
     with Progress("answers", len(items), plain_line) as at:
-        rows = answer(items, say=plain_line, kept=kept_from(arguments), **at.decoding)
+        rows = answer(items, decoding, say=plain_line, kept=kept_from(arguments), **at.decoding)
     invariance = None
     if arguments.batch_invariance_check:
-        invariance = _batch_invariance(arguments.batch_invariance_check, items, rows, answer)
+        alone = replace(decoding, batch_size=1, engine="native", tensor_parallel=None)
+        invariance = _batch_invariance(
+            arguments.batch_invariance_check, items, rows, lambda some, **more: answer(some, alone, **more)
+        )
     write_jsonl(arguments.out, rows)
     if arguments.run_info:
         row = clock.row(
             frozen,
-            engine=settings["engine"],
-            decoding={**settings, "loop": asdict(settings["loop"])},
+            engine=decoding.engine,
+            decoding=decoding.row(),
             batch_invariance=invariance,
             layout=asdict(prompt.slot.layout),
             prompt_sha256=prompt_sha256(arguments.prompt_file) if arguments.prompt_file else None,
             # What all cells of a table must share; limits and batches are a task's own.
             protocol={
                 "layout": asdict(prompt.slot.layout),
-                "stop_rule": settings["stop_rule"],
-                "loop": asdict(settings["loop"]),
-                "stop_on_loop": settings["stop_on_loop"],
+                "stop_rule": decoding.stop_rule,
+                "loop": asdict(decoding.loop),
+                "stop_on_loop": decoding.stop_on_loop,
             },
             data_sha256={arguments.data.name: sha256_of_file(arguments.data)},
             answers_sha256=answers_sha256(rows),
@@ -114,7 +117,7 @@ def _batch_invariance(count: int, items: list, rows: list[dict], answer: Callabl
     sample = random.Random(0).sample(items, min(count, len(items)))
     together = {row["id"]: row["output"] for row in rows}
     with Progress("batch invariance", len(sample), plain_line) as at:
-        alone = answer(sample, batch_size=1, engine="native", tensor_parallel=None, **at.decoding)
+        alone = answer(sample, **at.decoding)
     flipped = [row["id"] for row in alone if row["output"] != together[row["id"]]]
     plain_line(f"batch invariance: {len(flipped)} of {len(sample)} answers differ when decoded one at a time")
     return {"items": len(sample), "flipped": len(flipped), "rate": len(flipped) / len(sample), "ids": flipped}

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from embedgrad.commands.arguments import plain_line
-from embedgrad.planning.forecast import clock
+from embedgrad.runtime.clock import clock
 
 HELP = "forecast a run's tokens, memory, time and disk, and say what it lacks"
 
@@ -32,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Look up, forecast, print."""
-    from embedgrad.config import read_config
     from embedgrad.planning.access import look_up, look_up_data
     from embedgrad.planning.forecast import forecast
     from embedgrad.planning.gpus import named_card
     from embedgrad.planning.machines import this_machine
     from embedgrad.planning.resources import Resources
+    from embedgrad.planning.run_config import RunConfig
 
-    config = read_config(arguments.config)
+    config = RunConfig.read(arguments.config)
     device = config.values.get("device", "auto")
     resources = Resources(config, arguments.card)
     machine = named_card(resources.card) if resources.card else this_machine(device)

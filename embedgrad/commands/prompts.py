@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from embedgrad.commands.arguments import add_model_arguments, load_from
 from embedgrad.commands.checked import whole
 from embedgrad_core.files import UserError
+from evaluators import EVALUATORS
 
 if TYPE_CHECKING:
     from embedgrad.api import TunedPrompt
@@ -23,7 +24,7 @@ def add_prompt_arguments(parser: argparse.ArgumentParser, file: bool = True) -> 
     group.add_argument("--max-new-tokens", type=whole(1), help="token limit of an answer")
     group.add_argument("--decode-batch-size", type=whole(1), help="rows decoded together")
     group.add_argument("--engine", choices=["native", "vllm"], help="vllm: faster, an extra (docs/performance.md)")
-    group.add_argument("--evaluator", choices=["boxed_math", "label", "yes_no", "exact"])
+    group.add_argument("--evaluator", choices=[*EVALUATORS])
     group.add_argument("--labels", help="comma-separated labels of --evaluator label, as in 0=bad,1=good")
 
 

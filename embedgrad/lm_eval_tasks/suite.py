@@ -10,8 +10,9 @@ from lm_eval.api.task import ConfigurableTask
 
 from embedgrad.files import read_items
 from embedgrad.grading import Grader, grader_of_task
-from embedgrad.stored import stored_decoding, stored_grader
+from embedgrad.stored import stored_grader
 from embedgrad_core import read_prompt_file
+from embedgrad_core.prompt_header import recorded_decoding
 
 LOG = logging.getLogger("lm-eval")
 
@@ -58,7 +59,7 @@ def _as_stored(name: str, prompt: str | None, results: str) -> tuple[int | None,
         header = read_prompt_file(path)[1]
         grader = stored_grader(path, header)
         if grader and _same_answers(grader, own) and (prompt or (header.get("data") or {}).get("task") == name):
-            limit = stored_decoding(path, header)["max_new_tokens"] if header.get("decoding") else None
+            limit = recorded_decoding(path, header).max_new_tokens if header.get("decoding") else None
             return limit, grader
         if prompt and grader:
             LOG.warning(

@@ -19,37 +19,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from embedgrad.planning.gpus import ASSUMED, Baseline
 from embedgrad_core.files import UserError, read_json, write_json
-from embedgrad_core.model.costs import LIBRARIES, Shape, process_bytes
+from embedgrad_core.model.costs import Shape, process_bytes
 
-# Seconds in which a job imports torch and transformers, where nobody has measured. On one machine 4.4 s; on another 9 s, and 38 s
-# beside other jobs: what the limits of time add (durations.MINUTES) is fifty times that.
-START = 6.0
 # A start may take minutes while others use the machine, or the libraries come from a shared disk.
 LIMIT = 600
 # Of the model: one layer, and every weight large enough for oneDNN (sizes.SMALLEST), whose code is resident from then on.
 VOCABULARY, WIDTH, FEED_FORWARD, HEADS = 1024, 512, 1024, 8
 PROMPT, BODY, TARGET, ITEMS, ROWS, NEW = 16, 32, 8, 4, 16, 8
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What every job takes.
-
-    Attributes:
-        libraries: bytes of main memory at the peak, the model's own part left out.
-        start: seconds of the imports; measured, those of computing, which no other process on the machine adds to.
-    """
-
-    libraries: int = LIBRARIES
-    start: float = START
-
-
-ASSUMED = Baseline()
 
 
 def baseline() -> Baseline:

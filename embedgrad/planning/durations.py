@@ -6,15 +6,13 @@ What a job adds to its work: importing torch and transformers, and reading the m
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
 
+from embedgrad.config import Config
 from embedgrad.planning.demand import WIDTHS, rows_at_a_time
+from embedgrad.planning.gpus import Machine
+from embedgrad.planning.resources import Resources
 from embedgrad.planning.work import Work, work_of
 from embedgrad_core.model.costs import Shape
-
-if TYPE_CHECKING:
-    from embedgrad.config import Config
-    from embedgrad.planning.gpus import Machine
 
 # Rules that load a model: those that train it, and those that answer with it.
 TRAINING, ANSWERING = ("optimize", "sensitivity"), ("before", "baselines", "after", "analyse")
@@ -42,7 +40,7 @@ def epoch_flops(shape: Shape, work: Work, settings: Mapping, checkpointing: bool
     return step + shape.read_flops(work.dev * own, work.dev * work.target)
 
 
-def decoding_seconds(shape: Shape, work: Work, items: int, batch: int, width: int, machine: "Machine") -> float:
+def decoding_seconds(shape: Shape, work: Work, items: int, batch: int, width: int, machine: Machine) -> float:
     """Seconds of answering: the greater of arithmetic and of reading weights and cache, and reading the inputs."""
     tokens = items * work.answer
     arithmetic = shape.read_flops(tokens, tokens) / machine.flops
@@ -59,11 +57,13 @@ class Durations:
     Attributes:
         config: the run.
         machine: what one job has to itself.
+        resources: shapes of the models, and what is computed again for want of memory.
         load: bytes of weights read a second.
     """
 
-    config: "Config"
-    machine: "Machine"
+    config: Config
+    machine: Machine
+    resources: Resources
     load: float = LOAD
 
     def minutes(self, rule: str, wildcards: Mapping[str, str]) -> int:
@@ -93,7 +93,7 @@ class Durations:
         shape, width = self._model(model)
         settings, decode = self.config.values["optimize"], self.config.values["decode"]
         batch = rows_at_a_time(decode, shape, work.limit, width, self.machine.memory if self.machine.is_card else None)
-        again = self.config.resources.checkpointing(model)
+        again = self.resources.checkpointing(model)
         spent = epochs * epoch_flops(shape, work, settings, again) / self.machine.flops
         spent += decoding_seconds(shape, work, items, batch, width, self.machine)
         if kind == "analyse":
@@ -132,7 +132,7 @@ class Durations:
 
     def _model(self, name: str) -> tuple[Shape, int]:
         dtype = self.config.values["models"][name]["dtype"]
-        return self.config.resources.shape(name), WIDTHS.get(dtype, self.machine.bytes_each)
+        return self.resources.shape(name), WIDTHS.get(dtype, self.machine.bytes_each)
 
 
 def _kind(rule: str) -> str:

@@ -4,10 +4,11 @@ A forecast, not a measurement: answers may be half or twice as long as assumed, 
 the arithmetic. The formulas stand in :mod:`embedgrad_core.model.costs`.
 """
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from embedgrad.planning.access import Access
 from embedgrad.planning.demand import (
@@ -30,16 +31,18 @@ from embedgrad.planning.durations import (
     decoding_seconds,
     epoch_flops,
 )
+from embedgrad.planning.gpus import Machine
 from embedgrad.planning.resources import Resources
+from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.work import Work, work_of
+from embedgrad.runtime.clock import clock
+from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import Shape
-
-if TYPE_CHECKING:
-    from embedgrad.config import Config
-    from embedgrad.planning.gpus import Machine
 
 # Jobs that load the model to answer: after and analyse of a cell, before and baselines of a task.
 JOBS, SHARED_JOBS = 2, 2
+# What arithmetic on a configuration of any size and shape may raise; a run goes on without a forecast then.
+UNFORESEEN = (UserError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,13 @@ def shape_of(parameters: float, access: Access) -> Shape:
 
 
 def forecast(
-    config: "Config", access: Mapping[str, Access], machine: "Machine", resources: Resources | None = None
+    config: RunConfig, access: Mapping[str, Access], machine: Machine, resources: Resources | None = None
 ) -> list[CellForecast]:
     """Each selected cell for one seed, in the order of the table.
 
     ``resources`` knows the named card, if there is one, and so what is computed again for want of memory.
     """
-    resources = resources or Resources(config)
+    resources = resources or config.resources
     rows, shared, start = [], set(), machine.baseline.start
     for cell in config.cells:
         spec = config.values["models"][cell.model]
@@ -118,7 +121,7 @@ def forecast(
     return rows
 
 
-def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing: bool, machine: "Machine") -> int:
+def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing: bool, machine: Machine) -> int:
     """Bytes of the larger of an optimisation and a decoding, on one card or in main memory."""
     optimize, decode = values["optimize"], values["decode"]
     if machine.is_card:
@@ -129,7 +132,7 @@ def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing
     return max(step, answer_on_cpu(shape, work, decode, width, libraries))
 
 
-def outlook(config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], machine: "Machine") -> str:
+def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], machine: Machine) -> str:
     """One sentence on the jobs that a run still has before it: tokens and time, as if one ran at a time on ``machine``.
 
     Args:
@@ -140,7 +143,10 @@ def outlook(config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], mac
     Returns:
         Nothing where no job trains or answers.
     """
-    durations, counts = Durations(config, machine), Counter((rule, tuple(sorted(w.items()))) for rule, w in jobs)
+    durations, counts = (
+        Durations(config, machine, config.resources),
+        Counter((rule, tuple(sorted(w.items()))) for rule, w in jobs),
+    )
     seconds, trained, answered, alike = Counter(), 0, 0, {}
     for (rule, pairs), count in counts.items():
         wildcards = dict(pairs)
@@ -170,8 +176,28 @@ def outlook(config: "Config", jobs: Iterable[tuple[str, Mapping[str, str]]], mac
     )
 
 
-def clock(seconds: float) -> str:
-    """A time for people: no digit more than a forecast knows."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def first_lines(
+    config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], configfiles: Sequence[str | Path], has_gpus: bool
+) -> list[str]:
+    """What a run says before its first job: its outlook, and how to learn more.
+
+    From shapes and rates alone: measuring this machine would import torch, for seconds.
+
+    Args:
+        config: the run.
+        jobs: each job's rule and wildcards.
+        configfiles: those that were named to Snakemake.
+        has_gpus: whether this machine has any.
+
+    Returns:
+        Nothing where no job trains or answers. Where no forecast can be made, why: that is no reason not to run.
+    """
+    try:
+        told = outlook(config, jobs, config.resources.machine(has_gpus))
+    except UNFORESEEN as error:
+        told = f"none could be made ({error})"
+    if not told:
+        return []
+    file = f" --config {os.path.relpath(configfiles[0])}" if len(configfiles) == 1 else ""
+    more = f"by assumed rates; `embedgrad plan{file}` measures this machine and goes by cell"
+    return [f"forecast: {told}", f"forecast: {more}"]

@@ -8,9 +8,36 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from embedgrad.planning.forecast import clock
+from embedgrad.planning.durations import LOADING
+from embedgrad.planning.forecast import UNFORESEEN
+from embedgrad.planning.run_config import RunConfig
+from embedgrad.runtime.clock import clock
 
 ENOUGH = 0.05  # of the forecast must be done before its pace says anything
+
+
+def job_seconds(config: RunConfig, jobs: Mapping[int, tuple[str, Mapping[str, str]]]) -> dict[int, float]:
+    """The forecast of each job, for :class:`Pace`.
+
+    Args:
+        config: the run.
+        jobs: rule and wildcards of each job that has to run, by Snakemake's id of the job.
+
+    Returns:
+        Seconds by the job's id; nothing where no forecast can be made, as :func:`embedgrad.planning.forecast.first_lines` says.
+    """
+    durations, alike, seconds = config.durations, {}, {}
+    try:
+        for number, (rule, wildcards) in jobs.items():
+            key = (rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
+            if key not in alike:  # seeds and shards of a job take the same
+                # How long a network takes says nothing of the pace of the rest.
+                works = rule.removesuffix("_shard") in LOADING
+                alike[key] = (durations.seconds if works else durations.fixed)(rule, wildcards)
+            seconds[number] = alike[key]
+    except UNFORESEEN:
+        return {}
+    return seconds
 
 
 class Pace(logging.Handler):

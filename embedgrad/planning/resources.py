@@ -7,12 +7,11 @@ never run.
 """
 
 import os
-from collections.abc import Mapping
-from functools import cache, cached_property
+from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from embedgrad.config import Config
 from embedgrad.planning.access import hub_home, read_shape, shape_of_pretraining
 from embedgrad.planning.demand import (
     SPARE,
@@ -27,14 +26,10 @@ from embedgrad.planning.demand import (
     step_demand,
     step_on_cpu,
 )
-from embedgrad.planning.durations import Durations
 from embedgrad.planning.gpus import UNNAMED, Machine, card_bytes, named_card, some_cpu
 from embedgrad.planning.work import Work, work_of
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import LIBRARIES, Shape
-
-if TYPE_CHECKING:
-    from embedgrad.config import Config
 
 # A scheduler kills what exceeds its request: longer items than the mean suggests, another allocator.
 MARGIN = 1.25
@@ -58,7 +53,7 @@ class Resources:
         UserError: a card that is not known, or tensor parallelism that this engine or a node does not have.
     """
 
-    def __init__(self, config: "Config", card: str | None = None) -> None:
+    def __init__(self, config: Config, card: str | None = None) -> None:
         self.config, self.values = config, config.values
         self.device = self.values.get("device", "auto")
         self.card = None if self.device == "cpu" and not card else card or self.values.get("card")
@@ -71,7 +66,7 @@ class Resources:
         if self.parts > self.most:
             raise UserError(f"decode.tensor_parallel: {self.parts} cards, a node has {self.most} (cards_per_node).")
         self.shape, self.works, self.cards = cache(self._shape), cache(self._works), cache(self._cards)
-        self.checkpointing, self.job, self._limit = cache(self._checkpointing), cache(self._job), cache(self._minutes)
+        self.checkpointing, self.job = cache(self._checkpointing), cache(self._job)
 
     def _shape(self, model: str) -> Shape:
         spec = self.values["models"][model]
@@ -179,19 +174,6 @@ class Resources:
                     found += [answer_on_cpu(shape, work, decode, width) for work in works]
             main = max([main, *found])
         return {"gpu": cards, "mem_mb": ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100}
-
-    def minutes(self, rule: str, wildcards: Mapping[str, str]) -> int:
-        """The time limit of one job: :meth:`~embedgrad.planning.durations.Durations.minutes`; the same for its seeds and shards."""
-        return self._limit(rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
-
-    def _minutes(self, rule: str, model: str, dataset: str | None, task: str | None) -> int:
-        named = {"model": model, "dataset": dataset, "task": task}
-        return self.durations.minutes(rule, {name: value for name, value in named.items() if value})
-
-    @cached_property
-    def durations(self) -> Durations:
-        """On the named card; on a middling one, or a slow CPU, where none is named."""
-        return Durations(self.config, self.machine(True))
 
     def machine(self, has_cards: bool) -> Machine:
         """What a job is taken to run on: the named card; else a middling one, or a slow CPU where there is or shall be none."""

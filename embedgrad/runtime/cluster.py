@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from embedgrad.runtime.run_lock import FOLDER
@@ -64,6 +64,29 @@ def partition_file(name: str) -> str:
             f"profile slurm: {file}: {told}; keys: documentation of snakemake-executor-plugin-slurm, dynamic partition selection"
         )
     return name
+
+
+def check_jobs(jobs: Iterable, group_of: Callable, file: str | Path | None) -> None:
+    """The partitions that jobs are sent to, by the resource ``slurm_partition`` or else by a file, are there and take each job.
+
+    Args:
+        jobs: Snakemake's jobs that go to the cluster.
+        group_of: from a job to its group, or None.
+        file: of partitions, as the plugin's setting names it; else the plugin reads SNAKEMAKE_SLURM_PARTITIONS.
+
+    Raises:
+        UserError: no Slurm here, no partition named, one that this cluster lacks, or a job that fits into none.
+    """
+    jobs, file = list(jobs), file or os.environ.get("SNAKEMAKE_SLURM_PARTITIONS")
+    asked = {job.resources.get("slurm_partition") for job in jobs} - {None, ""}
+    if not file or asked:
+        check_partitions(asked, "slurm_partition under default-resources of the profile")
+        return
+    from snakemake_executor_plugin_slurm.partitions import read_partition_file
+
+    partitions = read_partition_file(Path(file))
+    check_partitions([partition.name for partition in partitions], str(file))
+    check_fit(dict.fromkeys(group_of(job) or job for job in jobs), partitions, str(file))
 
 
 def check_partitions(wanted: Iterable[str], place: str) -> None:

@@ -14,7 +14,7 @@ from typing import Self
 
 from tqdm import tqdm
 
-from embedgrad.planning.forecast import clock
+from embedgrad.runtime.clock import clock
 
 PAUSE = 5.0  # seconds after which the end of any phase is worth a line
 EVERY = 30.0 - PAUSE  # seconds between two lines of a phase, at most: no 30 s pass without one where phases meet
@@ -40,7 +40,7 @@ class Progress:
     Example::
 
         with Progress("ladder, bare", len(items), plain_line) as at:
-            decode(frozen, slot, vectors, items, **settings, **at.decoding)
+            decode(frozen, slot, vectors, items, decoding, **at.decoding)
     """
 
     def __init__(

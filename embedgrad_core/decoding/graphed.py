@@ -1,6 +1,6 @@
 """Decoding steps of fixed shapes, which a GPU replays as CUDA graphs instead of waiting for the host at each operation.
 
-The shapes of a step depend on how many slots run and on how many places of the cache are read, never on where a row stands:
+The shapes of a step depend on how many lanes run and on how many places of the cache are read, never on where a row stands:
 the rows' lengths, their last tokens and what comes out are tensors on the device that a step changes in place. Each pair
 of shapes is run once and captured, then replayed. Between two looks at the outcome nothing goes from host to device or
 back. Where a graph cannot be captured the same step runs operation by operation and gives the same tokens.
@@ -68,7 +68,7 @@ class Workspace:
 
 
 class GraphedDecoder:
-    """Rows in slots that keep their place; a slot whose row has ended takes the next one.
+    """Rows in lanes that keep their place; a lane whose row has ended takes the next one.
 
     Args:
         request: what is to be answered.
@@ -87,7 +87,7 @@ class GraphedDecoder:
         self.request, self.frozen, self.say = request, request.frozen, say
         self.waiting = deque(wanted)
         self.finished: dict[int, Row] = {}
-        self.slots: list[Row | None] = [None] * rows
+        self.lanes: list[Row | None] = [None] * rows
         self.on = workspace.buffers(rows, request.longest, self.frozen.context, self.frozen.device)
         self.cache = self.on.cache
         self.capturing = self.frozen.device.type == "cuda"
@@ -98,37 +98,37 @@ class GraphedDecoder:
         if len(prefix):
             self._read(prefix, Filling(self.cache, [0], 0, [len(prefix)]))
             self.cache.spread(0, len(prefix))
-        while self.waiting or any(self.slots):
+        while self.waiting or any(self.lanes):
             self._fill()
-            if any(self.slots):
+            if any(self.lanes):
                 self._advance()
-            self.request.on_step(sum(len(row.ids) for row in self.slots if row) / self.request.limit)
+            self.request.on_step(sum(len(row.ids) for row in self.lanes if row) / self.request.limit)
 
     def _fill(self) -> None:
-        """Give the free slots to rows that wait; a row that ends with its first token leaves its slot at once."""
-        while self.waiting and not all(self.slots):
-            free = [slot for slot, row in enumerate(self.slots) if row is None][: len(self.waiting)]
-            for slot in free:
-                self.slots[slot] = Row(self.waiting.popleft())
+        """Give the free lanes to rows that wait; a row that ends with its first token leaves its lane at once."""
+        while self.waiting and not all(self.lanes):
+            free = [lane for lane, row in enumerate(self.lanes) if row is None][: len(self.waiting)]
+            for lane in free:
+                self.lanes[lane] = Row(self.waiting.popleft())
             for piece in self._pieces(free):
-                rows = [self.slots[slot] for slot in piece]
+                rows = [self.lanes[lane] for lane in piece]
                 bodies = [self.request.body(row) for row in rows]
                 plan = Filling(self.cache, piece, len(self.request.prefix), [len(body) for body in bodies])
                 logits = self._read(torch.cat(bodies), plan)
                 said, bits = logits.argmax(dim=1).tolist(), entropy_bits(logits).tolist()
-                for slot, token, entropy in zip(piece, said, bits, strict=True):
-                    self._take(slot, [token], [entropy])
+                for lane, token, entropy in zip(piece, said, bits, strict=True):
+                    self._take(lane, [token], [entropy])
 
-    def _pieces(self, slots: Sequence[int]) -> Iterator[list[int]]:
-        """Slots whose inputs are read together: of like length, so that little is padded."""
+    def _pieces(self, lanes: Sequence[int]) -> Iterator[list[int]]:
+        """Lanes whose inputs are read together: of like length, so that little is padded."""
         first = len(self.request.prefix) + len(self.request.own)
-        lengths = {slot: first + len(self.request.bodies[self.slots[slot].index]) for slot in slots}
+        lengths = {lane: first + len(self.request.bodies[self.lanes[lane].index]) for lane in lanes}
         piece: list[int] = []
-        for slot in sorted(slots, key=lengths.__getitem__):
-            if piece and (len(piece) + 1) * lengths[slot] > PREFILL:
+        for lane in sorted(lanes, key=lengths.__getitem__):
+            if piece and (len(piece) + 1) * lengths[lane] > PREFILL:
                 yield piece
                 piece = []
-            piece.append(slot)
+            piece.append(lane)
         yield piece
 
     def _read(self, embeds: torch.Tensor, plan: Filling) -> torch.Tensor:
@@ -146,22 +146,22 @@ class GraphedDecoder:
         """Steps of all rows that run, then one look at what came out."""
         if not self.waiting:
             self._close_ranks()
-        rows, limit = len(self.slots), self.request.limit
-        # A free slot goes over its last place again and again, where no row has anything yet that it could spoil.
-        lengths = [self._length(row) if row else self.cache.capacity - 1 for row in self.slots]
+        rows, limit = len(self.lanes), self.request.limit
+        # A free lane goes over its last place again and again, where no row has anything yet that it could spoil.
+        lengths = [self._length(row) if row else self.cache.capacity - 1 for row in self.lanes]
         self._send(self.cache.lengths, lengths)
-        self._send(self.on.tokens, [row.ids[-1] if row else 0 for row in self.slots])
-        self._send(self.on.moves, [int(row is not None) for row in self.slots])
+        self._send(self.on.tokens, [row.ids[-1] if row else 0 for row in self.lanes])
+        self._send(self.on.moves, [int(row is not None) for row in self.lanes])
         self.on.at.zero_()
-        running = [(row, length) for row, length in zip(self.slots, lengths, strict=True) if row]
+        running = [(row, length) for row, length in zip(self.lanes, lengths, strict=True) if row]
         steps = max(1, min(INTERVAL, limit - max(len(row.ids) for row, _ in running)))
         read = _rounded(max(length for _, length in running) + steps)
         for _ in range(steps):
             self._step(rows, min(read, self.cache.capacity))
         said, bits = self.on.said[:steps, :rows].T.tolist(), self.on.bits[:steps, :rows].T.tolist()
-        for slot in range(rows):
-            if self.slots[slot]:
-                self._take(slot, said[slot], bits[slot])
+        for lane in range(rows):
+            if self.lanes[lane]:
+                self._take(lane, said[lane], bits[lane])
 
     def _length(self, row: Row) -> int:
         """Tokens of a row that the cache holds: all but the last one said."""
@@ -172,18 +172,18 @@ class GraphedDecoder:
         target[: len(values)].copy_(torch.tensor(values))
 
     def _close_ranks(self) -> None:
-        """Where nothing waits and at most half of the slots run, go on with half as many, as often as that holds."""
-        while len(self.slots) > 1 and sum(row is not None for row in self.slots) <= len(self.slots) // 2:
-            kept, rest = self.slots[: len(self.slots) // 2], self.slots[len(self.slots) // 2 :]
+        """Where nothing waits and at most half of the lanes run, go on with half as many, as often as that holds."""
+        while len(self.lanes) > 1 and sum(row is not None for row in self.lanes) <= len(self.lanes) // 2:
+            kept, rest = self.lanes[: len(self.lanes) // 2], self.lanes[len(self.lanes) // 2 :]
             for place, row in enumerate(rest, len(kept)):
                 if row:
                     free = kept.index(None)
                     self.cache.move(place, free, self._length(row))
                     kept[free] = row
-            self.slots = kept
+            self.lanes = kept
 
     def _step(self, rows: int, read: int) -> None:
-        """One token for each of the first ``rows`` slots, from the first ``read`` places of the cache."""
+        """One token for each of the first ``rows`` lanes, from the first ``read`` places of the cache."""
         graph = self.on.graphs.get((rows, read))
         if graph:
             graph.replay()
@@ -220,10 +220,10 @@ class GraphedDecoder:
         self.cache.lengths.add_(on.moves)
         on.at.add_(1)
 
-    def _take(self, slot: int, said: Sequence[int], bits: Sequence[float]) -> None:
-        row = self.slots[slot]
+    def _take(self, lane: int, said: Sequence[int], bits: Sequence[float]) -> None:
+        row = self.lanes[lane]
         if self.request.take(row, said, bits):
-            self.slots[slot] = None
+            self.lanes[lane] = None
             self.finished[row.index] = row
             self.request.on_end(row)
 

@@ -1,7 +1,7 @@
 """Eq. 8-9: greedy decoding from the prompt's vectors, with Eq. 11's entropy on the way (the native engine).
 
 Plain argmax over raw logits: the generation settings that a checkpoint ships with (repetition penalty, temperature) are
-never consulted. What stands before the inputs runs once. A row that ends leaves at once and the next one takes its slot. Two
+never consulted. What stands before the inputs runs once. A row that ends leaves at once and the next one takes its lane. Two
 decoders take the steps: this one, whose steps have the shape of what is running, and on a GPU one whose steps have fixed
 shapes and are replayed as CUDA graphs (:mod:`embedgrad_core.decoding.graphed`).
 """
@@ -13,9 +13,9 @@ from functools import partial
 import torch
 
 from embedgrad_core.decoding.graphed import GraphedDecoder, Workspace
+from embedgrad_core.decoding.lanes import KeyValueLanes
 from embedgrad_core.decoding.loops import LoopRule
 from embedgrad_core.decoding.rows import Request, Row, entropy_bits
-from embedgrad_core.decoding.slots import KeyValueSlots
 from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.attention import attending
@@ -88,7 +88,7 @@ def greedy(
             if not batch_size:
                 raise UserError(
                     "out of memory with a single answer at a time; shorten the inputs (in a workflow: input_last_words), lower "
-                    "max_new_tokens, or use a larger card or a smaller model."
+                    "max_new_tokens, or use a larger GPU or a smaller model."
                 ) from None
         finished |= decoder.finished if decoder else {}
         if len(finished) < len(bodies):
@@ -116,7 +116,7 @@ class GrowingDecoder:
         self.waiting = deque(wanted)
         self.active: list[Row] = []
         self.finished: dict[int, Row] = {}
-        self.cache = KeyValueSlots(rows, self.frozen.device)
+        self.cache = KeyValueLanes(rows, self.frozen.device)
         self.interval = INTERVAL.get(self.frozen.device.type, 1)
         self.chosen = torch.zeros(0, dtype=torch.long, device=self.frozen.device)  # the last token of each active row
 
@@ -125,13 +125,13 @@ class GrowingDecoder:
         prefix = self.request.prefix
         if len(prefix):
             self._forward(prefix, self.cache.begin(0, [(0, len(prefix))]), torch.tensor([0]))
-            for slot in range(1, len(self.cache.lengths)):
-                self.cache.copy(0, slot)
+            for lane in range(1, len(self.cache.lengths)):
+                self.cache.copy(0, lane)
         while self.waiting or self.active:
             self._settle(*self._steps())
 
     def _steps(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Fill the free slots and take steps without a look at the outcome; tokens and bits, (steps, rows)."""
+        """Fill the free lanes and take steps without a look at the outcome; tokens and bits, (steps, rows)."""
         running = len(self.active)
         new = []
         while self.waiting and len(self.active) < len(self.cache.lengths):
@@ -142,7 +142,7 @@ class GrowingDecoder:
         for _ in range(max(1, min(self.interval, room))):
             stretches = [(running + place, self.request.body(row)) for place, row in enumerate(new)]
             embeds = torch.cat([self.frozen.embed(self.chosen), *(body for _, body in stretches)])
-            positions = self.cache.begin(running, [(slot, len(body)) for slot, body in stretches])
+            positions = self.cache.begin(running, [(lane, len(body)) for lane, body in stretches])
             ends = torch.tensor([len(body) for _, body in stretches], dtype=torch.long).cumsum(0) + running - 1
             logits = self._forward(embeds, positions, torch.cat([torch.arange(running), ends]))
             self.chosen = logits.argmax(dim=1)
@@ -164,7 +164,7 @@ class GrowingDecoder:
         return output.logits[0].to(embeds.device).float()
 
     def _settle(self, tokens: torch.Tensor, bits: torch.Tensor) -> None:
-        """Write the steps down, row by row, and close the slots of the rows that have ended."""
+        """Write the steps down, row by row, and close the lanes of the rows that have ended."""
         columns = zip(tokens.T.tolist(), bits.T.tolist(), strict=True)
         steps = zip(self.active, columns, strict=True)
         ended = [place for place, (row, column) in enumerate(steps) if self.request.take(row, *column)]
@@ -173,7 +173,7 @@ class GrowingDecoder:
         self.request.on_step(sum(len(row.ids) for row in self.active) / self.request.limit)
 
     def _close(self, place: int) -> None:
-        """Free a slot: the last active row moves there, so that the active rows stay side by side."""
+        """Free a lane: the last active row moves there, so that the active rows stay side by side."""
         row, last = self.active[place], len(self.active) - 1
         if place != last:
             self.cache.copy(last, place)

@@ -30,7 +30,7 @@ def forced_entropies(
         vectors: (k, d) prompt vectors.
         bodies: token ids after the prompt.
         answers: token ids of each answer, its end token included if it has one.
-        batching: how many tokens run together, and who is told of the items done.
+        batching: how many tokens run together, and what to call for each item done.
 
     Returns:
         For each answer one entropy a token, from raw logits over the full vocabulary.

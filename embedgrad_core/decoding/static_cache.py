@@ -8,10 +8,10 @@ from embedgrad_core.model.attention import Options, attend, attend_one_each, vis
 
 
 class StaticCache:
-    """Keys and values of ``rows`` slots with ``capacity`` places each.
+    """Keys and values of ``rows`` lanes with ``capacity`` places each.
 
     Attributes:
-        lengths: (rows,) where each slot's next token goes, on the device.
+        lengths: (rows,) where each lane's next token goes, on the device.
     """
 
     def __init__(self, rows: int, capacity: int, device: torch.device) -> None:
@@ -28,7 +28,7 @@ class StaticCache:
         return self._layers[number]
 
     def spread(self, source: int, length: int) -> None:
-        """Give every slot the first ``length`` places of ``source``."""
+        """Give every lane the first ``length`` places of ``source``."""
         for layer in self._layers.values():
             for tensor in layer:
                 tensor[:, :, :length] = tensor[source, :, :length].clone()
@@ -41,12 +41,12 @@ class StaticCache:
 
 
 class Filling:
-    """Plan of a pass that reads whole inputs, end to end, each into a slot behind what all share.
+    """Plan of a pass that reads whole inputs, end to end, each into a lane behind what all share.
 
     Args:
         cache: where keys and values go.
-        slots: of the inputs.
-        first: places of each slot that are filled already.
+        lanes: of the inputs.
+        first: places of each lane that are filled already.
         lengths: tokens of each input.
 
     Attributes:
@@ -54,16 +54,16 @@ class Filling:
         ends: (B,) the last token of each input in the flat sequence.
     """
 
-    def __init__(self, cache: StaticCache, slots: Sequence[int], first: int, lengths: Sequence[int]) -> None:
+    def __init__(self, cache: StaticCache, lanes: Sequence[int], first: int, lengths: Sequence[int]) -> None:
         device = cache.lengths.device
         counts = torch.tensor(lengths)
-        row = torch.repeat_interleave(torch.arange(len(slots)), counts)
+        row = torch.repeat_interleave(torch.arange(len(lanes)), counts)
         starts = counts.cumsum(0) - counts
         self.places = (torch.arange(int(counts.sum())) - starts[row] + first).to(device)
         self.ends = (counts.cumsum(0) - 1).to(device)
         self._cache, self._longest = cache, first + max(lengths)
-        self._row, self._slots = row.to(device), torch.tensor(slots, device=device)
-        self._slot = self._slots[self._row]
+        self._row, self._lanes = row.to(device), torch.tensor(lanes, device=device)
+        self._lane = self._lanes[self._row]
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, options: Options
@@ -71,21 +71,21 @@ class Filling:
         """Plan of a forward pass; (1, H, T, D) → (T, H, D)."""
         cached = self._cache.layer(layer, key, value)
         for tensor, new in zip(cached, (key, value), strict=True):
-            tensor[self._slot, :, self.places] = new[0].transpose(0, 1)
-        seen = [tensor[self._slots, :, : self._longest] for tensor in cached]
+            tensor[self._lane, :, self.places] = new[0].transpose(0, 1)
+        seen = [tensor[self._lanes, :, : self._longest] for tensor in cached]
         # Zeros stand where the queries of what is filled already would be: so attention is plainly causal, which the fused
         # kernels know how to skip.
-        padded = query.new_zeros(len(self._slots), self._longest, query.shape[1], query.shape[3])
+        padded = query.new_zeros(len(self._lanes), self._longest, query.shape[1], query.shape[3])
         padded[self._row, self.places] = query[0].transpose(0, 1)
         return attend(padded.transpose(1, 2), *seen, options).transpose(1, 2)[self._row, self.places]
 
 
 class Stepping:
-    """Plan of a step: one token for each of the first slots, at the places where they stand.
+    """Plan of a step: one token for each of the first lanes, at the places where they stand.
 
     Args:
         cache: what is read and written.
-        places: (R,) where the slots stand.
+        places: (R,) where the lanes stand.
         read: places of the cache that are looked at.
     """
 

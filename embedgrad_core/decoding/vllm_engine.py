@@ -86,7 +86,7 @@ def vllm_greedy(
 
 
 def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int, tensor_parallel: int | None = None) -> Any:
-    """A ``vllm.LLM`` of the same weights that takes embeddings, over ``tensor_parallel`` cards.
+    """A ``vllm.LLM`` of the same weights that takes embeddings, over ``tensor_parallel`` GPUs.
 
     Raises:
         UserError: vLLM is not installed, or refuses the model.
@@ -106,7 +106,7 @@ def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int, tensor_para
     os.environ[FOLDER] = folder = tempfile.mkdtemp(prefix="embedgrad-entropies-")
     on_card = torch.cuda.is_available()
     if frozen.device.type == "cuda":
-        frozen.network.cpu()  # vLLM brings a copy of its own; the card need not hold two
+        frozen.network.cpu()  # vLLM brings a copy of its own; the GPU need not hold two
         torch.cuda.empty_cache()
     try:
         llm = LLM(

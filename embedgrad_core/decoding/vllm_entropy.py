@@ -1,7 +1,7 @@
 """Eq. 11 inside vLLM: a logits processor that writes down each row's entropy and hands the logits on untouched.
 
-vLLM makes it from its name in every process that works on a model: this one, or one a card with tensor parallelism. Each process
-writes a file of its own in the folder that ``FOLDER`` names when it starts; :func:`collect` reads them.
+vLLM makes it from its name in every process that works on a model: this one, or one for each GPU with tensor parallelism. Each
+process writes a file of its own in the folder that ``FOLDER`` names when it starts; :func:`collect` reads them.
 """
 
 import json

@@ -63,13 +63,13 @@ def _own(metrics: dict, frozen: FrozenModel, prompt: PromptEmbedding, name: str)
     where = f" of {markdown_escape(measured['data'])}" if measured["data"] else ""
     seen, left_out = measured["seen"], metrics["left_out"]
     if seen is None:
-        told = f"{numbers['n']} items{where}; the prompt does not say whether it was trained on some of them"
+        sentence = f"{numbers['n']} items{where}; the prompt does not say whether it was trained on some of them"
     elif seen:
-        told = f"{numbers['n']} items{where}, **{seen} of which the prompt was trained on**: no held-out result"
+        sentence = f"{numbers['n']} items{where}, **{seen} of which the prompt was trained on**: no held-out result"
     else:
-        told = f"{numbers['n']} held-out items{where}"
-        told += f" ({left_out} more, which the prompt was trained on, are left out)" if left_out else ""
-    return numbers | {"told": f"Measured on {told}"}
+        sentence = f"{numbers['n']} held-out items{where}"
+        sentence += f" ({left_out} more, which the prompt was trained on, are left out)" if left_out else ""
+    return numbers | {"told": f"Measured on {sentence}"}
 
 
 def _check(fits: bool, name: str, what: str, why: str) -> None:

@@ -2,7 +2,7 @@
 
 A result exists only when complete: it is written under a temporary name in the same folder, flushed to disk and renamed
 last, so a killed process never leaves half a file under the final name. Each object carries a checksum of itself under the
-key ``check``, so that a byte that changed on disk is told and not read as a number.
+key ``check``, so that a byte that changed on disk is reported and not read as a number.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         flush_folder(path.parent)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); mend that (space, rights) and run the same step again."
+            f"{path}: cannot be written ({error.strerror or error}); fix that (space, rights) and run the same step again."
         ) from error
     finally:
         if temporary:
@@ -172,7 +172,7 @@ def read_jsonl(path: str | Path, required: Iterable[str] = ()) -> list[dict]:
             row = parse_json(line)
         except ValueError:
             raise UserError(
-                f"{path}:{number}: not a JSON object; mend or delete the file and run the step again."
+                f"{path}:{number}: not a JSON object; fix or delete the file and run the step again."
             ) from None
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}.")

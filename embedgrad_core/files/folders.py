@@ -55,9 +55,9 @@ def whole_folder(out: str | Path, replace: bool = False) -> Iterator[Path]:
         # What tokenizers raises when it cannot write is a bare Exception with the system's words.
         if not isinstance(error, OSError | SafetensorError) and "(os error " not in str(error):
             raise
-        told = " ".join(str(getattr(error, "strerror", None) or error).split())
+        message = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise UserError(
-            f"{out}: cannot be written ({told}); mend that (space, rights) and run the same step again."
+            f"{out}: cannot be written ({message}); fix that (space, rights) and run the same step again."
         ) from error
     finally:
         if temporary:

@@ -26,7 +26,7 @@ class Item:
         return {key: getattr(self, key) for key in ITEM_KEYS}
 
     @property
-    def told(self) -> str:
+    def name(self) -> str:
         """What an error calls it."""
         return self.where or f"item {self.id}"
 

@@ -113,9 +113,9 @@ def _read_weights(header: Header, shape: Shape) -> tuple[PretrainedConfig, dict[
                 )
         # Two packages stand behind this call; each fault becomes one sentence and stays chained.
         except Exception as error:
-            told = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            message = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise UserError(
-                f"{header.path}: transformers cannot read it ({type(error).__name__}: {told}); take the ordinary checkpoint."
+                f"{header.path}: transformers cannot read it ({type(error).__name__}: {message}); take the ordinary checkpoint."
             ) from error
     config, weights = network.config, network.state_dict()
     left = {key: sorted(map(str, report[key])) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}

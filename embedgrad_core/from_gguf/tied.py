@@ -46,7 +46,7 @@ def are_one(header: Header) -> bool:
     """Whether input and output embeddings are to be one matrix: there is no second, or it is the first but for rounding."""
     if OUTPUT not in header.tensors:
         return True
-    # Under two bits the steps are as wide as the weights: nothing could be told.
+    # Under two bits the steps are as wide as the weights: nothing could be seen.
     return min(_bits(header, INPUT), _bits(header, OUTPUT)) >= 2 and noise_ratio(header) <= MOST_RATIO
 
 

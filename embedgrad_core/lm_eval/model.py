@@ -21,7 +21,7 @@ from lm_eval.api.model import CacheHook
 from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 
-from embedgrad_core import FrozenModel, LoopRule, PromptEmbedding, load_model, read_prompt_file
+from embedgrad_core import FrozenModel, PromptEmbedding, load_model, read_prompt_file
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.files import UserError
 from embedgrad_core.lm_eval.requests import check_cache, fingerprint, user_text
@@ -29,7 +29,7 @@ from embedgrad_core.model import kernels
 from embedgrad_core.model.attention import check_attention
 from embedgrad_core.model.kernels import packed_weights
 from embedgrad_core.objective import CHUNK, Example, target_hidden
-from embedgrad_core.prompt_header import recorded_model
+from embedgrad_core.prompt_header import recorded_decoding, recorded_model
 from embedgrad_core.step import MicroBatching
 
 
@@ -64,7 +64,7 @@ class EmbedGradLM(HFLM):
         **more: Any,
     ) -> None:
         header = read_prompt_file(prompt)[1]
-        decoding = header.get("decoding") or {}
+        decoding = recorded_decoding(prompt, header)
         if isinstance(pretrained, FrozenModel):
             frozen = pretrained
         else:
@@ -78,9 +78,8 @@ class EmbedGradLM(HFLM):
         self.slot = loaded.slot
         self.vectors = loaded.initial if _is_true(text_prompt) else loaded.vectors
         # How its answers end is the prompt's own, whatever the task; how long they may get is the task's.
-        self.stop_ids = frozen.stop_ids("checkpoint" if decoding.get("stop_rule") == "checkpoint" else "family")
-        repeats, tail = decoding.get("stop_on_loop"), (decoding.get("loop") or {}).get("tokens", LoopRule().tokens)
-        self.stop_on_loop = LoopRule(repeats, tail) if repeats else None
+        self.stop_ids = frozen.stop_ids(decoding.stop_rule)
+        self.stop_on_loop = decoding.early
         rows = int(batch_size) if str(batch_size).isdecimal() else 16
         super().__init__(pretrained=frozen.network, tokenizer=frozen.tokenizer, batch_size=rows, **more)
 
@@ -259,6 +258,6 @@ def _is_lm_evals(error: BaseException) -> bool:
     return place.tb_frame.f_globals.get("__name__", "").startswith("lm_eval.")
 
 
-def _refuse(told: str) -> int:
-    print(f"embedgrad_core.lm_eval: {told}", file=sys.stderr)
+def _refuse(message: str) -> int:
+    print(f"embedgrad_core.lm_eval: {message}", file=sys.stderr)
     return 2

@@ -1,7 +1,7 @@
-"""Our own attention under a transformers model: sequences without padding, and a cache of fixed slots.
+"""Our own attention under a transformers model: sequences without padding, and a cache of fixed lanes, one for each running row.
 
 A model of transformers asks a registered function for its attention. Ours hands the question to the *plan* of the
-running forward pass: :class:`Pack` for training, ``KeyValueSlots`` or those of ``static_cache`` for decoding. All else of the
+running forward pass: :class:`Pack` for training, ``KeyValueLanes`` or those of ``static_cache`` for decoding. All else of the
 model stays as its authors wrote it (https://huggingface.co/docs/transformers/attention_interface).
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from embedgrad_core.model.sizes import CHUNK, GPU_TOKEN_BUDGETS, GROWTH, SMALLEST, TOKEN_BUDGET
+from embedgrad_core.model.sizes import CHUNK, GPU_TOKEN_BUDGETS, GROWTH, ROWS, SMALLEST, TOKEN_BUDGET
 
 # Python, torch and transformers at a job's peak, and the free end of the heap that glibc keeps. An assumption from above, for jobs
 # that may run on any machine: 525 and 600 MB were seen on two, and up to 64 MiB at the end of the heap (malloc's trim threshold is
@@ -24,6 +24,8 @@ HOLES, HOLES_CHECKPOINTING = 0.5, 0.25
 # activations take of it, tokens of prompt and input, copies of the logits in fp32, and never more rows than this: weights are
 # then read seldom enough.
 ROOM, BESIDE, INPUT, LOGITS, MOST_ROWS = 0.8, 3 * 10**9, 512, 5, 256
+# The same for up to ROWS of them, where a few rows are all that fit: what runs out of memory all the same is halved.
+TIGHT_ROOM, TIGHT_BESIDE = 0.92, 3 * 10**9 // 2
 
 
 @dataclass(frozen=True)
@@ -213,13 +215,17 @@ class Shape:
     def rows_in_flight(self, memory: int, new: int, bytes_each: int = 2) -> int:
         """Rows that a GPU of ``memory`` bytes decodes at a time (``decode.batch_size: auto``), a power of two.
 
-        From the model, the GPU and the token limit alone, never from items, prompt or what else runs: so it is the same before and
-        after, and in every shard.
+        A large model on a small GPU, which has little to spare, may have all but the last of it for up to 16 rows. From the model,
+        the GPU and the token limit alone, never from items, prompt or what else runs: so it is the same before and after, and in
+        every shard.
         """
-        room = ROOM * memory - self.weight_bytes(bytes_each) - BESIDE
         row = self.cache_bytes(INPUT + new, bytes_each) + LOGITS * 4 * self.vocabulary
-        fit = min(MOST_ROWS, int(room // row))
-        return 1 << (fit.bit_length() - 1) if fit > 0 else 1
+
+        def fit(part: float, beside: int) -> int:
+            return int((part * memory - self.weight_bytes(bytes_each) - beside) // row)
+
+        rows = max(1, min(MOST_ROWS, fit(ROOM, BESIDE)), min(ROWS, fit(TIGHT_ROOM, TIGHT_BESIDE)))
+        return 1 << (rows.bit_length() - 1)
 
     def decoding_bytes(self, rows: int, prefix: int, body: int, new: int, bytes_each: int = 2) -> int:
         """Peak of native decoding above the weights: cache at its last capacity, and the first pass over all inputs.
@@ -249,7 +255,7 @@ def process_bytes(shape: Shape, bytes_each: int, above: int, libraries: int = LI
 
 
 def _capacity(first: int, filled: int, longest: int) -> int:
-    """Tokens a slot has room for in the end: it grows by half as much again (``slots.py``)."""
+    """Tokens a lane has room for in the end: it grows by half as much again (``lanes.py``)."""
     capacity = 0
     for needed in (first, *range(filled, longest + 1)):
         if needed > capacity:

@@ -42,7 +42,7 @@ class FrozenModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the input embeddings lie; layers may lie on other cards (:attr:`is_divided`)."""
+        """Where the input embeddings lie; layers may lie on other GPUs (:attr:`is_divided`)."""
         return self.network.get_input_embeddings().weight.device
 
     @property
@@ -118,5 +118,5 @@ class FrozenModel:
 
 
 def describe_device(device: torch.device) -> str:
-    """Name of the card, or ``cpu``."""
+    """Name of the GPU, or ``cpu``."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -31,7 +31,7 @@ def choose_device(wanted: str = "auto", dtype: str = "auto") -> tuple[torch.devi
         The device, the dtype, and one sentence that says why.
 
     Raises:
-        UserError: CUDA or a card is asked for and not there, or a device that is neither CPU nor CUDA.
+        UserError: CUDA or a GPU is asked for and not there, or a device that is neither CPU nor CUDA.
     """
     if wanted == "auto":
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -68,18 +68,18 @@ def load_model(
 ) -> FrozenModel:
     """Load a causal language model and its tokenizer from a hub id or a local folder, frozen.
 
-    ``device_map`` deals the layers out over all visible cards: ``auto`` or ``balanced`` (accelerate), or ``none``. With one
-    card, or on a CPU, nothing is divided.
+    ``device_map`` deals the layers out over all visible GPUs: ``auto`` or ``balanced`` (accelerate), or ``none``. With one
+    GPU, or on a CPU, nothing is divided.
 
     Raises:
         UserError: no such folder or repository, a gated repository without access, no network, a broken file, a cached
-            file that is not what the hub sent, weights that are missing, or a model that the cards together do not hold.
+            file that is not what the hub sent, weights that are missing, or a model that the GPUs together do not hold.
     """
     if device_map not in DEVICE_MAPS:
         raise UserError(f"device_map is {device_map!r}; it must be one of {', '.join(DEVICE_MAPS)}.")
     place, chosen, why = choose_device(device, dtype)
     divided = device_map != "none" and place.type == "cuda" and place.index is None and torch.cuda.device_count() > 1
-    say(f"{name}: {why}" + (f"; layers over {torch.cuda.device_count()} cards" if divided else ""))
+    say(f"{name}: {why}" + (f"; layers over {torch.cuda.device_count()} GPUs" if divided else ""))
     is_folder = Path(name).is_dir()
     if Path(name).is_file():
         raise UserError(
@@ -126,8 +126,8 @@ def load_model(
         network.to(place)
     elif left := {"cpu", "disk"} & {str(part) for part in network.hf_device_map.values()}:
         raise UserError(
-            f"model {name}: the {torch.cuda.device_count()} visible cards do not hold it (parts are left to "
-            f"{' and '.join(sorted(left))}); give it more or larger cards, or a smaller dtype."
+            f"model {name}: the {torch.cuda.device_count()} visible GPUs do not hold it (parts are left to "
+            f"{' and '.join(sorted(left))}); give it more or larger GPUs, or a smaller dtype."
         )
     freeze_linears(network)
     # Behind the loading, which fetches what is not there: a second reading of the weights, from memory where they fit.
@@ -210,9 +210,9 @@ def _why_not_loaded(name: str, revision: str, is_folder: bool, error: Exception)
             "and log in with `hf auth login`, or leave its cells out with --config cells=…"
         )
     if "RevisionNotFoundError" in chain:
-        return f"model {name}: revision {revision!r} does not exist; mend `revision` in the config."
+        return f"model {name}: revision {revision!r} does not exist; fix `revision` in the config."
     if "RepositoryNotFoundError" in chain:
-        return f"model {name}: no such repository on the hub, or it is private; mend `hub` in the config."
+        return f"model {name}: no such repository on the hub, or it is private; fix `hub` in the config."
     if _may_pass(error):
         return f"model {name}: the hub answered {_status(error)}, {len(RETRIES) + 1} times; try again later."
     offline = {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "ConnectionError", "ConnectTimeout"}

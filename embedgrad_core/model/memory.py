@@ -21,19 +21,19 @@ def free_memory() -> int:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an allocator gave up, on a card or in main memory."""
+    """Whether an allocator gave up, on a GPU or in main memory."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def release_memory(device: torch.device) -> None:
-    """Give a card's cached blocks back before trying with less."""
+    """Give a GPU's cached blocks back before trying with less."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
 
 def peak_memory_bytes(frozen: "FrozenModel") -> int:
-    """Peak memory so far: of the fullest card where there is one, else of the process."""
+    """Peak memory so far: of the fullest GPU where there is one, else of the process."""
     if frozen.device.type == "cuda":
-        cards = range(torch.cuda.device_count()) if frozen.is_divided else [frozen.device]
-        return max(torch.cuda.max_memory_allocated(card) for card in cards)
+        gpus = range(torch.cuda.device_count()) if frozen.is_divided else [frozen.device]
+        return max(torch.cuda.max_memory_allocated(gpu) for gpu in gpus)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

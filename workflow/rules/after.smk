@@ -3,8 +3,8 @@
 
 rule after:
     input:
-        model=model_folder,
-        data=split_file("test.jsonl"),
+        model=RUN.model_folder,
+        data=RUN.split_file("test.jsonl"),
         prompt=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/prompt.safetensors",
     output:
         answers=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.outputs.jsonl",
@@ -14,22 +14,22 @@ rule after:
     benchmark:
         f"{RESULTS}/benchmarks/after/{{dataset}}/{{model}}/seed{{seed}}.tsv"
     wildcard_constraints:
-        dataset=WHOLE_DATASETS,
+        dataset=RUN.datasets_pattern(sharded=False),
     group:
         "answers-{model}"
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=job_resource("gpu"),
-        mem_mb=job_resource("mem_mb"),
-        runtime=job_minutes("after"),
+        gpu=RUN.job_resource("gpu"),
+        mem_mb=RUN.job_resource("mem_mb"),
+        runtime=RUN.job_minutes("after"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
-        decode=lambda wildcards: CONFIG.decode_flags(task_of(wildcards)),
+        decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
         shard=shard_flag,
-        state=answers_state("after"),
+        state=RUN.answers_state("after"),
     shell:
         "embedgrad decode {params.model} {params.level} {params.decode} {params.shard} --state {params.state:q} --threads {threads} --cards {resources.gpu}"
         " --prompt-file {input.prompt:q} --data {input.data:q} --out {output.answers:q}"
@@ -45,14 +45,14 @@ use rule after as after_shard with:
     benchmark:
         f"{RESULTS}/benchmarks/after/{{dataset}}/{{model}}/seed{{seed}}.{{scatteritem}}.tsv"
     wildcard_constraints:
-        dataset=SHARDED_DATASETS,
+        dataset=RUN.datasets_pattern(sharded=True),
     group:
         "shards"  # one job each, as they do not meet; None would leave them in the group of the rule above
 
 
 rule gather_after:
     input:
-        data=split_file("test.jsonl"),
+        data=RUN.split_file("test.jsonl"),
         answers=shard_files(f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/shards/after.{{scatteritem}}.outputs.jsonl"),
         runs=shard_files(f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/shards/after.{{scatteritem}}.run.json"),
     output:
@@ -63,7 +63,7 @@ rule gather_after:
     benchmark:
         f"{RESULTS}/benchmarks/gather_after/{{dataset}}/{{model}}/seed{{seed}}.tsv"
     wildcard_constraints:
-        dataset=SHARDED_DATASETS,
+        dataset=RUN.datasets_pattern(sharded=True),
     group:
         "answers-{model}"
     conda:
@@ -80,9 +80,9 @@ rule gather_after:
         " --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
 
 
-rule grade_after:
+use rule grade_before as grade_after with:
     input:
-        data=split_file("test.jsonl"),
+        data=RUN.split_file("test.jsonl"),
         answers=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.outputs.jsonl",
     output:
         f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.jsonl",
@@ -92,15 +92,3 @@ rule grade_after:
         f"{RESULTS}/benchmarks/grade_after/{{dataset}}/{{model}}/seed{{seed}}.tsv"
     group:
         "answers-{model}"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(30),
-    params:
-        grade=lambda wildcards: CONFIG.grade_flags(task_of(wildcards)),
-    shell:
-        "embedgrad grade {params.grade} --data {input.data:q} --outputs {input.answers:q}"
-        " --out {output:q} > {log:q} 2>&1"

@@ -3,12 +3,12 @@
 
 rule analyse:
     input:
-        model=model_folder,
-        dev=split_file("dev.jsonl"),
-        test=split_file("test.jsonl"),
+        model=RUN.model_folder,
+        dev=RUN.split_file("dev.jsonl"),
+        test=RUN.split_file("test.jsonl"),
         stimuli=brought("config/lat_stimuli.jsonl"),
         prompt=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/prompt.safetensors",
-        before=before_file("before.outputs.jsonl"),
+        before=RUN.before_file("before.outputs.jsonl"),
         after=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.outputs.jsonl",
     output:
         f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/anchoring.json",
@@ -26,62 +26,16 @@ rule analyse:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=job_resource("gpu"),
-        mem_mb=job_resource("mem_mb"),
-        runtime=job_minutes("analyse"),
+        gpu=RUN.job_resource("gpu"),
+        mem_mb=RUN.job_resource("mem_mb"),
+        runtime=RUN.job_minutes("analyse"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
-        decode=lambda wildcards: CONFIG.decode_flags(task_of(wildcards)),
-        grade=lambda wildcards: CONFIG.grade_flags(task_of(wildcards)),
+        decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
+        grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
         "embedgrad analyse {params.model} {params.level} {params.decode} {params.grade} --threads {threads} --cards {resources.gpu}"
         " --prompt-file {input.prompt:q} --dev {input.dev:q} --test {input.test:q} --stimuli {input.stimuli:q}"
         " --before {input.before:q} --after {input.after:q} --out-folder {params.folder:q} > {log:q} 2>&1"
-
-
-rule anchoring_figure:
-    input:
-        reports=cell_files("anchoring.json"),
-    output:
-        png=report(f"{FIGURES}/anchoring.png", caption="../report/anchoring.rst", category="Figures"),
-        pdf=report(f"{FIGURES}/anchoring.pdf", caption="../report/anchoring.rst", category="Figures"),
-    log:
-        f"{RESULTS}/logs/anchoring_figure.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/anchoring_figure.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(10),
-    params:
-        cells=CONFIG.table_flags(),
-    shell:
-        "embedgrad figures anchoring {params.cells} --png {output.png:q} --pdf {output.pdf:q} > {log:q} 2>&1"
-
-
-rule lat_figure:
-    input:
-        reports=cell_files("lat.json"),
-    output:
-        png=report(f"{FIGURES}/lat.png", caption="../report/lat.rst", category="Figures"),
-        pdf=report(f"{FIGURES}/lat.pdf", caption="../report/lat.rst", category="Figures"),
-    log:
-        f"{RESULTS}/logs/lat_figure.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/lat_figure.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(10),
-    params:
-        cells=CONFIG.table_flags(),
-    shell:
-        "embedgrad figures lat {params.cells} --png {output.png:q} --pdf {output.pdf:q} > {log:q} 2>&1"

@@ -5,9 +5,9 @@ rule audit:
     input:
         paper=brought("config/cells.tsv"),
         claims=brought("config/claims.tsv"),
-        metrics=cell_files("metrics.json"),
-        analyses=cell_files("anchoring.json") + cell_files("lat.json"),
-        sweep=[f"{RESULTS}/{name}.csv" for name in SENSITIVITY],
+        metrics=RUN.cell_files("metrics.json"),
+        analyses=RUN.cell_files("anchoring.json") + RUN.cell_files("lat.json"),
+        sweep=RUN.sweep_tables(),
     output:
         multiext(f"{RESULTS}/audit", ".csv", ".csv.sha256", ".md"),
         multiext(f"{RESULTS}/claims", ".csv", ".csv.sha256", ".md"),

@@ -3,10 +3,10 @@
 
 rule baselines:
     input:
-        model=model_folder,
-        data=split_file("test.jsonl"),
-        train=split_file("train.jsonl"),
-        dev=split_file("dev.jsonl"),
+        model=RUN.model_folder,
+        data=RUN.split_file("test.jsonl"),
+        train=RUN.split_file("train.jsonl"),
+        dev=RUN.split_file("dev.jsonl"),
     output:
         ladder=f"{RESULTS}/{{task}}/{{model}}/ladder.json",
         answers=f"{RESULTS}/{{task}}/{{model}}/ladder.jsonl",
@@ -16,14 +16,14 @@ rule baselines:
     benchmark:
         f"{RESULTS}/benchmarks/baselines/{{task}}/{{model}}.tsv"
     wildcard_constraints:
-        task=WHOLE_TASKS,
+        task=RUN.tasks_pattern(sharded=False),
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=job_resource("gpu"),
-        mem_mb=job_resource("mem_mb"),
-        runtime=job_minutes("baselines"),
+        gpu=RUN.job_resource("gpu"),
+        mem_mb=RUN.job_resource("mem_mb"),
+        runtime=RUN.job_minutes("baselines"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         prompt=lambda wildcards: CONFIG.prompt_flags(wildcards.task),
@@ -31,7 +31,7 @@ rule baselines:
         rewrite=lambda wildcards: CONFIG.rewrite_flags(wildcards.task),
         grade=lambda wildcards: CONFIG.grade_flags(wildcards.task),
         shard=shard_flag,
-        state=answers_state("baselines"),
+        state=RUN.answers_state("baselines"),
     shell:
         "embedgrad baselines {params.model} {params.prompt} {params.rewrite} {params.decode} {params.grade} {params.shard} --state {params.state:q} --threads {threads} --cards {resources.gpu}"
         " --data {input.data:q} --dev {input.dev:q} --train {input.train:q} --ladder {output.ladder:q} --answers {output.answers:q}"
@@ -48,7 +48,7 @@ use rule baselines as baselines_shard with:
     benchmark:
         f"{RESULTS}/benchmarks/baselines/{{task}}/{{model}}.{{scatteritem}}.tsv"
     wildcard_constraints:
-        task=SHARDED_TASKS,
+        task=RUN.tasks_pattern(sharded=True),
 
 
 rule gather_baselines:
@@ -65,7 +65,7 @@ rule gather_baselines:
     benchmark:
         f"{RESULTS}/benchmarks/gather_baselines/{{task}}/{{model}}.tsv"
     wildcard_constraints:
-        task=SHARDED_TASKS,
+        task=RUN.tasks_pattern(sharded=True),
     conda:
         "../../environment.yml"
     threads: 1
@@ -80,13 +80,13 @@ rule gather_baselines:
 
 rule summary:
     input:
-        baselines=task_files("ladder.json") + task_files("recovery.json"),
-        analyses=cell_files("anchoring.json")
-        + cell_files("lat.json")
-        + cell_files("entropy.json")
-        + cell_files("likelihood.json")
-        + cell_files("limits.json"),
-        metrics=cell_files("metrics.json"),
+        baselines=RUN.task_files("ladder.json") + RUN.task_files("recovery.json"),
+        analyses=RUN.cell_files("anchoring.json")
+        + RUN.cell_files("lat.json")
+        + RUN.cell_files("entropy.json")
+        + RUN.cell_files("likelihood.json")
+        + RUN.cell_files("limits.json"),
+        metrics=RUN.cell_files("metrics.json"),
     output:
         ladder=f"{RESULTS}/ladder.csv",
         against_best=f"{RESULTS}/against_best.md",

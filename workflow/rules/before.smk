@@ -3,8 +3,8 @@
 
 rule before:
     input:
-        model=model_folder,
-        data=split_file("test.jsonl"),
+        model=RUN.model_folder,
+        data=RUN.split_file("test.jsonl"),
     output:
         answers=f"{RESULTS}/{{task}}/{{model}}/before.outputs.jsonl",
         run=f"{RESULTS}/{{task}}/{{model}}/before.run.json",
@@ -13,22 +13,22 @@ rule before:
     benchmark:
         f"{RESULTS}/benchmarks/before/{{task}}/{{model}}.tsv"
     wildcard_constraints:
-        task=WHOLE_TASKS,
+        task=RUN.tasks_pattern(sharded=False),
     group:
         "text-{model}"
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=job_resource("gpu"),
-        mem_mb=job_resource("mem_mb"),
-        runtime=job_minutes("before"),
+        gpu=RUN.job_resource("gpu"),
+        mem_mb=RUN.job_resource("mem_mb"),
+        runtime=RUN.job_minutes("before"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         prompt=lambda wildcards: CONFIG.prompt_flags(wildcards.task),
         decode=lambda wildcards: CONFIG.decode_flags(wildcards.task),
         shard=shard_flag,
-        state=answers_state("before"),
+        state=RUN.answers_state("before"),
     shell:
         "embedgrad decode {params.model} {params.prompt} {params.decode} {params.shard} --state {params.state:q} --threads {threads} --cards {resources.gpu}"
         " --data {input.data:q} --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
@@ -43,14 +43,14 @@ use rule before as before_shard with:
     benchmark:
         f"{RESULTS}/benchmarks/before/{{task}}/{{model}}.{{scatteritem}}.tsv"
     wildcard_constraints:
-        task=SHARDED_TASKS,
+        task=RUN.tasks_pattern(sharded=True),
     group:
         "shards"  # one job each, as they do not meet; None would leave them in the group of the rule above
 
 
 rule gather_before:
     input:
-        data=split_file("test.jsonl"),
+        data=RUN.split_file("test.jsonl"),
         answers=shard_files(f"{RESULTS}/{{task}}/{{model}}/shards/before.{{scatteritem}}.outputs.jsonl"),
         runs=shard_files(f"{RESULTS}/{{task}}/{{model}}/shards/before.{{scatteritem}}.run.json"),
     output:
@@ -61,7 +61,7 @@ rule gather_before:
     benchmark:
         f"{RESULTS}/benchmarks/gather_before/{{task}}/{{model}}.tsv"
     wildcard_constraints:
-        task=SHARDED_TASKS,
+        task=RUN.tasks_pattern(sharded=True),
     group:
         "text-{model}"
     conda:
@@ -78,7 +78,7 @@ rule gather_before:
 
 rule grade_before:
     input:
-        data=split_file("test.jsonl"),
+        data=RUN.split_file("test.jsonl"),
         answers=f"{RESULTS}/{{task}}/{{model}}/before.outputs.jsonl",
     output:
         f"{RESULTS}/{{task}}/{{model}}/before.jsonl",
@@ -96,7 +96,7 @@ rule grade_before:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        grade=lambda wildcards: CONFIG.grade_flags(wildcards.task),
+        grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
     shell:
         "embedgrad grade {params.grade} --data {input.data:q} --outputs {input.answers:q}"
         " --out {output:q} > {log:q} 2>&1"

@@ -3,10 +3,10 @@
 
 rule metrics:
     input:
-        split=split_file("split.json"),
-        test=split_file("test.jsonl"),
-        before=before_file("before.jsonl"),
-        before_run=before_file("before.run.json"),
+        split=RUN.split_file("split.json"),
+        test=RUN.split_file("test.jsonl"),
+        before=RUN.before_file("before.jsonl"),
+        before_run=RUN.before_file("before.run.json"),
         after=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.jsonl",
         after_run=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/after.run.json",
         history=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/optimize.jsonl",

@@ -3,9 +3,9 @@
 
 rule optimize:
     input:
-        model=model_folder,
-        train=split_file("train.jsonl"),
-        dev=split_file("dev.jsonl"),
+        model=RUN.model_folder,
+        train=RUN.split_file("train.jsonl"),
+        dev=RUN.split_file("dev.jsonl"),
     output:
         prompt=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/prompt.safetensors",
         history=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/optimize.jsonl",
@@ -18,15 +18,15 @@ rule optimize:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=job_resource("gpu", training=True),
-        mem_mb=job_resource("mem_mb", training=True),
-        runtime=job_minutes("optimize"),
+        gpu=RUN.job_resource("gpu", training=True),
+        mem_mb=RUN.job_resource("mem_mb", training=True),
+        runtime=RUN.job_minutes("optimize"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
-        prompt=lambda wildcards: CONFIG.prompt_flags(task_of(wildcards)),
+        prompt=lambda wildcards: CONFIG.prompt_flags(RUN.task_of(wildcards)),
         settings=lambda wildcards: CONFIG.optimize_flags(wildcards.dataset, wildcards.model, wildcards.seed),
-        decode=lambda wildcards: CONFIG.decode_flags(task_of(wildcards)),
-        grade=lambda wildcards: CONFIG.grade_flags(task_of(wildcards)),
+        decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
+        grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
         state=lambda wildcards: f"{RESULTS}/resume/{wildcards.dataset}/{wildcards.model}/seed{wildcards.seed}.state",
     shell:
         "embedgrad optimize {params.model} {params.prompt} {params.settings} {params.decode} {params.grade}"

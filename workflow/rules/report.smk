@@ -1,9 +1,9 @@
-# What a reader sees: Table 2 and the figures.
+# What a reader sees: Table 2, and one page of the whole run; that also where cells are missing, which it says.
 
 
 rule table2:
     input:
-        metrics=cell_files("metrics.json"),
+        metrics=RUN.cell_files("metrics.json"),
     output:
         csv=report(f"{RESULTS}/table2.csv", caption="../report/table2.rst", category="Table 2"),
         md=report(f"{RESULTS}/table2.md", caption="../report/table2.rst", category="Table 2"),
@@ -26,48 +26,26 @@ rule table2:
         " --csv {output.csv:q} --markdown {output.md:q} --latex {output.tex:q} > {log:q} 2>&1"
 
 
-rule before_after:
+rule report_page:
     input:
-        metrics=cell_files("metrics.json"),
+        metrics=RUN.cell_files("metrics.json"),
+        histories=RUN.cell_files("optimize.jsonl"),
+        tables=RUN.report_tables(),
     output:
-        png=report(f"{FIGURES}/before_after.png", caption="../report/before_after.rst", category="Figures"),
-        pdf=report(f"{FIGURES}/before_after.pdf", caption="../report/before_after.rst", category="Figures"),
+        report(f"{RESULTS}/report.html", caption="../report/page.rst", category="Report"),
     log:
-        f"{RESULTS}/logs/before_after.log",
+        f"{RESULTS}/logs/report_page.log",
     benchmark:
-        f"{RESULTS}/benchmarks/before_after.tsv"
+        f"{RESULTS}/benchmarks/report_page.tsv"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
         mem_mb=growing(2000),
-        runtime=growing(10),
+        runtime=growing(20),
     params:
         cells=CONFIG.table_flags(),
+        command=cell_command(workflow.configfiles),
     shell:
-        "embedgrad figures before-after {params.cells}" " --png {output.png:q} --pdf {output.pdf:q} > {log:q} 2>&1"
-
-
-rule training_curves:
-    input:
-        histories=cell_files("optimize.jsonl"),
-        metrics=cell_files("metrics.json"),
-    output:
-        png=report(f"{FIGURES}/training_curves.png", caption="../report/training_curves.rst", category="Figures"),
-        pdf=report(f"{FIGURES}/training_curves.pdf", caption="../report/training_curves.rst", category="Figures"),
-    log:
-        f"{RESULTS}/logs/training_curves.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/training_curves.tsv"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(10),
-    params:
-        cells=CONFIG.table_flags(),
-    shell:
-        "embedgrad figures training-curves {params.cells}" " --png {output.png:q} --pdf {output.pdf:q} > {log:q} 2>&1"
+        "embedgrad report {params.cells} --command-line {params.command:q} --out {output:q} > {log:q} 2>&1"

@@ -4,9 +4,9 @@
 
 rule sensitivity:
     input:
-        model=model_folder,
-        train=split_file("train.jsonl"),
-        dev=split_file("dev.jsonl"),
+        model=RUN.model_folder,
+        train=RUN.split_file("train.jsonl"),
+        dev=RUN.split_file("dev.jsonl"),
     output:
         prompt=f"{RESULTS}/sensitivity/{{dataset}}/{{model}}/lr{{rate}}/prompt.safetensors",
         history=f"{RESULTS}/sensitivity/{{dataset}}/{{model}}/lr{{rate}}/optimize.jsonl",
@@ -18,15 +18,15 @@ rule sensitivity:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=job_resource("gpu", training=True),
-        mem_mb=job_resource("mem_mb", training=True),
-        runtime=job_minutes("sensitivity"),
+        gpu=RUN.job_resource("gpu", training=True),
+        mem_mb=RUN.job_resource("mem_mb", training=True),
+        runtime=RUN.job_minutes("sensitivity"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
-        prompt=lambda wildcards: CONFIG.prompt_flags(task_of(wildcards)),
+        prompt=lambda wildcards: CONFIG.prompt_flags(RUN.task_of(wildcards)),
         settings=lambda wildcards: CONFIG.sensitivity_flags(wildcards.dataset, wildcards.model, wildcards.rate),
-        decode=lambda wildcards: CONFIG.decode_flags(task_of(wildcards)),
-        grade=lambda wildcards: CONFIG.grade_flags(task_of(wildcards)),
+        decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
+        grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
         state=lambda wildcards: f"{RESULTS}/resume/sensitivity/{wildcards.dataset}/{wildcards.model}/{wildcards.rate}.state",
     shell:
         "embedgrad optimize {params.model} {params.prompt} {params.settings} {params.decode} {params.grade}"
@@ -36,7 +36,7 @@ rule sensitivity:
 
 rule sensitivity_table:
     input:
-        histories=sensitivity_files("optimize.jsonl"),
+        histories=RUN.sweep_files("optimize.jsonl"),
     output:
         csv=f"{RESULTS}/sensitivity.csv",
         seal=f"{RESULTS}/sensitivity.csv.sha256",

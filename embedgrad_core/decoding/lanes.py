@@ -1,4 +1,4 @@
-"""A cache of keys and values in fixed slots, one per running row, so that rows come and go without copying the rest."""
+"""A cache of keys and values in fixed lanes, one per running row, so that rows come and go without copying the rest."""
 
 from collections.abc import Sequence
 
@@ -8,59 +8,59 @@ from embedgrad_core.model.attention import Options, attend, attend_one_each, vis
 from embedgrad_core.model.sizes import GROWTH
 
 
-class KeyValueSlots:
+class KeyValueLanes:
     """Plan of a decoding step (see :mod:`embedgrad_core.model.attention`).
 
-    A step's flat sequence holds one token for each of the first ``running`` slots, then whole stretches of new tokens for
-    the slots that are being filled. Keys and values are written where they belong and never move, but for one row when
-    its slot is closed.
+    A step's flat sequence holds one token for each of the first ``running`` lanes, then whole stretches of new tokens for
+    the lanes that are being filled. Keys and values are written where they belong and never move, but for one row when
+    its lane is closed.
 
     Attributes:
-        lengths: tokens held by each slot.
+        lengths: tokens held by each lane.
 
     A layer's keys and values lie on the layer's own device; ``device`` is where positions are asked for.
     """
 
-    def __init__(self, slots: int, device: torch.device) -> None:
-        self.lengths = [0] * slots
+    def __init__(self, lanes: int, device: torch.device) -> None:
+        self.lengths = [0] * lanes
         self.device = device
         self._keys: dict[int, torch.Tensor] = {}
         self._values: dict[int, torch.Tensor] = {}
         self._capacity = 0
         self.running = 0
-        self._stretches: list[tuple[int, int, int]] = []  # (slot, first place, tokens)
+        self._stretches: list[tuple[int, int, int]] = []  # (lane, first place, tokens)
 
     def begin(self, running: int, stretches: Sequence[tuple[int, int]]) -> torch.Tensor:
-        """Plan the next forward pass: one token for slots ``0 … running-1``, then ``(slot, tokens)`` stretches.
+        """Plan the next forward pass: one token for lanes ``0 … running-1``, then ``(lane, tokens)`` stretches.
 
         Returns:
             (T,) the place of every token in its own sequence.
         """
         self.running = running
-        self._stretches = [(slot, self.lengths[slot], tokens) for slot, tokens in stretches]
+        self._stretches = [(lane, self.lengths[lane], tokens) for lane, tokens in stretches]
         places = torch.tensor(self.lengths[:running], dtype=torch.long, device=self.device)
         self._places = {self.device: places}
         self._rows = {self.device: torch.arange(running, device=self.device)}
         self._masks: dict[tuple[int | None, torch.device], torch.Tensor] = {}
-        for slot in range(running):
-            self.lengths[slot] += 1
-        for slot, _, tokens in self._stretches:
-            self.lengths[slot] += tokens
+        for lane in range(running):
+            self.lengths[lane] += 1
+        for lane, _, tokens in self._stretches:
+            self.lengths[lane] += tokens
         self._longest = max(self.lengths[:running], default=0)
         self._reserve(max(self.lengths))
         new = [torch.arange(first, first + tokens, device=self.device) for _, first, tokens in self._stretches]
         return torch.cat([places, *new])
 
     def copy(self, source: int, target: int) -> None:
-        """Give slot ``target`` what slot ``source`` holds."""
+        """Give lane ``target`` what lane ``source`` holds."""
         length = self.lengths[target] = self.lengths[source]
         for cache in (self._keys, self._values):
             for tensor in cache.values():
                 tensor[target, :, :length] = tensor[source, :, :length]
 
-    def truncate(self, slot: int, length: int) -> None:
-        """Forget what slot ``slot`` holds behind its first ``length`` tokens."""
-        self.lengths[slot] = length
+    def truncate(self, lane: int, length: int) -> None:
+        """Forget what lane ``lane`` holds behind its first ``length`` tokens."""
+        self.lengths[lane] = length
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, options: Options
@@ -74,11 +74,11 @@ class KeyValueSlots:
             values[rows, :, places] = value[0, :, :done].transpose(0, 1)
             seen = (keys[:done, :, : self._longest], values[:done, :, : self._longest])
             parts.append(attend_one_each(query[0, :, :done], *seen, options, self._mask(options.window, query.device)))
-        for slot, first, tokens in self._stretches:
+        for lane, first, tokens in self._stretches:
             here, last = slice(done, done + tokens), first + tokens
-            keys[slot, :, first:last] = key[0, :, here]
-            values[slot, :, first:last] = value[0, :, here]
-            seen = (keys[slot : slot + 1, :, :last], values[slot : slot + 1, :, :last])
+            keys[lane, :, first:last] = key[0, :, here]
+            values[lane, :, first:last] = value[0, :, here]
+            seen = (keys[lane : lane + 1, :, :last], values[lane : lane + 1, :, :last])
             mask = _causal(tokens, last, options.window, query.device) if first else None
             parts.append(attend(query[:, :, here], *seen, options, mask)[0].transpose(0, 1))
             done += tokens
@@ -97,13 +97,13 @@ class KeyValueSlots:
         return self._masks[window, device]
 
     def _cache(self, cache: dict[int, torch.Tensor], layer: int, like: torch.Tensor) -> torch.Tensor:
-        """A layer's cache (slots, G, capacity, D)."""
+        """A layer's cache (lanes, G, capacity, D)."""
         if layer not in cache:
             cache[layer] = like.new_zeros(len(self.lengths), like.shape[1], self._capacity, like.shape[3])
         return cache[layer]
 
     def _reserve(self, needed: int) -> None:
-        """Make room for ``needed`` tokens a slot: by half as much again, so that growing costs little over a run."""
+        """Make room for ``needed`` tokens a lane: by half as much again, so that growing costs little over a run."""
         if needed <= self._capacity:
             return
         self._capacity = max(needed, self._capacity * 3 // 2) + GROWTH

@@ -1,0 +1,153 @@
+"""What the workflow's rules look up: names of a run's files, and what a job needs, from the configuration and a job's wildcards.
+
+An input, parameter or resource function is one that Snakemake calls with the wildcards of each job while it plans. Nothing here
+needs Snakemake. ``workflow/rules/common.smk`` makes ``RUN`` of it: a rule says ``RUN.split_file("test.jsonl")``.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedgrad.planning.run_config import RunConfig
+
+Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
+SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
+FIGURE_NAMES = ("before_after", "ladder", "limits", "training_curves", "gain", "entropy", "anchoring", "lat")
+TABLE_NAMES = ("spread", "ladder", "prompts", "limits", "correlation", "recovery", "audit", "claims")
+
+
+def one_of(names: Iterable[str]) -> str:
+    """A pattern for exactly these names; for none, one that nothing fits."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def growing(amount: int) -> Callable[[Wildcards, int], int]:
+    """Resource function: so much, and again as much with each new try (profiles for clusters try again)."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def shard_flag(wildcards: Wildcards) -> str:
+    """Parameter function: ``--shard I-of-N`` for a shard, nothing for a whole."""
+    shard = wildcards.get("scatteritem")
+    return f"--shard {shard}" if shard else ""
+
+
+def cell_command(configfiles: Iterable[str | Path]) -> str:
+    """How a single cell is made again, as the report shows it; the cell itself (``cells=NAME``) goes behind it."""
+    given = (word for file in configfiles for word in ("--configfile", str(file)))
+    return shlex.join(["snakemake", "--cores", "2", *given, "--config"])
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """The names and needs of one run.
+
+    Attributes:
+        config: the run's checked configuration.
+    """
+
+    config: RunConfig
+
+    @property
+    def results(self) -> str:
+        """Folder of the run's results."""
+        return f"results/{self.config.run}"
+
+    @property
+    def figures(self) -> str:
+        """Folder of the run's figures."""
+        return f"figures/{self.config.run}"
+
+    def tasks_pattern(self, sharded: bool) -> str:
+        """A pattern for the tasks whose decodings several jobs share, or for those of one job."""
+        return one_of(task for task in self.config.values["tasks"] if (self.config.shards(task) > 1) == sharded)
+
+    def datasets_pattern(self, sharded: bool) -> str:
+        """The same for data sets."""
+        return one_of(name for name, task in self.config.datasets.items() if (self.config.shards(task) > 1) == sharded)
+
+    def task_of(self, wildcards: Wildcards) -> str:
+        """The task of a job's data set: math500-L1 → math500."""
+        dataset = wildcards.get("dataset")
+        return self.config.datasets[dataset] if dataset else wildcards["task"]
+
+    def split_file(self, name: str) -> Callable[[Wildcards], str]:
+        """Input function: a file of the task's prepared splits."""
+        return lambda wildcards: f"{self.results}/data/{self.task_of(wildcards)}/{name}"
+
+    def before_file(self, name: str) -> Callable[[Wildcards], str]:
+        """Input function: decoded once per (task, model), shared by levels and seeds."""
+        return lambda wildcards: f"{self.results}/{self.task_of(wildcards)}/{wildcards['model']}/{name}"
+
+    def model_folder(self, wildcards: Wildcards) -> list[str]:
+        """Input function: the folder of a model that the workflow itself makes; nothing for one from elsewhere."""
+        model = wildcards["model"]
+        return [f"{self.results}/models/{model}"] if "pretrain" in self.config.values["models"][model] else []
+
+    def answers_state(self, rule: str) -> Callable[[Wildcards], str]:
+        """Parameter function: where a rule keeps finished blocks of answers.
+
+        No output of the rule, so that a killed job goes on from them.
+        """
+
+        def path(wildcards: Wildcards) -> str:
+            names = (wildcards.get(name) for name in ("task", "dataset", "model", "seed", "scatteritem"))
+            return f"{self.results}/resume/{'/'.join([rule, *filter(None, names)])}.state"
+
+        return path
+
+    def job_resource(self, name: str, training: bool = False) -> Callable[[Wildcards, int], int]:
+        """Resource function: ``gpu`` or ``mem_mb`` from the model's shape; memory grows with each new try."""
+
+        def amount(wildcards: Wildcards, attempt: int) -> int:
+            needed = self.config.resources.job(wildcards["model"], training)[name]
+            return needed * (1 if name == "gpu" else attempt)
+
+        return amount
+
+    def job_minutes(self, rule: str) -> Callable[[Wildcards, int], int]:
+        """Resource function: the time limit from the job's forecast; it grows with each new try."""
+
+        def minutes(wildcards: Wildcards, attempt: int) -> int:
+            part = "_shard" if wildcards.get("scatteritem") else ""
+            return self.config.minutes(rule + part, wildcards) * attempt
+
+        return minutes
+
+    def cell_files(self, name: str) -> list[str]:
+        """A file of every selected cell and seed."""
+        return [
+            f"{self.results}/{cell.dataset}/{cell.model}/seed{seed}/{name}"
+            for cell in self.config.cells
+            for seed in self.config.seeds(cell.task)
+        ]
+
+    def task_files(self, name: str) -> list[str]:
+        """A file of every (task, model) among the selected cells."""
+        pairs = dict.fromkeys((cell.task, cell.model) for cell in self.config.cells)
+        return [f"{self.results}/{task}/{model}/{name}" for task, model in pairs]
+
+    def sweep_files(self, name: str) -> list[str]:
+        """A file of every learning rate of the sweep."""
+        return [
+            f"{self.results}/sensitivity/{cell.dataset}/{cell.model}/lr{rate:g}/{name}"
+            for cell, rate in self.config.sensitivity
+        ]
+
+    def sweep_tables(self) -> list[str]:
+        """The table of the sweep of learning rates; none where the configuration has no sweep."""
+        return [f"{self.results}/sensitivity.csv"] if self.config.sensitivity else []
+
+    def report_tables(self) -> list[str]:
+        """The tables that the page shows beside Table 2."""
+        return [f"{self.results}/{name}.csv" for name in TABLE_NAMES] + self.sweep_tables()
+
+    def tables(self) -> list[str]:
+        """Table 2 in its three forms."""
+        return [f"{self.results}/table2.{suffix}" for suffix in ("csv", "md", "tex")]
+
+    def figure_files(self) -> list[str]:
+        """The figures in both forms."""
+        return [f"{self.figures}/{name}.{suffix}" for name in FIGURE_NAMES for suffix in ("png", "pdf")]

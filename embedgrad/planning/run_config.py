@@ -1,0 +1,182 @@
+"""A run's configuration as the command lines of its jobs, with what those jobs need.
+
+The workflow's rules get everything from here as plain values and flags, so that each job's parameters are exactly what
+shapes its result: change one and only the jobs that depend on it run again.
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from functools import cache, cached_property
+
+from embedgrad.config import Config
+from embedgrad.planning.durations import Durations
+from embedgrad.planning.resources import Resources
+
+
+class RunConfig(Config):
+    """A checked configuration that knows its jobs."""
+
+    def model_flags(self, model: str) -> str:
+        """Flags that load a model.
+
+        Raises:
+            UserError: its folder is not there, or it fits on no number of the named cards that a node has.
+        """
+        spec = self.values["models"][model]
+        for training in (True, False):
+            self.resources.cards(model, training)
+        folder = self.model_folder(model)
+        return _flags(
+            {
+                "model": folder or spec["hub"],
+                "revision": spec.get("revision", "main"),
+                "dtype": spec["dtype"],
+                "device": self.values.get("device", "auto"),
+                "device-map": self.resources.device_map(model),
+                # Of a folder's files; from the hub the same model has other files, and its revision.
+                "sha256": spec.get("sha256") if folder else None,
+                "dequantised-from": spec.get("dequantised_from") if folder else None,
+            }
+        )
+
+    def pretrain_flags(self, model: str) -> str:
+        """Flags that pretrain a tiny model on the spot."""
+        spec = self.values["models"][model]["pretrain"]
+        return _flags({"name": model, "spec": json.dumps(spec, sort_keys=True)})
+
+    @cached_property
+    def resources(self) -> Resources:
+        """What jobs need, forecast once a model: ``resources.job(model, training)``."""
+        return Resources(self)
+
+    @cached_property
+    def durations(self) -> Durations:
+        """Forecasts on the named GPU; on a middling one, or a slow CPU, where none is named."""
+        return Durations(self, self.resources.machine(True), self.resources)
+
+    def minutes(self, rule: str, wildcards: Mapping[str, str]) -> int:
+        """The time limit of one job; the same for its seeds and shards."""
+        return self._minutes(rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
+
+    @cached_property
+    def _minutes(self) -> Callable[[str, str, str | None, str | None], int]:
+        @cache
+        def minutes(rule: str, model: str, dataset: str | None, task: str | None) -> int:
+            named = {"model": model, "dataset": dataset, "task": task}
+            return self.durations.minutes(rule, {name: value for name, value in named.items() if value})
+
+        return minutes
+
+    def prompt_flags(self, task: str) -> str:
+        """Flags of the human prompt and its layout."""
+        layout = {**self.values["layout"], **self.values["tasks"][task].get("layout", {})}
+        escaped = {key.replace("_", "-"): value.replace("\n", "\\n") for key, value in layout.items()}
+        return _flags(
+            {"prompt": self.values["tasks"][task]["prompt"], "layout": escaped.pop("kind", "bare"), **escaped}
+        )
+
+    def rewrite_flags(self, task: str) -> str:
+        """The rewrite of the human prompt, where the task has one."""
+        return _flags({"rewrite": self.values["tasks"][task].get("rewrite")})
+
+    def decode_flags(self, task: str) -> str:
+        """Flags of decoding."""
+        decode = self.values["decode"]
+        flags = {
+            "max-new-tokens": self.values["tasks"][task]["max_new_tokens"],
+            "decode-batch-size": decode.get("batch_size"),
+            "block": decode.get("block"),
+            "stop-rule": decode.get("stop_rule"),
+            "engine": decode.get("engine"),
+            "tensor-parallel": decode.get("tensor_parallel"),
+            "stop-on-loop": decode.get("stop_on_loop"),
+            "loop-repeats": decode.get("loop_repeats"),
+            "loop-tokens": decode.get("loop_tokens"),
+        }
+        return _flags(flags)
+
+    def grade_flags(self, task: str) -> str:
+        """Flags of grading."""
+        return _flags({"task": task, "strict": self.values["decode"].get("strict", False)})
+
+    def optimize_flags(self, dataset: str, model: str, seed: int) -> str:
+        """Flags of one optimisation, model and prompt aside."""
+        cell, settings = self.cell(dataset, model), self.values["optimize"]
+        flags = {
+            "level": cell.level,
+            "learning-rate": cell.learning_rate,
+            "epochs": cell.epochs,
+            "seed": seed,
+            **{key.replace("_", "-"): value for key, value in settings.items()},
+            "checkpointing": self.resources.checkpointing(model),
+        }
+        return _flags(flags)
+
+    def sensitivity_flags(self, dataset: str, model: str, rate: str) -> str:
+        """Flags of one learning rate of the sweep: all epochs, the dev accuracy after each."""
+        flags = {
+            **{key.replace("_", "-"): value for key, value in self.values["optimize"].items()},
+            "level": self.cell(dataset, model).level,
+            "learning-rate": rate,
+            "epochs": self.values["sensitivity"]["epochs"],
+            "seed": self.seeds(self.cell(dataset, model).task)[0],
+            "patience": 0,
+            "dev-accuracy": True,
+            "checkpointing": self.resources.checkpointing(model),
+        }
+        return _flags(flags)
+
+    def cell_flags(self, dataset: str, model: str, seed: int) -> str:
+        """Flags that name a cell and its row of the table."""
+        flags = {"cell-table": self.values["cell_table"], "dataset": dataset, "model": model, "seed": seed}
+        return _flags(flags)
+
+    def table_flags(self) -> str:
+        """Flags of what is drawn from the whole table."""
+        own = {task: spec["seeds"] for task, spec in self.values["tasks"].items() if "seeds" in spec}
+        parts = [self.values["seeds"], *own.values()]
+        names = ["", *(f"{task}=" for task in own)]
+        seeds = ";".join(name + ",".join(map(str, part)) for name, part in zip(names, parts, strict=True))
+        return _flags({"cell-table": self.values["cell_table"], "results": f"results/{self.run}", "seeds": seeds})
+
+    def level_flags(self, dataset: str) -> str:
+        """``--level N`` for a level's cell, nothing for a whole task."""
+        return _flags({"level": self._levels[dataset]})
+
+    @cached_property
+    def _levels(self) -> dict[str, str | None]:
+        return {cell.dataset: cell.level for cell in reversed(self.table)}
+
+    def data_flags(self, task: str) -> str:
+        """Flags that prepare a task's splits.
+
+        The mirror is left out, so that setting it later repeats nothing: ``split.json`` says where the rows came from. (For
+        IMDB that matters: the mirror holds 2,000 of the hub's 25,000 reviews, and the drawn pool differs.)
+        """
+        spec, split = self.values["tasks"][task], self.values["split"]
+        return _flags(
+            {
+                "task": task,
+                "revision": spec.get("revision"),
+                "pool": spec.get("pool"),
+                "input-last-words": spec.get("input_last_words"),
+                "options": json.dumps(spec.get("options", {}), ensure_ascii=False, sort_keys=True),
+                "split-seed": split["seed"],
+                "split-rule": split["rule"],
+                "dev-fraction": split["dev_fraction"],
+            }
+        )
+
+
+def _flags(values: Mapping) -> str:
+    """Shell-quoted flags; None and False leave a flag out, True gives it without a value."""
+    words: list[str] = []
+    for key, value in values.items():
+        if value is True:
+            words.append(f"--{key}")
+        elif str(value).startswith("-"):  # apart it would be read as a flag itself
+            words.append(shlex.quote(f"--{key}={value}"))
+        elif value is not None and value is not False:
+            words += [f"--{key}", shlex.quote(str(value))]
+    return " ".join(words)

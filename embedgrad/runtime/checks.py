@@ -1,0 +1,79 @@
+"""What is refused before a run's first job: more GPUs than this machine has, and models that cannot be had.
+
+Jobs are what Snakemake plans to run, each by the name of its rule and its wildcards. What a cluster refuses is checked in
+:mod:`embedgrad.runtime.cluster`, who may make a run in :mod:`embedgrad.runtime.run_lock`.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from embedgrad.planning.access import look_up
+from embedgrad.planning.durations import LOADING, TRAINING
+from embedgrad.planning.run_config import RunConfig
+from embedgrad_core.files import UserError, printable
+
+Job = tuple[str, Mapping[str, str]]
+
+
+@contextlib.contextmanager
+def told_by_snakemake() -> Iterator[None]:
+    """Turn a UserError into the error that Snakemake prints without a traceback.
+
+    Raises:
+        WorkflowError: in place of a UserError.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def _loading(jobs: Iterable[Job]) -> Iterator[tuple[str, str]]:
+    """Rule and model of each job that loads a model; a shard's rule is the one that it is a shard of."""
+    for rule, wildcards in jobs:
+        kind = rule.removesuffix("_shard")
+        if kind in LOADING:
+            yield kind, wildcards["model"]
+
+
+def check_gpus(config: RunConfig, jobs: Iterable[Job], there: int) -> None:
+    """On one machine Snakemake cuts what a job asks for down to what is there: a model would not fit on it.
+
+    Args:
+        config: the run's configuration.
+        jobs: those that have to run.
+        there: GPUs that jobs may have at a time.
+
+    Raises:
+        UserError: a job needs more; names its model and rule.
+    """
+    for kind, model in _loading(jobs):
+        needed = config.resources.job(model, kind in TRAINING)["gpu"]
+        if needed > there:
+            raise UserError(
+                f"model {model}: {kind} needs {needed} cards, this machine gives {there}; "
+                "name a larger card, use a cluster's profile or leave its cells out (--config cells=…)."
+            )
+
+
+def check_models(config: RunConfig, jobs: Iterable[Job], say: Callable[[str], None]) -> None:
+    """Refuse to start if a model that one of these jobs loads can be had nowhere; says each licence that the hub names.
+
+    Args:
+        config: the run's configuration.
+        jobs: those that have to run.
+        say: where lines go.
+
+    Raises:
+        WorkflowError: one line for each model that is missing.
+    """
+    models = sorted({model for _, model in _loading(jobs)})
+    found = {name: look_up(name, config.values["models"][name], config.model_folder(name)) for name in models}
+    for name, access in found.items():
+        if access.licence:
+            say(f"model {name}: licence {access.licence}")
+    missing = [printable(f"model {name}: {access.missing}") for name, access in found.items() if access.missing]
+    if missing:
+        raise WorkflowError("\n".join(missing))
