@@ -52,7 +52,7 @@ def grouped(jobs: Sequence[Job], one_process: bool = False) -> list[Job]:
 
 
 def widened(jobs: Sequence[Job], gpus: int, large: Callable[[str], bool]) -> list[Job]:
-    """So many GPUs for the jobs of large models: layers in turn on one card after the other, so that no job gets faster."""
+    """So many GPUs for the jobs of large models: layers in turn on one GPU after the other, so that no job gets faster."""
     return [
         replace(job, gpus=gpus) if job.gpus and "model" in job.cell and large(job.cell["model"]) else job
         for job in jobs

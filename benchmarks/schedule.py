@@ -18,7 +18,7 @@ from measure import write
 from reshape import grouped, preempted, sharded, widened
 
 from embedgrad.planning.durations import LOAD, Durations
-from embedgrad.planning.gpus import named_card
+from embedgrad.planning.gpus import named_gpu
 from embedgrad.planning.run_config import RunConfig
 
 CONFIGS = ("config/paper.yaml", "config/sensitivity.yaml")
@@ -26,7 +26,7 @@ CONFIGS = ("config/paper.yaml", "config/sensitivity.yaml")
 DECODINGS, BASELINES = ("before", "after"), ("before", "after", "baselines")
 
 
-def workload(card: str, seeds: int, load: float, where: Path = ROOT) -> tuple[list[Job], RunConfig]:
+def workload(gpu: str, seeds: int, load: float, where: Path = ROOT) -> tuple[list[Job], RunConfig]:
     """The DAG of the table and the sweep with a duration for each job."""
     values: dict = {}
     for file in CONFIGS:
@@ -34,7 +34,7 @@ def workload(card: str, seeds: int, load: float, where: Path = ROOT) -> tuple[li
     config = RunConfig.check({**values, "seeds": list(range(seeds))})
     wanted = ",".join(map(str, range(seeds)))
     plan = planned(["--configfile", *CONFIGS, "--config", f"seeds={wanted}"], where)
-    durations = Durations(config, named_card(card), config.resources, load)
+    durations = Durations(config, named_gpu(gpu), config.resources, load)
     return [
         Job(
             " ".join([job.rule, *job.wildcards.values()]),

@@ -128,7 +128,7 @@ class Job:
         restarts: how often it was put back into the queue.
         start: of its (last) run.
         end: of that.
-        cards: indices of the cards it was given.
+        gpus: indices of the GPUs it was given.
     """
 
     number: int
@@ -138,7 +138,7 @@ class Job:
     restarts: int
     start: datetime.datetime
     end: datetime.datetime
-    cards: tuple[int, ...]
+    gpus: tuple[int, ...]
 
     @classmethod
     def read(cls, block: str) -> "Job":
@@ -151,9 +151,9 @@ class Job:
             told = one(key)
             return datetime.datetime.max if told == "Unknown" else datetime.datetime.fromisoformat(told)
 
-        cards = re.search(r"GRES=gpu:\S*\(IDX:([\d,-]+)\)", block)
+        gpus = re.search(r"GRES=gpu:\S*\(IDX:([\d,-]+)\)", block)
         numbers: list[int] = []
-        for part in cards[1].split(",") if cards else ():
+        for part in gpus[1].split(",") if gpus else ():
             first, _, last = part.partition("-")
             numbers += range(int(first), int(last or first) + 1)
         return cls(

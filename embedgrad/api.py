@@ -210,7 +210,7 @@ def optimize(
         revision: of a hub model.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        device_map: ``none``, or ``auto`` or ``balanced``: the layers over all visible cards.
+        device_map: ``none``, or ``auto`` or ``balanced``: the layers over all visible GPUs.
         say: where plain lines go.
         settings: any field of :class:`embedgrad_core.Settings`, e.g. ``learning_rate=0.01``, ``epochs=10``.
 

@@ -159,7 +159,7 @@ def refusal(manifest: dict) -> str | None:
             return "spec.containers[0].volumeMounts: mountPath: must be unique"
         requests, limits = container["resources"]["requests"], container["resources"].get("limits") or {}
         for name, amount in requests.items():
-            if "/" in name and limits.get(name) != amount:  # a card and its kind
+            if "/" in name and limits.get(name) != amount:  # a GPU and its kind
                 return (
                     f"spec.containers[0].resources.limits: {name}: Limit must be set for non overcommitable resources"
                 )

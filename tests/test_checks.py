@@ -61,7 +61,7 @@ def test_more_gpus_than_there_are_is_refused():
         check_gpus(run, wanted, needed[training])
         kind = rule.removesuffix("_shard")
         with pytest.raises(
-            UserError, match=rf"^model {LARGE}: {kind} needs {needed[training]} cards, this machine gives"
+            UserError, match=rf"^model {LARGE}: {kind} needs {needed[training]} GPUs, this machine gives"
         ):
             check_gpus(run, wanted, needed[training] - 1)
     check_gpus(run, [("metrics", {"model": LARGE}), ("table2", {})], 0)

@@ -136,7 +136,7 @@ def test_looking_at_the_rows_seldom_changes_nothing(frozen, slot, items, monkeyp
     bodies = [slot.body_ids(item.input) for item in items]
     stops = (greedy(frozen, slot, vectors, bodies[:1], 9, ())[0].ids[5],)
     often = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=3)
-    monkeypatch.setitem(INTERVAL, "cpu", 7)  # as on a card
+    monkeypatch.setitem(INTERVAL, "cpu", 7)  # as on a GPU
     seldom = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=3)
     assert [row.ids for row in seldom] == [row.ids for row in often]
     assert any(row.ids[-1] in stops for row in seldom)

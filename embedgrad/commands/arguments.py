@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from embedgrad.commands.checked import output_file, rows, whole
-from embedgrad.runtime import gpus as cards
+from embedgrad.runtime import gpus
 from embedgrad_core.files import UserError, other_than, printable, shard
 from evaluators import EVALUATORS
 
@@ -38,7 +38,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         "--device-map",
         choices=["none", "auto", "balanced"],
         default="none",
-        help="auto, balanced: deal the layers out over all visible cards",
+        help="auto, balanced: deal the layers out over all visible GPUs",
     )
     group.add_argument(
         "--sha256",
@@ -46,7 +46,12 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     )
     group.add_argument("--dequantised-from", help="what its weights were quantised to, as in Q4_1; results say so")
     group.add_argument(
-        "--cards", type=whole(0), default=0, help="take so many of the visible cards, alone; 0: use what is there"
+        "--cards",
+        "--gpus",
+        dest="gpus",
+        type=whole(0),
+        default=0,
+        help="take so many of the visible GPUs, alone; 0: use what is there",
     )
     group.add_argument("--threads", type=whole(1, MOST_THREADS), help="CPU threads; tiny models are fastest with 1")
 
@@ -54,17 +59,17 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
 def load_from(arguments: argparse.Namespace) -> "FrozenModel":
     """The model that the arguments name; loaded once a process."""
     if arguments.device in ("auto", "cuda"):  # cuda:1 is a choice already
-        cards.claim(arguments.cards)
-        if arguments.cards and cards.visible():
-            say_of(arguments)(f"cards: {','.join(cards.visible())}")
+        gpus.claim(arguments.gpus)
+        if arguments.gpus and gpus.visible():
+            say_of(arguments)(f"GPUs: {','.join(gpus.visible())}")
     from embedgrad.runtime.progress import waiting
     from embedgrad_core.model.loading import choose_device, use_threads
 
     use_threads(arguments.threads)
     device, dtype, device_map = arguments.device, arguments.dtype, arguments.device_map
     if (getattr(arguments, "tensor_parallel", None) or 1) > 1:
-        # The cards are vLLM's, and one of them may be too small for the whole model: what this process needs of it (embeddings,
-        # activations for the analyses) it computes in main memory, in the dtype that the cards have.
+        # The GPUs are vLLM's, and one of them may be too small for the whole model: what this process needs of it (embeddings,
+        # activations for the analyses) it computes in main memory, in the dtype that the GPUs have.
         dtype = str(choose_device(device, dtype)[1]).removeprefix("torch.")
         device, device_map = "cpu", "none"
     say = say_of(arguments)
@@ -165,7 +170,7 @@ def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 
     group.add_argument(
         "--engine", choices=["native", "vllm"], default="native", help="vllm: faster, an extra (docs/performance.md)"
     )
-    group.add_argument("--tensor-parallel", type=whole(1), metavar="N", help="vllm: share every product over N cards")
+    group.add_argument("--tensor-parallel", type=whole(1), metavar="N", help="vllm: share every product over N GPUs")
     group.add_argument(
         "--stop-on-loop",
         type=whole(2),

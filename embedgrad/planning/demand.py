@@ -1,4 +1,4 @@
-"""The bytes that a job needs, in main memory or on cards: the formulas of :mod:`embedgrad_core.model.costs` over a task's sizes.
+"""The bytes that a job needs, in main memory or on GPUs: the formulas of :mod:`embedgrad_core.model.costs` over a task's sizes.
 
 ``embedgrad plan`` and the resources of the workflow's rules both come from here.
 """
@@ -11,9 +11,9 @@ from embedgrad.planning.work import LONGEST, Work
 from embedgrad_core.model.costs import LIBRARIES, Shape, process_bytes
 from embedgrad_core.model.sizes import AUTO, CHUNK, ROWS, TOKEN_BUDGET
 
-# CUDA's context, its libraries' workspaces and the split of its allocator, on each card. An assumption: no card was at hand.
+# CUDA's context, its libraries' workspaces and the split of its allocator, on each GPU. An assumption: no GPU was at hand.
 CONTEXT = 10**9
-# Part of a card's memory that is planned with.
+# Part of a GPU's memory that is planned with.
 SPARE = 0.92
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 # The longest prompt that is answered behind: the ladder's few_shot, with so many worked examples.
@@ -111,24 +111,24 @@ def answer_on_cpu(shape: Shape, work: Work, settings: Mapping, width: int, libra
     return process_bytes(shape, width, answer_demand(shape, work, settings, width, packed=True).bytes, libraries)
 
 
-def bytes_a_card(shape: Shape, width: int, demand: Demand, cards: int = 1) -> int:
-    """Memory of the fullest of so many cards, the layers dealt out in turn; embeddings and head count in full."""
-    share = ceil(shape.layers / cards) / shape.layers
+def bytes_per_gpu(shape: Shape, width: int, demand: Demand, gpus: int = 1) -> int:
+    """Memory of the fullest of so many GPUs, the layers dealt out in turn; embeddings and head count in full."""
+    share = ceil(shape.layers / gpus) / shape.layers
     ends = (shape.parameters - shape.body) * width
     return round(CONTEXT + ends + demand.whole + share * (shape.body * width + demand.spread))
 
 
 def bytes_a_part(shape: Shape, width: int, demand: Demand, parts: int) -> int:
-    """Memory of each of so many cards that share every product (vLLM's tensor parallelism)."""
+    """Memory of each of so many GPUs that share every product (vLLM's tensor parallelism)."""
     return round(CONTEXT + demand.whole + (shape.weight_bytes(width) + demand.spread) / parts)
 
 
-def cards_needed(shape: Shape, width: int, demands: Iterable[Demand], card: int, most: int) -> int | None:
-    """The fewest cards of ``card`` bytes that hold each of these jobs, or None if ``most`` do not."""
+def gpus_needed(shape: Shape, width: int, demands: Iterable[Demand], gpu: int, most: int) -> int | None:
+    """The fewest GPUs of ``gpu`` bytes that hold each of these jobs, or None if ``most`` do not."""
     counts, demands = range(1, min(most, shape.layers) + 1), list(demands)
-    return next((n for n in counts if largest(shape, width, demands, n) <= SPARE * card), None)
+    return next((n for n in counts if largest(shape, width, demands, n) <= SPARE * gpu), None)
 
 
-def largest(shape: Shape, width: int, demands: Iterable[Demand], cards: int) -> int:
-    """Memory of the fullest card over all of these jobs."""
-    return max(bytes_a_card(shape, width, demand, cards) for demand in demands)
+def largest(shape: Shape, width: int, demands: Iterable[Demand], gpus: int) -> int:
+    """Memory of the fullest GPU over all of these jobs."""
+    return max(bytes_per_gpu(shape, width, demand, gpus) for demand in demands)

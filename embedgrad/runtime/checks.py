@@ -53,8 +53,8 @@ def check_gpus(config: RunConfig, jobs: Iterable[Job], there: int) -> None:
         needed = config.resources.job(model, kind in TRAINING)["gpu"]
         if needed > there:
             raise UserError(
-                f"model {model}: {kind} needs {needed} cards, this machine gives {there}; "
-                "name a larger card, use a cluster's profile or leave its cells out (--config cells=…)."
+                f"model {model}: {kind} needs {needed} GPUs, this machine gives {there}; "
+                "name a larger GPU, use a cluster's profile or leave its cells out (--config cells=…)."
             )
 
 
