@@ -79,7 +79,7 @@ class TunedPrompt:
         names = where or [f"input {place}" for place in range(1, len(several) + 1)]
         for name, one in zip(names, several, strict=True):
             if not isinstance(one, str) or not is_whole_text(one):
-                raise UserError(f"{name} is no text that UTF-8 can hold; mend it.")
+                raise UserError(f"{name} is no text that UTF-8 can hold; fix it.")
             if not one.strip():
                 raise UserError(f"{name} is empty; write at least one word.")
         items = [Item(f"{place:08d}", one, "", "", None, names[place]) for place, one in enumerate(several)]
@@ -215,7 +215,7 @@ def optimize(
         settings: any field of :class:`embedgrad_core.Settings`, e.g. ``learning_rate=0.01``, ``epochs=10``.
 
     Raises:
-        UserError: anything about model, prompt or data that the user can mend.
+        UserError: anything about model, prompt or data that the user can fix.
     """
     _check_names(settings, (one.name for one in fields(Settings)), "optimize")
     grader = make_grader(evaluator, labels)

@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; 2 after one line on standard error that says what the user can mend; 130 after Ctrl-C; 143 after SIGTERM.
+        0; 2 after one line on standard error that says what the user can fix; 130 after Ctrl-C; 143 after SIGTERM.
     """
     try:
         arguments = build_parser().parse_args(argv)

@@ -90,7 +90,7 @@ class Config:
         """
         named = self.values.get("mirror") or os.environ.get("EMBEDGRAD_MIRROR")
         if named and not Path(named).is_dir():
-            raise UserError(f"mirror: {named} is not a folder; mend --config mirror=DIR or EMBEDGRAD_MIRROR.")
+            raise UserError(f"mirror: {named} is not a folder; fix --config mirror=DIR or EMBEDGRAD_MIRROR.")
         return Path(named) if named else None
 
     def set_environment(self) -> None:

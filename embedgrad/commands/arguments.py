@@ -78,7 +78,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
     if arguments.sha256 and (found := other_than(frozen.hashes, arguments.sha256)):
         raise UserError(
             f"model {arguments.model}: its files have {found}, wanted is {arguments.sha256}; "
-            "take the right copy, or mend --sha256 (in a workflow: `sha256` in the config)."
+            "take the right copy, or fix --sha256 (in a workflow: `sha256` in the config)."
         )
     return replace(frozen, dequantised_from=getattr(arguments, "dequantised_from", None) or frozen.dequantised_from)
 

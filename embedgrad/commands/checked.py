@@ -88,7 +88,7 @@ def check_writable(path: str | Path) -> None:
     if not folder.is_dir():
         raise UserError(f"{path}: {folder} is a file, not a folder; give another place.")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"{path}: folder {folder} cannot be written to; give another place or mend its rights.")
+        raise UserError(f"{path}: folder {folder} cannot be written to; give another place or fix its permissions.")
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:

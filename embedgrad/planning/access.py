@@ -122,9 +122,9 @@ def _on_hub(name: str, spec: Mapping[str, Any]) -> Access:
         todo = f"{hub_id} is gated and this account has no access; accept its licence on the hub and log in with"
         return Access("", f"{todo} `hf auth login`, {leave_out}", gated=True)
     except RevisionNotFoundError:
-        return Access("", f"{hub_id} has no revision {revision!r}; mend models.{name}.revision.")
+        return Access("", f"{hub_id} has no revision {revision!r}; fix models.{name}.revision.")
     except RepositoryNotFoundError:
-        return Access("", f"{hub_id} is not on the hub, or is private; mend models.{name}.hub.")
+        return Access("", f"{hub_id} is not on the hub, or is private; fix models.{name}.hub.")
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "?"
         return Access("", f"the hub answered {status} about {hub_id}; try again later.")
@@ -209,7 +209,7 @@ def _data_on_hub(name: str, source: Source, revision: str) -> Access:
     except GatedRepoError:
         return Access("", f"{source.hub_id} is gated; accept its terms on the hub and log in with `hf auth login`.")
     except RevisionNotFoundError:
-        return Access("", f"{source.hub_id} has no revision {revision!r}; mend tasks.{name}.revision.")
+        return Access("", f"{source.hub_id} has no revision {revision!r}; fix tasks.{name}.revision.")
     except RepositoryNotFoundError:
         return Access("", f"{source.hub_id} is not on the hub any more, or is private; set a mirror folder.")
     except HfHubHTTPError as error:

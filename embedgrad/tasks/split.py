@@ -7,7 +7,7 @@ Sizes (per level; a task without levels is one level): test = ceil(n / 2), which
 from the train half in the same way: a share of it, at least one item a level.
 
 Inside a level each class gets its share by largest remainders (Hamilton's method). Groups of two and more (twins, or
-clusters of near-duplicates) are placed first, by coin flips that are then mended until no flip of one group and no
+clusters of near-duplicates) are placed first, by coin flips that are then corrected until no flip of one group and no
 exchange of two brings the sizes closer; single items fill what is left. So sizes are exact where single items suffice;
 where they do not, the best of twenty starts is taken.
 """

@@ -133,5 +133,5 @@ def _why(marker: Path) -> str:
         return NOT_RUN
     skipped = read_json(marker)
     if not isinstance(skipped, dict) or not isinstance(skipped.get("reason"), str):
-        raise UserError(f"{marker}: needs a key 'reason' with text; mend or delete the file.")
+        raise UserError(f"{marker}: needs a key 'reason' with text; fix or delete the file.")
     return skipped["reason"]

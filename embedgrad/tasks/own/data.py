@@ -142,7 +142,7 @@ def _find_columns(row: Mapping, evaluator: str, columns: Columns, where: str) ->
     def find(role: str, named: str | None, usual: Sequence[str], required: bool) -> str | None:
         if named is not None:
             if named not in row:
-                raise UserError(f"{where}: no column {named!r} (it has {', '.join(row)}); mend --{role}-column.")
+                raise UserError(f"{where}: no column {named!r} (it has {', '.join(row)}); fix --{role}-column.")
             return named
         by_name = {str(key).casefold(): key for key in row}
         found = next((by_name[name] for name in usual if name in by_name), None)
@@ -175,7 +175,7 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
         if not is_whole_text(str(value)):
             raise UserError(
                 f"{where}: column {column!r} holds half of a surrogate pair (\\ud800 to \\udfff), which is no character; "
-                "mend the row."
+                "fix the row."
             )
         return str(value)
 

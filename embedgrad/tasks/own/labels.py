@@ -69,7 +69,7 @@ class Labels:
                 f"{where}: label {key!r} is a number and the labels are words; say which is which, as in --labels {example} "
                 f"or --labels {','.join(f'{place}={name}' for place, name in enumerate(reversed(self.names)))}."
             )
-        raise UserError(f"{where}: label {key[:60]!r} is not among {', '.join(self.names)}; mend the row or --labels.")
+        raise UserError(f"{where}: label {key[:60]!r} is not among {', '.join(self.names)}; fix the row or --labels.")
 
 
 def _folded(text: str) -> str:

@@ -149,7 +149,7 @@ def _table_rows(path: Path, text: str, kind: str, say: Callable[[str], None]) ->
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            raise UserError(f"{path}:{start}: not a well-formed row ({error}); mend its quotes.") from None
+            raise UserError(f"{path}:{start}: not a well-formed row ({error}); fix its quotes.") from None
         if fields is None:
             return
         where, start = f"{path}:{start}", reader.line_num + 1
@@ -163,7 +163,7 @@ def _table_rows(path: Path, text: str, kind: str, say: Callable[[str], None]) ->
             continue
         if len(fields) != len(header):
             raise UserError(
-                f"{where}: {len(fields)} fields, the first line names {len(header)}; mend the row or its quotes."
+                f"{where}: {len(fields)} fields, the first line names {len(header)}; fix the row or its quotes."
             )
         for place, (name, field) in enumerate(zip(header, fields, strict=True), start=1):
             if not name and field.strip():
