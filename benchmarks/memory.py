@@ -136,7 +136,7 @@ def child(folder: str, phase: str, dtype: str) -> None:
     from embedgrad_core.objective import Example
     from embedgrad_core.step import MicroBatching, accumulate
 
-    frozen = load_model(folder, device="cpu", dtype=dtype, say=lambda line: None)
+    frozen = load_model(folder, device="cpu", dtype=dtype, log=lambda line: None)
     slot = Slot(frozen.tokenizer, Layout(), "", (), tuple(range(1000, 1000 + K)))
     vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().clone()
     examples = [Example(str(n), list(range(1, 1 + BODY)), list(range(1, 1 + TARGET))) for n in range(ITEMS)]

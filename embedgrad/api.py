@@ -11,13 +11,13 @@ Example::
     print(tuned.generate("A lovely film."))
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from embedgrad.evaluation import Evaluation, evaluation_of, unseen
 from embedgrad.grading import Grader, make_grader
+from embedgrad.keywords import check_names, renamed
 from embedgrad.measured import measured
 from embedgrad.runtime.provenance import versions
 from embedgrad.stored import stored_grader, stored_model
@@ -104,7 +104,8 @@ class TunedPrompt:
         name: str | None = None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
         on_step: Callable[[float], None] = lambda begun: None,
-        say: Callable[[str], None] = print,
+        log: Callable[[str], None] = print,
+        say: Callable[[str], None] | None = None,
     ) -> Evaluation:
         """Answer and grade every item with the text prompt and with the optimised one.
 
@@ -118,14 +119,16 @@ class TunedPrompt:
             name: what to call items or rows that are given as such.
             on_progress: called with the answers so far and in all, both sides counted.
             on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decode` does.
-            say: where to report how a file was read.
+            log: where to report how a file was read.
+            say: old name of ``log``.
 
         Raises:
             UserError: no grader, no item left, or data that cannot be read.
         """
         if self.grader is None:
             raise UserError("this prompt does not say how answers are checked; give an evaluator.")
-        found = _items(data, self.grader, columns, say, revision=revision, config=config, split=split)
+        log = renamed(log, say)
+        found = _items(data, self.grader, columns, log, revision=revision, config=config, split=split)
         items = found if keep_seen else unseen(found, self.prompt)
         graded: dict[str, dict[str, dict]] = {}
         gold = {item.id: item.answer for item in items}
@@ -148,29 +151,19 @@ def _items(
     data: str | Path | Sequence[Item | Mapping],
     grader: Grader,
     columns: Columns | None,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     **hub: str | None,
 ) -> list[Item]:
     """Items as they are, all else read."""
     if isinstance(data, str | Path):
-        return read_own(data, grader.evaluator, grader.labels, columns, say=say, **hub)
+        return read_own(data, grader.evaluator, grader.labels, columns, log=log, **hub)
     rows = list(named_rows(data))
     if rows and all(isinstance(row, Item) for row in rows):
         return rows
     if not all(isinstance(row, Mapping) for row in rows):
         other = next(type(row).__name__ for row in rows if not isinstance(row, Mapping))
         raise UserError(f"data holds a {other}; give a file, a hub data set, items, or a dictionary a row.")
-    return read_own(rows, grader.evaluator, grader.labels, columns, say=say, **hub)
-
-
-def _check_names(given: Mapping[str, object], known: Iterable[str], function: str) -> None:
-    """Refuse a keyword that a function does not know."""
-    known = sorted(known)
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(known)}."
-            raise UserError(f"{function} knows no {name!r}; {hint}")
+    return read_own(rows, grader.evaluator, grader.labels, columns, log=log, **hub)
 
 
 def optimize(
@@ -190,7 +183,8 @@ def optimize(
     device: str = "auto",
     dtype: str = "auto",
     device_map: str = "none",
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
+    say: Callable[[str], None] | None = None,
     **settings: object,
 ) -> TunedPrompt:
     """Optimise a prompt's embeddings on labelled items while the model stays frozen (Eq. 1-7).
@@ -211,29 +205,31 @@ def optimize(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         device_map: ``none``, or ``auto`` or ``balanced``: the layers over all visible GPUs.
-        say: where plain lines go.
+        log: where lines about the work go.
+        say: old name of ``log``.
         settings: any field of :class:`embedgrad_core.Settings`, e.g. ``learning_rate=0.01``, ``epochs=10``.
 
     Raises:
         UserError: anything about model, prompt or data that the user can fix.
     """
-    _check_names(settings, (one.name for one in fields(Settings)), "optimize")
+    log = renamed(log, say)
+    check_names(settings, (one.name for one in fields(Settings)), "optimize")
     grader = make_grader(evaluator, labels)
     chosen = Settings(**settings)
     if not prompt.strip():
         raise UserError("the prompt is empty; write at least one word.")
     limit = LIMIT if max_new_tokens is None else max_new_tokens
     decoding = Decoding(max_new_tokens=limit, batch_size=decode_batch_size)
-    train = _items(data, grader, columns, say)
+    train = _items(data, grader, columns, log)
     if dev is None:
         train, held = split_own(train, dev_fraction, chosen.seed)
     else:
-        held = _items(dev, grader, columns, say)
+        held = _items(dev, grader, columns, log)
     if isinstance(layout, str):
         layout = Layout(layout, target_prefix="\n" if layout == "bare" else "")
     frozen = model
     if isinstance(model, str):
-        frozen = load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
+        frozen = load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, log=log)
     if max_new_tokens is None:
         limit = fitting_limit(frozen, Slot.place(frozen.tokenizer, layout, prompt), [*train, *held])
     decoding = replace(decoding, max_new_tokens=limit, batch_size=frozen.rows_in_flight(decode_batch_size, limit))
@@ -248,7 +244,7 @@ def optimize(
         grader=grader,
         decoding=decoding,
         dev_accuracy=with_accuracy,
-        say=say,
+        log=log,
     )
     return TunedPrompt(frozen, tuned.prompt, grader, decoding, tuned.history)
 
@@ -263,7 +259,8 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     device_map: str = "none",
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
+    say: Callable[[str], None] | None = None,
     **decoding: object,
 ) -> TunedPrompt:
     """Read a prompt file and the model it was made for.
@@ -277,20 +274,22 @@ def load(
         device: as in :func:`optimize`.
         dtype: as in :func:`optimize`.
         device_map: as in :func:`optimize`.
-        say: where plain lines go.
+        log: where lines about the work go.
+        say: old name of ``log``.
         decoding: fields to change, e.g. ``max_new_tokens=64``.
 
     Raises:
         UserError: no prompt file, or not this model's; a field of decoding that there is not.
     """
-    _check_names(decoding, (one.name for one in fields(Decoding)), "load")
+    log = renamed(log, say)
+    check_names(decoding, (one.name for one in fields(Decoding)), "load")
     header = read_prompt_file(path)[1]
     grader, stored = stored_grader(path, header), recorded_decoding(path, header)
     settings = replace(stored, **{key: value for key, value in decoding.items() if value is not None})
     frozen = model
     if not isinstance(frozen, FrozenModel):
         name, revision = stored_model(path, header, model, revision)
-        frozen = load_model(name, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
+        frozen = load_model(name, revision=revision, device=device, dtype=dtype, device_map=device_map, log=log)
     if evaluator is not None or labels is not None:
         grader = make_grader(evaluator, labels)
     return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grader, settings)

@@ -34,7 +34,7 @@ def tune(
     decoding: Decoding | None = None,
     dev_accuracy: bool = False,
     state: Path | None = None,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> Tuned:
     """Check step 0, then optimise.
 
@@ -49,39 +49,39 @@ def tune(
         decoding: how answers are decoded; kept in the header.
         dev_accuracy: answer and grade dev after each epoch.
         state: file for resuming.
-        say: where plain lines go.
+        log: where plain lines go.
 
     Raises:
         UserError: what :func:`embedgrad_core.optimize` and the gate refuse; a token limit that leaves no room for any input.
     """
     if grader and (told := grader.told_numbers()):
-        say(told)
+        log(told)
     if grader and grader.knows_strict and len(answers := {item.answer for item in train}) == 1:
-        say(
+        log(
             f"warning: every training item has the answer {min(answers)!r}; nothing but always saying it can be learnt from them"
         )
     slot = Slot.place(frozen.tokenizer, layout, text)
     if decoding:  # it goes into the prompt file, which must be usable when it is done
         check_room(frozen, slot, [*train, *dev], decoding.max_new_tokens)
     prompt = PromptEmbedding.from_text(frozen, slot)
-    with waiting("step-0 gate", say):
+    with waiting("step-0 gate", log):
         gate = check_step_zero(frozen, prompt, [*train, *dev])
-    say(
+    log(
         f"step-0 gate passed: logits differ by {gate.max_logit_difference:.1g}, loss by {gate.loss_difference:.1g}, "
         f"{gate.seams} of {gate.items} items merge at the prompt's edge"
     )
     answers = {item.id: item.answer for item in dev}
 
-    with Epochs(settings.epochs, say) as epochs:
+    with Epochs(settings.epochs, log) as epochs:
 
         def accuracy(vectors: object) -> float:
             at = epochs.begin("dev answers", len(dev))
-            rows = decode(frozen, slot, vectors, dev, decoding, say=say, **at.decoding)
+            rows = decode(frozen, slot, vectors, dev, decoding, log=log, **at.decoding)
             return grader.accuracy({row.id: row.output for row in rows}, answers)
 
-        def log(line: dict) -> None:
+        def on_epoch(line: dict) -> None:
             epochs.end()
-            say(history_line(line))
+            log(history_line(line))
 
         trained, history = optimize(
             frozen,
@@ -91,8 +91,8 @@ def tune(
             settings,
             dev_accuracy=accuracy if dev_accuracy else None,
             state=state,
+            on_epoch=on_epoch,
             log=log,
-            say=say,
             on_progress=epochs.on_progress,
         )
     trained.header["gate"] = gate.row()

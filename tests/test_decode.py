@@ -217,7 +217,7 @@ def test_out_of_memory_answers_fewer_rows_at_a_time(frozen, slot, items, monkeyp
     monkeypatch.setattr(KeyValueLanes, "_reserve", small_memory)
     monkeypatch.setattr("embedgrad_core.decoding.lanes.GROWTH", 1)
     six = Decoding(max_new_tokens=LIMIT, batch_size=6)
-    found = decode(frozen, slot, vectors, items, six, on_progress=ended.append, say=said.append)
+    found = decode(frozen, slot, vectors, items, six, on_progress=ended.append, log=said.append)
     assert said
     assert all(line.startswith("out of memory: going on with ") for line in said)
     assert [(row.id, row.output, row.stop) for row in found] == [(row.id, row.output, row.stop) for row in whole]

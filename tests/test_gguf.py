@@ -57,7 +57,7 @@ def file(families, tmp_path):
 
 
 def load(folder):
-    return load_model(str(folder), device="cpu", dtype="float32", say=lambda _: None)
+    return load_model(str(folder), device="cpu", dtype="float32", log=lambda _: None)
 
 
 def logits(network):

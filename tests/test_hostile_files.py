@@ -215,7 +215,7 @@ def forged(tokenizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("forged")
     tiny_model(tokenizer).network.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
-    frozen = load_model(str(folder / "model"), device="cpu", say=lambda line: None)
+    frozen = load_model(str(folder / "model"), device="cpu", log=lambda line: None)
 
     def write(text="Name the mood.", **header):
         prompt = PromptEmbedding.from_text(frozen, Slot.place(tokenizer, Layout(), text))

@@ -109,7 +109,7 @@ def folder(frozen, tmp_path):
 
 def test_one_device_is_never_divided(folder):
     said = []
-    assert not load_model(folder, device="cpu", device_map="auto", say=said.append).is_divided
+    assert not load_model(folder, device="cpu", device_map="auto", log=said.append).is_divided
     assert "GPUs" not in said[0]
     with pytest.raises(UserError, match="device_map is 'somehow'; it must be one of none, auto, balanced"):
         load_model(folder, device="cpu", device_map="somehow")
@@ -127,4 +127,4 @@ def test_cards_that_do_not_hold_a_model_are_refused(folder, monkeypatch):
     monkeypatch.setattr(LOADING, "choose_device", lambda *_: (torch.device("cuda"), torch.float32, "a fake GPU"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UserError, match=r"the 2 visible GPUs do not hold it .parts are left to disk"):
-        load_model(folder, device_map="balanced", say=lambda line: None)
+        load_model(folder, device_map="balanced", log=lambda line: None)

@@ -82,7 +82,7 @@ def vllm():
 
 @pytest.fixture(scope="module")
 def stories(mirror):
-    return load_model(str(mirror / "models" / "stories3M"), device="cpu", dtype="float32", say=lambda line: None)
+    return load_model(str(mirror / "models" / "stories3M"), device="cpu", dtype="float32", log=lambda line: None)
 
 
 def last_line(code, *arguments, cwd=None):

@@ -88,7 +88,7 @@ def weights(case: Case) -> Iterator[dict]:
     """A run changes no weight."""
     for frozen, _, prompt in case.prompts():
         before = weights_hash(frozen)
-        optimize(frozen, prompt, case.items[:16], case.items[16:], Settings(0.01, 1), say=print)
+        optimize(frozen, prompt, case.items[:16], case.items[16:], Settings(0.01, 1), log=print)
         greedy(frozen, prompt.slot, prompt.vectors, bodies(case, prompt)[:4], 8, ())
         yield {"family": frozen.name} | verdict(weights_hash(frozen) == before)
 
@@ -100,7 +100,7 @@ def decoding(case: Case) -> Iterator[dict]:
         expected = [plain_argmax(frozen, prompt.vectors, body) for body in own]
         for name, graphed in (("graphed", True), ("growing", False)):
             said: list[str] = []
-            found = greedy(frozen, slot, prompt.vectors, own, LIMIT, (), batch_size=8, graphed=graphed, say=said.append)
+            found = greedy(frozen, slot, prompt.vectors, own, LIMIT, (), batch_size=8, graphed=graphed, log=said.append)
             gaps = [
                 lead[first_difference(row.ids, ids)]
                 for row, (ids, lead) in zip(found, expected, strict=True)
@@ -132,7 +132,7 @@ def resuming(case: Case) -> Iterator[dict]:
     """Stopped after an epoch and gone on: the bytes of a run that was not; and of the same run again."""
     for frozen, _, prompt in case.prompts():
         split = (case.items[:16], case.items[16:])
-        whole, again = (optimize(frozen, prompt, *split, Settings(0.01, 3), say=print)[0] for _ in range(2))
+        whole, again = (optimize(frozen, prompt, *split, Settings(0.01, 3), log=print)[0] for _ in range(2))
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "state"
 
@@ -141,8 +141,8 @@ def resuming(case: Case) -> Iterator[dict]:
                     raise KeyboardInterrupt
 
             with suppress(KeyboardInterrupt):
-                optimize(frozen, prompt, *split, Settings(0.01, 3), state=state, log=stop, say=print)
-            resumed = optimize(frozen, prompt, *split, Settings(0.01, 3), state=state, say=print)[0]
+                optimize(frozen, prompt, *split, Settings(0.01, 3), state=state, on_epoch=stop, log=print)
+            resumed = optimize(frozen, prompt, *split, Settings(0.01, 3), state=state, log=print)[0]
         same, repeats = torch.equal(whole.vectors, resumed.vectors), torch.equal(whole.vectors, again.vectors)
         off = float((whole.vectors - resumed.vectors).abs().max())
         yield {"family": frozen.name, "same_bytes": same, "run_repeats": repeats, "largest_difference": off} | verdict(
@@ -161,11 +161,11 @@ def out_of_memory(case: Case) -> Iterator[dict]:
     many, width = own * 400, frozen.dtype.itemsize
     each = 2 * 3 * 2 * 16 * (60 + LIMIT) * width  # keys and values of a row of this small model
     with memory_limit(frozen, each * len(many) // 3):
-        found = greedy(frozen, slot, prompt.vectors, many, LIMIT, (), batch_size=len(many), say=said.append)
+        found = greedy(frozen, slot, prompt.vectors, many, LIMIT, (), batch_size=len(many), log=said.append)
     differing = sum(a.ids != b.ids for a, b in zip(found, few * 400, strict=True))
     yield {"what": "answers", "told": said[:3], "differing": differing} | verdict(bool(said))
     examples, said = [Example(str(n), [5 + n % 50] * 200, [7] * 4) for n in range(512)], []
-    small, large = MicroBatching(2048), MicroBatching(10**6, say=said.append)
+    small, large = MicroBatching(2048), MicroBatching(10**6, log=said.append)
     slopes = []
     for pieces in (small, large):
         vectors = prompt.initial.detach().float().to(frozen.device, copy=True).requires_grad_()

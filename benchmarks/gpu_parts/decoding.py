@@ -50,7 +50,7 @@ def shape_rows(context: Context, shape: str, bandwidth: float | None) -> Iterato
                 if side == "generate":
                     generate(plain, frozen, vectors, bodies, limit)
                 else:
-                    how = {"batch_size": rows, "graphed": side == "graphed", "say": said.append}
+                    how = {"batch_size": rows, "graphed": side == "graphed", "log": said.append}
                     greedy(frozen, slot, vectors, bodies, limit, [], **how)
                 if cuda:
                     torch.cuda.synchronize()

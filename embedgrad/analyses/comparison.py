@@ -28,7 +28,7 @@ def compared_vectors(a: PromptEmbedding, b: PromptEmbedding) -> dict:
 
 
 def compared_answers(
-    a: TunedPrompt, b: TunedPrompt, items: Sequence[Item], keep_seen: bool = False, say: Callable[[str], None] = print
+    a: TunedPrompt, b: TunedPrompt, items: Sequence[Item], keep_seen: bool = False, log: Callable[[str], None] = print
 ) -> dict:
     """Both graded on the same items, by a's grader and a's decoding; ``keep_seen`` counts those that one was trained on, too.
 
@@ -42,7 +42,7 @@ def compared_answers(
     kept = items if keep_seen else unseen(items, a.prompt, b.prompt)
     gold = {item.id: item.answer for item in kept}
     graded: dict[str, dict[str, dict]] = {}
-    with Progress("answers", 2 * len(kept), say) as at:
+    with Progress("answers", 2 * len(kept), log) as at:
         for side, prompt in (("before", a.prompt), ("after", b.prompt)):
             past = len(kept) * len(graded)
             told = {"on_progress": lambda done, past=past: at.update(past + done), "on_step": at.under_way}

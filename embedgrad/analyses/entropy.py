@@ -14,11 +14,11 @@ def entropy_of_answers(
     items: Sequence[Item],
     before: Sequence[dict],
     after: Sequence[dict],
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> dict:
     """The report of :func:`entropy_report`: both answers of each item, decoded rows in its order, read under both prompts."""
     old, new = ([read_answer(frozen, row["output"], row["stop"]) for row in rows] for rows in (before, after))
     readings = 4 * sum(bool(one and other) for one, other in zip(old, new, strict=True))
     identities, bodies = [item.id for item in items], [prompt.slot.body_ids(item.input) for item in items]
-    with Progress("entropy, answers read", readings, say, unit="answers") as at:
+    with Progress("entropy, answers read", readings, log, unit="answers") as at:
         return entropy_report(frozen, prompt, identities, bodies, old, new, on_items=at.advance)

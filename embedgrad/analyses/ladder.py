@@ -20,7 +20,7 @@ def ladder(
     dev: Sequence[Item] | None = None,
     rewrite: str | None = None,
     examples: int = EXAMPLES,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> tuple[dict[str, dict], list[dict]]:
     """Answer ``items`` and ``dev``, on which the best rung will be chosen, and grade; the rest as for :func:`rungs`.
 
@@ -35,17 +35,17 @@ def ladder(
         graded = {}
         try:
             for split, some in splits.items():
-                with Progress(f"ladder, {rung.name}, {split}", len(some), say) as at:
-                    said = {row.id: row.row() for row in rung.answer(some, say=say, **at.decoding)}
+                with Progress(f"ladder, {rung.name}, {split}", len(some), log) as at:
+                    said = {row.id: row.row() for row in rung.answer(some, log=log, **at.decoding)}
                     graded[split] = [grader.line(said[item.id], item.answer) for item in some]
         except UserError as error:
             found[rung.name] = {"left_out": str(error)}  # the examples may not fit a short context; the other rungs do
-            say(f"{rung.name}: left out, {error}")
+            log(f"{rung.name}: left out, {error}")
             continue
         counts = {split: _counted(some, graded[split]) for split, some in splits.items()}
         found[rung.name] = counts.pop("test") | counts
         lines += [{"rung": rung.name, "split": split, **line} for split in splits for line in graded[split]]
-        say(f"{rung.name}: {found[rung.name]['correct']} of {len(items)}")
+        log(f"{rung.name}: {found[rung.name]['correct']} of {len(items)}")
     return found, lines
 
 

@@ -18,7 +18,7 @@ def lat(
     stimuli: Sequence[Stimulus],
     items: Sequence[Item] = (),
     *,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     **settings: int,
 ) -> dict:
     """Read the stimuli and both prompts, also at the last input token of ``items``, and report.
@@ -29,7 +29,7 @@ def lat(
     Raises:
         UserError: a text has no tokens or is longer than the model's context; names it.
     """
-    with Progress("LAT, hidden states", 2 * len(stimuli) + 2 * len(items), say, unit="texts") as at:
+    with Progress("LAT, hidden states", 2 * len(stimuli) + 2 * len(items), log, unit="texts") as at:
         train, held_out = (
             stimulus_states(frozen, [one for one in stimuli if one.split == split], at.advance)
             for split in ("train", "held_out")
@@ -37,7 +37,7 @@ def lat(
         before, after = (
             prompt_states(frozen, prompt, vectors, items, at.advance) for vectors in (prompt.initial, prompt.vectors)
         )
-    with Progress("LAT, directions", len(train), say, unit="layers") as at:
+    with Progress("LAT, directions", len(train), log, unit="layers") as at:
         report = lat_report(train, held_out, before, after, **settings, on_layer=at.advance)
     return report | {"items": len(items)}
 

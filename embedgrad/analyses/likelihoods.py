@@ -15,7 +15,7 @@ def label_likelihoods(
     prompt: PromptEmbedding,
     items: Sequence[Item],
     grader: Grader,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> dict:
     """Log-likelihoods of every label behind the text prompt and behind the optimised one.
 
@@ -32,7 +32,7 @@ def label_likelihoods(
         return {"labels": [], "tokens": [], "items": []}
     labels, found = label_targets(items), {}
     inputs, texts = [item.input for item in items], list(labels.values())
-    with Progress("label likelihood", 2 * len(items), say) as at:
+    with Progress("label likelihood", 2 * len(items), log) as at:
         for side, vectors in (("before", prompt.initial), ("after", prompt.vectors)):
             first = len(items) * len(found)
             told = {"on_progress": lambda done, first=first: at.update(first + done)}

@@ -21,7 +21,7 @@ def protocol_grid(
     items: Sequence[Item],
     grader: Grader,
     shares: Sequence[float],
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> dict:
     """Decode once a layout, cut and grade; ``shares`` are token limits, as shares of the run's own.
 
@@ -35,8 +35,8 @@ def protocol_grid(
     graders = [replace(grader, strict=strict) for strict in (False, True)][: 1 + grader.knows_strict]
     protocols = []
     for kind in texts.kinds:
-        with Progress(f"protocol search, {kind} layout", len(items), say) as at:
-            rows = texts.rows(kind, items, say=say, **at.decoding)
+        with Progress(f"protocol search, {kind} layout", len(items), log) as at:
+            rows = texts.rows(kind, items, log=log, **at.decoding)
         asked = [item for item, _ in rows]
         for rule in STOP_RULES:
             ends = frozen.stop_ids(rule)

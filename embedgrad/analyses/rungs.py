@@ -35,7 +35,7 @@ class Rung:
 
     Attributes:
         name: see the module's docstring.
-        answer: (items, ``on_progress``, ``on_step`` and ``say`` of :func:`embedgrad_core.decode`) → their answers; raises
+        answer: (items, ``on_progress``, ``on_step`` and ``log`` of :func:`embedgrad_core.decode`) → their answers; raises
             UserError where they do not fit the model's context.
     """
 

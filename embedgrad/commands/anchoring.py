@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     report["round_trip"] = None
     if grader:
         seeds = range(arguments.seed, arguments.seed + arguments.controls)
-        found = round_trip(frozen, prompt, items, grader, decoding_from(arguments, frozen), seeds, say=plain_line)
+        found = round_trip(frozen, prompt, items, grader, decoding_from(arguments, frozen), seeds, log=plain_line)
         report["round_trip"] = found | {"data_sha256": sha256_of_file(arguments.data)}
     write_json(arguments.out, report | made_with(frozen, arguments.prompt_file))
     summary = report["summary"]

@@ -61,7 +61,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
     if arguments.device in ("auto", "cuda"):  # cuda:1 is a choice already
         gpus.claim(arguments.gpus)
         if arguments.gpus and gpus.visible():
-            say_of(arguments)(f"GPUs: {','.join(gpus.visible())}")
+            log_of(arguments)(f"GPUs: {','.join(gpus.visible())}")
     from embedgrad.runtime.progress import waiting
     from embedgrad_core.model.loading import choose_device, use_threads
 
@@ -72,9 +72,9 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
         # activations for the analyses) it computes in main memory, in the dtype that the GPUs have.
         dtype = str(choose_device(device, dtype)[1]).removeprefix("torch.")
         device, device_map = "cpu", "none"
-    say = say_of(arguments)
-    with waiting(f"{arguments.model}: loading", say):
-        frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, say)
+    log = log_of(arguments)
+    with waiting(f"{arguments.model}: loading", log):
+        frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, log)
     if arguments.sha256 and (found := other_than(frozen.hashes, arguments.sha256)):
         raise UserError(
             f"model {arguments.model}: its files have {found}, wanted is {arguments.sha256}; "
@@ -84,10 +84,10 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, revision: str, device: str, dtype: str, device_map: str, say: Callable) -> "FrozenModel":
+def _load(model: str, revision: str, device: str, dtype: str, device_map: str, log: Callable) -> "FrozenModel":
     from embedgrad_core.model.loading import load_model
 
-    return load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
+    return load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, log=log)
 
 
 def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
@@ -140,7 +140,7 @@ def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader |
             grader.evaluator,
             grader.labels,
             columns,
-            say=aside,
+            log=aside,
             revision=arguments.data_revision,
             config=arguments.data_config,
             split=arguments.data_split,
@@ -264,10 +264,10 @@ def silent(text: str) -> None:
     """In place of :func:`aside` where not even that is wanted."""
 
 
-def say_of(arguments: argparse.Namespace) -> Callable[[str], None]:
+def log_of(arguments: argparse.Namespace) -> Callable[[str], None]:
     """Where the lines about the work go: to the log, beside the JSON that was asked for, or nowhere."""
-    if getattr(arguments, "say", None):
-        return arguments.say
+    if getattr(arguments, "log", None):
+        return arguments.log
     return aside if getattr(arguments, "json", False) is True else plain_line
 
 

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     b = load(arguments.b, a.frozen)
     found: dict = {"a": str(arguments.a), "b": str(arguments.b), "vectors": compared_vectors(a.prompt, b.prompt)}
     if items:
-        found["answers"] = compared_answers(a, b, items, keep_seen=arguments.keep_seen, say=aside)
+        found["answers"] = compared_answers(a, b, items, keep_seen=arguments.keep_seen, log=aside)
     if arguments.json:
         plain_line(json.dumps(found, sort_keys=True))
         return

@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
         return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, how, **more)]
 
     with Progress("answers", len(items), plain_line) as at:
-        rows = answer(items, decoding, say=plain_line, kept=kept_from(arguments), **at.decoding)
+        rows = answer(items, decoding, log=plain_line, kept=kept_from(arguments), **at.decoding)
     invariance = None
     if arguments.batch_invariance_check:
         alone = replace(decoding, batch_size=1, engine="native", tensor_parallel=None)

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    report = entropy_of_answers(frozen, prompt, items, before, after, say=plain_line)
+    report = entropy_of_answers(frozen, prompt, items, before, after, log=plain_line)
     write_json(arguments.out, report | made_with(frozen, arguments.prompt_file))
     summary = report["summary"]
     if not summary["n"]:

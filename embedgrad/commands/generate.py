@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Answer what was given, or ask."""
     inputs = _given(arguments)
     # Only answers on standard output; where there may be hours of questions, the model is told of beside them.
-    arguments.say = aside if inputs is None else silent
+    arguments.log = aside if inputs is None else silent
     from embedgrad.runtime.progress import Progress
 
     tuned = prompt_from(arguments)
@@ -52,11 +52,11 @@ def run(arguments: argparse.Namespace) -> None:
             if arguments.json:
                 row = {"input": text, "output": new} | ({"text_prompt_output": old} if arguments.both else {})
                 # Escapes of JSON's own: what a terminal shows can still be read as JSON.
-                _say(json.dumps(row, ensure_ascii=sys.stdout.isatty()))
+                _print_answer(json.dumps(row, ensure_ascii=sys.stdout.isatty()))
             elif arguments.both:
-                _say(f"text prompt: {old}\noptimised:   {new}")
+                _print_answer(f"text prompt: {old}\noptimised:   {new}")
             else:
-                _say(new)
+                _print_answer(new)
 
     if inputs is not None:
         answer(inputs)
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
             aside(str(error))  # an input too long, say: told, and the next one may be asked
 
 
-def _say(answer: str) -> None:
+def _print_answer(answer: str) -> None:
     """An answer as it is, for whoever reads a pipe or a file; on a terminal without what would steer it."""
     print(printable(answer, keep="\n\t") if sys.stdout.isatty() else answer, flush=True)
 

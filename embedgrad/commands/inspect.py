@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.anchoring import anchoring_report
 
-    arguments.say = silent
+    arguments.log = silent
     frozen = model_of(arguments, arguments.prompt_file)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     report = anchoring_report(frozen, prompt)

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     settings = {name: getattr(arguments, name) for name in ("seed", "draws", "random_directions")}
-    report = lat(frozen, prompt, stimuli, items, **settings, say=plain_line)
+    report = lat(frozen, prompt, stimuli, items, **settings, log=plain_line)
     hashes = {"stimuli_sha256": sha256_of_file(arguments.stimuli)}
     write_json(arguments.out, report | hashes | made_with(frozen, arguments.prompt_file))
     best = max(row["accuracy"]["held_out"] for row in report["layers"])

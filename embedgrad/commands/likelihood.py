@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     grader, frozen = grader_from(arguments), load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    found = label_likelihoods(frozen, prompt, items, grader, say=plain_line)
+    found = label_likelihoods(frozen, prompt, items, grader, log=plain_line)
     write_json(arguments.out, found | made_with(frozen, arguments.prompt_file))
     for side, row in summary(found).items():
         plain_line(f"{arguments.out}: {side}: {row['correct']} of {row['n']} by likelihood, AUROC {row['auroc']}")

@@ -22,9 +22,9 @@ from embedgrad.commands.arguments import (
     decoding_from,
     layout_from,
     load_from,
+    log_of,
     own_items_from,
     plain_line,
-    say_of,
 )
 from embedgrad.commands.checked import (
     OutputFile,
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
     with_accuracy = arguments.dev_accuracy or settings.early_stop == "dev_accuracy"
     grader = grader_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
     if len(arguments.prompt) < 256 and Path(arguments.prompt).is_file():
-        say_of(arguments)(
+        log_of(arguments)(
             f"warning: the prompt is the text {arguments.prompt!r}, which names a file; its content is the prompt with "
             "--prompt-text-file"
         )
@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> None:
         decoding=decoding_from(arguments, frozen),
         dev_accuracy=with_accuracy,
         state=arguments.state,
-        say=say_of(arguments),
+        log=log_of(arguments),
     )
     trained, history, slot = tuned.prompt, tuned.history, tuned.prompt.slot
     trained.save(
@@ -191,7 +191,7 @@ def _items(arguments: argparse.Namespace) -> tuple[list[Item], list[Item]]:
 
     fraction = 0.2 if arguments.dev_fraction is None else arguments.dev_fraction
     train, dev = split_own(own_items_from(arguments, arguments.data), fraction, arguments.seed)
-    say_of(arguments)(f"{arguments.data}: {len(train)} items to train on, {len(dev)} for early stopping")
+    log_of(arguments)(f"{arguments.data}: {len(train)} items to train on, {len(dev)} for early stopping")
     return train, dev
 
 

@@ -45,16 +45,16 @@ class Pace(logging.Handler):
 
     Args:
         seconds: forecast of each job that has to run, by Snakemake's id of the job.
-        say: where lines go.
+        log: where lines go.
         now: the clock, in seconds.
     """
 
     def __init__(
-        self, seconds: Mapping[int, float], say: Callable[[str], None], now: Callable[[], float] = time.monotonic
+        self, seconds: Mapping[int, float], log: Callable[[str], None], now: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__(logging.INFO)
         self.left, self.whole = dict(seconds), sum(seconds.values())
-        self.say, self.now, self.started = say, now, now()
+        self.log, self.now, self.started = log, now, now()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of a job that has ended; behind the number of steps say the time left."""
@@ -62,7 +62,7 @@ class Pace(logging.Handler):
         if event == "job_finished":
             self.left.pop(record.job_id, None)
         elif event == "progress" and self.left and (line := self.line()):
-            self.say(line)
+            self.log(line)
 
     def line(self) -> str:
         """The time left in words, or nothing while too little is known."""

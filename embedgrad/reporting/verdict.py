@@ -73,31 +73,31 @@ def verdict(ours: Ours, paper: dict[str, str] | None) -> dict[str, str | None]:
     p = f"exact p {ours.p_exact:.2g}"
     if significant and same_direction:
         if not outside:
-            return _say(REPLICATED, f"A significant gain ({p}), and all three printed numbers are in our intervals")
-        return _say(PARTLY, f"A significant gain ({p}), but {_join(outside)}")
+            return _verdict(REPLICATED, f"A significant gain ({p}), and all three printed numbers are in our intervals")
+        return _verdict(PARTLY, f"A significant gain ({p}), but {_join(outside)}")
     if significant:
-        return _say(NOT, f"A significant change against the printed direction ({p})")
+        return _verdict(NOT, f"A significant change against the printed direction ({p})")
     low, high = ours.newcombe
     beyond = high + _GAIN_ROUNDING < printed if printed >= 0 else low - _GAIN_ROUNDING > printed
     if beyond:
-        return _say(NOT, f"No significant gain ({p}), and the printed gain of {printed:.2f} is beyond our interval")
+        return _verdict(NOT, f"No significant gain ({p}), and the printed gain of {printed:.2f} is beyond our interval")
     power = best_case_power(ours.n, printed / 100)
     if power < POWER:
         items = abs(printed) / 100 * ours.n
         never = ", which no pairing brings below p = .05" if round(items) < smallest_significant_gain() else ""
-        return _say(
+        return _verdict(
             NOT_TESTABLE,
             f"The printed gain is {items:.1f} of {ours.n} items{never}; at best the test would see a true gain of "
             f"that size in {power:.0%} of repeats",
         )
     gain = 100 * gained / ours.n
     if abs(gain - printed) < abs(gain) and not outside:
-        return _say(PARTLY, f"The printed numbers are in our intervals, but the gain is not significant ({p})")
+        return _verdict(PARTLY, f"The printed numbers are in our intervals, but the gain is not significant ({p})")
     told = _join(outside) if outside else f"our change of {gain:+.2f} is nearer to none than to the printed gain"
-    return _say(NOT, f"No significant gain ({p}), and {told}")
+    return _verdict(NOT, f"No significant gain ({p}), and {told}")
 
 
-def _say(word: str, reason: str) -> dict[str, str | None]:
+def _verdict(word: str, reason: str) -> dict[str, str | None]:
     return {"word": word, "reason": f"{reason}."}
 
 

@@ -28,7 +28,7 @@ class Progress:
     Args:
         phase: what is being done, as the line calls it.
         total: items in all; None until :meth:`of` brings it.
-        say: where lines go.
+        log: where lines go.
         unit: what is counted, in the plural.
         done: items that are done already, in an earlier run say; they count for the share, not for the rate.
         further: from the items a second to words about what comes after this phase, for the end of the line.
@@ -47,7 +47,7 @@ class Progress:
         self,
         phase: str,
         total: int | None,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         *,
         unit: str = "items",
         done: int = 0,
@@ -57,7 +57,7 @@ class Progress:
         every: float | None = None,
         now: Callable[[], float] | None = None,
     ) -> None:
-        self.phase, self.total, self.say, self.unit, self.last = phase, total, say, unit, last
+        self.phase, self.total, self.log, self.unit, self.last = phase, total, log, unit, last
         self.further = further
         self.first = self.done = done
         self.begun = 0.0  # items' worth of what is under way, each by its own share
@@ -136,7 +136,7 @@ class Progress:
 
     def _tell(self) -> None:
         self.told_at, self.told_share = self.now(), self._share()
-        self.say(self.line())
+        self.log(self.line())
 
     def _watch(self) -> None:
         """Say a line where the work itself reports nothing for so long: one forward pass, or another engine's whole run."""
@@ -162,7 +162,7 @@ class Progress:
         if kind is None and not self.shown and (self.last or self.now() - self.told_at >= PAUSE):
             if self.done == self.first:  # nothing was reported: answers that were there already, say
                 of = "" if self.total is None else f"{self.total} {self.unit}, "
-                self.say(f"{self.phase}: {of}took {clock(self.now() - self.started)}")
+                self.log(f"{self.phase}: {of}took {clock(self.now() - self.started)}")
             else:
                 self._tell()
 
@@ -174,12 +174,12 @@ class Epochs:
 
     Args:
         epochs: at most so many.
-        say: where lines go.
+        log: where lines go.
         now: the clock, as for :class:`Progress`.
     """
 
-    def __init__(self, epochs: int, say: Callable[[str], None], *, now: Callable[[], float] | None = None) -> None:
-        self.epochs, self.say, self.given, self.now = epochs, say, now, now or time.monotonic
+    def __init__(self, epochs: int, log: Callable[[str], None], *, now: Callable[[], float] | None = None) -> None:
+        self.epochs, self.log, self.given, self.now = epochs, log, now, now or time.monotonic
         self.epoch, self.part, self.at = 0, "", None
         self.checking: float | None = None  # when the check on dev began
         self.check = 0.0  # seconds that it took in the epoch before
@@ -206,7 +206,7 @@ class Epochs:
         name = f"{part}, epoch {self.epoch} of at most {self.epochs}"
         # An epoch has a line of its own at its end.
         more = {"further": further if training else None, "last": False, "now": self.given}
-        self.at = Progress(name, total, self.say, done=done, **more).__enter__()
+        self.at = Progress(name, total, self.log, done=done, **more).__enter__()
         return self.at
 
     def end(self) -> None:
@@ -230,6 +230,6 @@ class Epochs:
         self.close(kind)
 
 
-def waiting(what: str, say: Callable[[str], None]) -> Progress:
+def waiting(what: str, log: Callable[[str], None]) -> Progress:
     """A phase of which nobody knows how far it is: lines say that it goes on, and how long it took."""
-    return Progress(what, None, say, last=False, bar=False)
+    return Progress(what, None, log, last=False, bar=False)

@@ -75,16 +75,16 @@ class GraphedDecoder:
         wanted: indices of the bodies.
         rows: that run at a time.
         workspace: whose buffers are used.
-        say: where to report that steps cannot be captured.
+        log: where to report that steps cannot be captured.
 
     Attributes:
         finished: the rows that have ended, by index.
     """
 
     def __init__(
-        self, request: Request, wanted: Sequence[int], rows: int, workspace: Workspace, say: Callable[[str], None]
+        self, request: Request, wanted: Sequence[int], rows: int, workspace: Workspace, log: Callable[[str], None]
     ) -> None:
-        self.request, self.frozen, self.say = request, request.frozen, say
+        self.request, self.frozen, self.log = request, request.frozen, log
         self.waiting = deque(wanted)
         self.finished: dict[int, Row] = {}
         self.lanes: list[Row | None] = [None] * rows
@@ -197,7 +197,7 @@ class GraphedDecoder:
                     raise
                 self.capturing = False
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-                self.say(f"steps are not captured as CUDA graphs ({reason}); going on without, results are the same")
+                self.log(f"steps are not captured as CUDA graphs ({reason}); going on without, results are the same")
 
     def _capture(self, rows: int, read: int) -> None:
         graph = torch.cuda.CUDAGraph()

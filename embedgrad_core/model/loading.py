@@ -64,7 +64,7 @@ def load_model(
     device: str = "auto",
     dtype: str = "auto",
     device_map: str = "none",
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> FrozenModel:
     """Load a causal language model and its tokenizer from a hub id or a local folder, frozen.
 
@@ -79,7 +79,7 @@ def load_model(
         raise UserError(f"device_map is {device_map!r}; it must be one of {', '.join(DEVICE_MAPS)}.")
     place, chosen, why = choose_device(device, dtype)
     divided = device_map != "none" and place.type == "cuda" and place.index is None and torch.cuda.device_count() > 1
-    say(f"{name}: {why}" + (f"; layers over {torch.cuda.device_count()} GPUs" if divided else ""))
+    log(f"{name}: {why}" + (f"; layers over {torch.cuda.device_count()} GPUs" if divided else ""))
     is_folder = Path(name).is_dir()
     if Path(name).is_file():
         raise UserError(
@@ -114,7 +114,7 @@ def load_model(
                 if not is_folder:
                     check_cached(name, revision)
                 raise UserError(_why_not_loaded(name, revision, is_folder, error)) from error
-            say(f"{name}: the hub failed ({_status(error)}); trying again in {wait:g} s")
+            log(f"{name}: the hub failed ({_status(error)}); trying again in {wait:g} s")
             time.sleep(wait)
     if lost := sorted(report["missing_keys"]):  # transformers would draw them at random, and say so in a note
         raise UserError(

@@ -19,7 +19,7 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None and "gp
     workflow.register_resource("gpu", max(1, len(gpus.visible())))
 
 
-def say(line):
+def log_line(line):
     """A line of the suite's own among Snakemake's."""
     print(printable(line), file=sys.stderr, flush=True)
 
@@ -38,14 +38,14 @@ def start(jobs):
         # Slurm knows all jobs of a start under one name; the plugin tells it nowhere else.
         cluster.take_over(CONFIG.run, workflow.scheduler.get_executor(sent[0]).run_uuid if sent else None)
         run_lock.settle(CONFIG.run)
-        check_models(CONFIG, planned, say)
+        check_models(CONFIG, planned, log_line)
     if workflow.executor_plugin.name == "local":
         for line in first_lines(CONFIG, planned, workflow.configfiles, bool(gpus.visible())):
-            say(line)
+            log_line(line)
     # A log has Snakemake's own lines alone; another logger (--logger rich) draws on the terminal itself.
     if sys.stderr.isatty() and not (workflow.output_settings.log_handler_settings or workflow.output_settings.quiet):
         if seconds := job_seconds(CONFIG, {job.jobid: row for job, row in zip(jobs, planned, strict=True)}):
-            logger.addHandler(Pace(seconds, say))
+            logger.addHandler(Pace(seconds, log_line))
 
 
 def end():

@@ -37,7 +37,7 @@ def read_own(
     labels: Labels | Mapping | Sequence[str] = (),
     columns: Columns | None = None,
     *,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     revision: str | None = None,
     config: str | None = None,
     split: str | None = None,
@@ -49,7 +49,7 @@ def read_own(
         evaluator: ``label`` (answers must be among ``labels``), ``yes_no`` (Yes or No), ``boxed_math`` or ``exact``.
         labels: the classes of ``label``, as :meth:`~embedgrad.tasks.own.labels.Labels.of` takes them.
         columns: names of the columns.
-        say: where to report how a file was read.
+        log: where to report how a file was read.
         revision: of a hub data set; ``main`` if None.
         config: of a hub data set.
         split: of a hub data set; ``train`` if None.
@@ -64,7 +64,7 @@ def read_own(
     """
     columns = columns or Columns()
     known = Labels.of(labels) if evaluator == "label" else None
-    name, rows = _opened(source, revision, config, split, say)
+    name, rows = _opened(source, revision, config, split, log)
     items: list[Item] = []
     seen: dict[str, str] = {}
     chosen: dict[str, str | None] | None = None
@@ -73,7 +73,7 @@ def read_own(
             chosen = _find_columns(row, evaluator, columns, where)
             kind = _kind_of_solution(row, chosen, evaluator)
             if kind:
-                say(f"{name}: the answer is {kind} of column {chosen['answer']!r}, which is the target")
+                log(f"{name}: the answer is {kind} of column {chosen['answer']!r}, which is the target")
         item = _item(row, chosen, where, name, evaluator, known)
         if item.id in seen:
             raise UserError(f"{where}: id {item.id!r} stands at {seen[item.id]} too; ids must differ.")
@@ -89,7 +89,7 @@ def _opened(
     revision: str | None,
     config: str | None,
     split: str | None,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[str, Iterable[tuple[str, Mapping]]]:
     """The name of a source and its rows, each with where it stands."""
     is_path = isinstance(source, str | Path)
@@ -106,7 +106,7 @@ def _opened(
     if not is_path:
         return "data", ((f"data row {number}", row) for number, row in enumerate(named_rows(source), start=1))
     if path.exists() or suffix_of(path) in SUFFIXES:
-        return path.name, rows_of(path, say)
+        return path.name, rows_of(path, log)
     raise UserError(f"{source}: no such file; give a .jsonl, .csv or .tsv file, or owner/name of a hub data set.")
 
 

@@ -39,12 +39,12 @@ def suffix_of(path: Path) -> str:
     return "".join(endings) if endings[-1:] == [".gz"] else path.suffix.lower()
 
 
-def rows_of(path: Path, say: Callable[[str], None] = lambda line: None) -> Iterator[tuple[str, dict]]:
+def rows_of(path: Path, log: Callable[[str], None] = lambda line: None) -> Iterator[tuple[str, dict]]:
     """(``file:line``, row) of every row that is not blank.
 
     Args:
         path: the file.
-        say: where to report what was guessed of its form.
+        log: where to report what was guessed of its form.
 
     Raises:
         UserError: no such file, a folder, an unknown ending, unreadable characters, or a malformed line.
@@ -64,10 +64,10 @@ def rows_of(path: Path, say: Callable[[str], None] = lambda line: None) -> Itera
         return _parquet_rows(path, raw)
     if path.suffix.lower() == ".gz":
         raw = _unpacked(path, raw)
-    text = _decoded(path, raw, kind, say)
+    text = _decoded(path, raw, kind, log)
     if not text.strip():
         raise UserError(f"{path}: the file is empty; give at least one row with an input and an answer.")
-    return _json_rows(path, text) if kind == "JSON lines" else _table_rows(path, text, kind, say)
+    return _json_rows(path, text) if kind == "JSON lines" else _table_rows(path, text, kind, log)
 
 
 def _unpacked(path: Path, raw: bytes) -> bytes:
@@ -81,14 +81,14 @@ def _unpacked(path: Path, raw: bytes) -> bytes:
     return found
 
 
-def _decoded(path: Path, raw: bytes, kind: str, say: Callable[[str], None]) -> str:
+def _decoded(path: Path, raw: bytes, kind: str, log: Callable[[str], None]) -> str:
     """The text. JSON lines are UTF-8; a spreadsheet may have written what its system uses."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             text = raw.decode("utf-16")
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: not UTF-16, as its first bytes say ({error.reason}); save it as UTF-8.") from None
-        say(f"{path}: read as UTF-16")
+        log(f"{path}: read as UTF-16")
         return text
     try:
         return raw.decode("utf-8-sig")
@@ -106,7 +106,7 @@ def _decoded(path: Path, raw: bytes, kind: str, say: Callable[[str], None]) -> s
         raise wrong
     # Several may give the very same letters.
     encoding = "Windows-1252" if "cp1252" in found.could_be_from_charset else found.encoding
-    say(f"{path}: not UTF-8; read as {encoding}, look whether its letters are right, or save it as UTF-8")
+    log(f"{path}: not UTF-8; read as {encoding}, look whether its letters are right, or save it as UTF-8")
     return raw.decode(found.encoding)
 
 
@@ -136,11 +136,11 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict]]:
         yield f"{path}:{number}", row
 
 
-def _table_rows(path: Path, text: str, kind: str, say: Callable[[str], None]) -> Iterator[tuple[str, dict]]:
+def _table_rows(path: Path, text: str, kind: str, log: Callable[[str], None]) -> Iterator[tuple[str, dict]]:
     csv.field_size_limit(FIELD_BYTES)
     delimiter, skipped = _delimiter(text, kind)
     if delimiter != {"CSV": ",", "TSV": "\t"}[kind]:
-        say(f"{path}: fields are parted by {_DELIMITERS.get(delimiter, repr(delimiter))}")
+        log(f"{path}: fields are parted by {_DELIMITERS.get(delimiter, repr(delimiter))}")
     # Not splitlines: it also cuts where a text holds U+2028, U+0085, a form feed or the like.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
