@@ -34,8 +34,8 @@ def main() -> None:
         shape = KNOWN[size]
         needs = demands(shape)
         plain, checkpointed, cache = (need.spread for need in needs)
-        told = [f"{part / 1e9:.1f}" for part in (shape.weight_bytes(), cache, plain, checkpointed, needs[0].whole)]
-        print(f"{size:6.2f} B parameters {told[0]:>6} {told[1]:>6} {told[2]:>12} {told[3]:>13} {told[4]:>14}")
+        sizes = [f"{part / 1e9:.1f}" for part in (shape.weight_bytes(), cache, plain, checkpointed, needs[0].whole)]
+        print(f"{size:6.2f} B parameters {sizes[0]:>6} {sizes[1]:>6} {sizes[2]:>12} {sizes[3]:>13} {sizes[4]:>14}")
         for name in arguments.gpus:
             gpu = named_gpu(name)
             gpus = [gpus_needed(shape, 2, [need], gpu.memory, MOST) for need in needs]

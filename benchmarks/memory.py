@@ -169,8 +169,8 @@ def table(sizes: list[str], phases: list[str], threads: int) -> list[Measured]:
                 shape = write_model(Path(folder), size, stored)
                 for phase, dtype in wanted:
                     found = measure(Path(folder), phase, dtype, threads)
-                    told = forecast(shape, phase, 4 if dtype == "float32" else 2, libraries)
-                    rows.append(Measured(size, phase, dtype, stored, told, found, libraries))
+                    expected = forecast(shape, phase, 4 if dtype == "float32" else 2, libraries)
+                    rows.append(Measured(size, phase, dtype, stored, expected, found, libraries))
                     show(rows[-1])
     return rows
 

@@ -96,10 +96,10 @@ def run_part(name: str, seconds: float, arguments: argparse.Namespace) -> None:
             append(rows, {"part": name, "name": name, "cut": f"ended from outside {GRACE:.0f} s after its box"})
             status = 0
         log.seek(place)
-        told = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        lines = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
     if status:
         how = signal.Signals(-status).name if status < 0 else f"status {status}"
-        append(rows, {"part": name, "name": name, "error": f"died ({how}): {told[-1][:300] if told else 'no word'}"})
+        append(rows, {"part": name, "name": name, "error": f"died ({how}): {lines[-1][:300] if lines else 'no word'}"})
     append(rows, {"part": name, "name": "seconds of the part", "seconds": round(time.monotonic() - begun, 1)})
 
 

@@ -95,7 +95,7 @@ def measured(jobs: list[Job], gpus: int, options: dict) -> dict:
     }
 
 
-def tell(name: str, rows: list[dict], jobs: list[Job]) -> None:
+def print_rows(name: str, rows: list[dict], jobs: list[Job]) -> None:
     """One scenario as a table."""
     print(f"\n{name}: {len(jobs)} jobs, {sum(job.gpus > 0 for job in jobs)} of them on GPUs")
     print(f"{'GPUs':>5}{'makespan h':>12}{'GPU hours':>11}{'utilised':>10}{'bound h':>9}  over bound  bound by")
@@ -119,11 +119,11 @@ def tell_preemptions(rates: list[float], cases: dict[str, list[Job]]) -> None:
     """GPU hours by how often a GPU is taken away."""
     print("\nGPUs taken away: expected GPU hours, and what that adds")
     for rate in rates:
-        told = []
+        losses = []
         for name, jobs in cases.items():
             plain, longer = (sum(job.gpus * job.seconds for job in own) for own in (jobs, preempted(jobs, rate)))
-            told.append(f"{name} {longer / 3600:.2f} (+{longer / plain - 1:.1%})")
-        print(f"  {rate:g} times an hour: {'; '.join(told)}")
+            losses.append(f"{name} {longer / 3600:.2f} (+{longer / plain - 1:.1%})")
+        print(f"  {rate:g} times an hour: {'; '.join(losses)}")
 
 
 def main() -> None:
@@ -148,7 +148,7 @@ def main() -> None:
     ).items():
         widest = max(job.gpus for job in own)
         rows = [measured(own, gpus, options) for gpus in arguments.gpus if gpus >= widest]
-        tell(name, rows, own)
+        print_rows(name, rows, own)
         result["scenarios"][name] = rows
     cases = {"jobs as they are": jobs, "in shards": cut(jobs, arguments.tasks, arguments.shards, BASELINES)}
     tell_rules(jobs)

@@ -37,7 +37,7 @@ def through_slurm(folder: Path, config: str) -> dict:
         seconds = time.monotonic() - started
         jobs = here.jobs()
     if process.returncode:
-        raise SystemExit((folder / "told.log").read_text()[-3000:])
+        raise SystemExit((folder / "output.log").read_text()[-3000:])
     return {
         "seconds": seconds,
         "jobs": len(jobs),
@@ -61,9 +61,9 @@ def main() -> None:
             shutil.copytree(arguments.against, local / "results" / arguments.against.name)
         else:
             started = time.monotonic()
-            status, told = finish(checkout(local), arguments.config)
+            status, output = finish(checkout(local), arguments.config)
             if status:
-                raise SystemExit(told[-3000:])
+                raise SystemExit(output[-3000:])
             print(f"on this machine alone: {time.monotonic() - started:.0f} s", flush=True)
         found = through_slurm(checkout(home / "slurm"), arguments.config)
         for name, value in found.items():

@@ -100,8 +100,8 @@ class Slurm:
 
     def jobs(self) -> list["Job"]:
         """All jobs so far, the ended ones too."""
-        told = self.ask("scontrol", "--details", "show", "job")
-        return [Job.read(block) for block in told.split("\n\n") if block.startswith("JobId=")]
+        text = self.ask("scontrol", "--details", "show", "job")
+        return [Job.read(block) for block in text.split("\n\n") if block.startswith("JobId=")]
 
     def wait_for(self, condition, seconds: float = 60) -> None:
         """Until ``condition()`` holds.
@@ -148,8 +148,8 @@ class Job:
             return re.search(rf"\b{key}=(\S*)", block)[1]
 
         def time_of(key: str) -> datetime.datetime:
-            told = one(key)
-            return datetime.datetime.max if told == "Unknown" else datetime.datetime.fromisoformat(told)
+            text = one(key)
+            return datetime.datetime.max if text == "Unknown" else datetime.datetime.fromisoformat(text)
 
         gpus = re.search(r"GRES=gpu:\S*\(IDX:([\d,-]+)\)", block)
         numbers: list[int] = []

@@ -87,8 +87,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, like all others."""
 
     def error(self, message: str) -> NoReturn:
-        said = message if ";" in message else f"{message.rstrip('.')}; see {self.prog} --help."
-        raise UserError(f"{self.prog}: {said}")
+        text = message if ";" in message else f"{message.rstrip('.')}; see {self.prog} --help."
+        raise UserError(f"{self.prog}: {text}")
 
 
 def build_parser() -> argparse.ArgumentParser:

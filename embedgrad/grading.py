@@ -32,9 +32,9 @@ class Grader:
 
     def __post_init__(self) -> None:
         if self.evaluator == "label" and (
-            told := label.too_many(self.options.get("labels", ()), self.options.get("synonyms"))
+            reason := label.too_many(self.options.get("labels", ()), self.options.get("synonyms"))
         ):
-            raise UserError(f"evaluator label: {told}; give fewer or shorter ones.")
+            raise UserError(f"evaluator label: {reason}; give fewer or shorter ones.")
 
     @property
     def knows_strict(self) -> bool:
@@ -52,7 +52,7 @@ class Grader:
         names = tuple(self.options.get("labels", ()))
         return Labels(names, self.numbers) if names else ()
 
-    def told_numbers(self) -> str | None:
+    def numbers_line(self) -> str | None:
         """Which number of the data stands for which label, for a log; None where nothing was said of it."""
         pairs = ", ".join(f"{number} is {name}" for number, name in self.numbers.items())
         return f"labels: {pairs}" if pairs else None

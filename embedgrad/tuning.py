@@ -54,8 +54,8 @@ def tune(
     Raises:
         UserError: what :func:`embedgrad_core.optimize` and the gate refuse; a token limit that leaves no room for any input.
     """
-    if grader and (told := grader.told_numbers()):
-        log(told)
+    if grader and (line := grader.numbers_line()):
+        log(line)
     if grader and grader.knows_strict and len(answers := {item.answer for item in train}) == 1:
         log(
             f"warning: every training item has the answer {min(answers)!r}; nothing but always saying it can be learnt from them"

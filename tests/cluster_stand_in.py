@@ -104,7 +104,7 @@ class Pod:
 
     def log(self) -> str:
         """What it told."""
-        return (self.folder / "told.log").read_text(errors="replace")
+        return (self.folder / "output.log").read_text(errors="replace")
 
 
 @dataclass
@@ -140,7 +140,7 @@ class Cluster:
         command = [*(NAMESPACE if NAMESPACES else []), *asked["command"], *asked["args"]]
         workdir = folder / "workdir"
         workdir.mkdir()
-        with (folder / "told.log").open("wb") as told:
+        with (folder / "output.log").open("wb") as told:
             process = subprocess.Popen(
                 command, cwd=workdir, env=environment, stdout=told, stderr=subprocess.STDOUT, start_new_session=True
             )

@@ -34,7 +34,7 @@ def whole(tmp_path_factory):
 
 
 def told(folder):
-    return (folder / "told.log").read_text()
+    return (folder / "output.log").read_text()
 
 
 def test_a_slurm_starts_where_one_was_killed():

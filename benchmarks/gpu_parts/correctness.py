@@ -99,8 +99,10 @@ def decoding(case: Case) -> Iterator[dict]:
         slot, own = prompt.slot, bodies(case, prompt)
         expected = [plain_argmax(frozen, prompt.vectors, body) for body in own]
         for name, graphed in (("graphed", True), ("growing", False)):
-            said: list[str] = []
-            found = greedy(frozen, slot, prompt.vectors, own, LIMIT, (), batch_size=8, graphed=graphed, log=said.append)
+            lines: list[str] = []
+            found = greedy(
+                frozen, slot, prompt.vectors, own, LIMIT, (), batch_size=8, graphed=graphed, log=lines.append
+            )
             gaps = [
                 lead[first_difference(row.ids, ids)]
                 for row, (ids, lead) in zip(found, expected, strict=True)
@@ -113,7 +115,7 @@ def decoding(case: Case) -> Iterator[dict]:
                 "rows": len(own),
                 "differing": len(gaps),
                 "largest_gap": max(gaps, default=0.0),
-                "told": said,
+                "told": lines,
             } | verdict(not gaps if exact else all(gap < 0.25 for gap in gaps))
 
 
@@ -156,16 +158,16 @@ def out_of_memory(case: Case) -> Iterator[dict]:
         yield {"cut": "only a GPU's memory can be made to run out"}
         return
     frozen, _, prompt = next(iter(case.prompts()))
-    slot, own, said = prompt.slot, bodies(case, prompt), []
+    slot, own, lines = prompt.slot, bodies(case, prompt), []
     few = greedy(frozen, slot, prompt.vectors, own, LIMIT, (), batch_size=4)
     many, width = own * 400, frozen.dtype.itemsize
     each = 2 * 3 * 2 * 16 * (60 + LIMIT) * width  # keys and values of a row of this small model
     with memory_limit(frozen, each * len(many) // 3):
-        found = greedy(frozen, slot, prompt.vectors, many, LIMIT, (), batch_size=len(many), log=said.append)
+        found = greedy(frozen, slot, prompt.vectors, many, LIMIT, (), batch_size=len(many), log=lines.append)
     differing = sum(a.ids != b.ids for a, b in zip(found, few * 400, strict=True))
-    yield {"what": "answers", "told": said[:3], "differing": differing} | verdict(bool(said))
-    examples, said = [Example(str(n), [5 + n % 50] * 200, [7] * 4) for n in range(512)], []
-    small, large = MicroBatching(2048), MicroBatching(10**6, log=said.append)
+    yield {"what": "answers", "told": lines[:3], "differing": differing} | verdict(bool(lines))
+    examples, lines = [Example(str(n), [5 + n % 50] * 200, [7] * 4) for n in range(512)], []
+    small, large = MicroBatching(2048), MicroBatching(10**6, log=lines.append)
     slopes = []
     for pieces in (small, large):
         vectors = prompt.initial.detach().float().to(frozen.device, copy=True).requires_grad_()
@@ -174,7 +176,7 @@ def out_of_memory(case: Case) -> Iterator[dict]:
             accumulate(frozen, slot, vectors, examples, pieces)
         slopes.append(vectors.grad)
     off = float((slopes[0] - slopes[1]).norm() / slopes[0].norm())
-    yield {"what": "a step", "told": said[:3], "differing": off} | verdict(bool(said) and off <= BOUND[case.dtype])
+    yield {"what": "a step", "told": lines[:3], "differing": off} | verdict(bool(lines) and off <= BOUND[case.dtype])
 
 
 @contextmanager

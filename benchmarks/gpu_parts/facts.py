@@ -45,7 +45,7 @@ def driver() -> str:
     if not tool:
         return "nvidia-smi is not there"
     query = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
-    return subprocess.run(query, capture_output=True, text=True).stdout.strip() or "nvidia-smi said nothing"
+    return subprocess.run(query, capture_output=True, text=True).stdout.strip() or "no output from nvidia-smi"
 
 
 def rates(context: Context) -> Iterator[dict]:

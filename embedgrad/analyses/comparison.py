@@ -45,8 +45,8 @@ def compared_answers(
     with Progress("answers", 2 * len(kept), log) as at:
         for side, prompt in (("before", a.prompt), ("after", b.prompt)):
             past = len(kept) * len(graded)
-            told = {"on_progress": lambda done, past=past: at.update(past + done), "on_step": at.under_way}
-            rows = decode(a.frozen, prompt.slot, prompt.vectors, kept, a.decoding, **told)
+            callbacks = {"on_progress": lambda done, past=past: at.update(past + done), "on_step": at.under_way}
+            rows = decode(a.frozen, prompt.slot, prompt.vectors, kept, a.decoding, **callbacks)
             graded[side] = {row.id: a.grader.line(row.row(), gold[row.id]) for row in rows}
     found = evaluation_of(kept, graded, len(items) - len(kept), {})
     return {

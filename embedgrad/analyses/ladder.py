@@ -36,8 +36,8 @@ def ladder(
         try:
             for split, some in splits.items():
                 with Progress(f"ladder, {rung.name}, {split}", len(some), log) as at:
-                    said = {row.id: row.row() for row in rung.answer(some, log=log, **at.decoding)}
-                    graded[split] = [grader.line(said[item.id], item.answer) for item in some]
+                    answers = {row.id: row.row() for row in rung.answer(some, log=log, **at.decoding)}
+                    graded[split] = [grader.line(answers[item.id], item.answer) for item in some]
         except UserError as error:
             found[rung.name] = {"left_out": str(error)}  # the examples may not fit a short context; the other rungs do
             log(f"{rung.name}: left out, {error}")

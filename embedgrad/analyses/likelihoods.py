@@ -35,8 +35,8 @@ def label_likelihoods(
     with Progress("label likelihood", 2 * len(items), log) as at:
         for side, vectors in (("before", prompt.initial), ("after", prompt.vectors)):
             first = len(items) * len(found)
-            told = {"on_progress": lambda done, first=first: at.update(first + done)}
-            values, lengths = continuation_log_likelihoods(frozen, prompt.slot, vectors, inputs, texts, **told)
+            callbacks = {"on_progress": lambda done, first=first: at.update(first + done)}
+            values, lengths = continuation_log_likelihoods(frozen, prompt.slot, vectors, inputs, texts, **callbacks)
             found[side] = [[round(value, 6) for value in row] for row in values.tolist()]
     rows = [
         {"id": item.id, "answer": item.answer, **{side: found[side][place] for side in found}}

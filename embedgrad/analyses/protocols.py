@@ -43,9 +43,9 @@ def protocol_grid(
             for share in shares:
                 limit = max(1, round(decoding.max_new_tokens * share))
                 cut = [(item, until(row, ends, limit)) for item, row in rows]
-                said = [to_decoded(frozen, item, row, ends, decoding.loop).row() for item, row in cut]
+                answers = [to_decoded(frozen, item, row, ends, decoding.loop).row() for item, row in cut]
                 for one in graders:
-                    lines = [one.line(row, item.answer) for item, row in zip(asked, said, strict=True)]
+                    lines = [one.line(row, item.answer) for item, row in zip(asked, answers, strict=True)]
                     protocol = {"layout": kind, "limit_share": share, "stop_rule": rule, "strict": one.strict}
                     protocols.append({"protocol": protocol, "levels": by_level(asked, lines)})
     strict = grader.strict and grader.knows_strict

@@ -36,8 +36,8 @@ def show(prompt: PromptEmbedding, report: dict, path: Path) -> None:
     for piece, shade in zip(pieces_of(prompt), shades, strict=True):
         line.append(printable(piece, keep="\n\t"), style=shade)
     name = (prompt.header.get("model") or {}).get("name") or "an unnamed model"
-    told = f"{path}: {len(rows)} vectors for {name}, layout {prompt.slot.layout.kind}"
-    console.print(printable(told), markup=False)
+    heading = f"{path}: {len(rows)} vectors for {name}, layout {prompt.slot.layout.kind}"
+    console.print(printable(heading), markup=False)
     console.print(line)
     head = ("", "token", "drift", "", "cosine to itself", "rank", "nearest", "softmax p")
     table = Table(*head, box=None, pad_edge=False)
@@ -56,5 +56,5 @@ def show(prompt: PromptEmbedding, report: dict, path: Path) -> None:
     console.print(table)
     summary = report["summary"]
     own, control = summary["nearest_token_unchanged"], summary["random"]["cosine"]["nearest_is_original"]
-    told = f"nearest token unchanged at {own} of {summary['positions']} positions"
-    console.print(f"{told}; after a random move as far at {control}", markup=False)
+    unchanged = f"nearest token unchanged at {own} of {summary['positions']} positions"
+    console.print(f"{unchanged}; after a random move as far at {control}", markup=False)

@@ -25,8 +25,8 @@ MOST_THREADS = 4096
 def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """--model and how to load it."""
     group = parser.add_argument_group("model")
-    told = "hub id (owner/name) or a local folder" + ("" if required else "; default: the one the prompt was made for")
-    group.add_argument("--model", required=required, help=told)
+    about = "hub id (owner/name) or a local folder" + ("" if required else "; default: the one the prompt was made for")
+    group.add_argument("--model", required=required, help=about)
     group.add_argument(
         "--revision",
         default="main" if required else None,
@@ -150,8 +150,8 @@ def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader |
 def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 512) -> None:
     """Token limit, batches, stop and loop rules; without a ``limit`` the command finds one that fits."""
     group = parser.add_argument_group("decoding")
-    told = "" if limit else " (default: 512, or what the longest input leaves free)"
-    group.add_argument("--max-new-tokens", type=whole(1), default=limit, help=f"token limit of an answer{told}")
+    default = "" if limit else " (default: 512, or what the longest input leaves free)"
+    group.add_argument("--max-new-tokens", type=whole(1), default=limit, help=f"token limit of an answer{default}")
     group.add_argument(
         "--decode-batch-size",
         type=rows,

@@ -67,8 +67,8 @@ def text_of_file(name: str) -> str:
     try:
         text = Path(name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or "not UTF-8"
-        raise argparse.ArgumentTypeError(f"{name}: cannot be read ({told})") from None
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise argparse.ArgumentTypeError(f"{name}: cannot be read ({reason})") from None
     return some_text(text.removesuffix("\n").removesuffix("\r"))
 
 

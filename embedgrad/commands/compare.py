@@ -48,15 +48,21 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         plain_line(json.dumps(found, sort_keys=True))
         return
-    told = found["vectors"]
-    plain_line(f"a: {a.prompt.slot.k} vectors, mean drift {told['mean_drift']['a']:.3g}; text {a.prompt.slot.text!r}")
-    plain_line(f"b: {b.prompt.slot.k} vectors, mean drift {told['mean_drift']['b']:.3g}; text {b.prompt.slot.text!r}")
-    for key in told["settings"]:
-        plain_line(f"{key}: a {told['settings'][key]['a']}, b {told['settings'][key]['b']}")
-    if told["move_cosine"] is None:
+    vectors = found["vectors"]
+    plain_line(
+        f"a: {a.prompt.slot.k} vectors, mean drift {vectors['mean_drift']['a']:.3g}; text {a.prompt.slot.text!r}"
+    )
+    plain_line(
+        f"b: {b.prompt.slot.k} vectors, mean drift {vectors['mean_drift']['b']:.3g}; text {b.prompt.slot.text!r}"
+    )
+    for key in vectors["settings"]:
+        plain_line(f"{key}: a {vectors['settings'][key]['a']}, b {vectors['settings'][key]['b']}")
+    if vectors["move_cosine"] is None:
         plain_line("the texts differ: vectors are not compared position by position")
     else:
-        plain_line(f"mean cosine of the vectors {told['vector_cosine']:.3f}, of their moves {told['move_cosine']:.3f}")
+        plain_line(
+            f"mean cosine of the vectors {vectors['vector_cosine']:.3f}, of their moves {vectors['move_cosine']:.3f}"
+        )
     if "answers" in found:
         row = found["answers"]
         plain_line(

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
     plain_line(json.dumps(found.row(), sort_keys=True) if arguments.json else str(found))
     if not arguments.json:
         for side, failures in found.failures.items():
-            told = ", ".join(f"{name} {count}" for name, count in sorted(failures.items()) if name != "none")
-            plain_line(f"wrong {side}: {told or 'none'}")
+            kinds = ", ".join(f"{name} {count}" for name, count in sorted(failures.items()) if name != "none")
+            plain_line(f"wrong {side}: {kinds or 'none'}")
     if arguments.out:
         write_jsonl(arguments.out, found.rows)

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Answer what was given, or ask."""
     inputs = _given(arguments)
-    # Only answers on standard output; where there may be hours of questions, the model is told of beside them.
+    # Only answers on standard output; where there may be hours of questions, lines about the model go to standard error.
     arguments.log = aside if inputs is None else silent
     from embedgrad.runtime.progress import Progress
 
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         except UserError as error:
             if not sys.stdin.isatty():  # no one is there to ask again, and a missing answer would shift all others
                 raise
-            aside(str(error))  # an input too long, say: told, and the next one may be asked
+            aside(str(error))  # for instance an input too long; the next one may be asked
 
 
 def _print_answer(answer: str) -> None:

@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.others:
         _cross_check(arguments, grader.evaluator, rows, gold)
     counts = Counter(row["failure"] for row in graded)
-    told = ", ".join(f"{name} {count}" for name, count in counts.most_common() if name != "none")
-    plain_line(f"{arguments.out}: {counts['none']} of {len(graded)} correct" + (f"; {told}" if told else ""))
+    kinds = ", ".join(f"{name} {count}" for name, count in counts.most_common() if name != "none")
+    plain_line(f"{arguments.out}: {counts['none']} of {len(graded)} correct" + (f"; {kinds}" if kinds else ""))
     if missing := [identity for identity in gold if identity not in lines]:
         plain_line(
             f"warning: {len(missing)} of {len(gold)} items of {arguments.data} have no answer, {missing[0]} first; "

@@ -48,8 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
     hashes = {"stimuli_sha256": sha256_of_file(arguments.stimuli)}
     write_json(arguments.out, report | hashes | made_with(frozen, arguments.prompt_file))
     best = max(row["accuracy"]["held_out"] for row in report["layers"])
-    told = "; ".join(
+    summary = "; ".join(
         f"{name}: delta above 0 in {found['layers_above_zero']} of {found['layers']} layers"
         for name, found in report["summary"].items()
     )
-    plain_line(f"{arguments.out}: held-out accuracy up to {best:.2f}; {told}")
+    plain_line(f"{arguments.out}: held-out accuracy up to {best:.2f}; {summary}")

@@ -79,8 +79,8 @@ def _too_large(rows: list, machine) -> list[str]:
     if largest.fits:
         return []
     count = sum(not row.fits for row in rows)
-    told = f"{count} of {len(rows)} cells, {largest.cell} with {_gigabytes(largest.memory)} GB the largest"
-    return [f"memory: {told}, but {machine.name} has {_gigabytes(machine.memory)} GB; choose a larger one (--card)."]
+    found = f"{count} of {len(rows)} cells, {largest.cell} with {_gigabytes(largest.memory)} GB the largest"
+    return [f"memory: {found}, but {machine.name} has {_gigabytes(machine.memory)} GB; choose a larger one (--card)."]
 
 
 def _print(config, machine, access, data, rows, gpus, missing) -> None:

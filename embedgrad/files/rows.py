@@ -86,5 +86,5 @@ def read_items(path: str | Path, level: str | None = None) -> list[Item]:
 
 def answers_sha256(rows: Sequence[dict]) -> str:
     """Hash of decoded answers, graded or not: of what the model said, in its order."""
-    told = (checksum({key: row[key] for key in DECODED_KEYS}) for row in rows)
-    return sha256_of_bytes("\n".join(told).encode())
+    checksums = (checksum({key: row[key] for key in DECODED_KEYS}) for row in rows)
+    return sha256_of_bytes("\n".join(checksums).encode())

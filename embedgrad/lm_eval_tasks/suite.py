@@ -28,8 +28,10 @@ class SuiteTask(ConfigurableTask):
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        said = config["metadata"]
-        limit, self.grader = _as_stored(said["task"], said.get("prompt"), said.get("results", "results/paper"))
+        metadata = config["metadata"]
+        limit, self.grader = _as_stored(
+            metadata["task"], metadata.get("prompt"), metadata.get("results", "results/paper")
+        )
         config = {key: value for key, value in config.items() if key != "class"}
         if limit:
             config["generation_kwargs"] = {**config["generation_kwargs"], "max_gen_toks": limit}

@@ -67,8 +67,8 @@ def _wrong_with(name: str, spec: Mapping[str, Any], folder: str) -> str:
     """Why a local folder cannot be the model of the configuration, in one sentence with what to do, or ""."""
     try:
         if lacks := missing_files(folder):
-            told = f"{folder} holds no {', no '.join(lacks)}"
-            return f"{told}; take a whole copy, or fix models.{name}.folder or the mirror."
+            lacking = f"{folder} holds no {', no '.join(lacks)}"
+            return f"{lacking}; take a whole copy, or fix models.{name}.folder or the mirror."
         wanted = spec.get("sha256")
         # As each job asks once more behind its loading; here before any of them starts.
         if wanted and (found := other_than(folder_hashes(folder), wanted)):

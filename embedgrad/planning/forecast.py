@@ -193,11 +193,11 @@ def first_lines(
         Nothing where no job trains or answers. Where no forecast can be made, why: that is no reason not to run.
     """
     try:
-        told = outlook(config, jobs, config.resources.machine(has_gpus))
+        text = outlook(config, jobs, config.resources.machine(has_gpus))
     except UNFORESEEN as error:
-        told = f"none could be made ({error})"
-    if not told:
+        text = f"none could be made ({error})"
+    if not text:
         return []
     file = f" --config {os.path.relpath(configfiles[0])}" if len(configfiles) == 1 else ""
     more = f"by assumed rates; `embedgrad plan{file}` measures this machine and goes by cell"
-    return [f"forecast: {told}", f"forecast: {more}"]
+    return [f"forecast: {text}", f"forecast: {more}"]

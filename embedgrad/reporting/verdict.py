@@ -93,8 +93,8 @@ def verdict(ours: Ours, paper: dict[str, str] | None) -> dict[str, str | None]:
     gain = 100 * gained / ours.n
     if abs(gain - printed) < abs(gain) and not outside:
         return _verdict(PARTLY, f"The printed numbers are in our intervals, but the gain is not significant ({p})")
-    told = _join(outside) if outside else f"our change of {gain:+.2f} is nearer to none than to the printed gain"
-    return _verdict(NOT, f"No significant gain ({p}), and {told}")
+    reason = _join(outside) if outside else f"our change of {gain:+.2f} is nearer to none than to the printed gain"
+    return _verdict(NOT, f"No significant gain ({p}), and {reason}")
 
 
 def _verdict(word: str, reason: str) -> dict[str, str | None]:

@@ -18,7 +18,7 @@ Job = tuple[str, Mapping[str, str]]
 
 
 @contextlib.contextmanager
-def told_by_snakemake() -> Iterator[None]:
+def as_workflow_error() -> Iterator[None]:
     """Turn a UserError into the error that Snakemake prints without a traceback.
 
     Raises:

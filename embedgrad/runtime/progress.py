@@ -63,8 +63,8 @@ class Progress:
         self.begun = 0.0  # items' worth of what is under way, each by its own share
         self.every = EVERY if every is None else every
         self.now, self.timed = now or time.monotonic, now is None
-        self.started = self.told_at = self.now()
-        self.told_share = self._share()
+        self.started = self.logged_at = self.now()
+        self.logged_share = self._share()
         self._lock, self._over, self._timer = threading.RLock(), threading.Event(), None
         self.shown = sys.stderr.isatty()
         hidden = not (self.shown and bar)
@@ -116,7 +116,7 @@ class Progress:
         # What is under way may end before its limit: until the first item is done, all that is known is how long it takes at most.
         most = "at most " if self.done == self.first else ""
         line += f"{most}{clock((self.total - self.done - self.begun) / rate)} left"
-        return line + (f", {told}" if self.further and (told := self.further(rate)) else "")
+        return line + (f", {more}" if self.further and (more := self.further(rate)) else "")
 
     def _share(self) -> float:
         return (self.done + self.begun) / self.total if self.total else 0.0
@@ -128,21 +128,21 @@ class Progress:
                 self.bar.set_postfix_str(f"{100 * self._share():.0f} %", refresh=False)
             self.bar.update(self.done - self.bar.n)
             return
-        since = self.now() - self.told_at
+        since = self.now() - self.logged_at
         # Sums of shares are off by a rounding error.
-        further_on = self._share() - self.told_share >= SHARE - 1e-9 and since >= min(LEAST, self.every)
+        further_on = self._share() - self.logged_share >= SHARE - 1e-9 and since >= min(LEAST, self.every)
         if self.done != self.total and (since >= self.every or further_on):
             self._tell()
 
     def _tell(self) -> None:
-        self.told_at, self.told_share = self.now(), self._share()
+        self.logged_at, self.logged_share = self.now(), self._share()
         self.log(self.line())
 
     def _watch(self) -> None:
         """Say a line where the work itself reports nothing for so long: one forward pass, or another engine's whole run."""
-        while not self._over.wait(max(self.told_at + self.every - self.now(), 0.001)):
+        while not self._over.wait(max(self.logged_at + self.every - self.now(), 0.001)):
             with self._lock:
-                if not self._over.is_set() and self.now() - self.told_at >= self.every:
+                if not self._over.is_set() and self.now() - self.logged_at >= self.every:
                     self._tell()
 
     def __enter__(self) -> Self:
@@ -159,7 +159,7 @@ class Progress:
         if self._timer:
             self._timer.join()
         self.bar.close()
-        if kind is None and not self.shown and (self.last or self.now() - self.told_at >= PAUSE):
+        if kind is None and not self.shown and (self.last or self.now() - self.logged_at >= PAUSE):
             if self.done == self.first:  # nothing was reported: answers that were there already, say
                 of = "" if self.total is None else f"{self.total} {self.unit}, "
                 self.log(f"{self.phase}: {of}took {clock(self.now() - self.started)}")

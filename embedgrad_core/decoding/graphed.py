@@ -31,7 +31,7 @@ class Buffers:
         cache: keys and values.
         tokens: (rows,) the last token of each.
         moves: (rows,) 1 where a row runs: its length grows.
-        said: (INTERVAL, rows) tokens since the last look.
+        recent: (INTERVAL, rows) tokens since the last look.
         bits: (INTERVAL, rows) their entropies.
         at: (1,) steps since the last look.
         graphs: by rows and places read.
@@ -41,7 +41,7 @@ class Buffers:
         self.cache = StaticCache(rows, capacity, device)
         self.tokens = torch.zeros(rows, dtype=torch.long, device=device)
         self.moves = torch.zeros(rows, dtype=torch.long, device=device)
-        self.said = torch.zeros(INTERVAL, rows, dtype=torch.long, device=device)
+        self.recent = torch.zeros(INTERVAL, rows, dtype=torch.long, device=device)
         self.bits = torch.zeros(INTERVAL, rows, device=device)
         self.at = torch.zeros(1, dtype=torch.long, device=device)
         self.graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
@@ -115,8 +115,8 @@ class GraphedDecoder:
                 bodies = [self.request.body(row) for row in rows]
                 plan = Filling(self.cache, piece, len(self.request.prefix), [len(body) for body in bodies])
                 logits = self._read(torch.cat(bodies), plan)
-                said, bits = logits.argmax(dim=1).tolist(), entropy_bits(logits).tolist()
-                for lane, token, entropy in zip(piece, said, bits, strict=True):
+                tokens, bits = logits.argmax(dim=1).tolist(), entropy_bits(logits).tolist()
+                for lane, token, entropy in zip(piece, tokens, bits, strict=True):
                     self._take(lane, [token], [entropy])
 
     def _pieces(self, lanes: Sequence[int]) -> Iterator[list[int]]:
@@ -158,13 +158,13 @@ class GraphedDecoder:
         read = _rounded(max(length for _, length in running) + steps)
         for _ in range(steps):
             self._step(rows, min(read, self.cache.capacity))
-        said, bits = self.on.said[:steps, :rows].T.tolist(), self.on.bits[:steps, :rows].T.tolist()
+        tokens, bits = self.on.recent[:steps, :rows].T.tolist(), self.on.bits[:steps, :rows].T.tolist()
         for lane in range(rows):
             if self.lanes[lane]:
-                self._take(lane, said[lane], bits[lane])
+                self._take(lane, tokens[lane], bits[lane])
 
     def _length(self, row: Row) -> int:
-        """Tokens of a row that the cache holds: all but the last one said."""
+        """Tokens of a row that the cache holds: all but the last one."""
         body = len(self.request.own) + len(self.request.bodies[row.index])
         return len(self.request.prefix) + body + len(row.ids) - 1
 
@@ -215,14 +215,14 @@ class GraphedDecoder:
         logits = self._forward(embeds, places, Stepping(self.cache, places, read), 0)
         chosen = logits.argmax(dim=1)
         on.tokens[:rows] = chosen
-        on.said[:, :rows].index_copy_(0, on.at, chosen[None])
+        on.recent[:, :rows].index_copy_(0, on.at, chosen[None])
         on.bits[:, :rows].index_copy_(0, on.at, entropy_bits(logits)[None])
         self.cache.lengths.add_(on.moves)
         on.at.add_(1)
 
-    def _take(self, lane: int, said: Sequence[int], bits: Sequence[float]) -> None:
+    def _take(self, lane: int, tokens: Sequence[int], bits: Sequence[float]) -> None:
         row = self.lanes[lane]
-        if self.request.take(row, said, bits):
+        if self.request.take(row, tokens, bits):
             self.lanes[lane] = None
             self.finished[row.index] = row
             self.request.on_end(row)

@@ -201,8 +201,8 @@ def _by_layer(axes: Axes, layers: Sequence[dict], name: str, colour: str, shape:
     )
     axes.plot(at, [row["delta"] for row in rows], color=colour, linewidth=1.2)
     for row, reading in zip(layers, rows, strict=True):
-        told = row["accuracy"]["held_out"] > row["accuracy"]["random"]["q975"]
-        face = colour if told else "white"
+        separates = row["accuracy"]["held_out"] > row["accuracy"]["random"]["q975"]
+        face = colour if separates else "white"
         axes.plot(row["layer"], reading["delta"], shape, color=colour, markersize=3.5, markerfacecolor=face, mew=0.8)
 
 
@@ -261,8 +261,8 @@ def _begin(axes: Axes, panel: Panel) -> bool:
         axes.text(0.5, 0.5, "missing: not run yet", fontsize=8, style="italic", color=GREY, **place)
         return False
     if missing:
-        told = short(f"missing: {', '.join(missing)}", 30)
-        axes.set_title(f"{panel.title}\n{told}", fontsize=7.5, loc="left", parse_math=False)
+        note = short(f"missing: {', '.join(missing)}", 30)
+        axes.set_title(f"{panel.title}\n{note}", fontsize=7.5, loc="left", parse_math=False)
     return True
 
 

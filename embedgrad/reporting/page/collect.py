@@ -67,8 +67,8 @@ def headline(outcomes: Sequence[Outcome]) -> str:
         up = sum(row["p_holm"] < 0.05 and row["delta_points"] > 0 for row in rows)
         return f"{up} of {len(done)} cells gained significantly after Holm's correction; {_missing(outcomes)}."
     words = Counter(outcome.metrics[0]["verdict"]["word"] for outcome in with_paper if outcome.metrics)
-    told = ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]) or "no cell judged yet"
-    return f"Of the paper's {len(with_paper)} cells: {told}; {_missing(outcomes)}."
+    verdicts = ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]) or "no cell judged yet"
+    return f"Of the paper's {len(with_paper)} cells: {verdicts}; {_missing(outcomes)}."
 
 
 def _missing(outcomes: Sequence[Outcome]) -> str:

@@ -45,8 +45,10 @@ def check_runs(runs: dict[str, dict | None], files: dict[str, str], test_sha256:
                 )
     models = {step: _revision(run) for step, run in runs.items() if _revision(run)}
     if len(set(models.values())) > 1:
-        told = ", ".join(f"{step} {revision[:19]}" for step, revision in models.items())
-        raise UserError(f"the steps of this cell ran on different revisions of the model ({told}); run them again.")
+        revisions = ", ".join(f"{step} {revision[:19]}" for step, revision in models.items())
+        raise UserError(
+            f"the steps of this cell ran on different revisions of the model ({revisions}); run them again."
+        )
 
 
 def check_agreement(found: Sequence[tuple[dict, Path]], folder: Path) -> None:
@@ -78,7 +80,7 @@ def check_reports(found: Sequence[tuple[object, dict, Path]]) -> None:
     Raises:
         UserError: analyses of other ones; lists them.
     """
-    wrong = [f"{path} ({told})" for report, metrics, path in found if (told := _stranger(report, metrics))]
+    wrong = [f"{path} ({reason})" for report, metrics, path in found if (reason := _stranger(report, metrics))]
     if wrong:
         raise UserError(
             f"analyses that do not belong to their cells' runs: {_first(wrong)}; delete them and make them again."
@@ -166,10 +168,10 @@ def _differing(values: dict[str, list[str]]) -> str:
     while len({value[: same + 1] for value in values}) == 1:
         same += 1
     start = max(0, same - 24)
-    told = []
+    parts = []
     for value, names in values.items():
-        told.append(f"{value[start : start + 60]}: {_first(names)}")
-    return "; ".join(told)
+        parts.append(f"{value[start : start + 60]}: {_first(names)}")
+    return "; ".join(parts)
 
 
 def _revision(run: dict | None) -> str | None:

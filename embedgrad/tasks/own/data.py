@@ -1,6 +1,6 @@
 """Data of one's own: a JSON-lines, CSV or TSV file, or a data set on the hub, as the suite's items.
 
-Columns are found by their usual names or named by the caller. Every fault is told with the line it stands on.
+Columns are found by their usual names or named by the caller. Every error names the line at fault.
 """
 
 from collections import Counter
@@ -134,7 +134,7 @@ def split_own(items: Sequence[Item], dev_fraction: float, seed: int) -> tuple[li
 
 
 def fingerprint(text: str) -> str:
-    """12 hexadecimal digits of an input's normalised text: enough to tell whether an item was trained on."""
+    """12 hexadecimal digits of an input's normalised text: enough to know whether an item was trained on."""
     return sha256_of_bytes(normalised(text).encode("utf-8", "surrogatepass"))[:12]
 
 
@@ -203,8 +203,8 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
 
 def _kind_of_solution(row: Mapping, columns: Mapping, evaluator: str) -> str | None:
     """What stands for the answer of a maths row that gives a whole solution, in words."""
-    told = row.get(columns["answer"])
-    return kind_of_solution(told) if evaluator == "boxed_math" and isinstance(told, str) else None
+    answer = row.get(columns["answer"])
+    return kind_of_solution(answer) if evaluator == "boxed_math" and isinstance(answer, str) else None
 
 
 def _checked_answer(answer: str, where: str, evaluator: str, known: Labels | None) -> str:

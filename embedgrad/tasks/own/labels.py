@@ -53,13 +53,13 @@ class Labels:
     def _by_name(self) -> dict[str, str]:
         return {_folded(name): name for name in self.names}
 
-    def find(self, told: str, where: str) -> str:
-        """The class that data call ``told``: its own name in any case, or its number where one was given.
+    def find(self, value: str, where: str) -> str:
+        """The class that data call ``value``: its own name in any case, or its number where one was given.
 
         Raises:
             UserError: it is none of them, or a number beside words of which nobody said which is which.
         """
-        key = told.strip()
+        key = value.strip()
         number = _whole(key)
         if found := self._by_name.get(_folded(key)) or self._by_name.get(number) or self.numbers.get(number):
             return found

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from embedgrad.tasks.source import told_by_the_hub
+from embedgrad.tasks.source import as_user_error
 from embedgrad_core.files import UserError, parse_json
 
 SUFFIXES = {
@@ -129,8 +129,8 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict]]:
         try:
             row = parse_json(line)
         except ValueError as error:
-            told = getattr(error, "msg", error)
-            raise UserError(f"{path}:{number}: not a JSON object ({told}); each line is one object.") from None
+            reason = getattr(error, "msg", error)
+            raise UserError(f"{path}:{number}: not a JSON object ({reason}); each line is one object.") from None
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}.")
         yield f"{path}:{number}", row
@@ -195,8 +195,8 @@ def _parquet_rows(path: Path, raw: bytes) -> Iterator[tuple[str, dict]]:
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(raw))
     except (pyarrow.ArrowException, OSError) as error:
-        told = (str(error).splitlines() or ["unreadable"])[0][:200]
-        raise UserError(f"{path}: not a whole Parquet file ({told}); take a whole copy.") from None
+        reason = (str(error).splitlines() or ["unreadable"])[0][:200]
+        raise UserError(f"{path}: not a whole Parquet file ({reason}); take a whole copy.") from None
     rows = named_rows(datasets.Dataset(table))
     return ((f"{path} row {number}", row) for number, row in enumerate(rows, start=1))
 
@@ -227,6 +227,6 @@ def hub_rows(name: str, revision: str, config: str | None, split: str) -> Iterat
     import datasets
 
     what = f"data set {name} (config {config or 'default'}, split {split}, revision {revision})"
-    with told_by_the_hub(what, "check the network and the names, or save it as a .jsonl file."):
+    with as_user_error(what, "check the network and the names, or save it as a .jsonl file."):
         table = datasets.load_dataset(name, config, split=split, revision=revision)
     return ((f"{name} row {number}", row) for number, row in enumerate(named_rows(table), start=1))
