@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from embedgrad.evaluation import Evaluation, evaluation_of, unseen
-from embedgrad.grading import Grader, make_grader
+from embedgrad.grading import Grading, make_grading
 from embedgrad.keywords import check_names, renamed
 from embedgrad.measured import measured
 from embedgrad.runtime.provenance import versions
-from embedgrad.stored import stored_grader, stored_model
+from embedgrad.stored import stored_grading, stored_model
 from embedgrad.tasks.own.data import Columns, read_own, split_own
 from embedgrad.tasks.own.rows import named_rows
 from embedgrad.tuning import fitting_limit, tune
@@ -46,9 +46,10 @@ class TunedPrompt:
 
     frozen: FrozenModel
     prompt: PromptEmbedding
-    grader: Grader | None
+    grading: Grading | None
     decoding: Decoding
     history: list[dict] = field(default_factory=list, repr=False)
+    grader = property(lambda self: self.grading, doc="Old name of ``grading``.")
 
     def save(self, path: str | Path) -> None:
         """Write the prompt file."""
@@ -123,12 +124,12 @@ class TunedPrompt:
             say: old name of ``log``.
 
         Raises:
-            UserError: no grader, no item left, or data that cannot be read.
+            UserError: no evaluator, no item left, or data that cannot be read.
         """
-        if self.grader is None:
+        if self.grading is None:
             raise UserError("this prompt does not say how answers are checked; give an evaluator.")
         log = renamed(log, say)
-        found = _items(data, self.grader, columns, log, revision=revision, config=config, split=split)
+        found = _items(data, self.grading, columns, log, revision=revision, config=config, split=split)
         items = found if keep_seen else unseen(found, self.prompt)
         graded: dict[str, dict[str, dict]] = {}
         gold = {item.id: item.answer for item in items}
@@ -141,7 +142,7 @@ class TunedPrompt:
             rows = decode(
                 self.frozen, self.prompt.slot, vectors, items, self.decoding, on_progress=count, on_step=on_step
             )
-            graded[side] = {row.id: self.grader.line(row.row(), gold[row.id]) for row in rows}
+            graded[side] = {row.id: self.grading.line(row.row(), gold[row.id]) for row in rows}
         name = str(data) if isinstance(data, str | Path) else name
         about = measured(self.frozen, self.prompt, items, name, keep_seen)
         return evaluation_of(items, graded, len(found) - len(items), about)
@@ -149,21 +150,21 @@ class TunedPrompt:
 
 def _items(
     data: str | Path | Sequence[Item | Mapping],
-    grader: Grader,
+    grading: Grading,
     columns: Columns | None,
     log: Callable[[str], None],
     **hub: str | None,
 ) -> list[Item]:
     """Items as they are, all else read."""
     if isinstance(data, str | Path):
-        return read_own(data, grader.evaluator, grader.labels, columns, log=log, **hub)
+        return read_own(data, grading.evaluator, grading.labels, columns, log=log, **hub)
     rows = list(named_rows(data))
     if rows and all(isinstance(row, Item) for row in rows):
         return rows
     if not all(isinstance(row, Mapping) for row in rows):
         other = next(type(row).__name__ for row in rows if not isinstance(row, Mapping))
         raise UserError(f"data holds a {other}; give a file, a hub data set, items, or a dictionary a row.")
-    return read_own(rows, grader.evaluator, grader.labels, columns, log=log, **hub)
+    return read_own(rows, grading.evaluator, grading.labels, columns, log=log, **hub)
 
 
 def optimize(
@@ -214,17 +215,17 @@ def optimize(
     """
     log = renamed(log, say)
     check_names(settings, (one.name for one in fields(Settings)), "optimize")
-    grader = make_grader(evaluator, labels)
+    grading = make_grading(evaluator, labels)
     chosen = Settings(**settings)
     if not prompt.strip():
         raise UserError("the prompt is empty; write at least one word.")
     limit = LIMIT if max_new_tokens is None else max_new_tokens
     decoding = Decoding(max_new_tokens=limit, batch_size=decode_batch_size)
-    train = _items(data, grader, columns, log)
+    train = _items(data, grading, columns, log)
     if dev is None:
         train, held = split_own(train, dev_fraction, chosen.seed)
     else:
-        held = _items(dev, grader, columns, log)
+        held = _items(dev, grading, columns, log)
     if isinstance(layout, str):
         layout = Layout(layout, target_prefix="\n" if layout == "bare" else "")
     frozen = model
@@ -241,12 +242,12 @@ def optimize(
         train,
         held,
         chosen,
-        grader=grader,
+        grading=grading,
         decoding=decoding,
         dev_accuracy=with_accuracy,
         log=log,
     )
-    return TunedPrompt(frozen, tuned.prompt, grader, decoding, tuned.history)
+    return TunedPrompt(frozen, tuned.prompt, grading, decoding, tuned.history)
 
 
 def load(
@@ -284,15 +285,15 @@ def load(
     log = renamed(log, say)
     check_names(decoding, (one.name for one in fields(Decoding)), "load")
     header = read_prompt_file(path)[1]
-    grader, stored = stored_grader(path, header), recorded_decoding(path, header)
+    grading, stored = stored_grading(path, header), recorded_decoding(path, header)
     settings = replace(stored, **{key: value for key, value in decoding.items() if value is not None})
     frozen = model
     if not isinstance(frozen, FrozenModel):
         name, revision = stored_model(path, header, model, revision)
         frozen = load_model(name, revision=revision, device=device, dtype=dtype, device_map=device_map, log=log)
     if evaluator is not None or labels is not None:
-        grader = make_grader(evaluator, labels)
-    return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grader, settings)
+        grading = make_grading(evaluator, labels)
+    return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grading, settings)
 
 
-__all__ = ["Columns", "Evaluation", "Layout", "TunedPrompt", "load", "make_grader", "optimize"]
+__all__ = ["Columns", "Evaluation", "Layout", "TunedPrompt", "load", "make_grading", "optimize"]

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Epochs, waiting
 from embedgrad.tasks.own.data import fingerprint
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
 from embedgrad_core.decoding.settings import LIMIT, Decoding
 from embedgrad_core.files import Item, UserError, printable
-from embedgrad_core.gate import GateReport
+from embedgrad_core.gate import GateResult
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Tuned:
 
     prompt: PromptEmbedding
     history: list[dict]
-    gate: GateReport
+    gate: GateResult
 
 
 def tune(
@@ -30,7 +30,7 @@ def tune(
     dev: Sequence[Item],
     settings: Settings,
     *,
-    grader: Grader | None = None,
+    grading: Grading | None = None,
     decoding: Decoding | None = None,
     dev_accuracy: bool = False,
     state: Path | None = None,
@@ -45,7 +45,7 @@ def tune(
         train: items of Eq. 7.
         dev: items for early stopping.
         settings: hyperparameters.
-        grader: how an answer is checked; kept in the prompt's header.
+        grading: how an answer is checked; kept in the prompt's header.
         decoding: how answers are decoded; kept in the header.
         dev_accuracy: answer and grade dev after each epoch.
         state: file for resuming.
@@ -54,9 +54,9 @@ def tune(
     Raises:
         UserError: what :func:`embedgrad_core.optimize` and the gate refuse; a token limit that leaves no room for any input.
     """
-    if grader and (line := grader.numbers_line()):
+    if grading and (line := grading.numbers_line()):
         log(line)
-    if grader and grader.knows_strict and len(answers := {item.answer for item in train}) == 1:
+    if grading and grading.knows_strict and len(answers := {item.answer for item in train}) == 1:
         log(
             f"warning: every training item has the answer {min(answers)!r}; nothing but always saying it can be learnt from them"
         )
@@ -77,7 +77,7 @@ def tune(
         def accuracy(vectors: object) -> float:
             at = epochs.begin("dev answers", len(dev))
             rows = decode(frozen, slot, vectors, dev, decoding, log=log, **at.decoding)
-            return grader.accuracy({row.id: row.output for row in rows}, answers)
+            return grading.accuracy({row.id: row.output for row in rows}, answers)
 
         def on_epoch(line: dict) -> None:
             epochs.end()
@@ -96,7 +96,7 @@ def tune(
             on_progress=epochs.on_progress,
         )
     trained.header["gate"] = gate.row()
-    trained.header["grading"] = grader.row() if grader else None
+    trained.header["grading"] = grading.row() if grading else None
     # How many GPUs answered says nothing about the answers.
     trained.header["decoding"] = replace(decoding, tensor_parallel=None).row() if decoding else None
     trained.header["seen"] = sorted({fingerprint(item.input) for item in (*train, *dev)})

@@ -134,7 +134,7 @@ def anchoring_summary(frozen: FrozenModel, prompt: PromptEmbedding) -> dict:
     }
 
 
-def anchoring_report(frozen: FrozenModel, prompt: PromptEmbedding, seed: int = 0) -> dict:
+def semantic_anchoring(frozen: FrozenModel, prompt: PromptEmbedding, seed: int = 0) -> dict:
     """Every measure at every position, before, after and for the random control, and their summary.
 
     Returns:

@@ -18,7 +18,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
 
 import embedgrad
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot, decode, load_model
 from embedgrad_core.files import Item, UserError, read_json, read_jsonl, write_jsonl
 from embedgrad_core.lm_eval import model as lm_eval_model
@@ -211,12 +211,12 @@ def tuned(mirror):
     ("limit", "strict", "right"), [(4, False, True), (2, False, False), (8, False, True), (8, True, False)]
 )
 def test_limit_and_grader_are_the_prompt_files(tuned, limit, strict, right, named, tmp_path):
-    """Of the YAML's 512 tokens the model has no room for, and its grader is not strict."""
+    """Of the YAML's 512 tokens the model has no room for, and its evaluator is not strict."""
     tuned, items = tuned
     tuned.decoding = replace(tuned.decoding, max_new_tokens=limit)
-    tuned.grader = Grader("label", {"labels": ["positive", "negative"]}, strict)
+    tuned.grading = Grading("label", {"labels": ["positive", "negative"]}, strict)
     kept = tuned.decoding.row() | {"loop": None}
-    tuned.prompt.header |= {"decoding": kept, "grading": tuned.grader.row(), "data": {"task": "imdb"}}
+    tuned.prompt.header |= {"decoding": kept, "grading": tuned.grading.row(), "data": {"task": "imdb"}}
     path = tmp_path / "imdb" / "stories3m" / "seed0" / "prompt.safetensors"
     path.parent.mkdir(parents=True)
     tuned.save(path)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedgrad.api import make_grader
+from embedgrad.api import make_grading
 from embedgrad.tasks.own.data import Columns, fingerprint, read_own, split_own
 from embedgrad_core.files import Item, UserError
 
@@ -105,7 +105,7 @@ def test_labels_that_cannot_be_told_apart(tmp_path, labels, told):
     with pytest.raises(UserError, match=told):
         read(tmp_path, "l.csv", "text,label\nx,good\n", labels=labels)
     with pytest.raises(UserError, match=told):
-        make_grader("label", labels)
+        make_grading("label", labels)
 
 
 @pytest.mark.parametrize("mark", ["\u0085", "\u2028", "\u2029", "\v", "\f", "\x1c"])

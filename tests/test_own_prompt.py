@@ -18,7 +18,7 @@ from embedgrad_core.files import Item
 
 def test_the_prompt_file_remembers_how_it_is_used(prompt_file, home):
     tuned = embedgrad.load(prompt_file, log=lambda line: None)
-    assert tuned.grader.row() == {
+    assert tuned.grading.row() == {
         "evaluator": "label",
         "options": {"labels": ["positive", "negative"]},
         "strict": False,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from embedgrad.analyses.counts import by_level
 from embedgrad.analyses.rungs import rungs
 from embedgrad.analyses.text_answers import TextAnswers
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.planning.demand import EXAMPLES
 from embedgrad.runtime.progress import Progress
 from embedgrad_core.files import Item, UserError
@@ -15,7 +15,7 @@ def ladder(
     texts: TextAnswers,
     items: Sequence[Item],
     train: Sequence[Item],
-    grader: Grader,
+    grading: Grading,
     *,
     dev: Sequence[Item] | None = None,
     rewrite: str | None = None,
@@ -31,13 +31,13 @@ def ladder(
     splits = {"test": items} | ({} if dev is None else {"dev": dev})
     found: dict[str, dict] = {}
     lines: list[dict] = []
-    for rung in rungs(texts, train, grader, rewrite=rewrite, examples=examples):
+    for rung in rungs(texts, train, grading, rewrite=rewrite, examples=examples):
         graded = {}
         try:
             for split, some in splits.items():
                 with Progress(f"ladder, {rung.name}, {split}", len(some), log) as at:
                     answers = {row.id: row.row() for row in rung.answer(some, log=log, **at.decoding)}
-                    graded[split] = [grader.line(answers[item.id], item.answer) for item in some]
+                    graded[split] = [grading.line(answers[item.id], item.answer) for item in some]
         except UserError as error:
             found[rung.name] = {"left_out": str(error)}  # the examples may not fit a short context; the other rungs do
             log(f"{rung.name}: left out, {error}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from embedgrad.analyses.rungs import label_targets
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import FrozenModel, PromptEmbedding
 from embedgrad_core.files import Item
@@ -14,12 +14,12 @@ def label_likelihoods(
     frozen: FrozenModel,
     prompt: PromptEmbedding,
     items: Sequence[Item],
-    grader: Grader,
+    grading: Grading,
     log: Callable[[str], None] = print,
 ) -> dict:
     """Log-likelihoods of every label behind the text prompt and behind the optimised one.
 
-    A grader without a closed set of answers has no labels to read.
+    An evaluator without a closed set of answers has no labels to read.
 
     Returns:
         ``labels`` (the answers), ``tokens`` (of each label's text behind the first item), and ``items``: id, answer, and for
@@ -28,7 +28,7 @@ def label_likelihoods(
     Raises:
         UserError: one answer is trained as two texts.
     """
-    if not grader.knows_strict:
+    if not grading.knows_strict:
         return {"labels": [], "tokens": [], "items": []}
     labels, found = label_targets(items), {}
     inputs, texts = [item.input for item in items], list(labels.values())

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from embedgrad.analyses.counts import by_level
 from embedgrad.analyses.text_answers import TextAnswers, until
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core.decoding.answers import to_decoded
 from embedgrad_core.decoding.settings import STOP_RULES
@@ -19,7 +19,7 @@ from embedgrad_core.files import Item
 def protocol_grid(
     texts: TextAnswers,
     items: Sequence[Item],
-    grader: Grader,
+    grading: Grading,
     shares: Sequence[float],
     log: Callable[[str], None] = print,
 ) -> dict:
@@ -32,7 +32,7 @@ def protocol_grid(
         UserError: an input and the token limit do not fit the context.
     """
     frozen, decoding = texts.frozen, texts.decoding
-    graders = [replace(grader, strict=strict) for strict in (False, True)][: 1 + grader.knows_strict]
+    gradings = [replace(grading, strict=strict) for strict in (False, True)][: 1 + grading.knows_strict]
     protocols = []
     for kind in texts.kinds:
         with Progress(f"protocol search, {kind} layout", len(items), log) as at:
@@ -44,10 +44,10 @@ def protocol_grid(
                 limit = max(1, round(decoding.max_new_tokens * share))
                 cut = [(item, until(row, ends, limit)) for item, row in rows]
                 answers = [to_decoded(frozen, item, row, ends, decoding.loop).row() for item, row in cut]
-                for one in graders:
+                for one in gradings:
                     lines = [one.line(row, item.answer) for item, row in zip(asked, answers, strict=True)]
                     protocol = {"layout": kind, "limit_share": share, "stop_rule": rule, "strict": one.strict}
                     protocols.append({"protocol": protocol, "levels": by_level(asked, lines)})
-    strict = grader.strict and grader.knows_strict
+    strict = grading.strict and grading.knows_strict
     own = {"layout": texts.layout.kind, "limit_share": 1.0, "stop_rule": decoding.stop_rule, "strict": strict}
     return {"protocols": protocols, "own": own}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, decode
 from embedgrad_core.anchoring import randomly_displaced, snapped
@@ -15,7 +15,7 @@ def round_trip(
     frozen: FrozenModel,
     prompt: PromptEmbedding,
     items: Sequence[Item],
-    grader: Grader,
+    grading: Grading,
     decoding: Decoding,
     seeds: Sequence[int] = range(3),
     log: Callable[[str], None] = print,
@@ -33,7 +33,7 @@ def round_trip(
     def accuracy(name: str, vectors: torch.Tensor) -> float:
         with Progress(f"round trip, {name}", len(items), log) as at:
             answers = decode(frozen, prompt.slot, vectors, items, decoding, log=log, **at.decoding)
-        found = grader.accuracy({row.id: row.output for row in answers}, gold)
+        found = grading.accuracy({row.id: row.output for row in answers}, gold)
         log(f"{name}: accuracy {found:.3f} on {len(items)} items")
         return found
 

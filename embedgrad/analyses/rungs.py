@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from embedgrad.analyses.text_answers import TextAnswers, text_vectors
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.planning.demand import EXAMPLES
 from embedgrad_core import FrozenModel, Layout, Slot, decode
 from embedgrad_core.decoding.answers import Decoded
@@ -46,7 +46,7 @@ class Rung:
 def rungs(
     texts: TextAnswers,
     train: Sequence[Item],
-    grader: Grader,
+    grading: Grading,
     *,
     rewrite: str | None = None,
     examples: int = EXAMPLES,
@@ -56,7 +56,7 @@ def rungs(
     Args:
         texts: the model, the run's own layout, the human prompt and how to decode; its answers are shared with the protocol search.
         train: where examples and the commonest answer come from.
-        grader: of the task; labels and Yes/No have a closed set of answers, other evaluators have no ``majority`` and no
+        grading: of the task; labels and Yes/No have a closed set of answers, other evaluators have no ``majority`` and no
             ``likelihood``.
         rewrite: another wording of the prompt.
         examples: how many of ``few_shot``.
@@ -81,7 +81,7 @@ def rungs(
     dealt_out = f"{worked_examples(train, examples, ends, dealt_out=True)}\n\n{prompt}"
     yield Rung("few_shot", generating(*text_vectors(frozen, bare, dealt_out)))
     yield Rung("examples", _behind_examples(texts, train, generating))
-    if grader.knows_strict:  # a closed set of answers
+    if grading.knows_strict:  # a closed set of answers
         labels = label_targets(train)
         common = labels[Counter(item.answer for item in train).most_common(1)[0][0]]
         yield Rung("majority", lambda items, **_: [Decoded(item.id, common, 0, "eos", 0.0) for item in items])

@@ -20,16 +20,16 @@ def pieces_of(prompt: PromptEmbedding) -> list[str]:
     return [long[len(short) :] if long.startswith(short) else long for short, long in pairwise(texts)]
 
 
-def show(prompt: PromptEmbedding, report: dict, path: Path) -> None:
+def show(prompt: PromptEmbedding, analysis: dict, path: Path) -> None:
     """Print the prompt as one coloured line, then a row a token.
 
     Args:
         prompt: the optimised prompt.
-        report: its :func:`embedgrad_core.anchoring.anchoring_report`.
+        analysis: its :func:`embedgrad_core.anchoring.semantic_anchoring`.
         path: where it was read.
     """
     console = Console(soft_wrap=True, highlight=False)
-    rows = report["positions"]
+    rows = analysis["positions"]
     largest = max(row["drift"] for row in rows) or 1.0
     shades = [SHADES[min(int(4 * row["drift"] / largest), 3)] for row in rows]
     line = Text()
@@ -54,7 +54,7 @@ def show(prompt: PromptEmbedding, report: dict, path: Path) -> None:
             f"{row['after']['softmax']['p']:.3g}",
         )
     console.print(table)
-    summary = report["summary"]
+    summary = analysis["summary"]
     own, control = summary["nearest_token_unchanged"], summary["random"]["cosine"]["nearest_is_original"]
     unchanged = f"nearest token unchanged at {own} of {summary['positions']} positions"
     console.print(f"{unchanged}; after a random move as far at {control}", markup=False)

@@ -14,7 +14,7 @@ from embedgrad_core.files import UserError, other_than, printable, shard
 from evaluators import EVALUATORS
 
 if TYPE_CHECKING:
-    from embedgrad.grading import Grader
+    from embedgrad.grading import Grading
     from embedgrad_core import Decoding, FrozenModel, Layout
     from embedgrad_core.decoding.kept_rows import KeptRows
     from embedgrad_core.files import Item
@@ -126,19 +126,19 @@ def add_own_data_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--data-split", help="of a hub data set; default: train")
 
 
-def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader | None" = None) -> "list[Item]":
+def own_items_from(arguments: argparse.Namespace, source: str, grading: "Grading | None" = None) -> "list[Item]":
     """The items of one's own data, checked for the evaluator in use."""
-    from embedgrad.grading import grader_from
+    from embedgrad.grading import grading_from
     from embedgrad.runtime.progress import waiting
     from embedgrad.tasks.own.data import Columns, read_own
 
-    grader = grader or grader_from(arguments)
+    grading = grading or grading_from(arguments)
     columns = Columns(arguments.input_column, arguments.answer_column, arguments.target_column)
     with waiting(f"{source}: reading", aside):
         return read_own(
             source,
-            grader.evaluator,
-            grader.labels,
+            grading.evaluator,
+            grading.labels,
             columns,
             log=aside,
             revision=arguments.data_revision,

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
-from embedgrad.commands.prompts import add_prompt_arguments, needed_grader, prompt_from
+from embedgrad.commands.prompts import add_prompt_arguments, needed_grading, prompt_from
 from embedgrad_core.files import UserError
 
 HELP = "two prompts of one model side by side"
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     items = []
     if arguments.data:  # the data first: a bad line is said before a model is loaded
-        items = own_items_from(arguments, arguments.data, needed_grader(arguments, arguments.a))
+        items = own_items_from(arguments, arguments.data, needed_grading(arguments, arguments.a))
     elif arguments.keep_seen:
         raise UserError("--keep-seen is about the items of --data; give both or neither.")
     a = prompt_from(arguments, arguments.a)

@@ -40,9 +40,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    report = entropy_of_answers(frozen, prompt, items, before, after, log=plain_line)
-    write_json(arguments.out, report | made_with(frozen, arguments.prompt_file))
-    summary = report["summary"]
+    analysis = entropy_of_answers(frozen, prompt, items, before, after, log=plain_line)
+    write_json(arguments.out, analysis | made_with(frozen, arguments.prompt_file))
+    summary = analysis["summary"]
     if not summary["n"]:
         plain_line(f"{arguments.out}: no item has two answers that are not empty")
         return

@@ -11,7 +11,7 @@ import json
 
 from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
 from embedgrad.commands.checked import output_file
-from embedgrad.commands.prompts import add_prompt_arguments, needed_grader, prompt_from
+from embedgrad.commands.prompts import add_prompt_arguments, needed_grading, prompt_from
 from embedgrad_core.files import write_jsonl
 
 HELP = "before and after on data of your own, with interval and p"
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.runtime.progress import Progress
 
     # The data first: a bad line is said before a model is loaded.
-    items = own_items_from(arguments, arguments.data, needed_grader(arguments, arguments.prompt_file))
+    items = own_items_from(arguments, arguments.data, needed_grading(arguments, arguments.prompt_file))
     tuned = prompt_from(arguments)
     with Progress("answers", None, aside) as at:
         found = tuned.evaluate(

@@ -30,14 +30,14 @@ def run(arguments: argparse.Namespace) -> None:
     """Read every label behind every input; write."""
     items = read_items(arguments.data, arguments.level)
     from embedgrad.analyses.likelihoods import label_likelihoods
-    from embedgrad.grading import grader_from
+    from embedgrad.grading import grading_from
     from embedgrad.reporting.likelihood import summary
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
 
-    grader, frozen = grader_from(arguments), load_from(arguments)
+    grading, frozen = grading_from(arguments), load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    found = label_likelihoods(frozen, prompt, items, grader, log=plain_line)
+    found = label_likelihoods(frozen, prompt, items, grading, log=plain_line)
     write_json(arguments.out, found | made_with(frozen, arguments.prompt_file))
     for side, row in summary(found).items():
         plain_line(f"{arguments.out}: {side}: {row['correct']} of {row['n']} by likelihood, AUROC {row['auroc']}")

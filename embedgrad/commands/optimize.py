@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_writable(arguments.state)
     check_outputs(arguments)
     train, dev = _items(arguments)  # before torch is imported: a bad line is said at once
-    from embedgrad.grading import grader_from
+    from embedgrad.grading import grading_from
     from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit, tune
     from embedgrad_core import Settings, Slot
@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
     clock = Run()
     settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
     with_accuracy = arguments.dev_accuracy or settings.early_stop == "dev_accuracy"
-    grader = grader_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
+    grading = grading_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
     if len(arguments.prompt) < 256 and Path(arguments.prompt).is_file():
         log_of(arguments)(
             f"warning: the prompt is the text {arguments.prompt!r}, which names a file; its content is the prompt with "
@@ -121,7 +121,7 @@ def run(arguments: argparse.Namespace) -> None:
         train,
         dev,
         settings,
-        grader=grader,
+        grading=grading,
         decoding=decoding_from(arguments, frozen),
         dev_accuracy=with_accuracy,
         state=arguments.state,
@@ -174,11 +174,11 @@ def _items(arguments: argparse.Namespace) -> tuple[list[Item], list[Item]]:
         raise UserError("give --data (split into train and dev here), or both --train and --dev.")
     if arguments.train:
         _refuse(arguments, OF_OWN_DATA, "is for --data; with --train and --dev leave it out")
-        from embedgrad.grading import check_answers, labels_of, make_grader
+        from embedgrad.grading import check_answers, labels_of, make_grading
 
         train, dev = read_items(arguments.train, arguments.level), read_items(arguments.dev, arguments.level)
         if arguments.evaluator == "label":
-            check_answers([*train, *dev], make_grader("label", labels_of(arguments.labels)))
+            check_answers([*train, *dev], make_grading("label", labels_of(arguments.labels)))
         return train, dev
     _refuse(
         arguments, ("level",), "is for --train and --dev; with --data leave it out, or take other rows out of the file"

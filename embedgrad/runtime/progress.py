@@ -139,7 +139,7 @@ class Progress:
         self.log(self.line())
 
     def _watch(self) -> None:
-        """Say a line where the work itself reports nothing for so long: one forward pass, or another engine's whole run."""
+        """Write a line where the work itself reports nothing for so long: one forward pass, or another engine's whole run."""
         while not self._over.wait(max(self.logged_at + self.every - self.now(), 0.001)):
             with self._lock:
                 if not self._over.is_set() and self.now() - self.logged_at >= self.every:

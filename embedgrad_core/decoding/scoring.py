@@ -62,7 +62,7 @@ def read_answer(frozen: FrozenModel, text: str, stop: str) -> list[int]:
     return [*ids, end] if stop == "eos" and end is not None else ids
 
 
-def entropy_report(
+def entropy_change(
     frozen: FrozenModel,
     prompt: PromptEmbedding,
     identities: Sequence[str],

@@ -98,7 +98,7 @@ def load_model(
         try:
             # Said outright: unset, transformers asks on a terminal whether to run a repository's code.
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
-            network, report = AutoModelForCausalLM.from_pretrained(
+            network, info = AutoModelForCausalLM.from_pretrained(
                 name,
                 dtype=chosen,
                 use_safetensors=True,
@@ -116,7 +116,7 @@ def load_model(
                 raise UserError(_why_not_loaded(name, revision, is_folder, error)) from error
             log(f"{name}: the hub failed ({_status(error)}); trying again in {wait:g} s")
             time.sleep(wait)
-    if lost := sorted(report["missing_keys"]):  # transformers would draw them at random, and say so in a note
+    if lost := sorted(info["missing_keys"]):  # transformers would draw them at random, and say so in a note
         raise UserError(
             f"model {name}: {len(lost)} of its weights are not in its files, {lost[0]} first; take a whole copy."
         )

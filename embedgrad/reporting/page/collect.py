@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from embedgrad.reporting.figures.accuracy import training_curves
 from embedgrad.reporting.figures.drawing import as_svg, styled
 from embedgrad.reporting.page.examples import examples
+from embedgrad.reporting.results.analyses import read_sidecar
 from embedgrad.reporting.results.collected import Outcome
-from embedgrad.reporting.results.reports import read_sidecar
 from embedgrad.reporting.table2 import numbers
 from embedgrad.reporting.tables import read_table
 from embedgrad.reporting.verdict import WORDS

@@ -21,10 +21,10 @@ def lat(
     log: Callable[[str], None] = print,
     **settings: int,
 ) -> dict:
-    """Read the stimuli and both prompts, also at the last input token of ``items``, and report.
+    """Read the stimuli and both prompts, also at the last input token of ``items``, and compare.
 
     Returns:
-        What :func:`lat_report` returns, which has the ``settings``, and the number of ``items``.
+        What :func:`lat_of_states` returns, which has the ``settings``, and the number of ``items``.
 
     Raises:
         UserError: a text has no tokens or is longer than the model's context; names it.
@@ -38,11 +38,11 @@ def lat(
             prompt_states(frozen, prompt, vectors, items, at.advance) for vectors in (prompt.initial, prompt.vectors)
         )
     with Progress("LAT, directions", len(train), log, unit="layers") as at:
-        report = lat_report(train, held_out, before, after, **settings, on_layer=at.advance)
-    return report | {"items": len(items)}
+        analysis = lat_of_states(train, held_out, before, after, **settings, on_layer=at.advance)
+    return analysis | {"items": len(items)}
 
 
-def lat_report(
+def lat_of_states(
     train: torch.Tensor,
     held_out: torch.Tensor,
     before: dict[str, torch.Tensor],
