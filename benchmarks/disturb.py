@@ -142,7 +142,7 @@ def disturbed(folder: Path, config: str, kills: int, chance: random.Random, mean
     """Run to the end, killed ``kills`` times on the way, about every ``mean`` seconds.
 
     Raises:
-        RuntimeError: the run ends otherwise than by these kills, or never.
+        RuntimeError: the run ends in another way than by these kills, or never.
     """
     tally, settled = Tally(), {}
     while True:

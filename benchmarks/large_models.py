@@ -12,7 +12,7 @@ from embedgrad_core.model.sizes import CHUNK, TOKEN_BUDGET
 
 ROWS, TOKENS = 16, 1024  # answered at a time, and in the cache of each on the average
 ITEMS, LENGTH, TARGETS = 8, 291, 220  # of a step: MATH-500's
-MOST = 16  # GPUs that a model's layers are dealt out over at most
+MOST = 16  # GPUs that a model's layers are spread over at most
 
 
 def demands(shape: Shape) -> list[Demand]:
@@ -43,7 +43,7 @@ def main() -> None:
             decoding = (shape.bytes_a_decoding_step() + cache) / gpu.read
             print(
                 f"    {name}: GPUs {gpus[0]} ({gpus[1]} with checkpointing, {gpus[2]} to answer); "
-                f"a step {step:.2f} s; {ROWS} rows {decoding * 1e3:.0f} ms a token, {ROWS / decoding:.0f} tokens/s"
+                f"a step {step:.2f} s; {ROWS} rows {decoding * 1e3:.0f} ms per token, {ROWS / decoding:.0f} tokens/s"
             )
 
 

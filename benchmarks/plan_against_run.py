@@ -1,4 +1,4 @@
-"""What ``embedgrad plan`` would have said of each job against what it took: a table and a figure.
+"""What ``embedgrad plan`` forecasts for each job against what it took: a table and a figure.
 
     python benchmarks/plan_against_run.py --config config/laptop.yaml --times docs/laptop/times.csv --png docs/plan_against_run.png
 

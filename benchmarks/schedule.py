@@ -4,7 +4,7 @@
     python benchmarks/schedule.py --card h100 --figure docs/figures/scaling.png
 
 The jobs and what waits for what are Snakemake's own plan (``dag.py``), their seconds the forecast of ``embedgrad plan --card``
-(``embedgrad/planning/durations.py``). No run on that many GPUs stands behind it.
+(``embedgrad/planning/durations.py``). No run on that many GPUs backs it.
 """
 
 import argparse

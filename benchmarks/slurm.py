@@ -21,7 +21,7 @@ def through_slurm(folder: Path, config: str) -> dict:
     """Run ``config`` through Slurm; what was seen of it.
 
     Raises:
-        SystemExit: the run fails; the end of what it said.
+        SystemExit: the run fails; the end of its output.
     """
     busy, samples, shared, peak = 0, 0, 0, 0
     with slurm() as here:

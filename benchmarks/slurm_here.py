@@ -1,4 +1,4 @@
-"""A real Slurm on this machine alone: controller, one node, two GPUs that are none; its state in a folder that goes away.
+"""A real Slurm on this machine alone: controller, one node, two fake GPUs; its state in a folder that goes away.
 
 It wants root, Debian's packages slurmctld, slurmd, slurm-client and munge, and no Slurm of this machine's own. Munge signs the
 messages; everything listens on the loopback address.

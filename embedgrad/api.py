@@ -74,7 +74,7 @@ class TunedPrompt:
             on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decode` does.
 
         Raises:
-            UserError: an input that is empty, no text, or too long.
+            UserError: an input that is empty, not text, or too long.
         """
         several = [text] if isinstance(text, str) else list(text)
         names = where or [f"input {place}" for place in range(1, len(several) + 1)]
@@ -111,7 +111,7 @@ class TunedPrompt:
         """Answer and grade every item with the text prompt and with the optimised one.
 
         Args:
-            data: a file or hub data set (``embedgrad.tasks.own.data``), items, or a dictionary a row.
+            data: a file or hub data set (``embedgrad.tasks.own.data``), items, or a dictionary per row.
             columns: names of the columns.
             keep_seen: also count items that the prompt was trained on.
             revision: of a hub data set.
@@ -163,7 +163,7 @@ def _items(
         return rows
     if not all(isinstance(row, Mapping) for row in rows):
         other = next(type(row).__name__ for row in rows if not isinstance(row, Mapping))
-        raise UserError(f"data holds a {other}; give a file, a hub data set, items, or a dictionary a row.")
+        raise UserError(f"data holds a {other}; give a file, a hub data set, items, or a dictionary per row.")
     return read_own(rows, grading.evaluator, grading.labels, columns, log=log, **hub)
 
 
@@ -193,7 +193,7 @@ def optimize(
     Args:
         model: hub id, local folder, or a model already loaded.
         prompt: the human prompt, verbatim.
-        data: training items: a file or hub data set, items, or a dictionary a row.
+        data: training items: a file or hub data set, items, or a dictionary per row.
         evaluator: ``label``, ``yes_no``, ``boxed_math`` or ``exact``.
         labels: the classes of ``label``: names, or ``{0: "negative", 1: "positive"}`` where the data have numbers.
         dev: items for early stopping; split off ``data`` if None.

@@ -1,4 +1,4 @@
-"""The ``embedgrad`` command: one subcommand a step, each usable by hand and by the workflow alike."""
+"""The ``embedgrad`` command: one subcommand per step, each usable by hand and by the workflow alike."""
 
 import argparse
 import io
@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    # Libraries say "Materializing param=…" and the like; a log keeps our own lines.
+    # Libraries print "Materializing param=…" and the like; a log keeps our own lines.
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
         _check_words(arguments)

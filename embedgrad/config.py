@@ -48,7 +48,7 @@ class Config:
         for task, spec in values["tasks"].items():
             if spec.get("shards", 1) > 1 and "block" not in values["decode"]:
                 raise UserError(
-                    f"{source}: tasks.{task}.shards needs decode.block, the items that are answered together (say 128): with "
+                    f"{source}: tasks.{task}.shards needs decode.block, the items that are answered together (e.g. 128): with "
                     "it the number of shards changes no digit."
                 )
         return config

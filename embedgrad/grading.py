@@ -53,7 +53,7 @@ class Grading:
         return Labels(names, self.numbers) if names else ()
 
     def numbers_line(self) -> str | None:
-        """Which number of the data stands for which label, for a log; None where nothing was said of it."""
+        """Which number of the data stands for which label, for a log; None where the data have no numbers."""
         pairs = ", ".join(f"{number} is {name}" for number, name in self.numbers.items())
         return f"labels: {pairs}" if pairs else None
 

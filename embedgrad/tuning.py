@@ -15,7 +15,7 @@ from embedgrad_core.gate import GateResult
 
 @dataclass(frozen=True)
 class Tuned:
-    """What an optimisation gives: the best prompt, a line an epoch, and what the gate saw."""
+    """What an optimisation gives: the best prompt, a line per epoch, and what the gate saw."""
 
     prompt: PromptEmbedding
     history: list[dict]

@@ -2,7 +2,7 @@
 
 Checked on real items: the ids of head + prompt + body equal the tokenizer's reading of the whole text; the logits of
 the embeddings path equal those of the token path; and the loss of the objective equals the loss from the model's own
-logits, which catches architectures that scale or cap their logits behind the head.
+logits, which catches architectures that scale or cap their logits after the head.
 """
 
 from collections.abc import Sequence
@@ -80,6 +80,6 @@ def check_step_zero(frozen: FrozenModel, prompt: PromptEmbedding, items: Sequenc
     if not worst_loss <= max(tolerance, 1e-4):
         raise UserError(
             f"step-0 gate: the loss of {frozen.name} differs from its own logits' by {worst_loss:.2g}; the "
-            "architecture changes logits behind its output layer and cannot be used."
+            "architecture changes logits after its output layer and cannot be used."
         )
     return GateResult(len(items), seams, worst_logit, worst_loss)

@@ -51,7 +51,7 @@ def optimize(
         settings: hyperparameters.
         dev_accuracy: (k, d) vectors → accuracy on dev by decoding and grading; None leaves it out of the history.
         state: file for resuming; a state of other settings, data or model is refused.
-        on_epoch: called with each history line: epoch, train_loss and dev_loss (nats an item), dev_accuracy, gradient_norm
+        on_epoch: called with each history line: epoch, train_loss and dev_loss (nats per item), dev_accuracy, gradient_norm
             (mean over steps), drift (mean relative displacement), tokens_per_s, seconds, peak_memory_bytes, best.
         log: where to report that memory ran out and the work goes on in smaller batching.
         on_progress: called with epoch, ``train`` or ``dev loss``, and the items of it done so far and in all.
@@ -119,7 +119,7 @@ def optimize(
                     )
                 progress = replace(progress, stopped=f"loss {dev_loss} on dev is not finite")
             if progress.stopped:
-                # The vectors may be spoilt; what was best before stays.
+                # The vectors may be broken; the best ones so far stay.
                 line = {"epoch": epoch, "stopped": progress.stopped}
             else:
                 line = {
@@ -197,7 +197,7 @@ def mean_loss(
     examples: Sequence[Example],
     batching: MicroBatching | None = None,
 ) -> float:
-    """Eq. 6 averaged over items, nats an item."""
+    """Eq. 6 averaged over items, nats per item."""
     return accumulate(frozen, prompt.slot, vectors, examples, batching or MicroBatching())[0] / len(examples)
 
 

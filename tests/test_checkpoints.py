@@ -107,9 +107,7 @@ def test_more_layers_than_the_weights_have_tensors_are_refused_before_they_are_b
         changed.pop("layer_types")  # their number would be checked first
         path.write_text(json.dumps(changed))
         started = time.process_time()
-        with pytest.raises(
-            UserError, match=r"config\.json speaks of 2147483648 layers, but the weights hold \d+ tensors"
-        ):
+        with pytest.raises(UserError, match=r"config\.json states 2147483648 layers, but the weights hold \d+ tensors"):
             load_model(str(tmp_path / "model"), device="cpu", log=lambda line: None)
         assert time.process_time() - started < 5
 

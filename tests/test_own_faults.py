@@ -25,9 +25,7 @@ def test_half_of_a_surrogate_pair(home, prompt_file, tmp_path, no_model, capsys)
     write_jsonl(tmp_path / "suite.jsonl", [Item(str(k), text, "No", "No").row() for k, text in enumerate(("a", HALF))])
     both = ["--train", tmp_path / "suite.jsonl", "--dev", tmp_path / "suite.jsonl"]
     refused(capsys, [*flags[:5], *both, "--out", tmp_path / "p"], "suite.jsonl:2: 'input' holds half of a surrogate")
-    refused(
-        capsys, [*tuning(home, tmp_path / "p"), "--prompt", HALF], "argument --prompt: it holds bytes that are no UTF-8"
-    )
+    refused(capsys, [*tuning(home, tmp_path / "p"), "--prompt", HALF], "argument --prompt: it is not UTF-8 text")
 
 
 def test_half_of_a_surrogate_pair_in_memory(home, prompt_file, frozen, items, capsys):

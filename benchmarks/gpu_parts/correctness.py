@@ -120,7 +120,7 @@ def decoding(case: Case) -> Iterator[dict]:
 
 
 def invariance(case: Case) -> Iterator[dict]:
-    """Rows answered otherwise alone than together."""
+    """Rows answered differently alone than together."""
     for frozen, _, prompt in case.prompts():
         own = bodies(case, prompt)
         together, alone = (greedy(frozen, prompt.slot, prompt.vectors, own, LIMIT, (), batch_size=n) for n in (24, 1))

@@ -1,4 +1,4 @@
-"""Decoding of true shapes with random weights: tokens a second over rows in flight, part of the bandwidth, generate beside it."""
+"""Decoding of true shapes with random weights: tokens per second over rows in flight, part of the bandwidth, generate beside it."""
 
 import gc
 import random

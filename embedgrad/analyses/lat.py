@@ -66,7 +66,7 @@ def lat_of_states(
         on_layer: called when a layer has been measured.
 
     Returns:
-        ``layers``: a row a layer with ``accuracy`` (train, held_out, band; ``random``: mean and 97.5 % quantile over
+        ``layers``: a row per layer with ``accuracy`` (train, held_out, band; ``random``: mean and 97.5 % quantile over
         random directions, and the mean of directions whose sign no label fixed) and, by reading, ``before``, ``after``
         and ``delta`` in standard deviations of the train projections, the bootstrap ``band`` of delta and ``random``,
         the band of delta over random directions: a delta inside it is what any direction shows. ``summary``: in how many

@@ -1,4 +1,4 @@
-"""What the frozen model knows behind a prompt, whatever it says: the log-likelihood of each label, nothing generated."""
+"""What the frozen model knows after a prompt, whatever it says: the log-likelihood of each label, nothing generated."""
 
 from collections.abc import Callable, Sequence
 
@@ -17,13 +17,13 @@ def label_likelihoods(
     grading: Grading,
     log: Callable[[str], None] = print,
 ) -> dict:
-    """Log-likelihoods of every label behind the text prompt and behind the optimised one.
+    """Log-likelihoods of every label after the text prompt and after the optimised one.
 
     An evaluator without a closed set of answers has no labels to read.
 
     Returns:
-        ``labels`` (the answers), ``tokens`` (of each label's text behind the first item), and ``items``: id, answer, and for
-        ``before`` and ``after`` a log-likelihood a label in nats, summed over its tokens.
+        ``labels`` (the answers), ``tokens`` (of each label's text after the first item), and ``items``: id, answer, and for
+        ``before`` and ``after`` a log-likelihood per label in nats, summed over its tokens.
 
     Raises:
         UserError: one answer is trained as two texts.

@@ -1,6 +1,6 @@
 """Protocol search: what the text prompt scores under each protocol that the paper leaves open; nothing is trained.
 
-Layout × token limit × stop rule × strictness. An item is decoded once a layout: an answer under a smaller limit or more
+Layout × token limit × stop rule × strictness. An item is decoded once per layout: an answer under a smaller limit or more
 end tokens is the beginning of that answer.
 """
 
@@ -23,7 +23,7 @@ def protocol_grid(
     shares: Sequence[float],
     log: Callable[[str], None] = print,
 ) -> dict:
-    """Decode once a layout, cut and grade; ``shares`` are token limits, as shares of the run's own.
+    """Decode once per layout, cut and grade; ``shares`` are token limits, as shares of the run's own.
 
     Returns:
         ``protocols``: a row each with ``protocol`` and its counts by ``levels``; ``own``: the run's own protocol.

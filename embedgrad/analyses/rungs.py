@@ -3,11 +3,11 @@
 ``no_prompt``            the input alone
 ``bare``, ``chat``       the text prompt, concatenated or in the chat template
 ``rewrite``              a human's other wording of the same request, where the task's configuration has one
-``few_shot``             behind examples of the format with each other's answers, so that none belongs to its input
-``examples``             behind examples with their right answers, as many as fit
+``few_shot``             after examples of the format with each other's answers, so that none belongs to its input
+``examples``             after examples with their right answers, as many as fit
 ``majority``             the commonest answer of the training items, always
-``likelihood``           the likeliest label behind the text prompt; nothing is generated
-``likelihood_rewrite``   the same behind the rewrite
+``likelihood``           the likeliest label after the text prompt; nothing is generated
+``likelihood_rewrite``   the same after the rewrite
 """
 
 import random
@@ -91,7 +91,7 @@ def rungs(
 
 
 def without_prompt(frozen: FrozenModel, bare: Layout, prompt: str) -> tuple[Slot, torch.Tensor]:
-    """A slot of no tokens: the input alone, behind the BOS token where the tokenizer adds one."""
+    """A slot of no tokens: the input alone, after the BOS token where the tokenizer adds one."""
     nothing = replace(bare, separator="")
     head = tuple(Slot.place(frozen.tokenizer, nothing, prompt).head_ids)
     return Slot(frozen.tokenizer, nothing, "", head, ()), torch.zeros(0, frozen.width)
@@ -144,7 +144,7 @@ def _in_turn(items: Sequence[Item], count: int) -> list[Item]:
 
 
 def _behind_examples(texts: TextAnswers, train: Sequence[Item], generating: Callable[..., Answering]) -> Answering:
-    """Behind right examples: one of each answer (at most 8, at least 3), half as many until every item fits."""
+    """After right examples: one of each answer (at most 8, at least 3), half as many until every item fits."""
     layout = replace(texts.layout, separator="\n\n")
     ends = layout.target_prefix or "\n"
 

@@ -21,7 +21,7 @@ def pieces_of(prompt: PromptEmbedding) -> list[str]:
 
 
 def show(prompt: PromptEmbedding, analysis: dict, path: Path) -> None:
-    """Print the prompt as one coloured line, then a row a token.
+    """Print the prompt as one coloured line, then a row per token.
 
     Args:
         prompt: the optimised prompt.

@@ -38,7 +38,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         "--device-map",
         choices=["none", "auto", "balanced"],
         default="none",
-        help="auto, balanced: deal the layers out over all visible GPUs",
+        help="auto, balanced: spread the layers over all visible GPUs",
     )
     group.add_argument(
         "--sha256",
@@ -51,13 +51,13 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         dest="gpus",
         type=whole(0),
         default=0,
-        help="take so many of the visible GPUs, alone; 0: use what is there",
+        help="take this many of the visible GPUs for this job alone; 0: use what is there",
     )
     group.add_argument("--threads", type=whole(1, MOST_THREADS), help="CPU threads; tiny models are fastest with 1")
 
 
 def load_from(arguments: argparse.Namespace) -> "FrozenModel":
-    """The model that the arguments name; loaded once a process."""
+    """The model that the arguments name; loaded once per process."""
     if arguments.device in ("auto", "cuda"):  # cuda:1 is a choice already
         gpus.claim(arguments.gpus)
         if arguments.gpus and gpus.visible():
@@ -165,19 +165,21 @@ def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 
         "--stop-rule", choices=["family", "checkpoint"], default="family", help="which tokens end a text"
     )
     group.add_argument(
-        "--loop-repeats", type=whole(2), default=3, help="a loop's tail repeats its phrase at least so often"
+        "--loop-repeats", type=whole(2), default=3, help="a loop's tail repeats its phrase at least this often"
     )
     group.add_argument(
         "--engine", choices=["native", "vllm"], default="native", help="vllm: faster, an extra (docs/performance.md)"
     )
-    group.add_argument("--tensor-parallel", type=whole(1), metavar="N", help="vllm: share every product over N GPUs")
+    group.add_argument(
+        "--tensor-parallel", type=whole(1), metavar="N", help="vllm: split every matrix product over N GPUs"
+    )
     group.add_argument(
         "--stop-on-loop",
         type=whole(2),
         metavar="N",
         help="end an answer once its tail has repeated N times (default: never)",
     )
-    group.add_argument("--loop-tokens", type=whole(2), default=24, help="… over at least so many tokens")
+    group.add_argument("--loop-tokens", type=whole(2), default=24, help="… over at least this many tokens")
 
 
 def add_kept_argument(parser: argparse.ArgumentParser) -> None:

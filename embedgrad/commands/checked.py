@@ -58,7 +58,7 @@ def some_text(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty; write at least one word")
     if not is_whole_text(text):
-        raise argparse.ArgumentTypeError("it holds bytes that are no UTF-8; write it as UTF-8")
+        raise argparse.ArgumentTypeError("it is not UTF-8 text; write it as UTF-8")
     return text
 
 
@@ -114,7 +114,7 @@ def check_outputs(arguments: argparse.Namespace) -> None:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except (OSError, ValueError):  # a prompt is no file name
+    except (OSError, ValueError):  # a prompt is not a file name
         return False
 
 

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.api import load
 
     items = []
-    if arguments.data:  # the data first: a bad line is said before a model is loaded
+    if arguments.data:  # the data first: a bad line is reported before a model is loaded
         items = own_items_from(arguments, arguments.data, needed_grading(arguments, arguments.a))
     elif arguments.keep_seen:
         raise UserError("--keep-seen is about the items of --data; give both or neither.")

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Load, decode, write."""
-    items = read_items(arguments.data, arguments.level)  # before torch is imported: a bad line is said at once
+    items = read_items(arguments.data, arguments.level)  # before torch is imported: a bad line is reported at once
     items = shard_from(arguments, items)
     from embedgrad.runtime.progress import Progress
     from embedgrad.runtime.provenance import Run
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _batch_invariance(count: int, items: list, rows: list[dict], answer: Callable[..., list[dict]]) -> dict:
-    """How many of a sample of items are answered otherwise by the native engine at batch size 1."""
+    """How many of a sample of items the native engine answers differently at batch size 1."""
     from embedgrad.runtime.progress import Progress
 
     sample = random.Random(0).sample(items, min(count, len(items)))

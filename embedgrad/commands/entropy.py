@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", help="only the items of this level")
     parser.add_argument("--before", required=True, type=Path, help="answers of the text prompt (*.outputs.jsonl)")
     parser.add_argument("--after", required=True, type=Path, help="answers of the optimised prompt")
-    parser.add_argument("--max-items", type=whole(1), default=200, help="the first so many by id; more say little new")
+    parser.add_argument("--max-items", type=whole(1), default=200, help="use the first N items by id; more add little")
     parser.add_argument("--out", required=True, type=output_file, help="JSON: items, summary")
 
 
@@ -47,6 +47,6 @@ def run(arguments: argparse.Namespace) -> None:
         plain_line(f"{arguments.out}: no item has two answers that are not empty")
         return
     plain_line(
-        f"{arguments.out}: entropy {summary['total']['mean']:+.3f} bits a step, of which the prompt on the same text "
+        f"{arguments.out}: entropy {summary['total']['mean']:+.3f} bits per step, of which the prompt on the same text "
         f"{summary['prompt']['mean']:+.3f} and other text {summary['text']['mean']:+.3f}"
     )

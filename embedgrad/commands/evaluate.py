@@ -32,14 +32,14 @@ def run(arguments: argparse.Namespace) -> None:
     """Answer, grade, compare."""
     from embedgrad.runtime.progress import Progress
 
-    # The data first: a bad line is said before a model is loaded.
+    # The data first: a bad line is reported before a model is loaded.
     items = own_items_from(arguments, arguments.data, needed_grading(arguments, arguments.prompt_file))
     tuned = prompt_from(arguments)
     with Progress("answers", None, aside) as at:
         found = tuned.evaluate(
             items, keep_seen=arguments.keep_seen, name=arguments.data, on_progress=at.of, on_step=at.under_way
         )
-    # Said before it is written: a disk that has filled up meanwhile loses no result.
+    # Printed before it is written: a full disk loses no result.
     plain_line(json.dumps(found.row(), sort_keys=True) if arguments.json else str(found))
     if not arguments.json:
         for side, failures in found.failures.items():

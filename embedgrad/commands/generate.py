@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="*", help="what to answer; without any and without --file: read line by line")
     parser.add_argument("--file", type=Path, help="one input a line")
     parser.add_argument("--both", action="store_true", help="also show what the text prompt answers")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -93,7 +93,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, str] | None:
     lines = enumerate(text.replace("\r\n", "\n").split("\n"), start=1)
     inputs = {f"{arguments.file}:{number}": line for number, line in lines if line.strip()}
     if not inputs:
-        raise UserError(f"{arguments.file}: no input; write one a line.")
+        raise UserError(f"{arguments.file}: no input; write one per line.")
     return inputs
 
 

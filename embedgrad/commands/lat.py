@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stimuli", required=True, type=Path, help="JSON lines: positive, negative, split")
     parser.add_argument("--data", type=Path, help="items whose last input token is read too (not the test split)")
     parser.add_argument("--level", help="only the items of this level")
-    parser.add_argument("--items", type=int, default=32, help="read at most so many of them, the first by id")
+    parser.add_argument("--items", type=int, default=32, help="read at most this many of them, the first by id")
     parser.add_argument("--seed", type=whole(0, 10**12), default=0, help="of bootstrap and random directions")
     parser.add_argument("--draws", type=int, default=200, help="bootstrap resamples")
     parser.add_argument("--random-directions", type=int, default=1000, help="directions of the control")

@@ -1,4 +1,4 @@
-"""The log-likelihood of each label behind the text prompt and behind the optimised one: what the model knows, whatever it says.
+"""The log-likelihood of each label after the text prompt and after the optimised one: what the model knows, whatever it says.
 
 embedgrad likelihood --model MODEL --prompt-file prompt.safetensors --data test.jsonl --task imdb --out likelihood.json
 """
@@ -11,7 +11,7 @@ from embedgrad.commands.checked import output_file
 from embedgrad.files import read_items
 from embedgrad_core.files import write_json
 
-HELP = "label likelihood behind the text prompt and the optimised one"
+HELP = "label likelihood after the text prompt and the optimised one"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Read every label behind every input; write."""
+    """Read every label after every input; write."""
     items = read_items(arguments.data, arguments.level)
     from embedgrad.analyses.likelihoods import label_likelihoods
     from embedgrad.grading import grading_from

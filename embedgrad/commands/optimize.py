@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_grading_arguments(parser)
     out = parser.add_argument_group("outputs")
     out.add_argument("--out", required=True, type=output_file, help="the prompt file (safetensors)")
-    out.add_argument("--history", type=output_file, help="JSON lines, one an epoch")
+    out.add_argument("--history", type=output_file, help="JSON lines, one per epoch")
     out.add_argument("--run-info", type=output_file, help="JSON: versions, device, seconds, memory")
     out.add_argument("--json", action="store_true", help="print JSON at the end, and the log on standard error")
     out.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
     arguments.state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
     check_writable(arguments.state)
     check_outputs(arguments)
-    train, dev = _items(arguments)  # before torch is imported: a bad line is said at once
+    train, dev = _items(arguments)  # before torch is imported: a bad line is reported at once
     from embedgrad.grading import grading_from
     from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit, tune

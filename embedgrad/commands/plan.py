@@ -1,4 +1,4 @@
-r"""What a run will take on this machine or a named GPU, cell by cell, and what it lacks. Runs nothing.
+r"""What a run needs on this machine or a named GPU, cell by cell, and is missing. Runs nothing.
 
 Forecasts are arithmetic from the models' shapes and a machine's rates; how long answers get is a guess. Models and data sets
 are looked up in the mirror, the local cache and on the hub, where licence and gate are read. Exits with 1 if one is missing.
@@ -16,7 +16,7 @@ from pathlib import Path
 from embedgrad.commands.arguments import plain_line
 from embedgrad.runtime.clock import clock
 
-HELP = "forecast a run's tokens, memory, time and disk, and say what it lacks"
+HELP = "forecast a run's tokens, memory, time and disk, and list what is missing"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

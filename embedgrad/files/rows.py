@@ -85,6 +85,6 @@ def read_items(path: str | Path, level: str | None = None) -> list[Item]:
 
 
 def answers_sha256(rows: Sequence[dict]) -> str:
-    """Hash of decoded answers, graded or not: of what the model said, in its order."""
+    """Hash of decoded answers, graded or not: of what the model answered, in its order."""
     checksums = (checksum({key: row[key] for key in DECODED_KEYS}) for row in rows)
     return sha256_of_bytes("\n".join(checksums).encode())

@@ -70,7 +70,7 @@ def _wrong_with(name: str, spec: Mapping[str, Any], folder: str) -> str:
             lacking = f"{folder} holds no {', no '.join(lacks)}"
             return f"{lacking}; take a whole copy, or fix models.{name}.folder or the mirror."
         wanted = spec.get("sha256")
-        # As each job asks once more behind its loading; here before any of them starts.
+        # As each job asks once more after loading; here before any of them starts.
         if wanted and (found := other_than(folder_hashes(folder), wanted)):
             return (
                 f"the files of {folder} have {found}, wanted is {wanted}; "
@@ -146,7 +146,7 @@ def hub_home() -> Path:
 
 
 def read_shape(config: Path) -> Shape | None:
-    """The shape that a config.json states, or None where it is no decoder that this suite knows; loading it will say so."""
+    """The shape that a config.json states, or None where it is not a decoder that this suite knows; loading it will say so."""
     try:
         return Shape.of(json.loads(config.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, OSError):

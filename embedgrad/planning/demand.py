@@ -16,7 +16,7 @@ CONTEXT = 10**9
 # Part of a GPU's memory that is planned with.
 SPARE = 0.92
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
-# The longest prompt that is answered behind: the ladder's few_shot, with so many worked examples.
+# The longest prompt that items are answered after: the ladder's few_shot, with this many worked examples.
 EXAMPLES = 3
 # What vLLM sets aside for keys and values on a CPU (decode_vllm.py), in bytes.
 VLLM_CPU_CACHE = 2 * 2**30
@@ -50,7 +50,7 @@ class Demand:
 
     Attributes:
         spread: bytes that follow the layers and are split with them: kept activations or the cache.
-        whole: bytes that one device needs at a time: a chunk's logits, a layer's slopes.
+        whole: bytes that one device needs at a time: a chunk's logits, a layer's gradients.
     """
 
     spread: int
@@ -77,7 +77,7 @@ def step_demand(
 
 
 def rows_at_a_time(settings: Mapping, shape: Shape, limit: int, width: int, gpu_bytes: int | None) -> int:
-    """Rows that are decoded together; ``auto`` on a GPU of so many bytes, or on a CPU (None)."""
+    """Rows that are decoded together; ``auto`` on a GPU with this much memory, or on a CPU (None)."""
     rows = settings.get("batch_size", ROWS)
     if rows == AUTO:
         rows = shape.rows_in_flight(gpu_bytes, limit, width) if gpu_bytes else ROWS
@@ -85,7 +85,7 @@ def rows_at_a_time(settings: Mapping, shape: Shape, limit: int, width: int, gpu_
 
 
 def answer_demand(shape: Shape, work: Work, settings: Mapping, width: int, packed: bool = False) -> Demand:
-    """Of decoding behind the longest prompt, or of reading an answer for its entropies.
+    """Of decoding after the longest prompt, or of reading an answer for its entropies.
 
     With ``auto`` what the usual rows need: more are only run where there is room for them.
     """
@@ -112,14 +112,14 @@ def answer_on_cpu(shape: Shape, work: Work, settings: Mapping, width: int, libra
 
 
 def bytes_per_gpu(shape: Shape, width: int, demand: Demand, gpus: int = 1) -> int:
-    """Memory of the fullest of so many GPUs, the layers dealt out in turn; embeddings and head count in full."""
+    """Memory of the fullest GPU, the layers spread over them in turn; embeddings and head count in full."""
     share = ceil(shape.layers / gpus) / shape.layers
     ends = (shape.parameters - shape.body) * width
     return round(CONTEXT + ends + demand.whole + share * (shape.body * width + demand.spread))
 
 
 def bytes_a_part(shape: Shape, width: int, demand: Demand, parts: int) -> int:
-    """Memory of each of so many GPUs that share every product (vLLM's tensor parallelism)."""
+    """Memory of each of the GPUs that share every product (vLLM's tensor parallelism)."""
     return round(CONTEXT + demand.whole + (shape.weight_bytes(width) + demand.spread) / parts)
 
 

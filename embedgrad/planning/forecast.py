@@ -113,7 +113,7 @@ def forecast(
                 + epochs * epoch_flops(shape, work, config.values["optimize"], again) / machine.flops,
                 decode_seconds=(JOBS + SHARED_JOBS * first) * begin
                 + decoding_seconds(shape, work, items, batch, width, machine),
-                # Text of about 5 bytes a token beside a bit more for entropies, once as answered and once as graded.
+                # Text of about 5 bytes per token beside a bit more for entropies, once as answered and once as graded.
                 disk=items * work.answer * 20 + work.prompt * shape.width * 4,
                 fits=memory <= machine.memory,
             )

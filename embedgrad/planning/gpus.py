@@ -23,7 +23,7 @@ GPUS = {
 SHARE = 0.4
 # A GPU that nobody named is taken to be this one.
 UNNAMED = "a100-40"
-# What a CPU is taken to do, in operations a second and thread, and bytes a second: half of what one small virtual machine did.
+# What a CPU is taken to do, in operations per second and thread, and bytes per second: half of what one small virtual machine did.
 # Another (AVX2, its cores shared with other jobs) did 37e9 and 14e9. Limits of time have four times the seconds (durations.py), so
 # that they hold for a quarter of these rates; ``embedgrad plan`` measures the machine at hand.
 CPU_FLOPS, CPU_READ = 40e9, 5e9
@@ -57,7 +57,7 @@ class Machine:
     Attributes:
         name: for people.
         memory: bytes that a job may take.
-        flops: arithmetic a second that products of many rows reach.
+        flops: operations per second that products of many rows reach.
         read: bytes a second that products of few rows read weights at.
         bytes_each: of a weight: 4 in fp32, 2 in bf16.
         disk: bytes free where results go.

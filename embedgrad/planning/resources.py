@@ -154,7 +154,7 @@ class Resources:
         return "auto" if self.gpu and max(self.gpus(model, True), self.native_gpus(model)) > 1 else None
 
     def native_gpus(self, model: str) -> int:
-        """GPUs of answering where layers are dealt out; vLLM splits by itself."""
+        """GPUs of answering where layers are spread; vLLM splits by itself."""
         return 1 if self.by_vllm else self.gpus(model, False)
 
     def _job(self, model: str, training: bool) -> dict[str, int]:

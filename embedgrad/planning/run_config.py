@@ -47,7 +47,7 @@ class RunConfig(Config):
 
     @cached_property
     def resources(self) -> Resources:
-        """What jobs need, forecast once a model: ``resources.job(model, training)``."""
+        """What jobs need, forecast once per model: ``resources.job(model, training)``."""
         return Resources(self)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The analyses of a run side by side: one line a cell, from the JSON files that each cell's analyses left."""
+"""The analyses of a run side by side: one line per cell, from the JSON files that each cell's analyses left."""
 
 import math
 from collections.abc import Sequence

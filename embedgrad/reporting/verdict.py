@@ -17,7 +17,7 @@ intervals are 95 %, all tests two-sided at .05, without correction for the numbe
 
 No verdict is given where the paper prints nothing. The rule is strict: the printed numbers are taken as exact,
 although they too were measured on few items, so a faithful repetition will sometimes be called "partly"; the reason
-names the number that missed. It does not excuse: "not testable" is never said of a change that contradicts the
+names the number that missed. It does not excuse: "not testable" is never the verdict on a change that contradicts the
 printed gain.
 """
 
@@ -27,7 +27,7 @@ from embedgrad.reporting.statistics import ALPHA, POWER, best_case_power, smalle
 
 REPLICATED, PARTLY, NOT, NOT_TESTABLE = "replicated", "partly", "not", "not testable at this n"
 WORDS = (REPLICATED, PARTLY, NOT, NOT_TESTABLE)
-# Printed percentages are rounded; a bound that rounds to the same two decimals is no contradiction.
+# Printed percentages are rounded; a bound that rounds to the same two decimals is not a contradiction.
 _ROUNDING = 0.005
 _GAIN_ROUNDING = 0.01
 

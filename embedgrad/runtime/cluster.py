@@ -163,7 +163,7 @@ def take_over(run: str, name: str | None, seconds: float = 120.0) -> None:
 
 
 def finished(run: str, seconds: float = 20.0) -> None:
-    """Behind the last job: there is nothing left to take over, as far as Slurm says so.
+    """After the last job: there is nothing left to take over, as far as Slurm says so.
 
     After Ctrl-C jobs may still be saving, and after an error of Snakemake's they may be at work: what is left after ``seconds``,
     or cannot be asked for, is left to the next start.

@@ -1,4 +1,4 @@
-"""Which GPUs there are, and one job per GPU: on one machine nothing else deals them out.
+"""Which GPUs there are, and one job per GPU: on one machine nothing else assigns them.
 
 A cluster's scheduler gives each job its GPUs through CUDA_VISIBLE_DEVICES. Snakemake by itself only counts them, so jobs on one
 machine choose by kernel locks (flock), which end with their process.
@@ -23,7 +23,7 @@ _held: list[int] = []
 def visible() -> list[str]:
     """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES would name them.
 
-    A GPU that is divided (MIG) counts as its parts. As CUDA does it, a name that is none ends the list.
+    A GPU that is divided (MIG) counts as its parts. As CUDA does it, an invalid name ends the list.
     """
     if VISIBLE in os.environ:
         names = [name.strip() for name in os.environ[VISIBLE].split(",")]
@@ -52,7 +52,7 @@ def _listed() -> list[list[str]]:
 def claim(count: int, poll: float = 1.0) -> None:
     """Take ``count`` of the visible GPUs for this process alone, waiting for them if need be.
 
-    Nothing is taken where there are no more than that: a scheduler has dealt them out already. To be called before CUDA starts.
+    Nothing is taken where there are no more than that: a scheduler has assigned them already. To be called before CUDA starts.
 
     Raises:
         UserError: the folder of locks cannot be written to.
@@ -61,7 +61,7 @@ def claim(count: int, poll: float = 1.0) -> None:
     if count < 1 or len(names) <= count:
         return
     folder = Path(tempfile.gettempdir()) / f"embedgrad-cards-{os.getuid()}"
-    # One lock a GPU, whether a shell names it by its number or its UUID.
+    # One lock per GPU, whether a shell names it by its number or its UUID.
     uuids = {str(index): parts[0] for index, parts in enumerate(_listed()) if parts[0]}
     locks = {name: folder / f"{uuids.get(name, name).replace('/', '_')}.lock" for name in names}
     waited = False

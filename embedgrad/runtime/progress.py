@@ -1,8 +1,8 @@
-"""Where long work is: a bar on a terminal, plain lines in a log.
+"""Progress of long work: a bar on a terminal, plain lines in a log.
 
-A phase is a stretch of work of one kind, over items whose number is known. Its line says the items done of all, items a second
+A phase is a stretch of work of one kind, over items whose number is known. Its line says the items done of all, items per second
 and the time left at that rate. It comes before 30 s have passed, or with 5 % more of the work. A timer looks after the 30 s where
-the work itself reports nothing for so long. What is over in a moment writes its last line alone.
+the work itself reports nothing for so long. A short phase writes only its last line.
 """
 
 import sys
@@ -30,8 +30,8 @@ class Progress:
         total: items in all; None until :meth:`of` brings it.
         log: where lines go.
         unit: what is counted, in the plural.
-        done: items that are done already, in an earlier run say; they count for the share, not for the rate.
-        further: from the items a second to words about what comes after this phase, for the end of the line.
+        done: items that are done already, in an earlier run for instance; they count for the share, not for the rate.
+        further: from the items per second to words about what comes after this phase, for the end of the line.
         last: whether the end of the phase is worth a line even if it took but a moment.
         bar: whether a terminal gets a bar, or nothing.
         every: seconds between two lines, at most; None: :data:`EVERY`.
@@ -71,13 +71,13 @@ class Progress:
         self.bar = tqdm(desc=phase, total=total, initial=done, unit=f" {unit}", disable=hidden, leave=False)
 
     def update(self, done: int) -> None:
-        """So many items are done, those before this run included."""
+        """This many items are done, those before this run included."""
         with self._lock:
             self.done, self.begun = done, 0.0
             self._look()
 
     def advance(self, count: int = 1) -> None:
-        """So many more items are done."""
+        """This many more items are done."""
         with self._lock:
             self.update(self.done + count)
 
@@ -91,7 +91,7 @@ class Progress:
             self.update(done)
 
     def under_way(self, begun: float) -> None:
-        """What is under way comes to so many items, each counted by the share that is done of it, or may be done at most."""
+        """What is under way comes to this many items, each counted by the share that is done of it, or may be done at most."""
         with self._lock:
             self.begun = begun
             self._look()
@@ -122,7 +122,7 @@ class Progress:
         return (self.done + self.begun) / self.total if self.total else 0.0
 
     def _look(self) -> None:
-        """Say a line if it is time for one."""
+        """Log a line if it is time for one."""
         if self.shown:
             if self.begun:
                 self.bar.set_postfix_str(f"{100 * self._share():.0f} %", refresh=False)
@@ -153,14 +153,14 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Take the bar away, or say the last line where the work has come to its end."""
+        """Take the bar away, or log the last line where the work is done."""
         with self._lock:
             self._over.set()
         if self._timer:
             self._timer.join()
         self.bar.close()
         if kind is None and not self.shown and (self.last or self.now() - self.logged_at >= PAUSE):
-            if self.done == self.first:  # nothing was reported: answers that were there already, say
+            if self.done == self.first:  # nothing was reported: for instance answers that were there already
                 of = "" if self.total is None else f"{self.total} {self.unit}, "
                 self.log(f"{self.phase}: {of}took {clock(self.now() - self.started)}")
             else:
@@ -170,10 +170,10 @@ class Progress:
 class Epochs:
     """The phases of an optimisation, one at a time; a context manager.
 
-    Training says beside its own time what all epochs still take at most: early stopping may end them sooner.
+    Training also shows what all epochs still take at most: early stopping may end them sooner.
 
     Args:
-        epochs: at most so many.
+        epochs: how many at most.
         log: where lines go.
         now: the clock, as for :class:`Progress`.
     """
@@ -185,7 +185,7 @@ class Epochs:
         self.check = 0.0  # seconds that it took in the epoch before
 
     def on_progress(self, epoch: int, part: str, done: int, total: int) -> None:
-        """As ``embedgrad_core.optimize`` calls it: so many items of a part of an epoch are done."""
+        """As ``embedgrad_core.optimize`` calls it: this many items of a part of an epoch are done."""
         if self.at is None or (self.epoch, self.part) != (epoch, part):
             self.epoch = epoch
             self.begin(part, total, done)
@@ -231,5 +231,5 @@ class Epochs:
 
 
 def waiting(what: str, log: Callable[[str], None]) -> Progress:
-    """A phase of which nobody knows how far it is: lines say that it goes on, and how long it took."""
+    """A phase whose progress is unknown: lines show that it goes on, and how long it took."""
     return Progress(what, None, log, last=False, bar=False)

@@ -23,7 +23,7 @@ from scipy import sparse
 
 SHINGLE = 5  # characters
 THRESHOLD = 0.5  # Jaccard similarity
-_BLOCK = 256  # rows a step: bounds the memory of the candidate matrix
+_BLOCK = 256  # rows per step: bounds the memory of the candidate matrix
 _ROUNDING = 1e-9
 
 

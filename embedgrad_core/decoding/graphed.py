@@ -18,14 +18,14 @@ from embedgrad_core.model.memory import is_out_of_memory
 
 # Steps between two looks at which rows have ended.
 INTERVAL = 16
-# The places that attention reads are rounded up to it: few graphs, and at most so many places read in vain.
+# The places that attention reads are rounded up to it: few graphs, and at most that many places read in vain.
 ROUND = 256
 # Padded tokens of inputs that are read at a time.
 PREFILL = 8192
 
 
 class Buffers:
-    """What the steps of so many rows compute on, and the graphs that were captured over it.
+    """What the steps of a number of rows compute on, and the graphs that were captured over it.
 
     Attributes:
         cache: keys and values.
@@ -132,7 +132,7 @@ class GraphedDecoder:
         yield piece
 
     def _read(self, embeds: torch.Tensor, plan: Filling) -> torch.Tensor:
-        """Logits (rows, V) in float32 behind the last token of each input."""
+        """Logits (rows, V) in float32 after the last token of each input."""
         return self._forward(embeds, plan.places, plan, plan.ends)
 
     def _forward(self, embeds: torch.Tensor, positions: torch.Tensor, plan: Plan, keep: object) -> torch.Tensor:

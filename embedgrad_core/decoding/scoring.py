@@ -33,7 +33,7 @@ def forced_entropies(
         batching: how many tokens run together, and what to call for each item done.
 
     Returns:
-        For each answer one entropy a token, from raw logits over the full vocabulary.
+        For each answer one entropy per token, from raw logits over the full vocabulary.
     """
     found: dict[str, list[float]] = {str(row): [] for row in range(len(answers))}
     examples = [

@@ -68,7 +68,7 @@ def load_model(
 ) -> FrozenModel:
     """Load a causal language model and its tokenizer from a hub id or a local folder, frozen.
 
-    ``device_map`` deals the layers out over all visible GPUs: ``auto`` or ``balanced`` (accelerate), or ``none``. With one
+    ``device_map`` spreads the layers over all visible GPUs: ``auto`` or ``balanced`` (accelerate), or ``none``. With one
     GPU, or on a CPU, nothing is divided.
 
     Raises:
@@ -96,7 +96,7 @@ def load_model(
         transformers_logging.disable_progress_bar()  # a log holds plain lines
     for wait in (*RETRIES, None):
         try:
-            # Said outright: unset, transformers asks on a terminal whether to run a repository's code.
+            # Set explicitly: unset, transformers asks on a terminal whether to run a repository's code.
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
             network, info = AutoModelForCausalLM.from_pretrained(
                 name,
@@ -130,7 +130,7 @@ def load_model(
             f"{' and '.join(sorted(left))}); give it more or larger GPUs, or a smaller dtype."
         )
     freeze_linears(network)
-    # Behind the loading, which fetches what is not there: a second reading of the weights, from memory where they fit.
+    # After the loading, which fetches what is not there: a second reading of the weights, from memory where they fit.
     if not is_folder:
         return FrozenModel(network, tokenizer, name, revision, check_cached(name, revision))
     hashes = folder_hashes(Path(name))

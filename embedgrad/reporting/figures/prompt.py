@@ -1,6 +1,6 @@
 """The figures of what the optimised vectors are: semantic anchoring (Section 5.1) and activation by layer (Figure 3).
 
-Up to twelve cells have a panel each; more are grouped by model, one colour a data set. A cell that did not run is named.
+Up to twelve cells have a panel each; more are grouped by model, one colour per data set. A cell that did not run is named.
 """
 
 import math

@@ -39,7 +39,7 @@ TABLES = (
     (
         "prompts.csv",
         "Prompts",
-        "One line a cell: drift, words kept, the round trip to words on dev (random: as far in a random direction), the "
+        "One line per cell: drift, words kept, the round trip to words on dev (random: as far in a random direction), the "
         "change of entropy split into prompt and text, and LAT.",
     ),
     (

@@ -80,10 +80,10 @@ def read_limits(path: str | Path) -> dict:
 
 
 def read_likelihood(path: str | Path) -> dict:
-    """``likelihood.json``: for each item the answer, and a log-likelihood a label before and after; no label where there are none.
+    """``likelihood.json``: for each item the answer, and per label a log-likelihood before and after; there may be no labels.
 
     Raises:
-        UserError: it cannot be read, a key is missing or of the wrong kind, or an item has not one number a label.
+        UserError: it cannot be read, a key is missing or of the wrong kind, or an item has not one number per label.
     """
     analysis = read_json(path)
     wrong = misfit(analysis, {"labels": ANY_LIST, "items": ANY_LIST})
@@ -131,7 +131,7 @@ def read_sidecar(path: str | Path) -> dict:
     """A ``*.run.json`` or ``split.json``: an object.
 
     Raises:
-        UserError: it cannot be read, or is none.
+        UserError: it cannot be read, or is not one.
     """
     run = read_json(path)
     if not isinstance(run, dict):

@@ -1,4 +1,4 @@
-"""``optimize.jsonl``: one line an epoch, as the optimisation wrote it."""
+"""``optimize.jsonl``: one line per epoch, as the optimisation wrote it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +56,7 @@ def check_epochs(rows: Sequence[dict], epochs: object, path: str | Path) -> None
 
 
 def training(history: Sequence[dict]) -> dict | None:
-    """First and last losses (nats an item); an epoch stopped by a non-finite loss has none."""
+    """First and last losses (nats per item); an epoch stopped by a non-finite loss has none."""
     lines = [line for line in history if line.get("dev_loss") is not None]
     if not lines:
         return None

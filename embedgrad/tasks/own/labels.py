@@ -17,7 +17,7 @@ class Labels:
 
     Attributes:
         names: the classes, in the order given.
-        numbers: number as text → class; empty where nobody said.
+        numbers: number as text → class; empty where none was given.
     """
 
     names: tuple[str, ...]
@@ -57,7 +57,7 @@ class Labels:
         """The class that data call ``value``: its own name in any case, or its number where one was given.
 
         Raises:
-            UserError: it is none of them, or a number beside words of which nobody said which is which.
+            UserError: it is none of them, or a number where the labels are words and no numbers were given.
         """
         key = value.strip()
         number = _whole(key)

@@ -1,4 +1,4 @@
-r"""The value that a row of maths states: a bare answer, the last box of a solution, or what stands behind ``####`` (GSM8K)."""
+r"""The value that a row of maths states: a bare answer, the last box of a solution, or what follows ``####`` (GSM8K)."""
 
 import re
 
@@ -6,7 +6,7 @@ from embedgrad_core.files import UserError
 from evaluators.boxed_math import extract
 
 _MARK = re.compile(r"\n?[ \t]*####[ \t]*(?P<value>[^\n]+?)[ \t]*\s*\Z")
-# A gold answer of so many words is prose: no box of a model could ever equal it.
+# A gold answer of this many words is prose: no box of a model could ever equal it.
 _WORDS = 8
 
 
@@ -27,7 +27,7 @@ def value_and_solution(answer: str, where: str) -> tuple[str, str]:
         return boxed.strip(), answer
     if mark := _MARK.search(answer):
         value = mark["value"].replace(",", "") if re.fullmatch(r"-?[\d,.]+", mark["value"]) else mark["value"]
-        # GSM8K's marks of its calculator are no words that a model should learn to write.
+        # GSM8K's marks of its calculator are not words that a model should learn to write.
         before = re.sub(r"<<[^<>\n]*>>", "", answer[: mark.start()]).rstrip()
         return value, f"{before}\nThe answer is \\boxed{{{value}}}." if before else f"\\boxed{{{value}}}"
     words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\\[a-zA-Z]+", " ", answer))

@@ -221,7 +221,7 @@ def hub_rows(name: str, revision: str, config: str | None, split: str) -> Iterat
     """(``name row number``, row) of a split of a hub data set.
 
     Raises:
-        UserError: it cannot be had; says what the hub said.
+        UserError: it cannot be had; gives the hub's reason.
     """
     # imported here because datasets takes seconds to import and a file needs none of it
     import datasets
