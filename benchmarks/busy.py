@@ -131,7 +131,7 @@ def child(role: str, folder: str, new: int, wanted: list[str]) -> None:
     from embedgrad_core.objective import Example
     from embedgrad_core.step import MicroBatching, accumulate
 
-    frozen = load_model(folder, device="cpu", dtype="float32", say=lambda line: None)
+    frozen = load_model(folder, device="cpu", dtype="float32", log=lambda line: None)
     slot = Slot(frozen.tokenizer, Layout(), "", (), tuple(range(100, 100 + K)))
     vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().clone()
     bodies = [list(range(1 + row, 1 + row + INPUT)) for row in range(ROWS)]

@@ -1,7 +1,7 @@
 """A published protocol through our scoring: lm-eval's own task on local data, beside lm-eval's own model in one process.
 
 The task is lm-eval's as installed: its text, options and metric. Ours (model ``embedgrad``) takes what stands before every item as
-its text prompt, not optimised, and reads the item behind it; lm-eval's model ``hf`` reads the whole text. The accuracy is ours on
+its text prompt, not optimised, and reads the item after it; lm-eval's model ``hf`` reads the whole text. The accuracy is ours on
 all items; the log-likelihoods of both are compared on the first ``--beside``. What to expect: docs/calibration.md.
 
     python benchmarks/calibrate.py piqa --model DIR/models/SmolLM2-135M-Instruct --data PIQA/data
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path, help="folder of the task's files")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--limit", type=int, help="only the first so many items (default: all)")
+    parser.add_argument("--limit", type=int, help="only the first N items (default: all)")
     parser.add_argument("--beside", type=int, default=20, help="items that lm-eval's own model scores as well")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()

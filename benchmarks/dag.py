@@ -24,7 +24,7 @@ class Planned:
     Attributes:
         rule: its rule's name.
         wildcards: of the rule.
-        gpus: cards that it holds while it runs.
+        gpus: GPUs that it holds while it runs.
         needs: places in the list of the jobs that it waits for.
     """
 

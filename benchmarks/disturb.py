@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
-# What tells of clocks, machines and the checkout and not of results.
+# What depends on clocks, machines and the checkout, not on results.
 CLOCKS = re.compile(r'"(seconds|tokens_per_s|peak_memory_bytes|finished|check|commit|dirty)": [^,}\n]*')
 VICTIMS = ("snakemake", "job", "all")
 
@@ -30,27 +30,27 @@ def checkout(folder: Path) -> Path:
 
 
 def start(folder: Path, config: str, *more: str, **environment: str) -> subprocess.Popen:
-    """Snakemake in a process group of its own, its output in ``<folder>/told.log``."""
+    """Snakemake in a process group of its own, its output in ``<folder>/output.log``."""
     settings = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     settings |= {"TMPDIR": str((folder / "tmp").resolve())} | environment
     # The job's `embedgrad` must be this interpreter's.
     settings["PATH"] = f"{SNAKEMAKE.parent}{os.pathsep}{os.environ['PATH']}"
-    with (folder / "told.log").open("ab") as told:
+    with (folder / "output.log").open("ab") as output:
         return subprocess.Popen(
             [SNAKEMAKE, "--cores", "2", "--configfile", config, *more],
             cwd=folder,
             env=os.environ | settings,
-            stdout=told,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
 
 
 def finish(folder: Path, config: str, *more: str, **environment: str) -> tuple[int, str]:
-    """Run to the end; exit status and what was told."""
-    before = (folder / "told.log").stat().st_size if (folder / "told.log").exists() else 0
+    """Run to the end; exit status and output."""
+    before = (folder / "output.log").stat().st_size if (folder / "output.log").exists() else 0
     status = start(folder, config, *more, **environment).wait()
-    return status, (folder / "told.log").read_bytes()[before:].decode(errors="replace")
+    return status, (folder / "output.log").read_bytes()[before:].decode(errors="replace")
 
 
 def processes(folder: Path) -> dict[int, str]:
@@ -94,8 +94,8 @@ def completed(folder: Path) -> dict[str, tuple[int, int]]:
 
     def names(kind: str) -> set[str]:
         entries = (path for path in (home / kind).rglob("*") if path.is_file())
-        told = ("".join(path.relative_to(home / kind).parts).replace("@", "") for path in entries)
-        return {base64.b64decode(name).decode() for name in told if not name.startswith(".")}
+        names = ("".join(path.relative_to(home / kind).parts).replace("@", "") for path in entries)
+        return {base64.b64decode(name).decode() for name in names if not name.startswith(".")}
 
     for name in names("metadata") - names("incomplete"):
         path = folder / name
@@ -142,7 +142,7 @@ def disturbed(folder: Path, config: str, kills: int, chance: random.Random, mean
     """Run to the end, killed ``kills`` times on the way, about every ``mean`` seconds.
 
     Raises:
-        RuntimeError: the run ends otherwise than by these kills, or never.
+        RuntimeError: the run ends in another way than by these kills, or never.
     """
     tally, settled = Tally(), {}
     while True:
@@ -160,7 +160,7 @@ def disturbed(folder: Path, config: str, kills: int, chance: random.Random, mean
         if status == 0:
             return tally
         if undisturbed:
-            raise RuntimeError(f"undisturbed, the run failed:\n{(folder / 'told.log').read_text()[-3000:]}")
+            raise RuntimeError(f"undisturbed, the run failed:\n{(folder / 'output.log').read_text()[-3000:]}")
 
 
 def _kill(folder: Path, process: subprocess.Popen, chance: random.Random, tally: Tally) -> None:

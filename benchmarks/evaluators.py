@@ -1,4 +1,4 @@
-"""The boxed-maths checker beside math-verify on public cases, in one process.
+"""The boxed-maths evaluator beside math-verify on public cases, in one process.
 
     EMBEDGRAD_MIRROR=DIR python benchmarks/evaluators.py [--pairs] [--fuzz 100000] [--json FILE]
 

@@ -28,9 +28,9 @@ def main() -> None:
     try:
         print("the run that nobody disturbs …", flush=True)
         reference = checkout(home / "undisturbed")
-        status, told = finish(reference, arguments.config)
+        status, output = finish(reference, arguments.config)
         if status:
-            raise SystemExit(told[-3000:])
+            raise SystemExit(output[-3000:])
         wanted, started = results(reference), time.monotonic()
         injected: Counter[str] = Counter()
         counts: Counter[str] = Counter()
@@ -59,8 +59,8 @@ def main() -> None:
                 if what and name != "survived":
                     print(f"{name}: {what[:5]}", flush=True)
             minutes = (time.monotonic() - started) / 60
-            told = ", ".join(f"{name} {count}" for name, count in counts.items())
-            print(f"{minutes:5.1f} min: {sum(injected.values())} kills, {told}", flush=True)
+            kinds = ", ".join(f"{name} {count}" for name, count in counts.items())
+            print(f"{minutes:5.1f} min: {sum(injected.values())} kills, {kinds}", flush=True)
             shutil.rmtree(folder)
             if minutes >= arguments.minutes:
                 break

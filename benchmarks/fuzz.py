@@ -1,9 +1,9 @@
-r"""Many hostile answers through every checker: nothing is run, nothing raises, nothing takes long.
+r"""Many hostile answers through every evaluator: nothing is run, nothing raises, nothing takes long.
 
     python benchmarks/fuzz.py --inputs 1000000 --seed 0 [--json FILE]
 
 Inputs are drawn from a grammar of LaTeX, from pieces, and by mutation of known attacks and of whatever reached new lines of
-the checkers; a seed gives the same ones on any number of cores. An audit hook counts whatever the checkers would start,
+the evaluators; a seed gives the same ones on any number of cores. An audit hook counts whatever the evaluators would start,
 import, compile, run or write. Exits with 1 if anything was executed, raised, took more than 2 s or more than 512 MiB.
 """
 
@@ -35,7 +35,7 @@ KEPT = 400  # inputs that reached new lines, a shard
 
 
 class Late(BaseException):
-    """A comparison took too long; no checker catches it."""
+    """A comparison took too long; no evaluator catches it."""
 
 
 class Audit:
@@ -58,7 +58,7 @@ def _writes(details: tuple) -> bool:
 
 
 class NewLines:
-    """Whether a call reached lines of the checkers that no call before it had reached.
+    """Whether a call reached lines of the evaluators that no call before it had reached.
 
     By ``sys.monitoring``, which asks once a line; before Python 3.12 by tracing one call in forty.
     """
@@ -79,7 +79,7 @@ class NewLines:
             Late: it takes three times what it may.
         """
         before, self.calls = len(self.lines), self.calls + 1
-        started = time.process_time()  # what other programs take on a busy machine is not the checker's
+        started = time.process_time()  # what other programs take on a busy machine is not the evaluator's
         try:
             signal.setitimer(signal.ITIMER_PROF, 3 * SECONDS)
             result = work()
@@ -186,7 +186,7 @@ def shard(task: tuple[int, int, int]) -> dict:
         try:
             audit.armed = True
             verdict, seconds, new = lines.during(lambda: grade(name, text, gold))  # noqa: B023 (called at once)
-        except (Exception, Late) as error:  # noqa: BLE001 - whatever a checker lets out is a finding
+        except (Exception, Late) as error:  # noqa: BLE001 - whatever an evaluator raises is a finding
             fault = f"raised {type(error).__name__}: {error}"[:200]
         finally:
             audit.armed = False

@@ -60,7 +60,7 @@ def draw(rows: list[dict], path: Path) -> None:
         mine = [row for row in rows if row["what"] == name]
         label = f"{name} (exponent {slope(mine):.2f})"
         axes.loglog([row["value"] for row in mine], [row["seconds"] for row in mine], f"{mark}-", label=label)
-    axes.set(xlabel="value", ylabel="seconds a step", title="A step of 8 items × (64 + 8) tokens, k = 16, 2 layers")
+    axes.set(xlabel="value", ylabel="seconds per step", title="A step of 8 items × (64 + 8) tokens, k = 16, 2 layers")
     axes.title.set_fontsize(9)
     axes.set_xticks([2, 8, 32, 128, 512], ["2", "8", "32", "128", "512"])
     axes.set_yticks([0.3, 0.5, 1, 2, 5], ["0.3", "0.5", "1", "2", "5"])

@@ -102,7 +102,7 @@ CHARACTERS = {
     "dotless": "İıſß" * 400,
     "escapes": "\x1b[2J\x1b]0;title\x07",
 }
-# What each regular expression of the checkers would have to go back over.
+# What each regular expression of the evaluators would have to go back over.
 BOMBS = {
     "sad, space": "sad," + " " * 19_000,
     "sad or": "sad or " * 2_800,
@@ -134,7 +134,7 @@ BOMBS = {
     "array": "\\begin{array}" * 140 + "\\end{array",
 }
 IN_A_BOX = INJECTION | NUMBERS | NESTED | LARGE | CHARACTERS | BOMBS
-# As whole answers, too long or too deep for any checker to read to the end.
+# As whole answers, too long or too deep for any evaluator to read to the end.
 HUGE = {
     "10 MB of letters": "x" * 10_000_000,
     "10 MB of labels": "sad, " * 2_000_000,

@@ -56,7 +56,7 @@ class Schedule:
 
 
 def in_order(jobs: Sequence[Job]) -> list[int]:
-    """The jobs' places, each behind all that it needs.
+    """The jobs' places, each after all that it needs.
 
     Raises:
         ValueError: they wait for one another in a circle.
@@ -103,7 +103,7 @@ def schedule(
         gpus: that there are.
         slots: jobs without a GPU that run at once.
         wait: seconds that a job stands in a scheduler's queue once its inputs are there.
-        longest_first: of the jobs that could start, the one with the longest chain behind it; else the one that has waited longest.
+        longest_first: of the jobs that could start, the one with the longest chain after it; else the one that has waited longest.
 
     Raises:
         ValueError: a job needs more GPUs than there are.

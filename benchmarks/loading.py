@@ -18,7 +18,7 @@ import json, sys, time
 started = time.perf_counter()
 from embedgrad_core.model.loading import load_model
 imported = time.perf_counter()
-load_model(sys.argv[1], device="cpu", dtype="bfloat16", say=lambda line: None)
+load_model(sys.argv[1], device="cpu", dtype="bfloat16", log=lambda line: None)
 print(json.dumps([imported - started, time.perf_counter() - imported]))
 """
 

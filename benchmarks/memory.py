@@ -136,7 +136,7 @@ def child(folder: str, phase: str, dtype: str) -> None:
     from embedgrad_core.objective import Example
     from embedgrad_core.step import MicroBatching, accumulate
 
-    frozen = load_model(folder, device="cpu", dtype=dtype, say=lambda line: None)
+    frozen = load_model(folder, device="cpu", dtype=dtype, log=lambda line: None)
     slot = Slot(frozen.tokenizer, Layout(), "", (), tuple(range(1000, 1000 + K)))
     vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().clone()
     examples = [Example(str(n), list(range(1, 1 + BODY)), list(range(1, 1 + TARGET))) for n in range(ITEMS)]
@@ -169,8 +169,8 @@ def table(sizes: list[str], phases: list[str], threads: int) -> list[Measured]:
                 shape = write_model(Path(folder), size, stored)
                 for phase, dtype in wanted:
                     found = measure(Path(folder), phase, dtype, threads)
-                    told = forecast(shape, phase, 4 if dtype == "float32" else 2, libraries)
-                    rows.append(Measured(size, phase, dtype, stored, told, found, libraries))
+                    expected = forecast(shape, phase, 4 if dtype == "float32" else 2, libraries)
+                    rows.append(Measured(size, phase, dtype, stored, expected, found, libraries))
                     show(rows[-1])
     return rows
 

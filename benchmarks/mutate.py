@@ -225,10 +225,13 @@ def run(task: tuple[str, int, int]) -> dict:
                 report["read"] += 1
             except UserError as error:
                 report["refused"] += 1
-                told = str(error)
+                message = str(error)
                 # A folder that is loaded as one is named as one.
-                if not ({whole.path.name, whole.path.parent.name} & set(re.split(r"[/:\s,]", told))) or "\n" in told:
-                    fault = f"the sentence does not name the file in one line: {told[:300]!r}"
+                if (
+                    not ({whole.path.name, whole.path.parent.name} & set(re.split(r"[/:\s,]", message)))
+                    or "\n" in message
+                ):
+                    fault = f"the sentence does not name the file in one line: {message[:300]!r}"
             except (Exception, Late) as error:  # noqa: BLE001 - anything but a UserError is a finding
                 frames = traceback.extract_tb(error.__traceback__)
                 last = frames[-1]
@@ -269,8 +272,8 @@ def main() -> None:
         reports = workers.map(run, tasks, chunksize=1)
     print(f"{'kind':15} {'read':>7} {'refused':>8} {'faults':>7} {'unpickled':>9} {'slowest s':>9}")
     for report in reports:
-        told = (report["kind"], report["read"], report["refused"], len(report["faults"]), report["unpickled"])
-        print("{:15} {:7,} {:8,} {:7,} {:9,}".format(*told), f"{report['slowest']:9.3f}")
+        counts = (report["kind"], report["read"], report["refused"], len(report["faults"]), report["unpickled"])
+        print("{:15} {:7,} {:8,} {:7,} {:9,}".format(*counts), f"{report['slowest']:9.3f}")
     faults = [fault for report in reports for fault in report["faults"]]
     print(
         f"{len(reports)} kinds, {arguments.mutants:,} mutants each, {len(faults)} faults, {time.perf_counter() - started:.0f} s"

@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
 from gpu_parts.record import Context, append, read_rows  # noqa: E402
 from gpu_parts.summary import report  # noqa: E402
 
-# In the order of their worth, with the share of the time; what a part leaves over goes to those behind it.
+# In the order of their worth, with the share of the time; what a part leaves over goes to those after it.
 PARTS = {"facts": 1, "correctness": 5, "step": 6, "decoding": 6, "cell": 6}
 GRACE = 15.0  # seconds that a part has to end by itself once its box is over
 
@@ -77,7 +77,7 @@ def no_gpu() -> str | None:
 
 
 def run_part(name: str, seconds: float, arguments: argparse.Namespace) -> None:
-    """One part in its box; what it cannot say itself is said for it."""
+    """One part in its time box; what it cannot record itself is recorded for it."""
     print(f"{name}: {seconds:.0f} s at most", flush=True)
     command = [sys.executable, __file__, "--part", name, "--seconds", str(seconds), "--out", str(arguments.out)]
     command += ["--device", arguments.device, *(["--small"] if arguments.small else [])]
@@ -96,10 +96,10 @@ def run_part(name: str, seconds: float, arguments: argparse.Namespace) -> None:
             append(rows, {"part": name, "name": name, "cut": f"ended from outside {GRACE:.0f} s after its box"})
             status = 0
         log.seek(place)
-        told = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        lines = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
     if status:
         how = signal.Signals(-status).name if status < 0 else f"status {status}"
-        append(rows, {"part": name, "name": name, "error": f"died ({how}): {told[-1][:300] if told else 'no word'}"})
+        append(rows, {"part": name, "name": name, "error": f"died ({how}): {lines[-1][:300] if lines else 'no word'}"})
     append(rows, {"part": name, "name": "seconds of the part", "seconds": round(time.monotonic() - begun, 1)})
 
 

@@ -108,7 +108,7 @@ def draw_growth(rows: list[dict], path: Path) -> None:
     lengths = [row["target"] for row in rows]
     axes.plot(lengths, [row["peak_bytes"] / 1e9 for row in rows], "o-", label="a step's peak above the weights")
     axes.plot(lengths, [row["logits_bytes"] / 1e9 for row in rows], "s--", label="(sequence × vocabulary) alone")
-    axes.set(xscale="log", yscale="log", xlabel="target tokens an item (4 items)", ylabel="GB", xticks=lengths)
+    axes.set(xscale="log", yscale="log", xlabel="target tokens per item (4 items)", ylabel="GB", xticks=lengths)
     axes.set_xticklabels(lengths)
     axes.minorticks_off()
     axes.legend(frameon=False)

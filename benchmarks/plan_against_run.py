@@ -1,4 +1,4 @@
-"""What ``embedgrad plan`` would have said of each job against what it took: a table and a figure.
+"""What ``embedgrad plan`` forecasts for each job against what it took: a table and a figure.
 
     python benchmarks/plan_against_run.py --config config/laptop.yaml --times docs/laptop/times.csv --png docs/plan_against_run.png
 
@@ -50,8 +50,8 @@ def main() -> None:
         jobs = compare(config, Durations(config, machine, config.resources), list(csv.DictReader(lines)))
     print(f"{machine.name}: {machine.flops / 1e9:.0f} GFLOP/s, {machine.read / 1e9:.1f} GB/s read")
     for rule, ratio, count in ratios(jobs):
-        told = "" if 1 / WITHIN <= ratio <= WITHIN else f"   more than {WITHIN} times off"
-        print(f"{rule:10} forecast / taken {ratio:5.2f} over {count} jobs{told}")
+        note = "" if 1 / WITHIN <= ratio <= WITHIN else f"   more than {WITHIN} times off"
+        print(f"{rule:10} forecast / taken {ratio:5.2f} over {count} jobs{note}")
     if arguments.png:
         with styled():
             save(figure(jobs), arguments.png)

@@ -1,4 +1,4 @@
-"""The same work otherwise: shards of a decoding, a cell's jobs as one, several GPUs for a large model, GPUs taken away."""
+"""The same work in another shape: shards of a decoding, a cell's jobs as one, several GPUs for a large model, lost GPUs."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -52,7 +52,7 @@ def grouped(jobs: Sequence[Job], one_process: bool = False) -> list[Job]:
 
 
 def widened(jobs: Sequence[Job], gpus: int, large: Callable[[str], bool]) -> list[Job]:
-    """So many GPUs for the jobs of large models: layers in turn on one card after the other, so that no job gets faster."""
+    """Several GPUs for the jobs of large models: layers in turn on one GPU after the other, so that no job gets faster."""
     return [
         replace(job, gpus=gpus) if job.gpus and "model" in job.cell and large(job.cell["model"]) else job
         for job in jobs

@@ -4,7 +4,7 @@
     python benchmarks/schedule.py --card h100 --figure docs/figures/scaling.png
 
 The jobs and what waits for what are Snakemake's own plan (``dag.py``), their seconds the forecast of ``embedgrad plan --card``
-(``embedgrad/planning/durations.py``). No run on that many GPUs stands behind it.
+(``embedgrad/planning/durations.py``). No run on that many GPUs backs it.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from measure import write
 from reshape import grouped, preempted, sharded, widened
 
 from embedgrad.planning.durations import LOAD, Durations
-from embedgrad.planning.gpus import named_card
+from embedgrad.planning.gpus import named_gpu
 from embedgrad.planning.run_config import RunConfig
 
 CONFIGS = ("config/paper.yaml", "config/sensitivity.yaml")
@@ -26,7 +26,7 @@ CONFIGS = ("config/paper.yaml", "config/sensitivity.yaml")
 DECODINGS, BASELINES = ("before", "after"), ("before", "after", "baselines")
 
 
-def workload(card: str, seeds: int, load: float, where: Path = ROOT) -> tuple[list[Job], RunConfig]:
+def workload(gpu: str, seeds: int, load: float, where: Path = ROOT) -> tuple[list[Job], RunConfig]:
     """The DAG of the table and the sweep with a duration for each job."""
     values: dict = {}
     for file in CONFIGS:
@@ -34,7 +34,7 @@ def workload(card: str, seeds: int, load: float, where: Path = ROOT) -> tuple[li
     config = RunConfig.check({**values, "seeds": list(range(seeds))})
     wanted = ",".join(map(str, range(seeds)))
     plan = planned(["--configfile", *CONFIGS, "--config", f"seeds={wanted}"], where)
-    durations = Durations(config, named_card(card), config.resources, load)
+    durations = Durations(config, named_gpu(gpu), config.resources, load)
     return [
         Job(
             " ".join([job.rule, *job.wildcards.values()]),
@@ -95,7 +95,7 @@ def measured(jobs: list[Job], gpus: int, options: dict) -> dict:
     }
 
 
-def tell(name: str, rows: list[dict], jobs: list[Job]) -> None:
+def print_rows(name: str, rows: list[dict], jobs: list[Job]) -> None:
     """One scenario as a table."""
     print(f"\n{name}: {len(jobs)} jobs, {sum(job.gpus > 0 for job in jobs)} of them on GPUs")
     print(f"{'GPUs':>5}{'makespan h':>12}{'GPU hours':>11}{'utilised':>10}{'bound h':>9}  over bound  bound by")
@@ -119,11 +119,11 @@ def tell_preemptions(rates: list[float], cases: dict[str, list[Job]]) -> None:
     """GPU hours by how often a GPU is taken away."""
     print("\nGPUs taken away: expected GPU hours, and what that adds")
     for rate in rates:
-        told = []
+        losses = []
         for name, jobs in cases.items():
             plain, longer = (sum(job.gpus * job.seconds for job in own) for own in (jobs, preempted(jobs, rate)))
-            told.append(f"{name} {longer / 3600:.2f} (+{longer / plain - 1:.1%})")
-        print(f"  {rate:g} times an hour: {'; '.join(told)}")
+            losses.append(f"{name} {longer / 3600:.2f} (+{longer / plain - 1:.1%})")
+        print(f"  {rate:g} times an hour: {'; '.join(losses)}")
 
 
 def main() -> None:
@@ -148,7 +148,7 @@ def main() -> None:
     ).items():
         widest = max(job.gpus for job in own)
         rows = [measured(own, gpus, options) for gpus in arguments.gpus if gpus >= widest]
-        tell(name, rows, own)
+        print_rows(name, rows, own)
         result["scenarios"][name] = rows
     cases = {"jobs as they are": jobs, "in shards": cut(jobs, arguments.tasks, arguments.shards, BASELINES)}
     tell_rules(jobs)

@@ -1,4 +1,4 @@
-"""The whole demo through a real Slurm on this machine, with two cards that are none; its results beside those of a local run.
+"""The whole demo through a real Slurm on this machine, with two fake GPUs; its results beside those of a local run.
 
 python benchmarks/slurm.py --against results/demo     # of `make demo`; without, the local run is made first
 """
@@ -21,23 +21,23 @@ def through_slurm(folder: Path, config: str) -> dict:
     """Run ``config`` through Slurm; what was seen of it.
 
     Raises:
-        SystemExit: the run fails; the end of what it said.
+        SystemExit: the run fails; the end of its output.
     """
     busy, samples, shared, peak = 0, 0, 0, 0
     with slurm() as here:
         started = time.monotonic()
-        # Each job that loads a model asks for a card, and computes on the CPU for want of a real one.
+        # Each job that loads a model asks for a GPU, and computes on the CPU for want of a real one.
         process = start(folder, config, *PROFILE, "--config", "device=auto")
         while process.poll() is None:
             at_work = [job for job in here.jobs() if job.state == "RUNNING"]
-            cards = [card for job in at_work for card in job.cards]
-            busy, samples, peak = busy + len(cards), samples + 1, max(peak, len(at_work))
-            shared += len(cards) != len(set(cards))
+            gpus = [gpu for job in at_work for gpu in job.gpus]
+            busy, samples, peak = busy + len(gpus), samples + 1, max(peak, len(at_work))
+            shared += len(gpus) != len(set(gpus))
             time.sleep(0.5)
         seconds = time.monotonic() - started
         jobs = here.jobs()
     if process.returncode:
-        raise SystemExit((folder / "told.log").read_text()[-3000:])
+        raise SystemExit((folder / "output.log").read_text()[-3000:])
     return {
         "seconds": seconds,
         "jobs": len(jobs),
@@ -61,9 +61,9 @@ def main() -> None:
             shutil.copytree(arguments.against, local / "results" / arguments.against.name)
         else:
             started = time.monotonic()
-            status, told = finish(checkout(local), arguments.config)
+            status, output = finish(checkout(local), arguments.config)
             if status:
-                raise SystemExit(told[-3000:])
+                raise SystemExit(output[-3000:])
             print(f"on this machine alone: {time.monotonic() - started:.0f} s", flush=True)
         found = through_slurm(checkout(home / "slurm"), arguments.config)
         for name, value in found.items():

@@ -1,4 +1,4 @@
-"""A real Slurm on this machine alone: controller, one node, two GPUs that are none; its state in a folder that goes away.
+"""A real Slurm on this machine alone: controller, one node, two fake GPUs; its state in a folder that goes away.
 
 It wants root, Debian's packages slurmctld, slurmd, slurm-client and munge, and no Slurm of this machine's own. Munge signs the
 messages; everything listens on the loopback address.
@@ -100,8 +100,8 @@ class Slurm:
 
     def jobs(self) -> list["Job"]:
         """All jobs so far, the ended ones too."""
-        told = self.ask("scontrol", "--details", "show", "job")
-        return [Job.read(block) for block in told.split("\n\n") if block.startswith("JobId=")]
+        text = self.ask("scontrol", "--details", "show", "job")
+        return [Job.read(block) for block in text.split("\n\n") if block.startswith("JobId=")]
 
     def wait_for(self, condition, seconds: float = 60) -> None:
         """Until ``condition()`` holds.
@@ -128,7 +128,7 @@ class Job:
         restarts: how often it was put back into the queue.
         start: of its (last) run.
         end: of that.
-        cards: indices of the cards it was given.
+        gpus: indices of the GPUs it was given.
     """
 
     number: int
@@ -138,7 +138,7 @@ class Job:
     restarts: int
     start: datetime.datetime
     end: datetime.datetime
-    cards: tuple[int, ...]
+    gpus: tuple[int, ...]
 
     @classmethod
     def read(cls, block: str) -> "Job":
@@ -148,12 +148,12 @@ class Job:
             return re.search(rf"\b{key}=(\S*)", block)[1]
 
         def time_of(key: str) -> datetime.datetime:
-            told = one(key)
-            return datetime.datetime.max if told == "Unknown" else datetime.datetime.fromisoformat(told)
+            text = one(key)
+            return datetime.datetime.max if text == "Unknown" else datetime.datetime.fromisoformat(text)
 
-        cards = re.search(r"GRES=gpu:\S*\(IDX:([\d,-]+)\)", block)
+        gpus = re.search(r"GRES=gpu:\S*\(IDX:([\d,-]+)\)", block)
         numbers: list[int] = []
-        for part in cards[1].split(",") if cards else ():
+        for part in gpus[1].split(",") if gpus else ():
             first, _, last = part.partition("-")
             numbers += range(int(first), int(last or first) + 1)
         return cls(

@@ -201,7 +201,7 @@ def _export(kind: str, folder: Path, frozen: object) -> tuple[Path, Callable[[],
     base = folder / "base"
     frozen.network.save_pretrained(base)
     frozen.tokenizer.save_pretrained(base)
-    model = load_model(str(base), device="cpu", say=lambda line: None)
+    model = load_model(str(base), device="cpu", log=lambda line: None)
     prompt = PromptEmbedding.from_text(model, Slot.place(model.tokenizer, Layout(), "Name the mood."))
     to = {"adapter": "peft", "adapter_weights": "peft", "embeds": "vllm"}.get(kind, "merged")
     export(to, model, prompt, folder / "made")
@@ -213,7 +213,7 @@ def _export(kind: str, folder: Path, frozen: object) -> tuple[Path, Callable[[],
         PeftModel.from_pretrained(copy.deepcopy(model.network), str(made))
 
     def merged() -> None:
-        load_model(str(made), device="cpu", say=lambda line: None)
+        load_model(str(made), device="cpu", log=lambda line: None)
 
     def embeds() -> None:
         from safetensors.torch import load_file

@@ -11,16 +11,16 @@ Example::
     print(tuned.generate("A lovely film."))
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from embedgrad.evaluation import Evaluation, evaluation_of, unseen
-from embedgrad.grading import Grader, make_grader
+from embedgrad.grading import Grading, make_grading
+from embedgrad.keywords import check_names, renamed
 from embedgrad.measured import measured
 from embedgrad.runtime.provenance import versions
-from embedgrad.stored import stored_grader, stored_model
+from embedgrad.stored import stored_grading, stored_model
 from embedgrad.tasks.own.data import Columns, read_own, split_own
 from embedgrad.tasks.own.rows import named_rows
 from embedgrad.tuning import fitting_limit, tune
@@ -46,9 +46,10 @@ class TunedPrompt:
 
     frozen: FrozenModel
     prompt: PromptEmbedding
-    grader: Grader | None
+    grading: Grading | None
     decoding: Decoding
     history: list[dict] = field(default_factory=list, repr=False)
+    grader = property(lambda self: self.grading, doc="Old name of ``grading``.")
 
     def save(self, path: str | Path) -> None:
         """Write the prompt file."""
@@ -73,13 +74,13 @@ class TunedPrompt:
             on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decode` does.
 
         Raises:
-            UserError: an input that is empty, no text, or too long.
+            UserError: an input that is empty, not text, or too long.
         """
         several = [text] if isinstance(text, str) else list(text)
         names = where or [f"input {place}" for place in range(1, len(several) + 1)]
         for name, one in zip(names, several, strict=True):
             if not isinstance(one, str) or not is_whole_text(one):
-                raise UserError(f"{name} is no text that UTF-8 can hold; mend it.")
+                raise UserError(f"{name} is no text that UTF-8 can hold; fix it.")
             if not one.strip():
                 raise UserError(f"{name} is empty; write at least one word.")
         items = [Item(f"{place:08d}", one, "", "", None, names[place]) for place, one in enumerate(several)]
@@ -104,12 +105,13 @@ class TunedPrompt:
         name: str | None = None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
         on_step: Callable[[float], None] = lambda begun: None,
-        say: Callable[[str], None] = print,
+        log: Callable[[str], None] = print,
+        say: Callable[[str], None] | None = None,
     ) -> Evaluation:
         """Answer and grade every item with the text prompt and with the optimised one.
 
         Args:
-            data: a file or hub data set (``embedgrad.tasks.own.data``), items, or a dictionary a row.
+            data: a file or hub data set (``embedgrad.tasks.own.data``), items, or a dictionary per row.
             columns: names of the columns.
             keep_seen: also count items that the prompt was trained on.
             revision: of a hub data set.
@@ -118,14 +120,16 @@ class TunedPrompt:
             name: what to call items or rows that are given as such.
             on_progress: called with the answers so far and in all, both sides counted.
             on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decode` does.
-            say: where to report how a file was read.
+            log: where to report how a file was read.
+            say: old name of ``log``.
 
         Raises:
-            UserError: no grader, no item left, or data that cannot be read.
+            UserError: no evaluator, no item left, or data that cannot be read.
         """
-        if self.grader is None:
+        if self.grading is None:
             raise UserError("this prompt does not say how answers are checked; give an evaluator.")
-        found = _items(data, self.grader, columns, say, revision=revision, config=config, split=split)
+        log = renamed(log, say)
+        found = _items(data, self.grading, columns, log, revision=revision, config=config, split=split)
         items = found if keep_seen else unseen(found, self.prompt)
         graded: dict[str, dict[str, dict]] = {}
         gold = {item.id: item.answer for item in items}
@@ -138,7 +142,7 @@ class TunedPrompt:
             rows = decode(
                 self.frozen, self.prompt.slot, vectors, items, self.decoding, on_progress=count, on_step=on_step
             )
-            graded[side] = {row.id: self.grader.line(row.row(), gold[row.id]) for row in rows}
+            graded[side] = {row.id: self.grading.line(row.row(), gold[row.id]) for row in rows}
         name = str(data) if isinstance(data, str | Path) else name
         about = measured(self.frozen, self.prompt, items, name, keep_seen)
         return evaluation_of(items, graded, len(found) - len(items), about)
@@ -146,31 +150,21 @@ class TunedPrompt:
 
 def _items(
     data: str | Path | Sequence[Item | Mapping],
-    grader: Grader,
+    grading: Grading,
     columns: Columns | None,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     **hub: str | None,
 ) -> list[Item]:
     """Items as they are, all else read."""
     if isinstance(data, str | Path):
-        return read_own(data, grader.evaluator, grader.labels, columns, say=say, **hub)
+        return read_own(data, grading.evaluator, grading.labels, columns, log=log, **hub)
     rows = list(named_rows(data))
     if rows and all(isinstance(row, Item) for row in rows):
         return rows
     if not all(isinstance(row, Mapping) for row in rows):
         other = next(type(row).__name__ for row in rows if not isinstance(row, Mapping))
-        raise UserError(f"data holds a {other}; give a file, a hub data set, items, or a dictionary a row.")
-    return read_own(rows, grader.evaluator, grader.labels, columns, say=say, **hub)
-
-
-def _check_names(given: Mapping[str, object], known: Iterable[str], function: str) -> None:
-    """Refuse a keyword that a function does not know."""
-    known = sorted(known)
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(known)}."
-            raise UserError(f"{function} knows no {name!r}; {hint}")
+        raise UserError(f"data holds a {other}; give a file, a hub data set, items, or a dictionary per row.")
+    return read_own(rows, grading.evaluator, grading.labels, columns, log=log, **hub)
 
 
 def optimize(
@@ -190,7 +184,8 @@ def optimize(
     device: str = "auto",
     dtype: str = "auto",
     device_map: str = "none",
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
+    say: Callable[[str], None] | None = None,
     **settings: object,
 ) -> TunedPrompt:
     """Optimise a prompt's embeddings on labelled items while the model stays frozen (Eq. 1-7).
@@ -198,7 +193,7 @@ def optimize(
     Args:
         model: hub id, local folder, or a model already loaded.
         prompt: the human prompt, verbatim.
-        data: training items: a file or hub data set, items, or a dictionary a row.
+        data: training items: a file or hub data set, items, or a dictionary per row.
         evaluator: ``label``, ``yes_no``, ``boxed_math`` or ``exact``.
         labels: the classes of ``label``: names, or ``{0: "negative", 1: "positive"}`` where the data have numbers.
         dev: items for early stopping; split off ``data`` if None.
@@ -210,30 +205,32 @@ def optimize(
         revision: of a hub model.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        device_map: ``none``, or ``auto`` or ``balanced``: the layers over all visible cards.
-        say: where plain lines go.
+        device_map: ``none``, or ``auto`` or ``balanced``: the layers over all visible GPUs.
+        log: where lines about the work go.
+        say: old name of ``log``.
         settings: any field of :class:`embedgrad_core.Settings`, e.g. ``learning_rate=0.01``, ``epochs=10``.
 
     Raises:
-        UserError: anything about model, prompt or data that the user can mend.
+        UserError: anything about model, prompt or data that the user can fix.
     """
-    _check_names(settings, (one.name for one in fields(Settings)), "optimize")
-    grader = make_grader(evaluator, labels)
+    log = renamed(log, say)
+    check_names(settings, (one.name for one in fields(Settings)), "optimize")
+    grading = make_grading(evaluator, labels)
     chosen = Settings(**settings)
     if not prompt.strip():
         raise UserError("the prompt is empty; write at least one word.")
     limit = LIMIT if max_new_tokens is None else max_new_tokens
     decoding = Decoding(max_new_tokens=limit, batch_size=decode_batch_size)
-    train = _items(data, grader, columns, say)
+    train = _items(data, grading, columns, log)
     if dev is None:
         train, held = split_own(train, dev_fraction, chosen.seed)
     else:
-        held = _items(dev, grader, columns, say)
+        held = _items(dev, grading, columns, log)
     if isinstance(layout, str):
         layout = Layout(layout, target_prefix="\n" if layout == "bare" else "")
     frozen = model
     if isinstance(model, str):
-        frozen = load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
+        frozen = load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, log=log)
     if max_new_tokens is None:
         limit = fitting_limit(frozen, Slot.place(frozen.tokenizer, layout, prompt), [*train, *held])
     decoding = replace(decoding, max_new_tokens=limit, batch_size=frozen.rows_in_flight(decode_batch_size, limit))
@@ -245,12 +242,12 @@ def optimize(
         train,
         held,
         chosen,
-        grader=grader,
+        grading=grading,
         decoding=decoding,
         dev_accuracy=with_accuracy,
-        say=say,
+        log=log,
     )
-    return TunedPrompt(frozen, tuned.prompt, grader, decoding, tuned.history)
+    return TunedPrompt(frozen, tuned.prompt, grading, decoding, tuned.history)
 
 
 def load(
@@ -263,7 +260,8 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     device_map: str = "none",
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
+    say: Callable[[str], None] | None = None,
     **decoding: object,
 ) -> TunedPrompt:
     """Read a prompt file and the model it was made for.
@@ -277,23 +275,25 @@ def load(
         device: as in :func:`optimize`.
         dtype: as in :func:`optimize`.
         device_map: as in :func:`optimize`.
-        say: where plain lines go.
+        log: where lines about the work go.
+        say: old name of ``log``.
         decoding: fields to change, e.g. ``max_new_tokens=64``.
 
     Raises:
         UserError: no prompt file, or not this model's; a field of decoding that there is not.
     """
-    _check_names(decoding, (one.name for one in fields(Decoding)), "load")
+    log = renamed(log, say)
+    check_names(decoding, (one.name for one in fields(Decoding)), "load")
     header = read_prompt_file(path)[1]
-    grader, stored = stored_grader(path, header), recorded_decoding(path, header)
+    grading, stored = stored_grading(path, header), recorded_decoding(path, header)
     settings = replace(stored, **{key: value for key, value in decoding.items() if value is not None})
     frozen = model
     if not isinstance(frozen, FrozenModel):
         name, revision = stored_model(path, header, model, revision)
-        frozen = load_model(name, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
+        frozen = load_model(name, revision=revision, device=device, dtype=dtype, device_map=device_map, log=log)
     if evaluator is not None or labels is not None:
-        grader = make_grader(evaluator, labels)
-    return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grader, settings)
+        grading = make_grading(evaluator, labels)
+    return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grading, settings)
 
 
-__all__ = ["Columns", "Evaluation", "Layout", "TunedPrompt", "load", "make_grader", "optimize"]
+__all__ = ["Columns", "Evaluation", "Layout", "TunedPrompt", "load", "make_grading", "optimize"]

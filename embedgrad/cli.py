@@ -1,4 +1,4 @@
-"""The ``embedgrad`` command: one subcommand a step, each usable by hand and by the workflow alike."""
+"""The ``embedgrad`` command: one subcommand per step, each usable by hand and by the workflow alike."""
 
 import argparse
 import io
@@ -87,8 +87,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, like all others."""
 
     def error(self, message: str) -> NoReturn:
-        said = message if ";" in message else f"{message.rstrip('.')}; see {self.prog} --help."
-        raise UserError(f"{self.prog}: {said}")
+        text = message if ";" in message else f"{message.rstrip('.')}; see {self.prog} --help."
+        raise UserError(f"{self.prog}: {text}")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -114,14 +114,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; 2 after one line on standard error that says what the user can mend; 130 after Ctrl-C; 143 after SIGTERM.
+        0; 2 after one line on standard error that says what the user can fix; 130 after Ctrl-C; 143 after SIGTERM.
     """
     try:
         arguments = build_parser().parse_args(argv)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    # Libraries say "Materializing param=…" and the like; a log keeps our own lines.
+    # Libraries print "Materializing param=…" and the like; a log keeps our own lines.
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
         _check_words(arguments)

@@ -48,7 +48,7 @@ class Config:
         for task, spec in values["tasks"].items():
             if spec.get("shards", 1) > 1 and "block" not in values["decode"]:
                 raise UserError(
-                    f"{source}: tasks.{task}.shards needs decode.block, the items that are answered together (say 128): with "
+                    f"{source}: tasks.{task}.shards needs decode.block, the items that are answered together (e.g. 128): with "
                     "it the number of shards changes no digit."
                 )
         return config
@@ -90,7 +90,7 @@ class Config:
         """
         named = self.values.get("mirror") or os.environ.get("EMBEDGRAD_MIRROR")
         if named and not Path(named).is_dir():
-            raise UserError(f"mirror: {named} is not a folder; mend --config mirror=DIR or EMBEDGRAD_MIRROR.")
+            raise UserError(f"mirror: {named} is not a folder; fix --config mirror=DIR or EMBEDGRAD_MIRROR.")
         return Path(named) if named else None
 
     def set_environment(self) -> None:

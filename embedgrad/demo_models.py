@@ -131,7 +131,7 @@ def pretrain(
 ) -> None:
     """Pretrain a tiny model and save it as a Hugging Face folder, whole or not at all.
 
-    The manifest with each file's sha256 is written last; the folder is renamed into place behind it.
+    The manifest with each file's sha256 is written last; the folder is renamed into place after it.
 
     Raises:
         UserError: ``width`` is not a multiple of ``heads``, or the folder cannot be written.

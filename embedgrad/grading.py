@@ -12,8 +12,8 @@ from evaluators import label
 
 
 @dataclass(frozen=True)
-class Grader:
-    """How the answers of one task are checked.
+class Grading:
+    """An evaluator with its options: how the answers of one task are checked.
 
     Attributes:
         evaluator: name of the evaluator.
@@ -32,9 +32,9 @@ class Grader:
 
     def __post_init__(self) -> None:
         if self.evaluator == "label" and (
-            told := label.too_many(self.options.get("labels", ()), self.options.get("synonyms"))
+            reason := label.too_many(self.options.get("labels", ()), self.options.get("synonyms"))
         ):
-            raise UserError(f"evaluator label: {told}; give fewer or shorter ones.")
+            raise UserError(f"evaluator label: {reason}; give fewer or shorter ones.")
 
     @property
     def knows_strict(self) -> bool:
@@ -42,7 +42,7 @@ class Grader:
         return self.evaluator in ("label", "yes_no")
 
     def row(self) -> dict:
-        """As JSON; ``Grader(**row)`` is it again."""
+        """As JSON; ``Grading(**row)`` restores it."""
         row = {"evaluator": self.evaluator, "options": self.options, "strict": self.strict}
         return row | ({"numbers": self.numbers} if self.numbers else {})
 
@@ -52,8 +52,8 @@ class Grader:
         names = tuple(self.options.get("labels", ()))
         return Labels(names, self.numbers) if names else ()
 
-    def told_numbers(self) -> str | None:
-        """Which number of the data stands for which label, for a log; None where nothing was said of it."""
+    def numbers_line(self) -> str | None:
+        """Which number of the data stands for which label, for a log; None where the data have no numbers."""
         pairs = ", ".join(f"{number} is {name}" for number, name in self.numbers.items())
         return f"labels: {pairs}" if pairs else None
 
@@ -98,10 +98,10 @@ def failure(status: str, stop: str) -> str:
     return by_stop.get(stop) or status
 
 
-def make_grader(
+def make_grading(
     evaluator: str | None, labels: Mapping[int | str, str] | Sequence[str] | None, strict: bool = False
-) -> Grader:
-    """The grader of ``evaluator``; ``label`` where only labels are given, as names or by the data's numbers.
+) -> Grading:
+    """An evaluator with its options; ``label`` where only labels are given, as names or by the data's numbers.
 
     Raises:
         UserError: neither is given, an unknown evaluator, labels that ``Labels.of`` refuses or that the evaluator
@@ -112,19 +112,19 @@ def make_grader(
         raise UserError(f"evaluator is {evaluator!r}; give label (with labels), yes_no, boxed_math or exact.")
     if evaluator == "label":
         known = Labels.of(labels or ())
-        return Grader(evaluator, {"labels": list(known.names)}, strict, dict(known.numbers))
+        return Grading(evaluator, {"labels": list(known.names)}, strict, dict(known.numbers))
     if labels:
         raise UserError(f"labels are for evaluator label alone, not for {evaluator}; leave out one of the two.")
-    return Grader(evaluator, {}, strict)
+    return Grading(evaluator, {}, strict)
 
 
-def check_answers(items: Sequence[Item], grader: Grader) -> None:
-    """Check that the gold answers of items are ones that the grader can find: a label, or Yes or No.
+def check_answers(items: Sequence[Item], grading: Grading) -> None:
+    """Check that the gold answers of items are ones that the evaluator can find: a label, or Yes or No.
 
     Raises:
         UserError: one is not, so that every answer to it would be wrong; names the file and the line.
     """
-    known = {"label": grader.options.get("labels"), "yes_no": ["Yes", "No"]}.get(grader.evaluator)
+    known = {"label": grading.options.get("labels"), "yes_no": ["Yes", "No"]}.get(grading.evaluator)
     for item in items if known else ():
         if item.answer not in known:
             raise UserError(
@@ -137,19 +137,19 @@ def labels_of(text: str | None) -> list[str]:
     return [label.strip() for label in (text or "").split(",") if label.strip()]
 
 
-def grader_of_task(name: str, strict: bool = False) -> Grader:
-    """The grader that a task of the suite brings.
+def grading_of_task(name: str, strict: bool = False) -> Grading:
+    """The evaluator and options of one of the suite's tasks.
 
     Raises:
         UserError: no such task.
     """
     task = tasks.find(name)
     options = {"labels": list(task.LABELS), "synonyms": task.SYNONYMS} if task.EVALUATOR == "label" else {}
-    return Grader(task.EVALUATOR, options, strict)
+    return Grading(task.EVALUATOR, options, strict)
 
 
-def grader_from(arguments: argparse.Namespace) -> Grader:
-    """The grader that --task or --evaluator names.
+def grading_from(arguments: argparse.Namespace) -> Grading:
+    """The evaluator that --task or --evaluator names, with its options.
 
     Raises:
         UserError: neither is given, or labels are missing or equal.
@@ -159,7 +159,7 @@ def grader_from(arguments: argparse.Namespace) -> Grader:
             raise UserError(
                 "--task brings its own evaluator and labels; leave out --evaluator and --labels, or --task."
             )
-        return grader_of_task(arguments.task, arguments.strict)
+        return grading_of_task(arguments.task, arguments.strict)
     if not arguments.evaluator:
         raise UserError("give --task NAME, or --evaluator with --labels for data of your own.")
-    return make_grader(arguments.evaluator, labels_of(arguments.labels), arguments.strict)
+    return make_grading(arguments.evaluator, labels_of(arguments.labels), arguments.strict)

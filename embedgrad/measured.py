@@ -1,4 +1,4 @@
-"""What an evaluation remembers of itself, so that its numbers can be told from those of another prompt, model or data set."""
+"""What an evaluation remembers of itself, so that its numbers are not mistaken for those of another prompt, model or data set."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad_core.files import UserError
 from embedgrad_core.prompt_header import check_field, recorded_model
 from evaluators import EVALUATORS
@@ -38,8 +38,8 @@ def stored_model(path: str | Path, header: dict, name: str | None, revision: str
     return name, revision
 
 
-def stored_grader(path: str | Path, header: dict) -> Grader | None:
-    """The grader in a prompt file's header, or None.
+def stored_grading(path: str | Path, header: dict) -> Grading | None:
+    """The evaluator and its options in a prompt file's header, or None.
 
     Raises:
         UserError: it is not what the suite writes there, or more labels than can be looked for in an answer.
@@ -49,6 +49,6 @@ def stored_grader(path: str | Path, header: dict) -> Grader | None:
         return None
     check_field(path, header, "grading", GRADING)
     try:
-        return Grader(**kept)
+        return Grading(**kept)
     except UserError as error:
         raise UserError(f"{path}: key 'grading' of its header: {error}") from None

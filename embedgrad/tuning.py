@@ -4,22 +4,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Epochs, waiting
 from embedgrad.tasks.own.data import fingerprint
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
 from embedgrad_core.decoding.settings import LIMIT, Decoding
 from embedgrad_core.files import Item, UserError, printable
-from embedgrad_core.gate import GateReport
+from embedgrad_core.gate import GateResult
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What an optimisation gives: the best prompt, a line an epoch, and what the gate saw."""
+    """What an optimisation gives: the best prompt, a line per epoch, and what the gate saw."""
 
     prompt: PromptEmbedding
     history: list[dict]
-    gate: GateReport
+    gate: GateResult
 
 
 def tune(
@@ -30,11 +30,11 @@ def tune(
     dev: Sequence[Item],
     settings: Settings,
     *,
-    grader: Grader | None = None,
+    grading: Grading | None = None,
     decoding: Decoding | None = None,
     dev_accuracy: bool = False,
     state: Path | None = None,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> Tuned:
     """Check step 0, then optimise.
 
@@ -45,43 +45,43 @@ def tune(
         train: items of Eq. 7.
         dev: items for early stopping.
         settings: hyperparameters.
-        grader: how an answer is checked; kept in the prompt's header.
+        grading: how an answer is checked; kept in the prompt's header.
         decoding: how answers are decoded; kept in the header.
         dev_accuracy: answer and grade dev after each epoch.
         state: file for resuming.
-        say: where plain lines go.
+        log: where plain lines go.
 
     Raises:
         UserError: what :func:`embedgrad_core.optimize` and the gate refuse; a token limit that leaves no room for any input.
     """
-    if grader and (told := grader.told_numbers()):
-        say(told)
-    if grader and grader.knows_strict and len(answers := {item.answer for item in train}) == 1:
-        say(
+    if grading and (line := grading.numbers_line()):
+        log(line)
+    if grading and grading.knows_strict and len(answers := {item.answer for item in train}) == 1:
+        log(
             f"warning: every training item has the answer {min(answers)!r}; nothing but always saying it can be learnt from them"
         )
     slot = Slot.place(frozen.tokenizer, layout, text)
     if decoding:  # it goes into the prompt file, which must be usable when it is done
         check_room(frozen, slot, [*train, *dev], decoding.max_new_tokens)
     prompt = PromptEmbedding.from_text(frozen, slot)
-    with waiting("step-0 gate", say):
+    with waiting("step-0 gate", log):
         gate = check_step_zero(frozen, prompt, [*train, *dev])
-    say(
+    log(
         f"step-0 gate passed: logits differ by {gate.max_logit_difference:.1g}, loss by {gate.loss_difference:.1g}, "
         f"{gate.seams} of {gate.items} items merge at the prompt's edge"
     )
     answers = {item.id: item.answer for item in dev}
 
-    with Epochs(settings.epochs, say) as epochs:
+    with Epochs(settings.epochs, log) as epochs:
 
         def accuracy(vectors: object) -> float:
             at = epochs.begin("dev answers", len(dev))
-            rows = decode(frozen, slot, vectors, dev, decoding, say=say, **at.decoding)
-            return grader.accuracy({row.id: row.output for row in rows}, answers)
+            rows = decode(frozen, slot, vectors, dev, decoding, log=log, **at.decoding)
+            return grading.accuracy({row.id: row.output for row in rows}, answers)
 
-        def log(line: dict) -> None:
+        def on_epoch(line: dict) -> None:
             epochs.end()
-            say(history_line(line))
+            log(history_line(line))
 
         trained, history = optimize(
             frozen,
@@ -91,12 +91,12 @@ def tune(
             settings,
             dev_accuracy=accuracy if dev_accuracy else None,
             state=state,
+            on_epoch=on_epoch,
             log=log,
-            say=say,
             on_progress=epochs.on_progress,
         )
     trained.header["gate"] = gate.row()
-    trained.header["grading"] = grader.row() if grader else None
+    trained.header["grading"] = grading.row() if grading else None
     # How many GPUs answered says nothing about the answers.
     trained.header["decoding"] = replace(decoding, tensor_parallel=None).row() if decoding else None
     trained.header["seen"] = sorted({fingerprint(item.input) for item in (*train, *dev)})

@@ -1,6 +1,6 @@
 """The method: improve a prompt's embeddings by gradient while the language model stays frozen.
 
-Knows torch and transformers; knows no data set, no answer checker and no workflow. Names are imported on first use, so
+Knows torch and transformers; knows no data set, no evaluator and no workflow. Names are imported on first use, so
 that :mod:`embedgrad_core.files` and :mod:`embedgrad_core.model.costs` can be had without torch.
 """
 

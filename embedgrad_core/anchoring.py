@@ -134,11 +134,11 @@ def anchoring_summary(frozen: FrozenModel, prompt: PromptEmbedding) -> dict:
     }
 
 
-def anchoring_report(frozen: FrozenModel, prompt: PromptEmbedding, seed: int = 0) -> dict:
+def semantic_anchoring(frozen: FrozenModel, prompt: PromptEmbedding, seed: int = 0) -> dict:
     """Every measure at every position, before, after and for the random control, and their summary.
 
     Returns:
-        ``positions``: a row a position with its token, ``drift`` (‖v − e‖ / ‖e‖) and, for ``before``, ``after`` and
+        ``positions``: a row per position with its token, ``drift`` (‖v − e‖ / ‖e‖) and, for ``before``, ``after`` and
         ``random``, the p, rank and nearest token of each measure. ``summary``: :func:`anchoring_summary` and, for each
         side and measure, at how many positions the original token is the nearest and has p above the paper's 0.95.
     """

@@ -2,7 +2,7 @@
 
 Checked on real items: the ids of head + prompt + body equal the tokenizer's reading of the whole text; the logits of
 the embeddings path equal those of the token path; and the loss of the objective equals the loss from the model's own
-logits, which catches architectures that scale or cap their logits behind the head.
+logits, which catches architectures that scale or cap their logits after the head.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ LOW_PRECISION_TOLERANCE = 3e-2
 
 
 @dataclass(frozen=True)
-class GateReport:
+class GateResult:
     """What the gate saw; stored with the prompt.
 
     ``seams`` counts items whose text the tokenizer would merge across the prompt's edge: for them the prompt's own
@@ -41,7 +41,7 @@ class GateReport:
 
 
 @torch.no_grad()
-def check_step_zero(frozen: FrozenModel, prompt: PromptEmbedding, items: Sequence[Item], probes: int = 3) -> GateReport:
+def check_step_zero(frozen: FrozenModel, prompt: PromptEmbedding, items: Sequence[Item], probes: int = 3) -> GateResult:
     """Compare embeddings path and text path at step 0.
 
     ``seams`` is counted over all items, logits and loss are compared on the first ``probes`` of them.
@@ -80,6 +80,6 @@ def check_step_zero(frozen: FrozenModel, prompt: PromptEmbedding, items: Sequenc
     if not worst_loss <= max(tolerance, 1e-4):
         raise UserError(
             f"step-0 gate: the loss of {frozen.name} differs from its own logits' by {worst_loss:.2g}; the "
-            "architecture changes logits behind its output layer and cannot be used."
+            "architecture changes logits after its output layer and cannot be used."
         )
-    return GateReport(len(items), seams, worst_logit, worst_loss)
+    return GateResult(len(items), seams, worst_logit, worst_loss)

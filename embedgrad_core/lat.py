@@ -1,6 +1,6 @@
 """Section 5.3, Linear Artificial Tomography (Zou et al. 2023): does the optimised prompt activate a concept more?
 
-Pairs of texts that differ in the concept give one *reading vector* a layer: the first principal component of the
+Pairs of texts that differ in the concept give one *reading vector* per layer: the first principal component of the
 differences between their hidden states at the last token. Both orders of every pair enter, so that the differences are
 centred exactly: centring them in one order only would subtract the concept itself. The labels fix the sign.
 

@@ -26,7 +26,7 @@ def continuation_log_likelihoods(
     batching: MicroBatching | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-likelihood of each continuation behind each input; no end token is asked for.
+    """Log-likelihood of each continuation after each input; no end token is asked for.
 
     A model pass gives the distributions along one continuation, so only continuations that branch off within themselves
     need a pass of their own: labels of one token each share a single pass an input.
@@ -90,6 +90,6 @@ def _runs(row: Sequence[Sequence[int]]) -> list[list[int]]:
 
 
 def choices(log_likelihoods: torch.Tensor, lengths: torch.Tensor | None = None) -> list[int]:
-    """The likeliest continuation of each input, the first of equals; with ``lengths`` by mean a token instead of by sum."""
+    """The likeliest continuation of each input, the first of equals; with ``lengths`` by mean per token instead of by sum."""
     scores = log_likelihoods if lengths is None else log_likelihoods / lengths
     return scores.argmax(dim=1).tolist()

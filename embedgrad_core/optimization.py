@@ -37,8 +37,8 @@ def optimize(
     *,
     dev_accuracy: Callable[[torch.Tensor], float] | None = None,
     state: str | Path | None = None,
-    log: Callable[[dict], None] = lambda line: None,
-    say: Callable[[str], None] = lambda line: None,
+    on_epoch: Callable[[dict], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     on_progress: Callable[[int, str, int, int], None] = lambda epoch, part, done, total: None,
 ) -> tuple[PromptEmbedding, list[dict]]:
     """Optimise a prompt's vectors on labelled items.
@@ -51,9 +51,9 @@ def optimize(
         settings: hyperparameters.
         dev_accuracy: (k, d) vectors → accuracy on dev by decoding and grading; None leaves it out of the history.
         state: file for resuming; a state of other settings, data or model is refused.
-        log: called with each history line: epoch, train_loss and dev_loss (nats an item), dev_accuracy, gradient_norm
+        on_epoch: called with each history line: epoch, train_loss and dev_loss (nats per item), dev_accuracy, gradient_norm
             (mean over steps), drift (mean relative displacement), tokens_per_s, seconds, peak_memory_bytes, best.
-        say: where to report that memory ran out and the work goes on in smaller batching.
+        log: where to report that memory ran out and the work goes on in smaller batching.
         on_progress: called with epoch, ``train`` or ``dev loss``, and the items of it done so far and in all.
 
     Returns:
@@ -71,7 +71,7 @@ def optimize(
     dev_examples = encode(prompt.slot, dev, frozen.context)
     check_attention(frozen.network)
     batching = MicroBatching(
-        settings.token_budget or frozen.tokens_in_flight(settings.checkpointing), settings.checkpointing, say
+        settings.token_budget or frozen.tokens_in_flight(settings.checkpointing), settings.checkpointing, log
     )
     if settings.token_budget:
         batching.check(prompt.slot, [*examples, *dev_examples])
@@ -119,7 +119,7 @@ def optimize(
                     )
                 progress = replace(progress, stopped=f"loss {dev_loss} on dev is not finite")
             if progress.stopped:
-                # The vectors may be spoilt; what was best before stays.
+                # The vectors may be broken; the best ones so far stay.
                 line = {"epoch": epoch, "stopped": progress.stopped}
             else:
                 line = {
@@ -140,14 +140,14 @@ def optimize(
             progress = EpochProgress()
             save_state(state, run, Snapshot.take(optimizer, vectors, best, history, progress))
             snapshot = None
-            log(line)
+            on_epoch(line)
     except KeyboardInterrupt:
         if snapshot is not None:
             save_state(state, run, snapshot)
         elif history:  # between two epochs; the last one is saved
             snapshot = Snapshot.take(optimizer, vectors, best, history, progress)
         if snapshot is not None and state:
-            say(f"interrupted: {snapshot.progress.steps} steps of epoch {len(snapshot.history)} are saved")
+            log(f"interrupted: {snapshot.progress.steps} steps of epoch {len(snapshot.history)} are saved")
         raise
     trained = PromptEmbedding(best.cpu(), prompt.initial, prompt.slot, dict(prompt.header))
     trained.header["settings"] = asdict(settings)
@@ -197,7 +197,7 @@ def mean_loss(
     examples: Sequence[Example],
     batching: MicroBatching | None = None,
 ) -> float:
-    """Eq. 6 averaged over items, nats an item."""
+    """Eq. 6 averaged over items, nats per item."""
     return accumulate(frozen, prompt.slot, vectors, examples, batching or MicroBatching())[0] / len(examples)
 
 

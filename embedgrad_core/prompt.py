@@ -61,7 +61,7 @@ class PromptEmbedding:
         header |= {"check": checksum(header)}
         text = json.dumps(header, sort_keys=True, ensure_ascii=False, allow_nan=False)
         with write_whole(path) as temporary:
-            # As bytes: safetensors would tell a full disk by an error of its own.
+            # As bytes: safetensors would report a full disk as an error of its own.
             temporary.write_bytes(save(tensors, metadata={"embedgrad": text}))
 
     @classmethod

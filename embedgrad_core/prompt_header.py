@@ -72,7 +72,7 @@ def recorded_model(header: dict, name: str | None, revision: str | None) -> tupl
     made_for = header.get("model") or {}
     recorded, resolved = made_for.get("name"), made_for.get("resolved") or ""
     commit = resolved if _COMMIT.fullmatch(resolved) else None
-    # A commit says nothing about another repository, a copy of the model's under another name, say.
+    # A commit says nothing about another repository, a copy of the model's under another name for instance.
     kept = (commit or made_for.get("revision")) if name in (None, recorded) else None
     return name or recorded, revision or kept or "main"
 

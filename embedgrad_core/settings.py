@@ -15,8 +15,8 @@ class Settings:
 
     Attributes:
         learning_rate: Adam's; the paper: 0.01 for 1.5B, 0.001 from 7B.
-        epochs: at most so many passes over the training items; the paper: 5-10.
-        batch_size: items a step.
+        epochs: the most passes over the training items; the paper: 5-10.
+        batch_size: items per step.
         seed: of the order of items.
         optimizer: ``adam``, ``adamw`` or ``sgd``.
         weight_decay: 0 unless asked for: decay pulls to zero, which is away from the anchor.
@@ -55,7 +55,7 @@ class Settings:
             value = getattr(self, name)
             if (isinstance(value, bool) or not isinstance(value, int)) and (name, value) != ("token_budget", None):
                 raise UserError(f"{name} is {value!r}; it must be a whole number.")
-        # Said so that nan, which is smaller and larger than nothing, is refused with the rest.
+        # Written so that nan, which is smaller and larger than nothing, is refused with the rest.
         if not 0 < self.learning_rate < math.inf:
             raise UserError(f"learning_rate is {self.learning_rate}; it must be a positive number.")
         if not 0 <= self.weight_decay < math.inf:

@@ -30,13 +30,13 @@ class MicroBatching:
         token_budget: tokens run together, the prompt included; halved when memory runs out.
         checkpointing: keep only each layer's input for the backward pass and compute the rest again: a third more
             time, and the memory of one layer instead of all.
-        say: where to report a halved budget, once for each halving.
+        log: where to report a halved budget, once for each halving.
         on_items: called with the number of items of each micro-batch that has run.
     """
 
     token_budget: int = TOKEN_BUDGET
     checkpointing: bool = False
-    say: Callable[[str], None] = field(default=lambda line: None, repr=False)
+    log: Callable[[str], None] = field(default=lambda line: None, repr=False)
     on_items: Callable[[int], None] = field(default=lambda count: None, repr=False)
 
     def check(self, slot: Slot, examples: Sequence[Example]) -> None:
@@ -112,14 +112,14 @@ def _smaller(micro_batch: list[Example], batching: MicroBatching, frozen: Frozen
     release_memory(frozen.device)
     if len(micro_batch) > 1:
         batching.token_budget = max(1, min(batching.token_budget, sum(example.length for example in micro_batch)) // 2)
-        batching.say(
+        batching.log(
             f"out of memory: going on with at most {batching.token_budget} tokens at a time; results are the same"
         )
         half = len(micro_batch) // 2
         return [micro_batch[:half], micro_batch[half:]]
     if torch.is_grad_enabled() and not batching.checkpointing:
         batching.checkpointing = True
-        batching.say("out of memory with a single item: going on with activation checkpointing; results are the same")
+        batching.log("out of memory with a single item: going on with activation checkpointing; results are the same")
         return [micro_batch]
     raise UserError(
         f"item {micro_batch[0].id}: out of memory with this item alone ({micro_batch[0].length} tokens); shorten the inputs "

@@ -1,4 +1,4 @@
-"""Answer checkers: text in, verdict out. They know no model and never execute what they read."""
+"""Evaluators: text in, verdict out. They know no model and never execute what they read."""
 
 from evaluators import boxed_math, exact, label, yes_no
 from evaluators.verdict import Verdict

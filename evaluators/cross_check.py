@@ -1,9 +1,9 @@
-"""Other people's maths graders on the same boxes, as a second opinion.
+"""Other people's maths evaluators on the same boxes, as a second opinion.
 
     >>> compare_with_math_verify([("so \\\\boxed{0.5}", "\\\\frac{1}{2}")])
     []
 
-math-verify (https://github.com/huggingface/Math-Verify) and lm-eval's minerva and hendrycks graders
+math-verify (https://github.com/huggingface/Math-Verify) and lm-eval's minerva and hendrycks evaluators
 (https://github.com/EleutherAI/lm-evaluation-harness) see the last box as ``boxed_math.extract`` reads it, so that only the
 comparison differs. They hand model text to sympy, which can run for ever: each call has a deadline, in a child process that ends
 and is replaced when it is late, and that gets no more than :data:`MEMORY`. The deadline counts seconds of computing, by the
@@ -23,8 +23,8 @@ from evaluators import boxed_math
 
 DEADLINE = 5.0  # seconds of computing a call
 WAITED = 60  # times the deadline by the clock on the wall, for a call that hangs without computing
-MEMORY = 2**30  # bytes that grading may take beyond what the graders' own code does
-START = 600.0  # seconds for a child to import the graders: half a minute on a machine that others use
+MEMORY = 2**30  # bytes that grading may take beyond what the evaluators' own code does
+START = 600.0  # seconds for a child to import the evaluators: half a minute on a machine that others use
 
 
 def _math_verify(answer: str, gold: str) -> bool:
@@ -47,7 +47,7 @@ def _hendrycks(answer: str, gold: str) -> bool:
     return bool(is_equiv(answer, gold))
 
 
-GRADERS: dict[str, Callable[[str, str], bool]] = {
+OTHERS: dict[str, Callable[[str, str], bool]] = {
     "math_verify": _math_verify,
     "minerva": _minerva,
     "hendrycks": _hendrycks,
@@ -57,8 +57,8 @@ GRADERS: dict[str, Callable[[str, str], bool]] = {
 class Child:
     """A child process that grades one pair at a time; use it as a context."""
 
-    def __init__(self, graders: Sequence[str], deadline: float = DEADLINE) -> None:
-        self.graders, self.deadline = tuple(graders), deadline
+    def __init__(self, names: Sequence[str], deadline: float = DEADLINE) -> None:
+        self.names, self.deadline = tuple(names), deadline
         self._process: multiprocessing.Process | None = None
         self._pipe: Connection | None = None
 
@@ -68,12 +68,12 @@ class Child:
     def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def grade(self, grader: str, answer: str, gold: str) -> str:
-        """``correct``, ``wrong``, or ``undecided`` when the grader failed or was late."""
+    def grade(self, name: str, answer: str, gold: str) -> str:
+        """``correct``, ``wrong``, or ``undecided`` when the evaluator failed or was late."""
         if self._process is None or not self._process.is_alive():
             self._start()
         try:
-            self._pipe.send((grader, answer, gold))
+            self._pipe.send((name, answer, gold))
             if self._pipe.poll(WAITED * self.deadline):
                 return self._pipe.recv()
         except (EOFError, OSError):  # the child died of it
@@ -85,7 +85,7 @@ class Child:
         # spawn: a fork would copy the parent's threads' locks.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self.graders, self.deadline), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, self.names, self.deadline), daemon=True)
         self._process.start()
         theirs.close()
         if not self._pipe.poll(START) or self._pipe.recv() != "ready":
@@ -110,43 +110,43 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
 
 
-def _serve(pipe: Connection, graders: Sequence[str], deadline: float = DEADLINE) -> None:
-    for name in graders:
-        GRADERS[name]("1", "1")  # imports take longer than a deadline allows
+def _serve(pipe: Connection, names: Sequence[str], deadline: float = DEADLINE) -> None:
+    for name in names:
+        OTHERS[name]("1", "1")  # imports take longer than a deadline allows
     _limit_memory()
     pipe.send("ready")
     while True:
         try:
-            grader, answer, gold = pipe.recv()
+            name, answer, gold = pipe.recv()
         except EOFError:
             return  # the parent is gone
         # A call that is late ends the process, wherever it is: nothing here listens to this signal.
         signal.setitimer(signal.ITIMER_PROF, deadline)
         try:
-            verdict = "correct" if GRADERS[grader](answer, gold) else "wrong"
-        except Exception:  # noqa: BLE001 - foreign code on foreign text; what fails is undecided, and said to be
+            verdict = "correct" if OTHERS[name](answer, gold) else "wrong"
+        except Exception:  # noqa: BLE001 - foreign code on foreign text; what fails counts as undecided
             verdict = "undecided"
         signal.setitimer(signal.ITIMER_PROF, 0)
         pipe.send(verdict)
 
 
 def cross_check(
-    rows: Iterable[tuple[str, str]], graders: Sequence[str], deadline: float = DEADLINE
+    rows: Iterable[tuple[str, str]], names: Sequence[str], deadline: float = DEADLINE
 ) -> list[dict[str, str]]:
-    """The verdicts of ``graders`` and of ``boxed_math`` on (text, gold) pairs.
+    """The verdicts of the evaluators ``names`` and of ``boxed_math`` on (text, gold) pairs.
 
     Raises:
-        ValueError: a grader that is not known.
+        ValueError: an evaluator that is not known.
     """
-    unknown = [name for name in graders if name not in GRADERS]
+    unknown = [name for name in names if name not in OTHERS]
     if unknown:
-        raise ValueError(f"grader {unknown[0]!r} is unknown; choose from {', '.join(GRADERS)}")
+        raise ValueError(f"evaluator {unknown[0]!r} is unknown; choose from {', '.join(OTHERS)}")
     checked = []
-    with Child(graders, deadline) as child:
+    with Child(names, deadline) as child:
         for text, gold in rows:
             answer = boxed_math.extract(text)
             verdicts = {"boxed_math": boxed_math.grade(text, gold).status}
-            for name in graders:
+            for name in names:
                 verdicts[name] = "no_answer" if answer is None else child.grade(name, answer, gold)
             checked.append(verdicts)
     return checked

@@ -123,7 +123,7 @@ def _runs(text: str, found: list[Mention], enough: int) -> list[tuple[int, int]]
         gap = mention and text[run[-1].end : mention.start]
         if mention and len(gap) <= 24 and "\n\n" not in gap and _BETWEEN.fullmatch(gap):
             run.append(mention)
-            # "Not positive; negative" is no list, however few the options are.
+            # "Not positive; negative" is not a list, however few the options are.
             needed = 3 if ";" in gap else needed
             continue
         if len(run) > 1 and _CHOICE.search(text[max(0, run[0].start - 30) : run[0].start]):

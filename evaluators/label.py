@@ -5,7 +5,7 @@ Example::
     >>> grade("He smiles, but the main emotion is **sad**, not angry.", "sad", labels=["sad", "angry"]).status
     'correct'
 
-A list of labels echoed from the prompt, a label in a quotation and a negated one are no answer (``stated.py``).
+A list of labels echoed from the prompt, a label in a quotation and a negated one are not answers (``stated.py``).
 """
 
 import re

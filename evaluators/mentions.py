@@ -2,7 +2,7 @@
 
 A form stands alone: no letter, digit or combining mark of a spaced script, in any alphabet, touches it (``unglücklich`` does not
 name ``glücklich``); scripts written without spaces need no border. Single letters and numbers have rules of their own, because
-"a" and "I" are words and the 5 of "4/5" and "3.5" is no rating.
+"a" and "I" are words and the 5 of "4/5" and "3.5" is not a rating.
 """
 
 import re
@@ -21,7 +21,7 @@ _UNSPACED = (
 # Combining marks that ``\w`` leaves out.
 _JOINED = re.compile(rf"(?:[^\W{_UNSPACED}]|[\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0903\u093a-\u094f])")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-GONE = "\ue000"  # stands where a letter or a number is no answer: neither a word nor a space
+GONE = "\ue000"  # stands where a letter or a number is not an answer: neither a word nor a space
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ _NO_NUMBER_AFTER = re.compile(r"(?![.,]0{1,2}(?!\d))[.,:]\d|⁄| ?%|[-–]\d")
 
 
 def _begins_number(text: str, start: int) -> bool:
-    """Whether a number begins here that is no part of another and not what a rating is out of."""
+    """Whether a number begins here that is not part of another and not what a rating is out of."""
     return not _NO_NUMBER_BEFORE.search(text[max(0, start - 24) : start])
 
 
@@ -148,7 +148,7 @@ _GOES_ON = re.compile(
 
 
 def without_words_of_one_letter(text: str, letters: frozenset[str]) -> str:
-    """``text``, in its own case, without the articles, pronouns and initials that are no option's letter."""
+    """``text``, in its own case, without the articles, pronouns and initials that are not an option's letter."""
 
     def keep_or_not(match: re.Match) -> str:
         letter, before, after = (

@@ -1,6 +1,6 @@
 """Text as the rules for labels and Yes/No read it: folded, without thinking and markup.
 
-What a form of an answer itself holds (``card_arrival``, ``C#``, ``A*``, ``#news``) is no markup.
+What a form of an answer itself holds (``card_arrival``, ``C#``, ``A*``, ``#news``) is not markup.
 """
 
 import re

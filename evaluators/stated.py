@@ -3,7 +3,7 @@
 No statements at all: thinking, lists of the options, quotations, negated mentions (``reading.py``, ``echoes.py``, ``negation.py``).
 Among the mentions that are left, the ORDER OF EVIDENCE is:
 
-1. an explicit final statement: the answer behind a cue ("the answer is", "main emotion:", 答案是, a tag, a box, a key), called the
+1. an explicit final statement: the answer after a cue ("the answer is", "main emotion:", 答案是, a tag, a box, a key), called the
    answer ("B is correct"), or alone as the text's last paragraph; of several the last;
 2. an answer that stands as a sentence of its own at an end of the text: its heading ("Negative" and a line break), or else its last
    sentence, or else the sentence or clause that opens it ("Negative. There is nothing …", "Yes, he did …"), unless the text takes
@@ -150,7 +150,7 @@ def _unsure(text: str, mention: Mention) -> bool:
 
 
 def _explicit(text: str, sure: list[Mention], paragraph: Mention | None, cues: re.Pattern) -> Mention | None:
-    """The last explicit statement: behind a cue, called the answer, or a last ``paragraph``."""
+    """The last explicit statement: after a cue, called the answer, or a last ``paragraph``."""
     chosen = next(
         (each for each in reversed(sure) if _CHOSEN.match(text, each.end) and not _after_if(text, each.start)), None
     )

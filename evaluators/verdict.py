@@ -1,4 +1,4 @@
-"""What a checker says of one answer."""
+"""What an evaluator says of one answer."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class Verdict:
     """One answer's verdict.
 
     Attributes:
-        status: correct, wrong, no_answer (nothing could be extracted) or undecided (the checker ran out of bounds, or
+        status: correct, wrong, no_answer (nothing could be extracted) or undecided (the evaluator ran out of bounds, or
             failed: see ``reason``).
         extracted: the answer that was read, or None.
         reason: one phrase for a reader; what ran out of bounds begins with ``OUT_OF_BOUNDS``.
@@ -25,17 +25,17 @@ class Verdict:
 
     @property
     def out_of_bounds(self) -> bool:
-        """Whether the answer was more than the checker reads or compares."""
+        """Whether the answer was more than the evaluator reads or compares."""
         return self.status == "undecided" and self.reason.startswith(OUT_OF_BOUNDS)
 
 
 def out_of_bounds(why: str, extracted: str | None = None, seconds: float = 0.0) -> Verdict:
-    """The verdict on what is more than a checker reads or compares: neither right nor wrong."""
+    """The verdict on what is more than an evaluator reads or compares: neither right nor wrong."""
     return Verdict("undecided", extracted, f"{OUT_OF_BOUNDS}: {why}", seconds)
 
 
 def too_long(text: str) -> Verdict | None:
-    """The verdict on a text longer than any checker reads; None for all others."""
+    """The verdict on a text longer than any evaluator reads; None for all others."""
     if len(text) <= LONGEST_TEXT:
         return None
     return out_of_bounds(f"an answer of more than {LONGEST_TEXT:,} characters")

@@ -104,7 +104,7 @@ class Pod:
 
     def log(self) -> str:
         """What it told."""
-        return (self.folder / "told.log").read_text(errors="replace")
+        return (self.folder / "output.log").read_text(errors="replace")
 
 
 @dataclass
@@ -140,7 +140,7 @@ class Cluster:
         command = [*(NAMESPACE if NAMESPACES else []), *asked["command"], *asked["args"]]
         workdir = folder / "workdir"
         workdir.mkdir()
-        with (folder / "told.log").open("wb") as told:
+        with (folder / "output.log").open("wb") as told:
             process = subprocess.Popen(
                 command, cwd=workdir, env=environment, stdout=told, stderr=subprocess.STDOUT, start_new_session=True
             )
@@ -159,7 +159,7 @@ def refusal(manifest: dict) -> str | None:
             return "spec.containers[0].volumeMounts: mountPath: must be unique"
         requests, limits = container["resources"]["requests"], container["resources"].get("limits") or {}
         for name, amount in requests.items():
-            if "/" in name and limits.get(name) != amount:  # a card and its kind
+            if "/" in name and limits.get(name) != amount:  # a GPU and its kind
                 return (
                     f"spec.containers[0].resources.limits: {name}: Limit must be set for non overcommitable resources"
                 )

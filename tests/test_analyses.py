@@ -12,7 +12,7 @@ from embedgrad.analyses.limits import LIMITS, over_limits
 from embedgrad.analyses.rungs import label_targets, rungs, worked_examples
 from embedgrad.analyses.text_answers import TextAnswers, until
 from embedgrad.cli import main
-from embedgrad.grading import Grader, make_grader
+from embedgrad.grading import Grading, make_grading
 from embedgrad.reporting.analyses import correlation, limit_rows, prompt_rows, seed_rows
 from embedgrad.reporting.figures.ladder import ladder, limits
 from embedgrad.reporting.ladder import ladder_rows
@@ -150,7 +150,7 @@ def test_every_rung_decodes_what_its_text_would(frozen, items):
 
     seen = []
     texts = TextAnswers(frozen, Layout(), "step by step.", SETTINGS)
-    for rung in rungs(texts, items, Grader("exact"), rewrite="be brief."):
+    for rung in rungs(texts, items, Grading("exact"), rewrite="be brief."):
         answers = {row.id: row.output for row in rung.answer(items[:2])}
         text = {"no_prompt": "", "rewrite": "be brief. "}.get(rung.name, "step by step. ") + items[0].input
         if rung.name in ("no_prompt", "bare", "rewrite"):
@@ -167,7 +167,7 @@ def test_a_closed_set_of_answers_has_its_commonest_and_its_likeliest(frozen):
     reviews = [Item(str(place), text, label, label) for place, (text, label) in enumerate(REVIEWS)]
     texts = TextAnswers(frozen, Layout(target_prefix="\n"), "step by step.", SETTINGS)
     train = [*reviews, Item("more", "dull", "negative", "negative")]
-    found = {rung.name: rung for rung in rungs(texts, train, make_grader("label", ["positive", "negative"]))}
+    found = {rung.name: rung for rung in rungs(texts, train, make_grading("label", ["positive", "negative"]))}
     assert list(found)[-2:] == ["majority", "likelihood"]
     assert {row.output for row in found["majority"].answer(reviews)} == {"negative"}
     chosen = {row.id: row.output for row in found["likelihood"].answer(reviews)}
@@ -266,7 +266,7 @@ def test_accuracy_over_the_limit_is_read_off_the_answers(tokenizer):
         for place, (text, stop) in enumerate(told)
     ]
     most = max(row["n_tokens"] for row in answers)
-    found = over_limits(tokenizer, items, answers, make_grader("label", ["positive", "negative"]), most)
+    found = over_limits(tokenizer, items, answers, make_grading("label", ["positive", "negative"]), most)
     assert [row["limit"] for row in found] == [*(limit for limit in LIMITS if limit < most), most]
     assert found[0] == {"limit": 32, "correct": 2, "ended": 1, "loops": 1, "cut": 2}
     assert found[-1] == {"limit": most, "correct": 3, "ended": 2, "loops": 1, "cut": 1}

@@ -9,7 +9,7 @@ from conftest import tiny_model
 
 from embedgrad.cli import main
 from embedgrad_core import Layout, PromptEmbedding, Slot
-from embedgrad_core.anchoring import anchoring_report, randomly_displaced, similarities, snapped
+from embedgrad_core.anchoring import randomly_displaced, semantic_anchoring, similarities, snapped
 from embedgrad_core.files import write_jsonl
 
 PROMPT = "please reason step by step"
@@ -92,7 +92,7 @@ def test_snapping_gives_rows_of_the_table(frozen):
 
 def test_the_report_has_a_row_a_position(frozen):
     prompt = moved(frozen)
-    report = anchoring_report(frozen, prompt)
+    report = semantic_anchoring(frozen, prompt)
     np.testing.assert_allclose(
         [row["drift"] for row in report["positions"]],
         np.linalg.norm(prompt.vectors - prompt.initial, axis=1) / np.linalg.norm(prompt.initial, axis=1),

@@ -1,4 +1,4 @@
-"""One job a card: real processes that claim cards which are only names here."""
+"""One job per GPU: real processes that claim GPUs which are only names here."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import time
 import pytest
 from conftest import ROOT
 
-from embedgrad.runtime import gpus as cards
+from embedgrad.runtime import gpus
 
 CLAIM = """
 import os, sys
@@ -32,7 +32,7 @@ def test_no_two_jobs_share_a_card(tmp_path):
     given = [process.stdout.readline().strip() for process in jobs]
     assert sorted(",".join(given).split(",")) == ["0", "1", "2", "3"]
     late = job(tmp_path, 2, "0,1,2,3")
-    assert late.stdout.readline() == "waiting for 2 of 4 cards\n"
+    assert late.stdout.readline() == "waiting for 2 of 4 GPUs\n"
     time.sleep(0.2)
     assert late.poll() is None
     jobs[2].kill()  # its locks end with it
@@ -46,7 +46,7 @@ def test_no_two_jobs_share_a_card(tmp_path):
 def test_what_a_scheduler_has_dealt_out_is_left_alone(tmp_path, monkeypatch, count, names):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
-    cards.claim(count)
+    gpus.claim(count)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == names
     assert not list(tmp_path.iterdir())
 
@@ -54,10 +54,10 @@ def test_what_a_scheduler_has_dealt_out_is_left_alone(tmp_path, monkeypatch, cou
 def test_no_card_is_visible_where_there_is_none(monkeypatch):
     for names, expected in (("", []), ("-1", []), ("1, 3", ["1", "3"]), ("2,-1,0", ["2"]), ("NoDevFiles", [])):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
-        assert cards.visible() == expected
+        assert gpus.visible() == expected
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setenv("PATH", "/nowhere")
-    assert cards.visible() == []
+    assert gpus.visible() == []
 
 
 LISTED = """\
@@ -80,7 +80,7 @@ def listing(tmp_path, monkeypatch):
 
 def test_a_divided_card_counts_as_its_parts(listing, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert cards.visible() == ["0", "MIG-cccc", "MIG-dddd"]
+    assert gpus.visible() == ["0", "MIG-cccc", "MIG-dddd"]
 
 
 def test_a_card_has_one_lock_by_number_and_by_uuid(listing, tmp_path):

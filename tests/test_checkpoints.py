@@ -25,16 +25,16 @@ def test_a_sharded_checkpoint_is_the_same_model(tokenizer, tmp_path):
         tokenizer.save_pretrained(folder)
     shards = sorted(parts.glob("*.safetensors"))
     assert len(shards) > 1
-    one, many = (load_model(str(folder), device="cpu", say=quiet) for folder in (whole, parts))
+    one, many = (load_model(str(folder), device="cpu", log=quiet) for folder in (whole, parts))
     ids = torch.arange(12)[None]
     assert torch.equal(one.network(ids).logits, many.network(ids).logits)
     before = many.resolved
     shards[-1].rename(tmp_path / "gone")
     with pytest.raises(UserError, match=r"model folder .*parts: cannot be loaded"):
-        load_model(str(parts), device="cpu", say=quiet)
+        load_model(str(parts), device="cpu", log=quiet)
     (tmp_path / "gone").rename(shards[-1])
     shards[-1].write_bytes(shards[-1].read_bytes()[:-1] + b"\1")
-    assert load_model(str(parts), device="cpu", say=quiet).resolved != before
+    assert load_model(str(parts), device="cpu", log=quiet).resolved != before
 
 
 def test_a_model_saved_in_bfloat16_computes_in_what_the_device_does_best(tokenizer, tmp_path):
@@ -42,9 +42,9 @@ def test_a_model_saved_in_bfloat16_computes_in_what_the_device_does_best(tokeniz
     tokenizer.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
     told = []
-    assert load_model(str(tmp_path), device="cpu", say=told.append).dtype == torch.float32
+    assert load_model(str(tmp_path), device="cpu", log=told.append).dtype == torch.float32
     assert "dtype float32: the best this device computes in" in told[0]
-    assert load_model(str(tmp_path), device="cpu", dtype="bfloat16", say=quiet).dtype == torch.bfloat16
+    assert load_model(str(tmp_path), device="cpu", dtype="bfloat16", log=quiet).dtype == torch.bfloat16
 
 
 def test_pickled_weights_are_not_read(tokenizer, tmp_path):
@@ -53,7 +53,7 @@ def test_pickled_weights_are_not_read(tokenizer, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     torch.save(model.network.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError, match=r"cannot be loaded .*safetensors"):
-        load_model(str(tmp_path), device="cpu", say=quiet)
+        load_model(str(tmp_path), device="cpu", log=quiet)
 
 
 def test_a_tokenizer_without_pad_or_end(tokenizer, tmp_path):
@@ -107,10 +107,8 @@ def test_more_layers_than_the_weights_have_tensors_are_refused_before_they_are_b
         changed.pop("layer_types")  # their number would be checked first
         path.write_text(json.dumps(changed))
         started = time.process_time()
-        with pytest.raises(
-            UserError, match=r"config\.json speaks of 2147483648 layers, but the weights hold \d+ tensors"
-        ):
-            load_model(str(tmp_path / "model"), device="cpu", say=lambda line: None)
+        with pytest.raises(UserError, match=r"config\.json states 2147483648 layers, but the weights hold \d+ tensors"):
+            load_model(str(tmp_path / "model"), device="cpu", log=lambda line: None)
         assert time.process_time() - started < 5
 
 
@@ -126,7 +124,7 @@ def test_weights_that_are_missing_are_never_drawn_at_random(tokenizer, tmp_path)
         {"format": "pt"},
     )
     with pytest.raises(UserError, match=rf"1 of its weights are not in its files, {re.escape(lost)} first"):
-        load_model(str(tmp_path), device="cpu", say=lambda line: None)
+        load_model(str(tmp_path), device="cpu", log=lambda line: None)
 
 
 def test_a_checkpoint_s_own_code_is_never_run(tokenizer, tmp_path):
@@ -141,5 +139,5 @@ def test_a_checkpoint_s_own_code_is_never_run(tokenizer, tmp_path):
     }
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"model .*: it brings Python code of its own, which is never run here"):
-        load_model(str(folder), device="cpu", say=quiet)
+        load_model(str(folder), device="cpu", log=quiet)
     assert not trace.exists()

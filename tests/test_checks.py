@@ -12,7 +12,7 @@ from embedgrad.planning.durations import LOADING
 from embedgrad.planning.forecast import first_lines, outlook
 from embedgrad.planning.pace import Pace, job_seconds
 from embedgrad.planning.run_config import RunConfig
-from embedgrad.runtime.checks import check_gpus, check_models, told_by_snakemake
+from embedgrad.runtime.checks import as_workflow_error, check_gpus, check_models
 from embedgrad_core.files import UserError
 
 LARGE = "qwen2.5-14b-instruct"
@@ -42,11 +42,11 @@ def jobs(run):
 
 
 def test_an_error_of_the_suite_is_one_line_of_snakemakes():
-    with pytest.raises(WorkflowError, match=r"^one line$") as caught, told_by_snakemake():
+    with pytest.raises(WorkflowError, match=r"^one line$") as caught, as_workflow_error():
         raise UserError("one line")
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
-    with pytest.raises(KeyError), told_by_snakemake():
+    with pytest.raises(KeyError), as_workflow_error():
         raise KeyError
 
 
@@ -61,7 +61,7 @@ def test_more_gpus_than_there_are_is_refused():
         check_gpus(run, wanted, needed[training])
         kind = rule.removesuffix("_shard")
         with pytest.raises(
-            UserError, match=rf"^model {LARGE}: {kind} needs {needed[training]} cards, this machine gives"
+            UserError, match=rf"^model {LARGE}: {kind} needs {needed[training]} GPUs, this machine gives"
         ):
             check_gpus(run, wanted, needed[training] - 1)
     check_gpus(run, [("metrics", {"model": LARGE}), ("table2", {})], 0)

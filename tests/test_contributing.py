@@ -95,7 +95,7 @@ def test_the_grader_is_known_and_taken_by_the_data_set(tree):
     folder, told = tree
     assert "3 passed" in told["A grader"]
     code = (
-        "import json; from embedgrad.grading import grader_of_task; g = grader_of_task('capitals'); "
+        "import json; from embedgrad.grading import grading_of_task; g = grading_of_task('capitals'); "
         "print(json.dumps([g.evaluator, g.grade('I think so.\\nrome.', 'Rome').status]))"
     )
     environment = {**os.environ, "PYTHONPATH": str(folder)}

@@ -25,7 +25,7 @@ BOXED = [
 
 
 def test_all_graders_import_and_grade_in_one_environment():
-    names = list(module.GRADERS)
+    names = list(module.OTHERS)
     first, second, third, _ = cross_check(BOXED, names)
     assert set(first.values()) == {"correct"}
     assert set(second.values()) == {"wrong"}
@@ -52,7 +52,7 @@ def grade(answer, gold):
     while answer == "endless":
         pass
     return True
-cross_check.GRADERS = {"slow": grade}
+cross_check.OTHERS = {"slow": grade}
 ours, theirs = Pipe()
 threading.Thread(target=cross_check._serve, args=(theirs, ("slow",), 0.5), daemon=True).start()
 assert ours.recv() == "ready"
@@ -84,7 +84,7 @@ HOG = """
 import threading
 from multiprocessing import Pipe
 from evaluators import cross_check
-cross_check.GRADERS = {"hog": lambda answer, gold: bool(bytearray(int(answer)))}
+cross_check.OTHERS = {"hog": lambda answer, gold: bool(bytearray(int(answer)))}
 ours, theirs = Pipe()
 threading.Thread(target=cross_check._serve, args=(theirs, ("hog",)), daemon=True).start()
 assert ours.recv() == "ready"

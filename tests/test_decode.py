@@ -136,7 +136,7 @@ def test_looking_at_the_rows_seldom_changes_nothing(frozen, slot, items, monkeyp
     bodies = [slot.body_ids(item.input) for item in items]
     stops = (greedy(frozen, slot, vectors, bodies[:1], 9, ())[0].ids[5],)
     often = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=3)
-    monkeypatch.setitem(INTERVAL, "cpu", 7)  # as on a card
+    monkeypatch.setitem(INTERVAL, "cpu", 7)  # as on a GPU
     seldom = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=3)
     assert [row.ids for row in seldom] == [row.ids for row in often]
     assert any(row.ids[-1] in stops for row in seldom)
@@ -217,7 +217,7 @@ def test_out_of_memory_answers_fewer_rows_at_a_time(frozen, slot, items, monkeyp
     monkeypatch.setattr(KeyValueLanes, "_reserve", small_memory)
     monkeypatch.setattr("embedgrad_core.decoding.lanes.GROWTH", 1)
     six = Decoding(max_new_tokens=LIMIT, batch_size=6)
-    found = decode(frozen, slot, vectors, items, six, on_progress=ended.append, say=said.append)
+    found = decode(frozen, slot, vectors, items, six, on_progress=ended.append, log=said.append)
     assert said
     assert all(line.startswith("out of memory: going on with ") for line in said)
     assert [(row.id, row.output, row.stop) for row in found] == [(row.id, row.output, row.stop) for row in whole]

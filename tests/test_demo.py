@@ -8,7 +8,7 @@ from conftest import ROOT
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from embedgrad import demo_models, tasks
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.tasks.generated import is_held_out
 from embedgrad_core import Layout, Slot
 from embedgrad_core.files import TEMPORARY, UserError
@@ -46,12 +46,12 @@ def test_pretraining_never_sees_an_evaluation_item():
 def test_targets_are_graded_correct(name):
     task = tasks.find(name)
     options = {"labels": list(task.LABELS), "synonyms": task.SYNONYMS} if task.EVALUATOR == "label" else {}
-    grader = Grader(task.EVALUATOR, options)
+    grading = Grading(task.EVALUATOR, options)
     items = task.load(None).items[::7]
     for item in items:
-        assert grader.grade(item.target, item.answer).status == "correct", item
+        assert grading.grade(item.target, item.answer).status == "correct", item
         wrong = next(other.answer for other in items if other.answer != item.answer)
-        assert grader.grade(item.target, wrong).status == "wrong"
+        assert grading.grade(item.target, wrong).status == "wrong"
 
 
 @pytest.fixture(scope="module")

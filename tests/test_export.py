@@ -45,7 +45,7 @@ def saved(request, tokenizer, tmp_path_factory):
         network.get_output_embeddings().weight[len(tokenizer) :] = 0
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return load_model(str(folder), device="cpu", dtype="float32", say=lambda line: None)
+    return load_model(str(folder), device="cpu", dtype="float32", log=lambda line: None)
 
 
 def moved(frozen, layout):
@@ -119,7 +119,7 @@ def test_the_peft_adapter_gives_our_logits_and_text(saved, tmp_path):
 def test_a_bos_token_becomes_a_virtual_token(tmp_path, mirror):
     from peft import PeftModel
 
-    frozen = load_model(str(mirror / "models" / "stories3M"), device="cpu", dtype="float32", say=lambda line: None)
+    frozen = load_model(str(mirror / "models" / "stories3M"), device="cpu", dtype="float32", log=lambda line: None)
     prompt = moved(frozen, Layout())
     assert prompt.slot.head_ids == (1,)
     export("peft", frozen, prompt, tmp_path / "adapter")
@@ -145,13 +145,13 @@ def test_the_cards_own_lines_answer_as_ours(tokenizer, tmp_path):
     folder = tmp_path / "model"
     tiny_model(tokenizer, "qwen2").network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    check_cards(load_model(str(folder), device="cpu", dtype="float32", say=lambda line: None), tmp_path)
+    check_cards(load_model(str(folder), device="cpu", dtype="float32", log=lambda line: None), tmp_path)
 
 
 def test_the_cards_lines_read_a_sentencepiece_text_in_one_piece(mirror, tmp_path):
     """Such a tokenizer reads " day" otherwise at the start of a text than behind other words."""
     check_cards(
-        load_model(str(mirror / "models/stories3M"), device="cpu", dtype="float32", say=lambda line: None), tmp_path
+        load_model(str(mirror / "models/stories3M"), device="cpu", dtype="float32", log=lambda line: None), tmp_path
     )
 
 
@@ -204,7 +204,7 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_left(tokenizer, tmp_p
     folder = tmp_path / "model"
     tiny_model(tokenizer).network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    frozen = load_model(str(folder), device="cpu", dtype="float32", say=lambda line: None)
+    frozen = load_model(str(folder), device="cpu", dtype="float32", log=lambda line: None)
     with pytest.raises(UserError, match="inside the chat template"):
         export("peft", frozen, moved(frozen, Layout("chat")), tmp_path / "out")
     (tmp_path / "full").mkdir()
@@ -215,7 +215,7 @@ def test_what_cannot_be_exported_is_refused_and_nothing_is_left(tokenizer, tmp_p
         export("vllm", frozen, moved(frozen, Layout()), tmp_path / "out", metrics={"n": 3})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "model"]
     export("merged", frozen, moved(frozen, Layout()), tmp_path / "once")
-    twice = load_model(str(tmp_path / "once"), device="cpu", dtype="float32", say=lambda line: None)
+    twice = load_model(str(tmp_path / "once"), device="cpu", dtype="float32", log=lambda line: None)
     with pytest.raises(UserError, match="already holds"):
         export("merged", twice, moved(twice, Layout()), tmp_path / "twice")
 
@@ -253,7 +253,7 @@ def small(tokenizer, tmp_path):
     """A model as a folder, with a moved prompt."""
     tiny_model(tokenizer).network.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
-    frozen = load_model(str(tmp_path / "model"), device="cpu", dtype="float32", say=lambda line: None)
+    frozen = load_model(str(tmp_path / "model"), device="cpu", dtype="float32", log=lambda line: None)
     return frozen, moved(frozen, Layout())
 
 

@@ -128,5 +128,5 @@ def test_an_architecture_without_a_usable_cache_is_refused(tokenizer, items, fam
 def test_logits_capped_behind_the_head_are_refused(tokenizer, items):
     frozen = model_of("gemma2", tokenizer, head_dim=8, final_logit_softcapping=3.0)
     prompt = PromptEmbedding.from_text(frozen, Slot.place(tokenizer, Layout(), "step by step"))
-    with pytest.raises(UserError, match="changes logits behind its output layer"):
+    with pytest.raises(UserError, match="changes logits after its output layer"):
         check_step_zero(frozen, prompt, items)

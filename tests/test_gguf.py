@@ -57,7 +57,7 @@ def file(families, tmp_path):
 
 
 def load(folder):
-    return load_model(str(folder), device="cpu", dtype="float32", say=lambda _: None)
+    return load_model(str(folder), device="cpu", dtype="float32", log=lambda _: None)
 
 
 def logits(network):
@@ -185,7 +185,7 @@ REFUSED = {
     "forged layers": ({"llama.block_count": 10**9}, {}, "1000000000 layers"),
     "fewer tokens": ({"llama.vocab_size": 9}, {}, "9 tokens"),
     "missing": ({}, {"blk.1.ffn_up.weight": None}, "blk.1.ffn_up.weight is missing"),
-    "bias": ({}, {"blk.0.attn_q.bias": np.zeros(32, np.float32)}, "blk.0.attn_q.bias is no part"),
+    "bias": ({}, {"blk.0.attn_q.bias": np.zeros(32, np.float32)}, "blk.0.attn_q.bias is not part"),
     "shape": ({}, {"output_norm.weight": np.zeros(64, np.float32)}, "output_norm.weight is [64]"),
     "not finite": ({}, {"output_norm.weight": np.full(32, 1e6, np.float32)}, "float16 does not"),
 }  # fmt: skip

@@ -122,7 +122,7 @@ def test_a_step_that_cannot_be_captured_runs_without(frozen, slot, vectors, bodi
 
     monkeypatch.setattr(GraphedDecoder, "__init__", capturing)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", no_graph)
-    found = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=4, graphed=True, say=said.append)
+    found = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=4, graphed=True, log=said.append)
     assert [row.ids for row in found] == [row.ids for row in wanted]
     assert said == [
         "steps are not captured as CUDA graphs (CUDA error: operation not permitted when stream is capturing); "
@@ -140,6 +140,6 @@ def test_out_of_memory_answers_fewer_rows_at_a_time(frozen, slot, vectors, bodie
         return begin(self, *arguments)
 
     monkeypatch.setattr(StaticCache, "layer", small_memory)
-    found = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=12, graphed=True, say=said.append)
+    found = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=12, graphed=True, log=said.append)
     assert [row.ids for row in found] == [row.ids for row in wanted]
     assert [line.split(" answers")[0] for line in said] == [f"out of memory: going on with {count}" for count in (6, 3)]

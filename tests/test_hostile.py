@@ -9,8 +9,8 @@ import pytest
 from conftest import ROOT
 
 from embedgrad.cli import main
-from embedgrad.grading import Grader
-from embedgrad.stored import stored_grader
+from embedgrad.grading import Grading
+from embedgrad.stored import stored_grading
 from embedgrad_core.files import Item, UserError, read_jsonl, write_jsonl
 from evaluators import boxed_math, exact, grade, label, yes_no
 
@@ -161,9 +161,9 @@ def test_as_many_labels_as_are_taken_are_told_apart_in_time():
     for many in ([f"label {n}" for n in range(3_000)], ["c", "a" * 20_000], ["c", *["\ufdfa" * 120] * 10]):
         assert "too many or too long" in label.too_many(many)
         with pytest.raises(UserError, match="give fewer or shorter ones"):
-            Grader("label", {"labels": many})
+            Grading("label", {"labels": many})
         with pytest.raises(UserError, match=r"p\.safetensors: key 'grading' of its header: "):
-            stored_grader("p.safetensors", {"grading": {"evaluator": "label", "options": {"labels": many}}})
+            stored_grading("p.safetensors", {"grading": {"evaluator": "label", "options": {"labels": many}}})
 
 
 MENDED = [

@@ -141,7 +141,7 @@ YAML = {
     "an alias of itself": ("run: &a [*a]\n", "too many values"),
     "no date": ("run: 2024-13-45\n", "not valid YAML"),
     "a date": ("run: 2024-01-01\n", "run: must be text or a number, found date"),
-    "a number that is none": ("seeds: [.nan]\n", "seeds.0: not a number"),
+    "NaN": ("seeds: [.nan]\n", "seeds.0: not a number"),
     "a large number": ("seeds: [99999999999999999999]\n", "seeds.0: not a number"),
     "digits": ("seeds: [" + "9" * 5_000 + "]\n", "not valid YAML"),
     "a key that is a number": ("1: 2\n", "key '1' must be text"),
@@ -215,7 +215,7 @@ def forged(tokenizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("forged")
     tiny_model(tokenizer).network.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
-    frozen = load_model(str(folder / "model"), device="cpu", say=lambda line: None)
+    frozen = load_model(str(folder / "model"), device="cpu", log=lambda line: None)
 
     def write(text="Name the mood.", **header):
         prompt = PromptEmbedding.from_text(frozen, Slot.place(tokenizer, Layout(), text))

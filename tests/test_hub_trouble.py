@@ -16,7 +16,7 @@ from embedgrad_core.files import UserError
 from embedgrad_core import load_model
 started = time.monotonic()
 try:
-    frozen = load_model("me/tiny", device="cpu", say=lambda line: None)
+    frozen = load_model("me/tiny", device="cpu", log=lambda line: None)
     print("loaded", frozen.resolved, float(frozen.network.get_input_embeddings().weight.sum()))
 except UserError as error:
     print("refused", error)

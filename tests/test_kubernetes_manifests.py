@@ -92,7 +92,7 @@ def test_every_manifest_of_the_paper_is_valid(paper):
 @needs_storage
 def test_what_a_job_asks_of_the_cluster(paper):
     jobs = paper[1][1:]
-    # What follows a decoding without a card is one pod.
+    # What follows a decoding without a GPU is one pod.
     assert Counter(map(rules, jobs)) == {
         **dict.fromkeys(["before", "grade_before", "baselines"], 16),
         **dict.fromkeys(["optimize", "after", "analyse", "grade_after metrics"], 26),
@@ -106,8 +106,8 @@ def test_what_a_job_asks_of_the_cluster(paper):
         claims = [v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "persistentVolumeClaim" in v]
         assert claims == ["embedgrad"]
         requests, limits = inside["resources"]["requests"], inside["resources"]["limits"]
-        cards = "1" if rules(job) in ("before", "baselines", "optimize", "after", "analyse") else "0"
-        assert requests["nvidia.com/gpu"] == limits["nvidia.com/gpu"] == cards
+        gpus = "1" if rules(job) in ("before", "baselines", "optimize", "after", "analyse") else "0"
+        assert requests["nvidia.com/gpu"] == limits["nvidia.com/gpu"] == gpus
         assert requests["memory"] == limits["memory"]
         variables = {variable["name"]: variable["valueFrom"]["secretKeyRef"] for variable in inside["env"]}
         assert set(variables) == {"HF_TOKEN", "HF_HUB_OFFLINE"}
@@ -123,13 +123,13 @@ def test_what_a_job_asks_of_the_cluster(paper):
 
 @needs_storage
 def test_each_shard_is_a_pod_of_its_own(tmp_path):
-    """And has a card, so that several share a decoding; gathering follows with what it is for."""
+    """And has a GPU, so that several share a decoding; gathering follows with what it is for."""
     more = tmp_path / "more.yaml"
     more.write_text("decode: {block: 16}\ntasks: {mood: {shards: 2}}\n", encoding="utf-8")
     _, manifests = render("--configfile", "tests/configs/small.yaml", str(more), "--config", "device=cuda")
     for job in manifests[1:]:
-        card = "shard" in rules(job) or rules(job) in ("before", "baselines", "optimize", "after", "analyse")
-        assert container(job)["resources"]["limits"]["nvidia.com/gpu"] == str(int(card))
+        gpu = "shard" in rules(job) or rules(job) in ("before", "baselines", "optimize", "after", "analyse")
+        assert container(job)["resources"]["limits"]["nvidia.com/gpu"] == str(int(gpu))
     assert Counter(map(rules, manifests[1:])) == {
         **dict.fromkeys(["pretrain", "before", "after", "baselines", "grade_before", "grade_after metrics"], 1),
         **dict.fromkeys(["gather_baselines", "gather_before grade_before", "gather_after grade_after metrics"], 1),

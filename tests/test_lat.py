@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import ROOT, tiny_model
 
-from embedgrad.analyses.lat_report import lat_report
+from embedgrad.analyses.lat import lat_of_states
 from embedgrad.cli import main
 from embedgrad_core import Layout, PromptEmbedding, Slot
 from embedgrad_core.files import UserError, write_jsonl
@@ -88,7 +88,7 @@ def test_the_report_with_its_controls(planted):
     train, held_out = states(frozen)
     prompt = moved(frozen, 0.5 * direction + 0.5 * torch.randn(32, generator=torch.Generator().manual_seed(1)))
     before, after = (prompt_states(frozen, prompt, vectors) for vectors in (prompt.initial, prompt.vectors))
-    report = lat_report(train, held_out, before, after, random_directions=2000)
+    report = lat_of_states(train, held_out, before, after, random_directions=2000)
     first = report["layers"][0]
     accuracy = first["accuracy"]
     assert accuracy["held_out"] > 0.95
@@ -102,8 +102,8 @@ def test_the_report_with_its_controls(planted):
         assert found["delta"] == pytest.approx(shift, rel=1e-4)
         assert found["band"][0] <= found["delta"] <= found["band"][1]
         assert found["delta"] == pytest.approx(found["after"] - found["before"])
-    assert report == lat_report(train, held_out, before, after, random_directions=2000)
-    assert report != lat_report(train, held_out, before, after, random_directions=2000, seed=1)
+    assert report == lat_of_states(train, held_out, before, after, random_directions=2000)
+    assert report != lat_of_states(train, held_out, before, after, random_directions=2000, seed=1)
 
 
 def test_texts_without_a_difference_are_told_apart_by_nothing(tokenizer):
@@ -111,7 +111,7 @@ def test_texts_without_a_difference_are_told_apart_by_nothing(tokenizer):
     same = stimulus_states(frozen, [Stimulus("a.", "b.", "train"), Stimulus("c.", "de.", "train")])
     prompt = moved(frozen, torch.zeros(32))
     at = prompt_states(frozen, prompt, prompt.vectors)
-    row = lat_report(same, same, at, at)["layers"][0]  # every text ends in the same token
+    row = lat_of_states(same, same, at, at)["layers"][0]  # every text ends in the same token
     assert row["accuracy"]["held_out"] == 0.5
     assert row["readings"]["prompt_mean"]["delta"] == 0
 
@@ -121,7 +121,7 @@ def test_chance_is_chance(tokenizer):
     generator = torch.Generator().manual_seed(0)
     train, held_out = (torch.randn(1, 200, 2, 32, generator=generator) for _ in range(2))
     at = {"prompt_mean": torch.zeros(1, 32)}
-    accuracy = lat_report(train, held_out, at, at)["layers"][0]["accuracy"]
+    accuracy = lat_of_states(train, held_out, at, at)["layers"][0]["accuracy"]
     assert accuracy["held_out"] == pytest.approx(0.5, abs=0.12)
     assert accuracy["random"]["mean"] == pytest.approx(0.5, abs=0.05)
 

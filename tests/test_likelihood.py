@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedgrad.reporting.likelihood import auroc, summary
-from embedgrad.reporting.results.reports import read_likelihood
+from embedgrad.reporting.results.analyses import read_likelihood
 from embedgrad_core import Layout, PromptEmbedding, Slot
 from embedgrad_core.files import UserError, write_json
 from embedgrad_core.likelihood import _runs, choices, continuation_log_likelihoods

@@ -18,7 +18,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
 
 import embedgrad
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot, decode, load_model
 from embedgrad_core.files import Item, UserError, read_json, read_jsonl, write_jsonl
 from embedgrad_core.lm_eval import model as lm_eval_model
@@ -46,7 +46,7 @@ def home(tokenizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("typed")
     tiny_model(tokenizer, max_position_embeddings=1024).network.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
-    frozen = load_model(str(folder / "model"), device="cpu", say=lambda line: None)
+    frozen = load_model(str(folder / "model"), device="cpu", log=lambda line: None)
     prompt = PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(), PROMPT))
     prompt.save(folder / "prompt.safetensors")
     (folder / "results/paper/data/imdb").mkdir(parents=True)
@@ -195,13 +195,13 @@ def suite_run(task, lm, **metadata):
 @pytest.fixture(scope="module")
 def tuned(mirror):
     """Real weights that learn within a second to write a label first, and then go on writing."""
-    frozen = load_model(str(mirror / "models" / "stories3M"), device="cpu", say=lambda line: None)
+    frozen = load_model(str(mirror / "models" / "stories3M"), device="cpu", log=lambda line: None)
     rows = [("a lovely film", "positive"), ("a dull film", "negative"), ("I liked it", "positive")]
     items = [Item(f"{text}/{n}", f"{text} {n}", word, word) for n in range(5) for text, word in rows]
     layout = Layout(suffix=" Answer:", target_prefix=" ", end="none")
     few = {"epochs": 6, "learning_rate": 0.02, "patience": 0, "layout": layout, "labels": ["positive", "negative"]}
     return embedgrad.optimize(
-        frozen, "Positive or negative?", items[:8], dev=items[8:10], max_new_tokens=64, say=lambda line: None, **few
+        frozen, "Positive or negative?", items[:8], dev=items[8:10], max_new_tokens=64, log=lambda line: None, **few
     ), items
 
 
@@ -211,12 +211,12 @@ def tuned(mirror):
     ("limit", "strict", "right"), [(4, False, True), (2, False, False), (8, False, True), (8, True, False)]
 )
 def test_limit_and_grader_are_the_prompt_files(tuned, limit, strict, right, named, tmp_path):
-    """Of the YAML's 512 tokens the model has no room for, and its grader is not strict."""
+    """Of the YAML's 512 tokens the model has no room for, and its evaluator is not strict."""
     tuned, items = tuned
     tuned.decoding = replace(tuned.decoding, max_new_tokens=limit)
-    tuned.grader = Grader("label", {"labels": ["positive", "negative"]}, strict)
+    tuned.grading = Grading("label", {"labels": ["positive", "negative"]}, strict)
     kept = tuned.decoding.row() | {"loop": None}
-    tuned.prompt.header |= {"decoding": kept, "grading": tuned.grader.row(), "data": {"task": "imdb"}}
+    tuned.prompt.header |= {"decoding": kept, "grading": tuned.grading.row(), "data": {"task": "imdb"}}
     path = tmp_path / "imdb" / "stories3m" / "seed0" / "prompt.safetensors"
     path.parent.mkdir(parents=True)
     tuned.save(path)
@@ -233,7 +233,7 @@ def test_limit_and_grader_are_the_prompt_files(tuned, limit, strict, right, name
 def test_a_prompt_of_another_task_is_answered_and_graded_as_the_task_says(home):
     header = {"decoding": {"max_new_tokens": 7}, "grading": {"evaluator": "exact", "options": {}, "strict": False}}
     path = home / "other.safetensors"
-    frozen = load_model(str(home / "model"), device="cpu", say=lambda line: None)
+    frozen = load_model(str(home / "model"), device="cpu", log=lambda line: None)
     PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(), PROMPT)).save(path, header)
     results = str(home / "results" / "paper")
     _, found = suite_run("imdb", EmbedGradLM(str(path), frozen), results=results, prompt=str(path))

@@ -111,7 +111,7 @@ def test_gate_refuses_a_model_that_changes_logits_behind_its_head(tokenizer, ite
 
     frozen.network.forward = capped
     prompt = PromptEmbedding.from_text(frozen, Slot.place(tokenizer, Layout(), PROMPT))
-    with pytest.raises(UserError, match="changes logits behind its output layer"):
+    with pytest.raises(UserError, match="changes logits after its output layer"):
         check_step_zero(frozen, prompt, items)
 
 

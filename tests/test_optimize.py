@@ -134,9 +134,9 @@ def test_a_resumed_run_ends_with_the_same_vectors(frozen, items, tmp_path, optim
             raise Killed
 
     with pytest.raises(Killed):
-        optimize(frozen, start(frozen), items, items[:2], settings, state=state, log=kill)
+        optimize(frozen, start(frozen), items, items[:2], settings, state=state, on_epoch=kill)
     seen = []
-    resumed, lines = optimize(frozen, start(frozen), items, items[:2], settings, state=state, log=seen.append)
+    resumed, lines = optimize(frozen, start(frozen), items, items[:2], settings, state=state, on_epoch=seen.append)
     assert [line["epoch"] for line in seen] == [3, 4], "finished epochs are not repeated"
     assert torch.equal(resumed.vectors, whole.vectors)
     assert [line["dev_loss"] for line in lines] == [line["dev_loss"] for line in history]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedgrad.api import make_grader
+from embedgrad.api import make_grading
 from embedgrad.tasks.own.data import Columns, fingerprint, read_own, split_own
 from embedgrad_core.files import Item, UserError
 
@@ -105,7 +105,7 @@ def test_labels_that_cannot_be_told_apart(tmp_path, labels, told):
     with pytest.raises(UserError, match=told):
         read(tmp_path, "l.csv", "text,label\nx,good\n", labels=labels)
     with pytest.raises(UserError, match=told):
-        make_grader("label", labels)
+        make_grading("label", labels)
 
 
 @pytest.mark.parametrize("mark", ["\u0085", "\u2028", "\u2029", "\v", "\f", "\x1c"])
@@ -219,7 +219,7 @@ def test_what_a_spreadsheet_saves_is_read_and_said(tmp_path, case):
     data, told = SPREADSHEETS[case]
     said = []
     (tmp_path / "s.csv").write_bytes(data)
-    items = read_own(tmp_path / "s.csv", "label", LABELS, say=said.append)
+    items = read_own(tmp_path / "s.csv", "label", LABELS, log=said.append)
     first = "Schön größer" if case == "commas" else "Schön, größer"
     assert [(item.input, item.answer) for item in items] == [(first, "positive"), ("übel", "negative")]
     assert len(said) == len(told)
@@ -230,7 +230,7 @@ def test_other_alphabets_and_compressed_files(tmp_path):
     said = []
     rows = "text,label\n这部电影很好看，我非常喜欢，推荐大家去看,好\n这部电影太差了，浪费时间，剧情无聊透顶,坏\n"
     (tmp_path / "c.csv").write_bytes(rows.encode("gb18030"))
-    assert [item.answer for item in read_own(tmp_path / "c.csv", "label", ["好", "坏"], say=said.append)] == [
+    assert [item.answer for item in read_own(tmp_path / "c.csv", "label", ["好", "坏"], log=said.append)] == [
         "好",
         "坏",
     ]
@@ -266,7 +266,7 @@ SOLVED = {
 def test_maths_rows_give_their_value_and_a_target_that_ends_in_a_box(case):
     row, answer, target = SOLVED[case]
     said = []
-    (item,) = read_own([row], "boxed_math", say=said.append)
+    (item,) = read_own([row], "boxed_math", log=said.append)
     assert (item.answer, item.target) == (answer, target)
     assert bool(said) is (case in ("a solution with its box", "a boxed answer", "GSM8K", "a bare mark"))
 

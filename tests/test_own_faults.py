@@ -25,15 +25,13 @@ def test_half_of_a_surrogate_pair(home, prompt_file, tmp_path, no_model, capsys)
     write_jsonl(tmp_path / "suite.jsonl", [Item(str(k), text, "No", "No").row() for k, text in enumerate(("a", HALF))])
     both = ["--train", tmp_path / "suite.jsonl", "--dev", tmp_path / "suite.jsonl"]
     refused(capsys, [*flags[:5], *both, "--out", tmp_path / "p"], "suite.jsonl:2: 'input' holds half of a surrogate")
-    refused(
-        capsys, [*tuning(home, tmp_path / "p"), "--prompt", HALF], "argument --prompt: it holds bytes that are no UTF-8"
-    )
+    refused(capsys, [*tuning(home, tmp_path / "p"), "--prompt", HALF], "argument --prompt: it is not UTF-8 text")
 
 
 def test_half_of_a_surrogate_pair_in_memory(home, prompt_file, frozen, items, capsys):
     refused(capsys, ["generate", "--prompt-file", prompt_file, "a", HALF], "an input is not UTF-8: ")
     with pytest.raises(UserError, match="surrogate"):
-        embedgrad.optimize(frozen, HALF, items, evaluator="exact", max_new_tokens=9, say=lambda line: None)
+        embedgrad.optimize(frozen, HALF, items, evaluator="exact", max_new_tokens=9, log=lambda line: None)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +99,7 @@ def test_inputs_are_named_by_file_and_line(home, prompt_file, tmp_path, capsys, 
     (tmp_path / "long.txt").write_text(f"x\n\n{long}\n")
     (tmp_path / "latin.txt").write_bytes(b"ok\nsch\xf6n\n")
     with pytest.raises(UserError, match=r"long.csv:3: prompt, input and 12 new tokens need"):
-        embedgrad.load(prompt_file, say=lambda line: None).evaluate(tmp_path / "long.csv")
+        embedgrad.load(prompt_file, log=lambda line: None).evaluate(tmp_path / "long.csv")
     flags = ["generate", "--prompt-file", prompt_file]
     refused(capsys, [*flags, "--file", tmp_path / "long.txt"], "long.txt:3: prompt, input", "shorten the input")
     refused(capsys, [*flags, "--file", tmp_path / "latin.txt"], "latin.txt:2: not UTF-8")
@@ -154,7 +152,7 @@ def test_grading_counts_each_item_once_and_says_what_is_missing(tmp_path, capsys
 
 def test_a_prompt_that_leaves_no_room_is_what_must_be_shortened(frozen, items):
     with pytest.raises(UserError, match=r"the prompt takes \d+ of the model's 256 positions, .* shorten the prompt"):
-        embedgrad.optimize(frozen, "step by step " * 200, items, evaluator="exact", say=lambda line: None)
+        embedgrad.optimize(frozen, "step by step " * 200, items, evaluator="exact", log=lambda line: None)
     slot = Slot.place(frozen.tokenizer, Layout(), "step by step " * 200)
     with pytest.raises(UserError, match="shorten the prompt"):
         decode(frozen, slot, PromptEmbedding.from_text(frozen, slot).vectors, items, Decoding(max_new_tokens=4))
@@ -192,9 +190,10 @@ def test_a_table_of_ones_own_where_the_suites_items_belong(tmp_path, capsys):
 def test_rows_of_one_label_are_warned_of(frozen):
     said = []
     rows = [{"text": f"film {n}", "label": "positive"} for n in range(4)]
-    embedgrad.optimize(frozen, "Is it good?", rows, labels=["positive", "negative"], epochs=1, say=said.append)
+    embedgrad.optimize(frozen, "Is it good?", rows, labels=["positive", "negative"], epochs=1, log=said.append)
     assert any(line.startswith("warning: every training item has the answer 'positive'") for line in said)
     said.clear()
     rows = [{"text": f"film {n}", "label": n % 2} for n in range(4)]
-    embedgrad.optimize(frozen, "Is it?", rows, labels={0: "negative", 1: "positive"}, epochs=1, say=said.append)
+    with pytest.deprecated_call(match="say= is called log= now"):
+        embedgrad.optimize(frozen, "Is it?", rows, labels={0: "negative", 1: "positive"}, epochs=1, say=said.append)
     assert "labels: 0 is negative, 1 is positive" in said

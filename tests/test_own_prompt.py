@@ -17,8 +17,8 @@ from embedgrad_core.files import Item
 
 
 def test_the_prompt_file_remembers_how_it_is_used(prompt_file, home):
-    tuned = embedgrad.load(prompt_file, say=lambda line: None)
-    assert tuned.grader.row() == {
+    tuned = embedgrad.load(prompt_file, log=lambda line: None)
+    assert tuned.grading.row() == {
         "evaluator": "label",
         "options": {"labels": ["positive", "negative"]},
         "strict": False,
@@ -38,7 +38,8 @@ def test_evaluate_prints_what_the_api_finds(prompt_file, home, capsys):
     data = ["--prompt-file", str(prompt_file), "--data", str(home / "more_reviews.csv")]
     assert main(["evaluate", *data, "--json", "--out", str(home / "graded.jsonl")]) == 0
     printed = json.loads(capsys.readouterr().out)
-    found = embedgrad.load(prompt_file, say=lambda line: None).evaluate(home / "more_reviews.csv")
+    with pytest.deprecated_call(match="say= is called log= now"):  # the old name of log=
+        found = embedgrad.load(prompt_file, say=lambda line: None).evaluate(home / "more_reviews.csv", say=print)
     assert printed == json.loads(json.dumps(found.row()))
     assert len((home / "graded.jsonl").read_text().splitlines()) == 20
     assert main(["evaluate", *data]) == 0
@@ -66,13 +67,13 @@ def test_the_card_says_what_evaluate_measured(prompt_file, home, capsys):
     (home / "m.json").write_text(json.dumps(found | {"n": 0}))
     assert main([*export, "--out", str(home / "card3")]) == 2
     assert capsys.readouterr().err.startswith(f"embedgrad export: {home / 'm.json'}: key 'n' is 0")
-    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    tuned = embedgrad.load(prompt_file, log=lambda line: None)
     assert tuned.evaluate(home / "reviews.csv", keep_seen=True).row()["measured"] == found["measured"]
     assert found["measured"]["model"]["resolved"] == tuned.frozen.resolved
 
 
 def test_generate_from_arguments_a_file_and_the_keyboard(prompt_file, home, capsys, monkeypatch):
-    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    tuned = embedgrad.load(prompt_file, log=lambda line: None)
     wanted = tuned.generate(["a lovely film", "I slept"])
     assert tuned.generate("I slept") == wanted[1]
     flags = ["generate", "--prompt-file", str(prompt_file)]
@@ -104,7 +105,7 @@ def test_inspect_shows_every_token(prompt_file, home, capsys):
     assert (home / "drift.png").read_bytes().startswith(b"\x89PNG")
     assert main(["inspect", str(prompt_file), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    tuned = embedgrad.load(prompt_file, log=lambda line: None)
     assert [row["drift"] for row in report["positions"]] == pytest.approx(tuned.prompt.drift.tolist())
     assert f"{report['positions'][0]['drift']:.3f}" in printed
 
@@ -131,7 +132,7 @@ def test_compare_two_prompts(prompt_file, home, capsys):
 
 
 def test_rows_in_memory_are_read_as_a_files(prompt_file, home):
-    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    tuned = embedgrad.load(prompt_file, log=lambda line: None)
     lines = (home / "more_reviews.csv").read_text().splitlines()[1:]
     rows = [dict(zip(("text", "label"), line.rsplit(",", 1), strict=True)) for line in lines]
     told = []
@@ -176,7 +177,7 @@ COMMIT = "0123456789" * 4
 @pytest.fixture
 def asked(prompt_file, home, tmp_path, monkeypatch):
     """A prompt made for a hub's model, and what was asked of the hub."""
-    tuned = embedgrad.load(prompt_file, say=lambda line: None)
+    tuned = embedgrad.load(prompt_file, log=lambda line: None)
     tuned.prompt.header["model"] |= {"name": "me/model", "revision": "main", "resolved": COMMIT}
     tuned.save(tmp_path / "p.safetensors")
     loads = []
@@ -246,7 +247,7 @@ def test_items_in_memory_and_a_loaded_model(home, tokenizer):
         labels=["positive", "negative"],
         epochs=1,
         max_new_tokens=12,
-        say=lambda line: None,
+        log=lambda line: None,
     )
     assert tuned.history[-1]["epoch"] == 1
     assert tuned.frozen is frozen
@@ -342,5 +343,5 @@ def test_data_of_the_hub(home, tmp_path):
         assert failed.returncode == 2
         assert told in failed.stderr.splitlines()[-1]
     assert run.returncode == 0, run.stderr
-    header = embedgrad.load(out, say=lambda line: None).prompt.header
+    header = embedgrad.load(out, log=lambda line: None).prompt.header
     assert header["data"]["train"] + header["data"]["dev"] == 16

@@ -106,7 +106,7 @@ def test_decoding_refuses_what_has_no_end(prompt_file, frozen, items, changed):
     name = name.replace("batch_size", "decode_batch_size")
     if name in ("max_new_tokens", "decode_batch_size"):
         with pytest.raises(UserError, match="at least 1"):
-            embedgrad.optimize(frozen, "Yes?", items, evaluator="exact", say=lambda line: None, **{name: 0})
+            embedgrad.optimize(frozen, "Yes?", items, evaluator="exact", log=lambda line: None, **{name: 0})
 
 
 def test_a_limit_that_the_context_cannot_hold(home, tmp_path, capsys):
@@ -162,7 +162,7 @@ def test_machines_that_are_none():
 
 def test_a_file_in_place_of_a_models_folder(home):
     with pytest.raises(UserError, match=r"reviews.csv: is a file; give the folder"):
-        load_model(str(home / "reviews.csv"), say=lambda line: None)
+        load_model(str(home / "reviews.csv"), log=lambda line: None)
 
 
 OUTPUTS = {
@@ -233,12 +233,12 @@ def test_endings_in_capitals(prompt_file, tmp_path):
 def test_a_limit_that_nobody_chose_fits(home, tmp_path, tokenizer, items):
     """A model with few positions takes the default; only a number that the user gave is refused."""
     frozen = tiny_model(tokenizer)  # 256 positions
-    tuned = embedgrad.optimize(frozen, "Yes?", items, evaluator="exact", epochs=1, say=lambda line: None)
+    tuned = embedgrad.optimize(frozen, "Yes?", items, evaluator="exact", epochs=1, log=lambda line: None)
     slot = tuned.prompt.slot
     longest = max(len(slot.body_ids(item.input)) for item in items)
     assert tuned.decoding.max_new_tokens == 256 - len(slot.head_ids) - slot.k - longest
     with pytest.raises(UserError, match="512 new tokens do not fit; lower --max-new-tokens to"):
-        embedgrad.optimize(frozen, "Yes?", items, evaluator="exact", max_new_tokens=512, say=lambda line: None)
+        embedgrad.optimize(frozen, "Yes?", items, evaluator="exact", max_new_tokens=512, log=lambda line: None)
     roomy = tiny_model(tokenizer, max_position_embeddings=2048)
-    tuned = embedgrad.optimize(roomy, "Yes?", items, evaluator="exact", epochs=1, say=lambda line: None)
+    tuned = embedgrad.optimize(roomy, "Yes?", items, evaluator="exact", epochs=1, log=lambda line: None)
     assert tuned.decoding.max_new_tokens == 512

@@ -19,7 +19,7 @@ from embedgrad import tasks
 from embedgrad.cli import main
 from embedgrad.planning.access import Access, look_up, look_up_data
 from embedgrad.planning.forecast import forecast, outlook
-from embedgrad.planning.gpus import CARDS, named_card
+from embedgrad.planning.gpus import GPUS, named_gpu
 from embedgrad.planning.machines import this_machine
 from embedgrad.planning.pace import Pace
 from embedgrad.planning.run_config import RunConfig
@@ -103,27 +103,27 @@ def test_activations_are_what_the_backward_pass_keeps(tokenizer, dtype):
 def test_larger_models_and_cards():
     config = RunConfig.read(ROOT / "config" / "paper.yaml")
     unknown = {cell.model: Access("") for cell in config.cells}
-    rows = {row.cell: row for row in forecast(config, unknown, named_card("h100"))}
+    rows = {row.cell: row for row in forecast(config, unknown, named_gpu("h100"))}
     assert len(rows) == 26
     small, middle, large = (rows[f"imdb/qwen2.5-{size}-instruct"] for size in ("0.5b", "7b", "14b"))
     for key in ("memory", "train_seconds", "decode_seconds"):
         assert getattr(small, key) < getattr(middle, key) < getattr(large, key)
     assert all(row.fits for row in rows.values())
     assert 2 * 14.7e9 < large.memory < 45e9
-    slow = {row.cell: row for row in forecast(config, unknown, named_card("t4"))}
+    slow = {row.cell: row for row in forecast(config, unknown, named_gpu("t4"))}
     assert not slow[large.cell].fits
     assert slow[large.cell].train_seconds > large.train_seconds
     # "before" and the ladder are decoded once for all levels of a task.
     assert rows["math500-L1/qwen2.5-math-7b"].decode_tokens < rows["math500/qwen2.5-math-7b"].decode_tokens / 20
-    with pytest.raises(UserError, match="no such card; known are h200"):
-        named_card("abacus")
-    assert all(gigabytes > 0 and rate > 0 for gigabytes, rate, _ in CARDS.values())
+    with pytest.raises(UserError, match="no such GPU; known are h200"):
+        named_gpu("abacus")
+    assert all(gigabytes > 0 and rate > 0 for gigabytes, rate, _ in GPUS.values())
 
 
 def test_the_outlook_of_all_jobs_is_the_forecast_of_all_cells():
     """The workflow's sentence counts job by job what the plan counts cell by cell; seeds count as often as they are."""
     config = RunConfig.read(ROOT / "config" / "paper.yaml")
-    machine = named_card("h100")
+    machine = named_gpu("h100")
     rows = forecast(config, {cell.model: Access("") for cell in config.cells}, machine)
     pairs = dict.fromkeys((cell.task, cell.model) for cell in config.cells)
     once = [(rule, {"task": task, "model": model}) for rule in ("before", "baselines") for task, model in pairs]

@@ -99,11 +99,11 @@ def test_work_that_reports_nothing_is_told_of_all_the_same():
     """One long forward pass, or another engine's whole run: the timer speaks for it."""
     lines, spoken = [], threading.Event()
 
-    def say(line):
+    def log(line):
         lines.append(line)
         spoken.set()
 
-    with Progress("phase", 7, say, every=0.01) as at:
+    with Progress("phase", 7, log, every=0.01) as at:
         assert spoken.wait(60)
     assert lines[0] == "phase: 0 of 7 items, 0 s so far"
     assert not at._timer.is_alive()

@@ -10,7 +10,7 @@ from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, make_ru
 
 from embedgrad.analyses.counts import added, by_level
 from embedgrad.cli import main
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.reporting.recovery import printed_counts, rank
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
@@ -97,9 +97,9 @@ def test_a_cut_answer_is_the_answer_under_that_protocol(tokenizer, items, tmp_pa
         vectors = PromptEmbedding.from_text(frozen, slot).initial
         limit = round(16 * protocol["limit_share"])
         said = decode(frozen, slot, vectors, items, Decoding(max_new_tokens=limit, stop_rule=protocol["stop_rule"]))
-        grader = Grader("yes_no", strict=protocol["strict"])
+        grading = Grading("yes_no", strict=protocol["strict"])
         answers = {item.id: item.answer for item in items}
-        right = round(grader.accuracy({one.id: one.output for one in said}, answers) * len(items))
+        right = round(grading.accuracy({one.id: one.output for one in said}, answers) * len(items))
         assert row["levels"][""] == {"correct": right, "n": len(items)}
 
 

@@ -1,4 +1,4 @@
-"""What jobs ask a scheduler for: from the forecast, quickly, without torch, and with one error where no cards suffice."""
+"""What jobs ask a scheduler for: from the forecast, quickly, without torch, and with one error where no GPUs suffice."""
 
 import argparse
 import copy
@@ -17,7 +17,7 @@ from transformers import Gemma2Config, GPT2Config, LlamaConfig, Qwen2Config
 from embedgrad.commands.arguments import add_decoding_arguments, decoding_from
 from embedgrad.planning.access import read_shape
 from embedgrad.planning.demand import EXAMPLES, KNOWN, answer_demand, known_shape, rows_at_a_time
-from embedgrad.planning.gpus import CARDS
+from embedgrad.planning.gpus import GPUS
 from embedgrad.planning.run_config import RunConfig
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import Shape
@@ -57,7 +57,7 @@ def test_planning_needs_no_torch():
 
 
 def test_the_schema_knows_the_cards():
-    assert SCHEMA["properties"]["card"]["enum"] == list(CARDS)
+    assert SCHEMA["properties"]["card"]["enum"] == list(GPUS)
 
 
 @pytest.mark.parametrize("family", [Qwen2Config, LlamaConfig, Gemma2Config, GPT2Config])
@@ -92,11 +92,11 @@ def test_a_card_takes_what_fits_and_several_take_more():
 
 
 def test_main_memory_is_not_the_cards():
-    on_cpu, on_card = with_keys(device="cpu"), with_keys(card="h100")
+    on_cpu, on_gpu = with_keys(device="cpu"), with_keys(card="h100")
     assert on_cpu.resources.job(SMALL, True)["gpu"] == 0
-    # Layers and batches live on the card; main memory holds libraries and passes the weights on.
-    assert on_card.resources.job(LARGE, True)["mem_mb"] < on_cpu.resources.job(LARGE, True)["mem_mb"]
-    assert on_card.resources.job(LARGE, True)["mem_mb"] == on_card.resources.job(LARGE, False)["mem_mb"]
+    # Layers and batches live on the GPU; main memory holds libraries and passes the weights on.
+    assert on_gpu.resources.job(LARGE, True)["mem_mb"] < on_cpu.resources.job(LARGE, True)["mem_mb"]
+    assert on_gpu.resources.job(LARGE, True)["mem_mb"] == on_gpu.resources.job(LARGE, False)["mem_mb"]
 
 
 def test_no_number_of_cards_suffices():
@@ -104,7 +104,7 @@ def test_no_number_of_cards_suffices():
         with_keys(card="t4", cards_per_node=1).model_flags(LARGE)
     told = str(caught.value)
     assert told.startswith(f"model {LARGE}: needs ")
-    assert "GB on one t4, which has 16 GB; name a larger card, raise cards_per_node" in told
+    assert "GB on one t4, which has 16 GB; name a larger GPU, raise cards_per_node" in told
     assert "\n" not in told
     with pytest.raises(UserError, match=r"it needs \d of them: set device_map: auto"):
         with_keys(card="t4", device_map="none").model_flags(LARGE)
@@ -131,7 +131,7 @@ def test_vllm_shares_products_over_cards():
     assert four.resources.job(LARGE, False)["mem_mb"] > with_keys(card="a10").resources.job(LARGE, False)["mem_mb"]
     with pytest.raises(UserError, match=r"vllm engine's: set decode.engine"):
         with_keys(decode__tensor_parallel=2).model_flags(SMALL)
-    with pytest.raises(UserError, match=r"16 cards, a node has 2"):
+    with pytest.raises(UserError, match=r"16 GPUs, a node has 2"):
         with_keys(decode__engine="vllm", decode__tensor_parallel=16, cards_per_node=2).model_flags(SMALL)
     with pytest.raises(UserError, match=r"raise decode.tensor_parallel"):
         with_keys(card="a10", decode__engine="vllm").model_flags(LARGE)
@@ -187,7 +187,7 @@ def test_one_machine_gives_no_more_cards_than_it_has(tmp_path):
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "card=t4", f"cells=medd/{LARGE}"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
     assert run.returncode != 0
-    assert re.search(rf"model {LARGE}: \w+ needs \d cards, this machine gives 1; name a larger card", run.stderr)
+    assert re.search(rf"model {LARGE}: \w+ needs \d GPUs, this machine gives 1; name a larger GPU", run.stderr)
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "results").exists()
 

@@ -7,7 +7,7 @@ import torch
 
 from embedgrad.cli import main
 from embedgrad_core import Layout, PromptEmbedding, Slot
-from embedgrad_core.decoding.scoring import entropy_report, forced_entropies
+from embedgrad_core.decoding.scoring import entropy_change, forced_entropies
 from embedgrad_core.files import write_jsonl
 
 ANSWERS = [[5, 9, 7, 300], [11], [8, 8, 8, 8, 8, 8]]
@@ -41,7 +41,7 @@ def test_forced_entropies_equal_float64_one_position_at_a_time(frozen, prompt):
 
 def test_the_change_splits_exactly(frozen, prompt):
     other = [[7, 7], [300, 5, 9], [12, 300]]
-    report = entropy_report(frozen, prompt, ["a", "b", "c"], BODIES, ANSWERS, other)
+    report = entropy_change(frozen, prompt, ["a", "b", "c"], BODIES, ANSWERS, other)
     row, summary = report["items"][0], report["summary"]
     expected = plain(frozen, prompt.initial, BODIES[0], other[0])
     assert row["before_prompt_after_text"] == pytest.approx(sum(expected) / 2, abs=1e-4)
@@ -52,15 +52,15 @@ def test_the_change_splits_exactly(frozen, prompt):
 
 def test_the_same_prompt_changes_nothing_on_the_same_text(frozen, prompt):
     still = PromptEmbedding(prompt.initial, prompt.initial, prompt.slot)
-    summary = entropy_report(frozen, still, ["a", "b", "c"], BODIES, ANSWERS, ANSWERS)["summary"]
+    summary = entropy_change(frozen, still, ["a", "b", "c"], BODIES, ANSWERS, ANSWERS)["summary"]
     assert all(abs(summary[part][key]) < 1e-12 for part in ("total", "prompt", "text") for key in ("mean", "low"))
 
 
 def test_empty_answers_are_left_out_and_counted(frozen, prompt):
-    report = entropy_report(frozen, prompt, ["a", "b"], BODIES[:2], [[], [5]], [[7], [5]])
+    report = entropy_change(frozen, prompt, ["a", "b"], BODIES[:2], [[], [5]], [[7], [5]])
     assert [row["id"] for row in report["items"]] == ["b"]
     assert report["summary"]["left_out"] == 1
-    nothing = entropy_report(frozen, prompt, ["a"], BODIES[:1], [[]], [[7]])
+    nothing = entropy_change(frozen, prompt, ["a"], BODIES[:1], [[]], [[7]])
     json.dumps(nothing, allow_nan=False)
     assert nothing["summary"]["total"] == {"mean": None, "low": None, "high": None}
 

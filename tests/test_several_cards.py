@@ -1,4 +1,4 @@
-"""A model whose layers lie on two cards gives the numbers of an undivided one, and a card is never asked for another's tensors."""
+"""A model whose layers lie on two GPUs gives the numbers of an undivided one, and a GPU is never asked for another's tensors."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from embedgrad_core import load_model
 from embedgrad_core.files import UserError
 from embedgrad_core.model import loading as LOADING
 
-# In a process of its own: the pretended device type stays registered.
+# In a process of its own: the fake device type stays registered.
 BOTH = """
 import copy
 import sys
@@ -51,19 +51,19 @@ def gradient(frozen, vectors, checkpointing):
 
 
 one = FrozenModel(network, None, "one", "main", "")
-with pretended_cards.pretended():
-    first, second = (pretended_cards.CardTensor(torch.ones(2), index) for index in (0, 1))
+with pretended_cards.fake():
+    first, second = (pretended_cards.FakeTensor(torch.ones(2), index) for index in (0, 1))
     try:
         first + second
     except RuntimeError as error:
-        assert "tensors on ['card:0', 'card:1']" in str(error)
+        assert "tensors on ['fakegpu:0', 'fakegpu:1']" in str(error)
     else:
-        raise AssertionError("two cards in one operation")
+        raise AssertionError("two GPUs in one operation")
     two = FrozenModel(pretended_cards.divide(other, 1), None, "two", "main", "")
     assert two.is_divided and not one.is_divided
-    assert str(two.device) == "card:0"
-    assert str(other.lm_head.weight.device) == ("card:0" if sys.argv[1] == "tied" else "card:1")
-    vectors = pretended_cards.CardTensor(start.clone(), 0)
+    assert str(two.device) == "fakegpu:0"
+    assert str(other.lm_head.weight.device) == ("fakegpu:0" if sys.argv[1] == "tied" else "fakegpu:1")
+    vectors = pretended_cards.FakeTensor(start.clone(), 0)
     gate.encode = lambda *_: examples[:1]
     check_step_zero(one, PromptEmbedding(start, start, slot, {}), [])
     check_step_zero(two, PromptEmbedding(vectors, vectors, slot, {}), [])
@@ -109,8 +109,8 @@ def folder(frozen, tmp_path):
 
 def test_one_device_is_never_divided(folder):
     said = []
-    assert not load_model(folder, device="cpu", device_map="auto", say=said.append).is_divided
-    assert "cards" not in said[0]
+    assert not load_model(folder, device="cpu", device_map="auto", log=said.append).is_divided
+    assert "GPUs" not in said[0]
     with pytest.raises(UserError, match="device_map is 'somehow'; it must be one of none, auto, balanced"):
         load_model(folder, device="cpu", device_map="somehow")
 
@@ -124,7 +124,7 @@ def test_cards_that_do_not_hold_a_model_are_refused(folder, monkeypatch):
 
     whole = AutoModelForCausalLM.from_pretrained
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", partly)
-    monkeypatch.setattr(LOADING, "choose_device", lambda *_: (torch.device("cuda"), torch.float32, "pretended"))
+    monkeypatch.setattr(LOADING, "choose_device", lambda *_: (torch.device("cuda"), torch.float32, "a fake GPU"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UserError, match=r"the 2 visible GPUs do not hold it .parts are left to disk"):
-        load_model(folder, device_map="balanced", say=lambda line: None)
+        load_model(folder, device_map="balanced", log=lambda line: None)

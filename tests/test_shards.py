@@ -212,7 +212,7 @@ def test_baselines_of_shards_add_up_to_those_of_the_whole(embedgrad, folder):
     write_json(other, read_json(ladders[1]) | {"decoding": {}})
     status, said, gathered = _gather_baselines(embedgrad, folder, [ladders[0], other], recoveries[:2])
     assert (status, gathered) == (2, [])
-    assert f"{other}: was made otherwise than {ladders[0]}" in said
+    assert f"{other}: was made differently from {ladders[0]}" in said
     write_json(other, read_json(ladders[1]) | {"model": 3})
     status, said, gathered = _gather_baselines(embedgrad, folder, [ladders[0], other], recoveries[:2])
     assert (status, gathered) == (2, [])

@@ -1,6 +1,6 @@
 """The DAG on a real Slurm: the same tables as on one machine, whatever happens to jobs, node and Snakemake.
 
-Root and Debian's Slurm are needed (``benchmarks/slurm_here.py``); two cards that are none are dealt out by the real scheduler.
+Root and Debian's Slurm are needed (``benchmarks/slurm_here.py``); two fake GPUs are dealt out by the real scheduler.
 """
 
 import os
@@ -19,7 +19,7 @@ from benchmarks.slurm_here import MUNGE_PID, missing, munge_answers, slurm
 
 CONFIG = "tests/configs/small.yaml"
 CLUSTER = ("--profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "2")
-# Without a card each job runs on the CPU all the same, but asks for one.
+# Without a GPU each job runs on the CPU all the same, but asks for one.
 CARDS = ("--config", "device=auto")
 pytestmark = [pytest.mark.faults, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
 
@@ -34,7 +34,7 @@ def whole(tmp_path_factory):
 
 
 def told(folder):
-    return (folder / "told.log").read_text()
+    return (folder / "output.log").read_text()
 
 
 def test_a_slurm_starts_where_one_was_killed():
@@ -54,28 +54,28 @@ def test_a_slurm_starts_where_one_was_killed():
 def test_the_tables_are_those_of_one_machine_and_no_card_is_shared(whole, tmp_path):
     folder = checkout(tmp_path / "cluster")
     with slurm() as here:
-        # As if the model needed two cards to be trained.
+        # As if the model needed two GPUs to be trained.
         process = start(folder, CONFIG, *CLUSTER, *CARDS, "--set-resources", "optimize:gpu=2")
         seen = {}
         while process.poll() is None:
             at_work = [job for job in here.jobs() if job.state == "RUNNING"]
-            cards = [card for job in at_work for card in job.cards]
-            assert len(cards) == len(set(cards)), at_work
-            seen |= {job.number: (job.what, job.cards) for job in at_work}
+            gpus = [gpu for job in at_work for gpu in job.gpus]
+            assert len(gpus) == len(set(gpus)), at_work
+            seen |= {job.number: (job.what, job.gpus) for job in at_work}
             time.sleep(0.3)
         assert process.returncode == 0, told(folder)[-3000:]
         ended = here.jobs()
     assert results(folder) == whole
     assert leftovers(folder) == []
-    # Every job that loads a model had its cards, and its commands saw those and no others.
+    # Every job that loads a model had its GPUs, and its commands saw those and no others.
     rules = {"optimize": ["optimize"], "text": ["before"], "baselines": ["baselines"], "answers": ["after", "analyse"]}
     for job, named in rules.items():
-        given = sorted(",".join(map(str, cards)) for what, cards in seen.values() if what.startswith(job))
-        assert {len(cards.split(",")) for cards in given} == {2 if job == "optimize" else 1}
+        given = sorted(",".join(map(str, gpus)) for what, gpus in seen.values() if what.startswith(job))
+        assert {len(gpus.split(",")) for gpus in given} == {2 if job == "optimize" else 1}
         for rule in named:
             logs = [log.read_text() for log in folder.glob(f"results/small/logs/{rule}/**/*.log")]
-            assert sorted(re.search(r"^cards: (.*)$", log, re.MULTILINE)[1] for log in logs) == given
-    assert not any(cards for what, cards in seen.values() if not what.startswith(tuple(rules)))
+            assert sorted(re.search(r"^GPUs: (.*)$", log, re.MULTILINE)[1] for log in logs) == given
+    assert not any(gpus for what, gpus in seen.values() if not what.startswith(tuple(rules)))
     # A cell's answers, grading, analysis and metrics are one job.
     assert {job.state for job in ended} == {"COMPLETED"}
     kinds = Counter(job.what.split("_")[0] for job in ended)

@@ -77,7 +77,7 @@ def test_out_of_memory_halves_the_pieces_and_keeps_the_sum(frozen, prompt, items
         return whole(*arguments)
 
     monkeypatch.setattr(STEP, "target_loss", small_memory)
-    batching = MicroBatching(10_000, say=said.append)
+    batching = MicroBatching(10_000, log=said.append)
     found = gradient(frozen, prompt, items, batching)
     assert found[0] == pytest.approx(loss, rel=1e-6)
     assert found[1] == targets
@@ -98,7 +98,7 @@ def test_a_single_item_that_does_not_fit_is_checkpointed_then_named(frozen, prom
 
     monkeypatch.setattr(STEP, "target_loss", no_memory)
     with pytest.raises(UserError, match=r"item item/0: out of memory with this item alone"):
-        gradient(frozen, prompt, items[:1], MicroBatching(say=said.append))
+        gradient(frozen, prompt, items[:1], MicroBatching(log=said.append))
     assert "checkpointing" in said[0]
 
 

@@ -34,7 +34,7 @@ print("same")
 """
 
 
-# What reaches vLLM of tensor_parallel; no machine of these tests has two cards.
+# What reaches vLLM of tensor_parallel; no machine of these tests has two GPUs.
 PARTS = """
 import sys, vllm
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
@@ -43,7 +43,7 @@ from embedgrad_core.files import Item, UserError
 
 class Refused:
     def __init__(self, **settings):
-        raise ValueError(f"asked for {settings['tensor_parallel_size']} cards")
+        raise ValueError(f"asked for {settings['tensor_parallel_size']} GPUs")
 
 vllm.LLM = Refused
 frozen = load_model(sys.argv[1])
@@ -82,7 +82,7 @@ def vllm():
 
 @pytest.fixture(scope="module")
 def stories(mirror):
-    return load_model(str(mirror / "models" / "stories3M"), device="cpu", dtype="float32", say=lambda line: None)
+    return load_model(str(mirror / "models" / "stories3M"), device="cpu", dtype="float32", log=lambda line: None)
 
 
 def last_line(code, *arguments, cwd=None):
@@ -101,7 +101,7 @@ def last_line(code, *arguments, cwd=None):
 
 
 def test_tensor_parallelism_reaches_vllm(vllm, mirror):
-    assert "asked for 2 cards" in last_line(PARTS, str(mirror / "models" / "stories3M"))
+    assert "asked for 2 GPUs" in last_line(PARTS, str(mirror / "models" / "stories3M"))
 
 
 def test_tokens_and_entropies_equal_the_native_engine(vllm, mirror):

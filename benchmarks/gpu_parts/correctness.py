@@ -88,7 +88,7 @@ def weights(case: Case) -> Iterator[dict]:
     """A run changes no weight."""
     for frozen, _, prompt in case.prompts():
         before = weights_hash(frozen)
-        optimize(frozen, prompt, case.items[:16], case.items[16:], Settings(0.01, 1), say=print)
+        optimize(frozen, prompt, case.items[:16], case.items[16:], Settings(0.01, 1), log=print)
         greedy(frozen, prompt.slot, prompt.vectors, bodies(case, prompt)[:4], 8, ())
         yield {"family": frozen.name} | verdict(weights_hash(frozen) == before)
 
@@ -99,8 +99,10 @@ def decoding(case: Case) -> Iterator[dict]:
         slot, own = prompt.slot, bodies(case, prompt)
         expected = [plain_argmax(frozen, prompt.vectors, body) for body in own]
         for name, graphed in (("graphed", True), ("growing", False)):
-            said: list[str] = []
-            found = greedy(frozen, slot, prompt.vectors, own, LIMIT, (), batch_size=8, graphed=graphed, say=said.append)
+            lines: list[str] = []
+            found = greedy(
+                frozen, slot, prompt.vectors, own, LIMIT, (), batch_size=8, graphed=graphed, log=lines.append
+            )
             gaps = [
                 lead[first_difference(row.ids, ids)]
                 for row, (ids, lead) in zip(found, expected, strict=True)
@@ -113,12 +115,12 @@ def decoding(case: Case) -> Iterator[dict]:
                 "rows": len(own),
                 "differing": len(gaps),
                 "largest_gap": max(gaps, default=0.0),
-                "told": said,
+                "told": lines,
             } | verdict(not gaps if exact else all(gap < 0.25 for gap in gaps))
 
 
 def invariance(case: Case) -> Iterator[dict]:
-    """Rows answered otherwise alone than together."""
+    """Rows answered differently alone than together."""
     for frozen, _, prompt in case.prompts():
         own = bodies(case, prompt)
         together, alone = (greedy(frozen, prompt.slot, prompt.vectors, own, LIMIT, (), batch_size=n) for n in (24, 1))
@@ -132,7 +134,7 @@ def resuming(case: Case) -> Iterator[dict]:
     """Stopped after an epoch and gone on: the bytes of a run that was not; and of the same run again."""
     for frozen, _, prompt in case.prompts():
         split = (case.items[:16], case.items[16:])
-        whole, again = (optimize(frozen, prompt, *split, Settings(0.01, 3), say=print)[0] for _ in range(2))
+        whole, again = (optimize(frozen, prompt, *split, Settings(0.01, 3), log=print)[0] for _ in range(2))
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "state"
 
@@ -141,8 +143,8 @@ def resuming(case: Case) -> Iterator[dict]:
                     raise KeyboardInterrupt
 
             with suppress(KeyboardInterrupt):
-                optimize(frozen, prompt, *split, Settings(0.01, 3), state=state, log=stop, say=print)
-            resumed = optimize(frozen, prompt, *split, Settings(0.01, 3), state=state, say=print)[0]
+                optimize(frozen, prompt, *split, Settings(0.01, 3), state=state, on_epoch=stop, log=print)
+            resumed = optimize(frozen, prompt, *split, Settings(0.01, 3), state=state, log=print)[0]
         same, repeats = torch.equal(whole.vectors, resumed.vectors), torch.equal(whole.vectors, again.vectors)
         off = float((whole.vectors - resumed.vectors).abs().max())
         yield {"family": frozen.name, "same_bytes": same, "run_repeats": repeats, "largest_difference": off} | verdict(
@@ -156,16 +158,16 @@ def out_of_memory(case: Case) -> Iterator[dict]:
         yield {"cut": "only a GPU's memory can be made to run out"}
         return
     frozen, _, prompt = next(iter(case.prompts()))
-    slot, own, said = prompt.slot, bodies(case, prompt), []
+    slot, own, lines = prompt.slot, bodies(case, prompt), []
     few = greedy(frozen, slot, prompt.vectors, own, LIMIT, (), batch_size=4)
     many, width = own * 400, frozen.dtype.itemsize
     each = 2 * 3 * 2 * 16 * (60 + LIMIT) * width  # keys and values of a row of this small model
     with memory_limit(frozen, each * len(many) // 3):
-        found = greedy(frozen, slot, prompt.vectors, many, LIMIT, (), batch_size=len(many), say=said.append)
+        found = greedy(frozen, slot, prompt.vectors, many, LIMIT, (), batch_size=len(many), log=lines.append)
     differing = sum(a.ids != b.ids for a, b in zip(found, few * 400, strict=True))
-    yield {"what": "answers", "told": said[:3], "differing": differing} | verdict(bool(said))
-    examples, said = [Example(str(n), [5 + n % 50] * 200, [7] * 4) for n in range(512)], []
-    small, large = MicroBatching(2048), MicroBatching(10**6, say=said.append)
+    yield {"what": "answers", "told": lines[:3], "differing": differing} | verdict(bool(lines))
+    examples, lines = [Example(str(n), [5 + n % 50] * 200, [7] * 4) for n in range(512)], []
+    small, large = MicroBatching(2048), MicroBatching(10**6, log=lines.append)
     slopes = []
     for pieces in (small, large):
         vectors = prompt.initial.detach().float().to(frozen.device, copy=True).requires_grad_()
@@ -174,7 +176,7 @@ def out_of_memory(case: Case) -> Iterator[dict]:
             accumulate(frozen, slot, vectors, examples, pieces)
         slopes.append(vectors.grad)
     off = float((slopes[0] - slopes[1]).norm() / slopes[0].norm())
-    yield {"what": "a step", "told": said[:3], "differing": off} | verdict(bool(said) and off <= BOUND[case.dtype])
+    yield {"what": "a step", "told": lines[:3], "differing": off} | verdict(bool(lines) and off <= BOUND[case.dtype])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Decoding of true shapes with random weights: tokens a second over rows in flight, part of the bandwidth, generate beside it."""
+"""Decoding of true shapes with random weights: tokens per second over rows in flight, part of the bandwidth, generate beside it."""
 
 import gc
 import random
@@ -46,11 +46,11 @@ def shape_rows(context: Context, shape: str, bandwidth: float | None) -> Iterato
             try:
                 if side == "graphed":
                     yield {**row, **one_step(frozen, slot, vectors, bodies, limit, bandwidth, cuda)}
-                begun, said = time.perf_counter(), []
+                begun, lines = time.perf_counter(), []
                 if side == "generate":
                     generate(plain, frozen, vectors, bodies, limit)
                 else:
-                    how = {"batch_size": rows, "graphed": side == "graphed", "say": said.append}
+                    how = {"batch_size": rows, "graphed": side == "graphed", "log": lines.append}
                     greedy(frozen, slot, vectors, bodies, limit, [], **how)
                 if cuda:
                     torch.cuda.synchronize()
@@ -58,7 +58,7 @@ def shape_rows(context: Context, shape: str, bandwidth: float | None) -> Iterato
                 yield {**row, "error": "out of memory"}
                 continue
             seconds = time.perf_counter() - begun
-            yield {**row, "seconds": seconds, "tokens_per_s": rows * limit / seconds, "said": said}
+            yield {**row, "seconds": seconds, "tokens_per_s": rows * limit / seconds, "said": lines}
     del plain, frozen
     gc.collect()
 
@@ -69,8 +69,8 @@ def one_step(
 ) -> dict:
     """A step in the middle of a decoding, replayed where it could be captured; what it reads over the machine's copy rate."""
     nothing = {"stop_on_loop": None, "on_end": lambda row: None, "on_step": lambda begun: None}
-    request, said = Request.of(frozen, slot, vectors, bodies, limit, [], **nothing), []
-    decoder = graphed.GraphedDecoder(request, range(len(bodies)), len(bodies), graphed.Workspace(), said.append)
+    request, lines = Request.of(frozen, slot, vectors, bodies, limit, [], **nothing), []
+    decoder = graphed.GraphedDecoder(request, range(len(bodies)), len(bodies), graphed.Workspace(), lines.append)
     decoder._read(request.prefix, graphed.Filling(decoder.cache, [0], 0, [len(request.prefix)]))
     decoder.cache.spread(0, len(request.prefix))
     decoder._fill()
@@ -91,7 +91,7 @@ def one_step(
         "step_seconds": seconds,
         "entropy_share": entropy / seconds,
         "captured": bool(decoder.on.graphs),
-        "told": said,
+        "told": lines,
     }
     return row | ({"share_of_bandwidth": touched / seconds / bandwidth} if bandwidth else {})
 

@@ -1,4 +1,4 @@
-"""What the machine is, and its two ceilings: bytes copied and bf16 products a second."""
+"""What the machine is, and its two ceilings: bytes copied and bf16 products per second."""
 
 import os
 import platform
@@ -45,7 +45,7 @@ def driver() -> str:
     if not tool:
         return "nvidia-smi is not there"
     query = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
-    return subprocess.run(query, capture_output=True, text=True).stdout.strip() or "nvidia-smi said nothing"
+    return subprocess.run(query, capture_output=True, text=True).stdout.strip() or "no output from nvidia-smi"
 
 
 def rates(context: Context) -> Iterator[dict]:
@@ -78,7 +78,7 @@ def median_seconds(work: Callable[[], object], cuda: bool, repeats: int = 20) ->
 
 
 def measured(context: Context) -> tuple[float | None, float | None]:
-    """Bytes and operations a second as the part before found them, or None."""
+    """Bytes and operations per second as the part before found them, or None."""
     found = {key: value for row in context.rows("facts") for key, value in row.items()}
     flops = next((value for key, value in found.items() if key.endswith("_flops_per_s")), None)
     return found.get("copy_bytes_per_s"), flops

@@ -1,4 +1,4 @@
-"""One optimisation step of true shapes with random weights: items a second, part of the machine's rate, memory, PEFT beside it."""
+"""One optimisation step of true shapes with random weights: items per second, part of the machine's rate, memory, PEFT besides."""
 
 import argparse
 import gc

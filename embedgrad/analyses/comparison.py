@@ -28,13 +28,13 @@ def compared_vectors(a: PromptEmbedding, b: PromptEmbedding) -> dict:
 
 
 def compared_answers(
-    a: TunedPrompt, b: TunedPrompt, items: Sequence[Item], keep_seen: bool = False, say: Callable[[str], None] = print
+    a: TunedPrompt, b: TunedPrompt, items: Sequence[Item], keep_seen: bool = False, log: Callable[[str], None] = print
 ) -> dict:
-    """Both graded on the same items, by a's grader and a's decoding; ``keep_seen`` counts those that one was trained on, too.
+    """Both graded on the same items, by a's evaluator and a's decoding; ``keep_seen`` counts those that one was trained on, too.
 
     Returns:
         Right answers of each with ``wilson`` intervals, b − a in ``points`` with its paired ``interval`` and the exact McNemar's
-        ``p``, how many answers are the ``same_text``, and whether b's own grader and decoding are a's (``used_alike``).
+        ``p``, how many answers are the ``same_text``, and whether b's own evaluator and decoding are a's (``used_alike``).
 
     Raises:
         UserError: no item is left.
@@ -42,12 +42,12 @@ def compared_answers(
     kept = items if keep_seen else unseen(items, a.prompt, b.prompt)
     gold = {item.id: item.answer for item in kept}
     graded: dict[str, dict[str, dict]] = {}
-    with Progress("answers", 2 * len(kept), say) as at:
+    with Progress("answers", 2 * len(kept), log) as at:
         for side, prompt in (("before", a.prompt), ("after", b.prompt)):
             past = len(kept) * len(graded)
-            told = {"on_progress": lambda done, past=past: at.update(past + done), "on_step": at.under_way}
-            rows = decode(a.frozen, prompt.slot, prompt.vectors, kept, a.decoding, **told)
-            graded[side] = {row.id: a.grader.line(row.row(), gold[row.id]) for row in rows}
+            callbacks = {"on_progress": lambda done, past=past: at.update(past + done), "on_step": at.under_way}
+            rows = decode(a.frozen, prompt.slot, prompt.vectors, kept, a.decoding, **callbacks)
+            graded[side] = {row.id: a.grading.line(row.row(), gold[row.id]) for row in rows}
     found = evaluation_of(kept, graded, len(items) - len(kept), {})
     return {
         "n": found.n,
@@ -58,8 +58,8 @@ def compared_answers(
         "points": found.points,
         "interval": found.interval,
         "p": found.p,
-        "grading": a.grader.row(),
+        "grading": a.grading.row(),
         "decoding": a.decoding.row(),
-        "used_alike": (a.grader, a.decoding) == (b.grader, b.decoding),
+        "used_alike": (a.grading, a.decoding) == (b.grading, b.decoding),
         "same_text": sum(row["before"]["output"] == row["after"]["output"] for row in found.rows),
     }

@@ -55,18 +55,18 @@ def lines_by_rung(shards: Sequence[Sequence[dict]]) -> list[dict]:
     return [row for key in keys for rows in shards for row in rows if (row["rung"], row["split"]) == key]
 
 
-def _check_alike(reports: Sequence[dict], paths: Sequence[Path], keys: Sequence[str]) -> None:
-    """The reports must agree on ``keys``, on the model's weights, on the data, and on what they counted."""
-    for report, path in zip(reports, paths, strict=True):
-        if wrong := misfit(report, {"model": {"resolved": str}, **dict.fromkeys(keys, dict)}):
+def _check_alike(analyses: Sequence[dict], paths: Sequence[Path], keys: Sequence[str]) -> None:
+    """The analyses must agree on ``keys``, on the model's weights, on the data, and on what they counted."""
+    for analysis, path in zip(analyses, paths, strict=True):
+        if wrong := misfit(analysis, {"model": {"resolved": str}, **dict.fromkeys(keys, dict)}):
             raise UserError(f"{path}: key {wrong!r} is missing or of the wrong kind; make this shard again.")
 
-    def shared(report: dict) -> list:
-        kinds = list(report.get("rungs", ())) or [row["protocol"] for row in report["protocols"]]
-        return [report["model"]["resolved"], report.get("data_sha256"), kinds, *(report[key] for key in keys)]
+    def shared(analysis: dict) -> list:
+        kinds = list(analysis.get("rungs", ())) or [row["protocol"] for row in analysis["protocols"]]
+        return [analysis["model"]["resolved"], analysis.get("data_sha256"), kinds, *(analysis[key] for key in keys)]
 
-    for report, path in zip(reports, paths, strict=True):
-        if shared(report) != shared(reports[0]):
+    for analysis, path in zip(analyses, paths, strict=True):
+        if shared(analysis) != shared(analyses[0]):
             raise UserError(
                 f"{path}: was made otherwise than {paths[0]}; make the baselines of all shards again together."
             )

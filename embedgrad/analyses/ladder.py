@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from embedgrad.analyses.counts import by_level
 from embedgrad.analyses.rungs import rungs
 from embedgrad.analyses.text_answers import TextAnswers
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.planning.demand import EXAMPLES
 from embedgrad.runtime.progress import Progress
 from embedgrad_core.files import Item, UserError
@@ -15,12 +15,12 @@ def ladder(
     texts: TextAnswers,
     items: Sequence[Item],
     train: Sequence[Item],
-    grader: Grader,
+    grading: Grading,
     *,
     dev: Sequence[Item] | None = None,
     rewrite: str | None = None,
     examples: int = EXAMPLES,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> tuple[dict[str, dict], list[dict]]:
     """Answer ``items`` and ``dev``, on which the best rung will be chosen, and grade.
 
@@ -33,21 +33,21 @@ def ladder(
     splits = {"test": items} | ({} if dev is None else {"dev": dev})
     found: dict[str, dict] = {}
     lines: list[dict] = []
-    for rung in rungs(texts, train, grader, rewrite=rewrite, examples=examples):
+    for rung in rungs(texts, train, grading, rewrite=rewrite, examples=examples):
         graded = {}
         try:
             for split, some in splits.items():
-                with Progress(f"ladder, {rung.name}, {split}", len(some), say) as at:
-                    said = {row.id: row.row() for row in rung.answer(some, say=say, **at.decoding)}
-                    graded[split] = [grader.line(said[item.id], item.answer) for item in some]
+                with Progress(f"ladder, {rung.name}, {split}", len(some), log) as at:
+                    answers = {row.id: row.row() for row in rung.answer(some, log=log, **at.decoding)}
+                    graded[split] = [grading.line(answers[item.id], item.answer) for item in some]
         except UserError as error:
             found[rung.name] = {"left_out": str(error)}  # the examples may not fit a short context; the other rungs do
-            say(f"{rung.name}: left out, {error}")
+            log(f"{rung.name}: left out, {error}")
             continue
         counts = {split: _counted(some, graded[split]) for split, some in splits.items()}
         found[rung.name] = counts.pop("test") | counts
         lines += [{"rung": rung.name, "split": split, **line} for split in splits for line in graded[split]]
-        say(f"{rung.name}: {found[rung.name]['correct']} of {len(items)}")
+        log(f"{rung.name}: {found[rung.name]['correct']} of {len(items)}")
     return found, lines
 
 

@@ -1,9 +1,9 @@
-"""What the frozen model knows behind a prompt, whatever it says: the log-likelihood of each label, nothing generated."""
+"""What the frozen model knows after a prompt, whatever it says: the log-likelihood of each label, nothing generated."""
 
 from collections.abc import Callable, Sequence
 
 from embedgrad.analyses.rungs import label_targets
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import FrozenModel, PromptEmbedding
 from embedgrad_core.files import Item
@@ -14,29 +14,29 @@ def label_likelihoods(
     frozen: FrozenModel,
     prompt: PromptEmbedding,
     items: Sequence[Item],
-    grader: Grader,
-    say: Callable[[str], None] = print,
+    grading: Grading,
+    log: Callable[[str], None] = print,
 ) -> dict:
-    """Log-likelihoods of every label behind the text prompt and behind the optimised one.
+    """Log-likelihoods of every label after the text prompt and after the optimised one.
 
-    A grader without a closed set of answers has no labels to read.
+    An evaluator without a closed set of answers has no labels to read.
 
     Returns:
-        ``labels`` (the answers), ``tokens`` (of each label's text behind the first item), and ``items``: id, answer, and for
-        ``before`` and ``after`` a log-likelihood a label in nats, summed over its tokens.
+        ``labels`` (the answers), ``tokens`` (of each label's text after the first item), and ``items``: id, answer, and for
+        ``before`` and ``after`` a log-likelihood per label in nats, summed over its tokens.
 
     Raises:
         UserError: one answer is trained as two texts.
     """
-    if not grader.knows_strict:
+    if not grading.knows_strict:
         return {"labels": [], "tokens": [], "items": []}
     labels, found = label_targets(items), {}
     inputs, texts = [item.input for item in items], list(labels.values())
-    with Progress("label likelihood", 2 * len(items), say) as at:
+    with Progress("label likelihood", 2 * len(items), log) as at:
         for side, vectors in (("before", prompt.initial), ("after", prompt.vectors)):
             first = len(items) * len(found)
-            told = {"on_progress": lambda done, first=first: at.update(first + done)}
-            values, lengths = continuation_log_likelihoods(frozen, prompt.slot, vectors, inputs, texts, **told)
+            callbacks = {"on_progress": lambda done, first=first: at.update(first + done)}
+            values, lengths = continuation_log_likelihoods(frozen, prompt.slot, vectors, inputs, texts, **callbacks)
             found[side] = [[round(value, 6) for value in row] for row in values.tolist()]
     rows = [
         {"id": item.id, "answer": item.answer, **{side: found[side][place] for side in found}}

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad_core.files import Item
 
 LIMITS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 
 
 def over_limits(
-    tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], answers: Sequence[dict], grader: Grader, most: int
+    tokenizer: PreTrainedTokenizerBase, items: Sequence[Item], answers: Sequence[dict], grading: Grading, most: int
 ) -> list[dict]:
     """Right and cut answers under each limit up to the run's own.
 
@@ -23,7 +23,7 @@ def over_limits(
         tokenizer: the model's.
         items: what was answered.
         answers: decoded rows, in the order of ``items``.
-        grader: of the task.
+        grading: of the task.
         most: the limit that the answers were decoded under.
 
     Returns:
@@ -37,7 +37,7 @@ def over_limits(
         for item, row, tokens in zip(items, answers, ids, strict=True):
             whole = row["n_tokens"] <= limit
             text = row["output"] if whole else tokenizer.decode(tokens[:limit], skip_special_tokens=True)
-            found["correct"] += grader.grade(text, item.answer).status == "correct"
+            found["correct"] += grading.grade(text, item.answer).status == "correct"
             if whole and row["stop"] == "eos":
                 found["ended"] += 1
             else:

@@ -1,6 +1,6 @@
 """Protocol search: what the text prompt scores under each protocol that the paper leaves open; nothing is trained.
 
-Layout × token limit × stop rule × strictness. An item is decoded once a layout: an answer under a smaller limit or more
+Layout × token limit × stop rule × strictness. An item is decoded once per layout: an answer under a smaller limit or more
 end tokens is the beginning of that answer.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from embedgrad.analyses.counts import by_level
 from embedgrad.analyses.text_answers import TextAnswers, until
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core.decoding.answers import to_decoded
 from embedgrad_core.decoding.settings import STOP_RULES
@@ -19,11 +19,11 @@ from embedgrad_core.files import Item
 def protocol_grid(
     texts: TextAnswers,
     items: Sequence[Item],
-    grader: Grader,
+    grading: Grading,
     shares: Sequence[float],
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> dict:
-    """Decode once a layout, cut and grade; ``shares`` are token limits, as shares of the run's own.
+    """Decode once per layout, cut and grade; ``shares`` are token limits, as shares of the run's own.
 
     Returns:
         ``protocols``: a row each with ``protocol`` and its counts by ``levels``; ``own``: the run's own protocol.
@@ -32,22 +32,22 @@ def protocol_grid(
         UserError: an input and the token limit do not fit the context.
     """
     frozen, decoding = texts.frozen, texts.decoding
-    graders = [replace(grader, strict=strict) for strict in (False, True)][: 1 + grader.knows_strict]
+    gradings = [replace(grading, strict=strict) for strict in (False, True)][: 1 + grading.knows_strict]
     protocols = []
     for kind in texts.kinds:
-        with Progress(f"protocol search, {kind} layout", len(items), say) as at:
-            rows = texts.rows(kind, items, say=say, **at.decoding)
+        with Progress(f"protocol search, {kind} layout", len(items), log) as at:
+            rows = texts.rows(kind, items, log=log, **at.decoding)
         asked = [item for item, _ in rows]
         for rule in STOP_RULES:
             ends = frozen.stop_ids(rule)
             for share in shares:
                 limit = max(1, round(decoding.max_new_tokens * share))
                 cut = [(item, until(row, ends, limit)) for item, row in rows]
-                said = [to_decoded(frozen, item, row, ends, decoding.loop).row() for item, row in cut]
-                for one in graders:
-                    lines = [one.line(row, item.answer) for item, row in zip(asked, said, strict=True)]
+                answers = [to_decoded(frozen, item, row, ends, decoding.loop).row() for item, row in cut]
+                for one in gradings:
+                    lines = [one.line(row, item.answer) for item, row in zip(asked, answers, strict=True)]
                     protocol = {"layout": kind, "limit_share": share, "stop_rule": rule, "strict": one.strict}
                     protocols.append({"protocol": protocol, "levels": by_level(asked, lines)})
-    strict = grader.strict and grader.knows_strict
+    strict = grading.strict and grading.knows_strict
     own = {"layout": texts.layout.kind, "limit_share": 1.0, "stop_rule": decoding.stop_rule, "strict": strict}
     return {"protocols": protocols, "own": own}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, decode
 from embedgrad_core.anchoring import randomly_displaced, snapped
@@ -15,10 +15,10 @@ def round_trip(
     frozen: FrozenModel,
     prompt: PromptEmbedding,
     items: Sequence[Item],
-    grader: Grader,
+    grading: Grading,
     decoding: Decoding,
     seeds: Sequence[int] = range(3),
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> dict:
     """Accuracy of the text, the optimised vectors, those snapped to their nearest tokens, and controls moved as far at random.
 
@@ -31,10 +31,10 @@ def round_trip(
     gold = {item.id: item.answer for item in items}
 
     def accuracy(name: str, vectors: torch.Tensor) -> float:
-        with Progress(f"round trip, {name}", len(items), say) as at:
-            answers = decode(frozen, prompt.slot, vectors, items, decoding, say=say, **at.decoding)
-        found = grader.accuracy({row.id: row.output for row in answers}, gold)
-        say(f"{name}: accuracy {found:.3f} on {len(items)} items")
+        with Progress(f"round trip, {name}", len(items), log) as at:
+            answers = decode(frozen, prompt.slot, vectors, items, decoding, log=log, **at.decoding)
+        found = grading.accuracy({row.id: row.output for row in answers}, gold)
+        log(f"{name}: accuracy {found:.3f} on {len(items)} items")
         return found
 
     before, after = accuracy("before", prompt.initial), accuracy("after", prompt.vectors)

@@ -3,11 +3,11 @@
 ``no_prompt``            the input alone
 ``bare``, ``chat``       the text prompt, concatenated or in the chat template
 ``rewrite``              a human's other wording of the same request, where the task's configuration has one
-``few_shot``             behind examples of the format with each other's answers, so that none belongs to its input
-``examples``             behind examples with their right answers, as many as fit
+``few_shot``             after examples of the format with each other's answers, so that none belongs to its input
+``examples``             after examples with their right answers, as many as fit
 ``majority``             the commonest answer of the training items, always
-``likelihood``           the likeliest label behind the text prompt; nothing is generated
-``likelihood_rewrite``   the same behind the rewrite
+``likelihood``           the likeliest label after the text prompt; nothing is generated
+``likelihood_rewrite``   the same after the rewrite
 """
 
 import random
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from embedgrad.analyses.text_answers import TextAnswers, text_vectors
-from embedgrad.grading import Grader
+from embedgrad.grading import Grading
 from embedgrad.planning.demand import EXAMPLES
 from embedgrad_core import FrozenModel, Layout, Slot, decode
 from embedgrad_core.decoding.answers import Decoded
@@ -35,7 +35,7 @@ class Rung:
 
     Attributes:
         name: see the module's docstring.
-        answer: (items, ``on_progress``, ``on_step`` and ``say`` of :func:`embedgrad_core.decode`) → their answers; raises
+        answer: (items, ``on_progress``, ``on_step`` and ``log`` of :func:`embedgrad_core.decode`) → their answers; raises
             UserError where they do not fit the model's context.
     """
 
@@ -46,7 +46,7 @@ class Rung:
 def rungs(
     texts: TextAnswers,
     train: Sequence[Item],
-    grader: Grader,
+    grading: Grading,
     *,
     rewrite: str | None = None,
     examples: int = EXAMPLES,
@@ -56,7 +56,7 @@ def rungs(
     Args:
         texts: the model, the run's own layout, the human prompt and how to decode; its answers are shared with the protocol search.
         train: where examples and the commonest answer come from.
-        grader: of the task; labels and Yes/No have a closed set of answers, other evaluators have no ``majority`` and no
+        grading: of the task; labels and Yes/No have a closed set of answers, other evaluators have no ``majority`` and no
             ``likelihood``.
         rewrite: another wording of the prompt.
         examples: how many of ``few_shot``.
@@ -81,7 +81,7 @@ def rungs(
     dealt_out = f"{worked_examples(train, examples, ends, dealt_out=True)}\n\n{prompt}"
     yield Rung("few_shot", generating(*text_vectors(frozen, bare, dealt_out)))
     yield Rung("examples", _behind_examples(texts, train, generating))
-    if grader.knows_strict:  # a closed set of answers
+    if grading.knows_strict:  # a closed set of answers
         labels = label_targets(train)
         common = labels[Counter(item.answer for item in train).most_common(1)[0][0]]
         yield Rung("majority", lambda items, **_: [Decoded(item.id, common, 0, "eos", 0.0) for item in items])
@@ -91,7 +91,7 @@ def rungs(
 
 
 def without_prompt(frozen: FrozenModel, bare: Layout, prompt: str) -> tuple[Slot, torch.Tensor]:
-    """A slot of no tokens: the input alone, behind the BOS token where the tokenizer adds one."""
+    """A slot of no tokens: the input alone, after the BOS token where the tokenizer adds one."""
     nothing = replace(bare, separator="")
     head = tuple(Slot.place(frozen.tokenizer, nothing, prompt).head_ids)
     return Slot(frozen.tokenizer, nothing, "", head, ()), torch.zeros(0, frozen.width)
@@ -144,7 +144,7 @@ def _in_turn(items: Sequence[Item], count: int) -> list[Item]:
 
 
 def _behind_examples(texts: TextAnswers, train: Sequence[Item], generating: Callable[..., Answering]) -> Answering:
-    """Behind right examples: one of each answer (at most 8, at least 3), half as many until every item fits."""
+    """After right examples: one of each answer (at most 8, at least 3), half as many until every item fits."""
     layout = replace(texts.layout, separator="\n\n")
     ends = layout.target_prefix or "\n"
 

@@ -46,7 +46,7 @@ class TextAnswers:
         Args:
             kind: ``bare`` or ``chat``.
             items: what to answer.
-            callbacks: ``on_progress``, ``on_step`` and ``say``, as of :func:`embedgrad_core.decode`.
+            callbacks: ``on_progress``, ``on_step`` and ``log``, as of :func:`embedgrad_core.decode`.
 
         Raises:
             UserError: an input and the token limit do not fit the context.

@@ -20,24 +20,24 @@ def pieces_of(prompt: PromptEmbedding) -> list[str]:
     return [long[len(short) :] if long.startswith(short) else long for short, long in pairwise(texts)]
 
 
-def show(prompt: PromptEmbedding, report: dict, path: Path) -> None:
-    """Print the prompt as one coloured line, then a row a token.
+def show(prompt: PromptEmbedding, analysis: dict, path: Path) -> None:
+    """Print the prompt as one coloured line, then a row per token.
 
     Args:
         prompt: the optimised prompt.
-        report: its :func:`embedgrad_core.anchoring.anchoring_report`.
+        analysis: its :func:`embedgrad_core.anchoring.semantic_anchoring`.
         path: where it was read.
     """
     console = Console(soft_wrap=True, highlight=False)
-    rows = report["positions"]
+    rows = analysis["positions"]
     largest = max(row["drift"] for row in rows) or 1.0
     shades = [SHADES[min(int(4 * row["drift"] / largest), 3)] for row in rows]
     line = Text()
     for piece, shade in zip(pieces_of(prompt), shades, strict=True):
         line.append(printable(piece, keep="\n\t"), style=shade)
     name = (prompt.header.get("model") or {}).get("name") or "an unnamed model"
-    told = f"{path}: {len(rows)} vectors for {name}, layout {prompt.slot.layout.kind}"
-    console.print(printable(told), markup=False)
+    heading = f"{path}: {len(rows)} vectors for {name}, layout {prompt.slot.layout.kind}"
+    console.print(printable(heading), markup=False)
     console.print(line)
     head = ("", "token", "drift", "", "cosine to itself", "rank", "nearest", "softmax p")
     table = Table(*head, box=None, pad_edge=False)
@@ -54,7 +54,7 @@ def show(prompt: PromptEmbedding, report: dict, path: Path) -> None:
             f"{row['after']['softmax']['p']:.3g}",
         )
     console.print(table)
-    summary = report["summary"]
+    summary = analysis["summary"]
     own, control = summary["nearest_token_unchanged"], summary["random"]["cosine"]["nearest_is_original"]
-    told = f"nearest token unchanged at {own} of {summary['positions']} positions"
-    console.print(f"{told}; after a random move as far at {control}", markup=False)
+    unchanged = f"nearest token unchanged at {own} of {summary['positions']} positions"
+    console.print(f"{unchanged}; after a random move as far at {control}", markup=False)

@@ -1,1 +1,1 @@
-"""One file a command: its arguments, and what it does with them."""
+"""One file per command: its arguments, and what it does with them."""

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stimuli", required=True, type=Path, help="pairs of sentences for LAT")
     add_decoding_arguments(parser)
     add_grading_arguments(parser)
-    parser.add_argument("--out-folder", required=True, type=Path, help="a JSON file an analysis")
+    parser.add_argument("--out-folder", required=True, type=Path, help="a JSON file per analysis")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure, decode and grade if asked, write."""
-    from embedgrad.grading import grader_from
+    from embedgrad.grading import grading_from
 
     if arguments.controls < 1:
         raise UserError(f"--controls is {arguments.controls}; give at least 1.")
@@ -47,24 +47,24 @@ def run(arguments: argparse.Namespace) -> None:
     if wants_grading != bool(arguments.data):
         raise UserError("the round trip needs both --data and --task (or --evaluator); give both or neither.")
     items = read_items(arguments.data, arguments.level) if arguments.data else []
-    grader = grader_from(arguments) if items else None
+    grading = grading_from(arguments) if items else None
     from embedgrad.analyses.round_trip import round_trip
     from embedgrad.runtime.progress import waiting
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
-    from embedgrad_core.anchoring import anchoring_report
+    from embedgrad_core.anchoring import semantic_anchoring
 
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     with waiting("anchoring, distances to the vocabulary", plain_line):
-        report = anchoring_report(frozen, prompt, arguments.seed)
-    report["round_trip"] = None
-    if grader:
+        analysis = semantic_anchoring(frozen, prompt, arguments.seed)
+    analysis["round_trip"] = None
+    if grading:
         seeds = range(arguments.seed, arguments.seed + arguments.controls)
-        found = round_trip(frozen, prompt, items, grader, decoding_from(arguments, frozen), seeds, say=plain_line)
-        report["round_trip"] = found | {"data_sha256": sha256_of_file(arguments.data)}
-    write_json(arguments.out, report | made_with(frozen, arguments.prompt_file))
-    summary = report["summary"]
+        found = round_trip(frozen, prompt, items, grading, decoding_from(arguments, frozen), seeds, log=plain_line)
+        analysis["round_trip"] = found | {"data_sha256": sha256_of_file(arguments.data)}
+    write_json(arguments.out, analysis | made_with(frozen, arguments.prompt_file))
+    summary = analysis["summary"]
     plain_line(
         f"{arguments.out}: {summary['nearest_token_unchanged']} of {summary['positions']} nearest tokens unchanged, "
         f"mean drift {summary['mean_drift']:.3g}"

@@ -9,12 +9,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from embedgrad.commands.checked import output_file, rows, whole
-from embedgrad.runtime import gpus as cards
+from embedgrad.runtime import gpus
 from embedgrad_core.files import UserError, other_than, printable, shard
 from evaluators import EVALUATORS
 
 if TYPE_CHECKING:
-    from embedgrad.grading import Grader
+    from embedgrad.grading import Grading
     from embedgrad_core import Decoding, FrozenModel, Layout
     from embedgrad_core.decoding.kept_rows import KeptRows
     from embedgrad_core.files import Item
@@ -25,8 +25,8 @@ MOST_THREADS = 4096
 def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """--model and how to load it."""
     group = parser.add_argument_group("model")
-    told = "hub id (owner/name) or a local folder" + ("" if required else "; default: the one the prompt was made for")
-    group.add_argument("--model", required=required, help=told)
+    about = "hub id (owner/name) or a local folder" + ("" if required else "; default: the one the prompt was made for")
+    group.add_argument("--model", required=required, help=about)
     group.add_argument(
         "--revision",
         default="main" if required else None,
@@ -38,7 +38,7 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         "--device-map",
         choices=["none", "auto", "balanced"],
         default="none",
-        help="auto, balanced: deal the layers out over all visible cards",
+        help="auto, balanced: spread the layers over all visible GPUs",
     )
     group.add_argument(
         "--sha256",
@@ -46,43 +46,48 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     )
     group.add_argument("--dequantised-from", help="what its weights were quantised to, as in Q4_1; results say so")
     group.add_argument(
-        "--cards", type=whole(0), default=0, help="take so many of the visible cards, alone; 0: use what is there"
+        "--cards",
+        "--gpus",
+        dest="gpus",
+        type=whole(0),
+        default=0,
+        help="take this many of the visible GPUs for this job alone; 0: use what is there",
     )
     group.add_argument("--threads", type=whole(1, MOST_THREADS), help="CPU threads; tiny models are fastest with 1")
 
 
 def load_from(arguments: argparse.Namespace) -> "FrozenModel":
-    """The model that the arguments name; loaded once a process."""
+    """The model that the arguments name; loaded once per process."""
     if arguments.device in ("auto", "cuda"):  # cuda:1 is a choice already
-        cards.claim(arguments.cards)
-        if arguments.cards and cards.visible():
-            say_of(arguments)(f"cards: {','.join(cards.visible())}")
+        gpus.claim(arguments.gpus)
+        if arguments.gpus and gpus.visible():
+            log_of(arguments)(f"GPUs: {','.join(gpus.visible())}")
     from embedgrad.runtime.progress import waiting
     from embedgrad_core.model.loading import choose_device, use_threads
 
     use_threads(arguments.threads)
     device, dtype, device_map = arguments.device, arguments.dtype, arguments.device_map
     if (getattr(arguments, "tensor_parallel", None) or 1) > 1:
-        # The cards are vLLM's, and one of them may be too small for the whole model: what this process needs of it (embeddings,
-        # activations for the analyses) it computes in main memory, in the dtype that the cards have.
+        # The GPUs are vLLM's, and one of them may be too small for the whole model: what this process needs of it (embeddings,
+        # activations for the analyses) it computes in main memory, in the dtype that the GPUs have.
         dtype = str(choose_device(device, dtype)[1]).removeprefix("torch.")
         device, device_map = "cpu", "none"
-    say = say_of(arguments)
-    with waiting(f"{arguments.model}: loading", say):
-        frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, say)
+    log = log_of(arguments)
+    with waiting(f"{arguments.model}: loading", log):
+        frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, log)
     if arguments.sha256 and (found := other_than(frozen.hashes, arguments.sha256)):
         raise UserError(
             f"model {arguments.model}: its files have {found}, wanted is {arguments.sha256}; "
-            "take the right copy, or mend --sha256 (in a workflow: `sha256` in the config)."
+            "take the right copy, or fix --sha256 (in a workflow: `sha256` in the config)."
         )
     return replace(frozen, dequantised_from=getattr(arguments, "dequantised_from", None) or frozen.dequantised_from)
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, revision: str, device: str, dtype: str, device_map: str, say: Callable) -> "FrozenModel":
+def _load(model: str, revision: str, device: str, dtype: str, device_map: str, log: Callable) -> "FrozenModel":
     from embedgrad_core.model.loading import load_model
 
-    return load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
+    return load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, log=log)
 
 
 def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,21 +126,21 @@ def add_own_data_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--data-split", help="of a hub data set; default: train")
 
 
-def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader | None" = None) -> "list[Item]":
+def own_items_from(arguments: argparse.Namespace, source: str, grading: "Grading | None" = None) -> "list[Item]":
     """The items of one's own data, checked for the evaluator in use."""
-    from embedgrad.grading import grader_from
+    from embedgrad.grading import grading_from
     from embedgrad.runtime.progress import waiting
     from embedgrad.tasks.own.data import Columns, read_own
 
-    grader = grader or grader_from(arguments)
+    grading = grading or grading_from(arguments)
     columns = Columns(arguments.input_column, arguments.answer_column, arguments.target_column)
     with waiting(f"{source}: reading", aside):
         return read_own(
             source,
-            grader.evaluator,
-            grader.labels,
+            grading.evaluator,
+            grading.labels,
             columns,
-            say=aside,
+            log=aside,
             revision=arguments.data_revision,
             config=arguments.data_config,
             split=arguments.data_split,
@@ -145,8 +150,8 @@ def own_items_from(arguments: argparse.Namespace, source: str, grader: "Grader |
 def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 512) -> None:
     """Token limit, batches, stop and loop rules; without a ``limit`` the command finds one that fits."""
     group = parser.add_argument_group("decoding")
-    told = "" if limit else " (default: 512, or what the longest input leaves free)"
-    group.add_argument("--max-new-tokens", type=whole(1), default=limit, help=f"token limit of an answer{told}")
+    default = "" if limit else " (default: 512, or what the longest input leaves free)"
+    group.add_argument("--max-new-tokens", type=whole(1), default=limit, help=f"token limit of an answer{default}")
     group.add_argument(
         "--decode-batch-size",
         type=rows,
@@ -160,19 +165,21 @@ def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 
         "--stop-rule", choices=["family", "checkpoint"], default="family", help="which tokens end a text"
     )
     group.add_argument(
-        "--loop-repeats", type=whole(2), default=3, help="a loop's tail repeats its phrase at least so often"
+        "--loop-repeats", type=whole(2), default=3, help="a loop's tail repeats its phrase at least this often"
     )
     group.add_argument(
         "--engine", choices=["native", "vllm"], default="native", help="vllm: faster, an extra (docs/performance.md)"
     )
-    group.add_argument("--tensor-parallel", type=whole(1), metavar="N", help="vllm: share every product over N cards")
+    group.add_argument(
+        "--tensor-parallel", type=whole(1), metavar="N", help="vllm: split every matrix product over N GPUs"
+    )
     group.add_argument(
         "--stop-on-loop",
         type=whole(2),
         metavar="N",
         help="end an answer once its tail has repeated N times (default: never)",
     )
-    group.add_argument("--loop-tokens", type=whole(2), default=24, help="… over at least so many tokens")
+    group.add_argument("--loop-tokens", type=whole(2), default=24, help="… over at least this many tokens")
 
 
 def add_kept_argument(parser: argparse.ArgumentParser) -> None:
@@ -259,10 +266,10 @@ def silent(text: str) -> None:
     """In place of :func:`aside` where not even that is wanted."""
 
 
-def say_of(arguments: argparse.Namespace) -> Callable[[str], None]:
+def log_of(arguments: argparse.Namespace) -> Callable[[str], None]:
     """Where the lines about the work go: to the log, beside the JSON that was asked for, or nowhere."""
-    if getattr(arguments, "say", None):
-        return arguments.say
+    if getattr(arguments, "log", None):
+        return arguments.log
     return aside if getattr(arguments, "json", False) is True else plain_line
 
 

@@ -76,22 +76,22 @@ def answer(arguments: argparse.Namespace, ladder_file: Path | None, recovery_fil
     from embedgrad.analyses.ladder import ladder
     from embedgrad.analyses.protocols import protocol_grid
     from embedgrad.analyses.text_answers import TextAnswers
-    from embedgrad.grading import grader_from
+    from embedgrad.grading import grading_from
     from embedgrad.runtime.provenance import made_with
 
-    grader, frozen, layout = grader_from(arguments), load_from(arguments), layout_from(arguments)
+    grading, frozen, layout = grading_from(arguments), load_from(arguments), layout_from(arguments)
     decoding = decoding_from(arguments, frozen)
     texts = TextAnswers(frozen, layout, arguments.prompt, decoding, kept_from(arguments))
     if ladder_file:
         more = {"rewrite": arguments.rewrite, "examples": arguments.examples}
-        rungs, lines = ladder(texts, items, train, grader, dev=dev, **more, say=plain_line)
+        rungs, lines = ladder(texts, items, train, grading, dev=dev, **more, log=plain_line)
         if arguments.answers:
             write_jsonl(arguments.answers, lines)
         paths = [path for path in (arguments.data, arguments.dev, arguments.train) if path]
         hashes = {path.name: sha256_of_file(path) for path in paths}
         write_json(ladder_file, {"rungs": rungs, "decoding": decoding.row(), "data_sha256": hashes} | made_with(frozen))
     if recovery_file:
-        grid = protocol_grid(texts, items, grader, shares, say=plain_line)
+        grid = protocol_grid(texts, items, grading, shares, log=plain_line)
         hashes = {arguments.data.name: sha256_of_file(arguments.data)}
         write_json(recovery_file, grid | {"data_sha256": hashes} | made_with(frozen))
         plain_line(f"{recovery_file}: {len(grid['protocols'])} protocols on {len(items)} items")

@@ -58,7 +58,7 @@ def some_text(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty; write at least one word")
     if not is_whole_text(text):
-        raise argparse.ArgumentTypeError("it holds bytes that are no UTF-8; write it as UTF-8")
+        raise argparse.ArgumentTypeError("it is not UTF-8 text; write it as UTF-8")
     return text
 
 
@@ -67,8 +67,8 @@ def text_of_file(name: str) -> str:
     try:
         text = Path(name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        told = getattr(error, "strerror", None) or "not UTF-8"
-        raise argparse.ArgumentTypeError(f"{name}: cannot be read ({told})") from None
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise argparse.ArgumentTypeError(f"{name}: cannot be read ({reason})") from None
     return some_text(text.removesuffix("\n").removesuffix("\r"))
 
 
@@ -88,7 +88,7 @@ def check_writable(path: str | Path) -> None:
     if not folder.is_dir():
         raise UserError(f"{path}: {folder} is a file, not a folder; give another place.")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"{path}: folder {folder} cannot be written to; give another place or mend its rights.")
+        raise UserError(f"{path}: folder {folder} cannot be written to; give another place or fix its permissions.")
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
@@ -114,7 +114,7 @@ def check_outputs(arguments: argparse.Namespace) -> None:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except (OSError, ValueError):  # a prompt is no file name
+    except (OSError, ValueError):  # a prompt is not a file name
         return False
 
 

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
-from embedgrad.commands.prompts import add_prompt_arguments, needed_grader, prompt_from
+from embedgrad.commands.prompts import add_prompt_arguments, needed_grading, prompt_from
 from embedgrad_core.files import UserError
 
 HELP = "two prompts of one model side by side"
@@ -36,27 +36,33 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.api import load
 
     items = []
-    if arguments.data:  # the data first: a bad line is said before a model is loaded
-        items = own_items_from(arguments, arguments.data, needed_grader(arguments, arguments.a))
+    if arguments.data:  # the data first: a bad line is reported before a model is loaded
+        items = own_items_from(arguments, arguments.data, needed_grading(arguments, arguments.a))
     elif arguments.keep_seen:
         raise UserError("--keep-seen is about the items of --data; give both or neither.")
     a = prompt_from(arguments, arguments.a)
     b = load(arguments.b, a.frozen)
     found: dict = {"a": str(arguments.a), "b": str(arguments.b), "vectors": compared_vectors(a.prompt, b.prompt)}
     if items:
-        found["answers"] = compared_answers(a, b, items, keep_seen=arguments.keep_seen, say=aside)
+        found["answers"] = compared_answers(a, b, items, keep_seen=arguments.keep_seen, log=aside)
     if arguments.json:
         plain_line(json.dumps(found, sort_keys=True))
         return
-    told = found["vectors"]
-    plain_line(f"a: {a.prompt.slot.k} vectors, mean drift {told['mean_drift']['a']:.3g}; text {a.prompt.slot.text!r}")
-    plain_line(f"b: {b.prompt.slot.k} vectors, mean drift {told['mean_drift']['b']:.3g}; text {b.prompt.slot.text!r}")
-    for key in told["settings"]:
-        plain_line(f"{key}: a {told['settings'][key]['a']}, b {told['settings'][key]['b']}")
-    if told["move_cosine"] is None:
+    vectors = found["vectors"]
+    plain_line(
+        f"a: {a.prompt.slot.k} vectors, mean drift {vectors['mean_drift']['a']:.3g}; text {a.prompt.slot.text!r}"
+    )
+    plain_line(
+        f"b: {b.prompt.slot.k} vectors, mean drift {vectors['mean_drift']['b']:.3g}; text {b.prompt.slot.text!r}"
+    )
+    for key in vectors["settings"]:
+        plain_line(f"{key}: a {vectors['settings'][key]['a']}, b {vectors['settings'][key]['b']}")
+    if vectors["move_cosine"] is None:
         plain_line("the texts differ: vectors are not compared position by position")
     else:
-        plain_line(f"mean cosine of the vectors {told['vector_cosine']:.3f}, of their moves {told['move_cosine']:.3f}")
+        plain_line(
+            f"mean cosine of the vectors {vectors['vector_cosine']:.3f}, of their moves {vectors['move_cosine']:.3f}"
+        )
     if "answers" in found:
         row = found["answers"]
         plain_line(

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--revision", help="hub revision of the data set; default: the task's own")
     parser.add_argument("--options", default="{}", help="JSON object of the task's own options")
-    parser.add_argument("--pool", type=int, help="draw so many items, stratified, before splitting")
+    parser.add_argument("--pool", type=int, help="draw this many items, stratified, before splitting")
     parser.add_argument("--input-last-words", type=int, help="cut inputs to their last words")
     parser.add_argument("--split-seed", type=int, default=0)
     parser.add_argument("--split-rule", choices=["half", "grouped"], default="half")

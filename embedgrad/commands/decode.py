@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Load, decode, write."""
-    items = read_items(arguments.data, arguments.level)  # before torch is imported: a bad line is said at once
+    items = read_items(arguments.data, arguments.level)  # before torch is imported: a bad line is reported at once
     items = shard_from(arguments, items)
     from embedgrad.runtime.progress import Progress
     from embedgrad.runtime.provenance import Run
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
         return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, how, **more)]
 
     with Progress("answers", len(items), plain_line) as at:
-        rows = answer(items, decoding, say=plain_line, kept=kept_from(arguments), **at.decoding)
+        rows = answer(items, decoding, log=plain_line, kept=kept_from(arguments), **at.decoding)
     invariance = None
     if arguments.batch_invariance_check:
         alone = replace(decoding, batch_size=1, engine="native", tensor_parallel=None)
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _batch_invariance(count: int, items: list, rows: list[dict], answer: Callable[..., list[dict]]) -> dict:
-    """How many of a sample of items are answered otherwise by the native engine at batch size 1."""
+    """How many of a sample of items the native engine answers differently at batch size 1."""
     from embedgrad.runtime.progress import Progress
 
     sample = random.Random(0).sample(items, min(count, len(items)))

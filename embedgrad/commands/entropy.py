@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", help="only the items of this level")
     parser.add_argument("--before", required=True, type=Path, help="answers of the text prompt (*.outputs.jsonl)")
     parser.add_argument("--after", required=True, type=Path, help="answers of the optimised prompt")
-    parser.add_argument("--max-items", type=whole(1), default=200, help="the first so many by id; more say little new")
+    parser.add_argument("--max-items", type=whole(1), default=200, help="use the first N items by id; more add little")
     parser.add_argument("--out", required=True, type=output_file, help="JSON: items, summary")
 
 
@@ -40,13 +40,13 @@ def run(arguments: argparse.Namespace) -> None:
 
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    report = entropy_of_answers(frozen, prompt, items, before, after, say=plain_line)
-    write_json(arguments.out, report | made_with(frozen, arguments.prompt_file))
-    summary = report["summary"]
+    analysis = entropy_of_answers(frozen, prompt, items, before, after, log=plain_line)
+    write_json(arguments.out, analysis | made_with(frozen, arguments.prompt_file))
+    summary = analysis["summary"]
     if not summary["n"]:
         plain_line(f"{arguments.out}: no item has two answers that are not empty")
         return
     plain_line(
-        f"{arguments.out}: entropy {summary['total']['mean']:+.3f} bits a step, of which the prompt on the same text "
+        f"{arguments.out}: entropy {summary['total']['mean']:+.3f} bits per step, of which the prompt on the same text "
         f"{summary['prompt']['mean']:+.3f} and other text {summary['text']['mean']:+.3f}"
     )

@@ -11,7 +11,7 @@ import json
 
 from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
 from embedgrad.commands.checked import output_file
-from embedgrad.commands.prompts import add_prompt_arguments, needed_grader, prompt_from
+from embedgrad.commands.prompts import add_prompt_arguments, needed_grading, prompt_from
 from embedgrad_core.files import write_jsonl
 
 HELP = "before and after on data of your own, with interval and p"
@@ -32,18 +32,18 @@ def run(arguments: argparse.Namespace) -> None:
     """Answer, grade, compare."""
     from embedgrad.runtime.progress import Progress
 
-    # The data first: a bad line is said before a model is loaded.
-    items = own_items_from(arguments, arguments.data, needed_grader(arguments, arguments.prompt_file))
+    # The data first: a bad line is reported before a model is loaded.
+    items = own_items_from(arguments, arguments.data, needed_grading(arguments, arguments.prompt_file))
     tuned = prompt_from(arguments)
     with Progress("answers", None, aside) as at:
         found = tuned.evaluate(
             items, keep_seen=arguments.keep_seen, name=arguments.data, on_progress=at.of, on_step=at.under_way
         )
-    # Said before it is written: a disk that has filled up meanwhile loses no result.
+    # Printed before it is written: a full disk loses no result.
     plain_line(json.dumps(found.row(), sort_keys=True) if arguments.json else str(found))
     if not arguments.json:
         for side, failures in found.failures.items():
-            told = ", ".join(f"{name} {count}" for name, count in sorted(failures.items()) if name != "none")
-            plain_line(f"wrong {side}: {told or 'none'}")
+            kinds = ", ".join(f"{name} {count}" for name, count in sorted(failures.items()) if name != "none")
+            plain_line(f"wrong {side}: {kinds or 'none'}")
     if arguments.out:
         write_jsonl(arguments.out, found.rows)

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad_core.export import export
     from embedgrad_core.prompt import prompt_sha256
 
-    arguments.say = silent
+    arguments.log = silent
     frozen = model_of(arguments, arguments.prompt_file)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     licence = arguments.licence if arguments.licence is not None else _licence(arguments.model)

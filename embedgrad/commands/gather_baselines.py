@@ -9,7 +9,7 @@ from pathlib import Path
 
 from embedgrad.analyses.counts import added_grids, added_ladders, lines_by_rung
 from embedgrad.commands.checked import output_file
-from embedgrad.reporting.results.reports import read_grid, read_ladder
+from embedgrad.reporting.results.analyses import read_grid, read_ladder
 from embedgrad_core.files import read_jsonl, write_json, write_jsonl
 
 HELP = "add up the baselines of shards"

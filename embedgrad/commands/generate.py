@@ -25,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("inputs", nargs="*", help="what to answer; without any and without --file: read line by line")
     parser.add_argument("--file", type=Path, help="one input a line")
     parser.add_argument("--both", action="store_true", help="also show what the text prompt answers")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Answer what was given, or ask."""
     inputs = _given(arguments)
-    # Only answers on standard output; where there may be hours of questions, the model is told of beside them.
-    arguments.say = aside if inputs is None else silent
+    # Only answers on standard output; where there may be hours of questions, lines about the model go to standard error.
+    arguments.log = aside if inputs is None else silent
     from embedgrad.runtime.progress import Progress
 
     tuned = prompt_from(arguments)
@@ -52,11 +52,11 @@ def run(arguments: argparse.Namespace) -> None:
             if arguments.json:
                 row = {"input": text, "output": new} | ({"text_prompt_output": old} if arguments.both else {})
                 # Escapes of JSON's own: what a terminal shows can still be read as JSON.
-                _say(json.dumps(row, ensure_ascii=sys.stdout.isatty()))
+                _print_answer(json.dumps(row, ensure_ascii=sys.stdout.isatty()))
             elif arguments.both:
-                _say(f"text prompt: {old}\noptimised:   {new}")
+                _print_answer(f"text prompt: {old}\noptimised:   {new}")
             else:
-                _say(new)
+                _print_answer(new)
 
     if inputs is not None:
         answer(inputs)
@@ -67,10 +67,10 @@ def run(arguments: argparse.Namespace) -> None:
         except UserError as error:
             if not sys.stdin.isatty():  # no one is there to ask again, and a missing answer would shift all others
                 raise
-            aside(str(error))  # an input too long, say: told, and the next one may be asked
+            aside(str(error))  # for instance an input too long; the next one may be asked
 
 
-def _say(answer: str) -> None:
+def _print_answer(answer: str) -> None:
     """An answer as it is, for whoever reads a pipe or a file; on a terminal without what would steer it."""
     print(printable(answer, keep="\n\t") if sys.stdout.isatty() else answer, flush=True)
 
@@ -93,7 +93,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, str] | None:
     lines = enumerate(text.replace("\r\n", "\n").split("\n"), start=1)
     inputs = {f"{arguments.file}:{number}": line for number, line in lines if line.strip()}
     if not inputs:
-        raise UserError(f"{arguments.file}: no input; write one a line.")
+        raise UserError(f"{arguments.file}: no input; write one per line.")
     return inputs
 
 

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--with",
         dest="others",
-        metavar="GRADERS",
+        metavar="NAMES",
         help="boxed maths: also ask math_verify, minerva, hendrycks (comma-separated) and list where they disagree",
     )
     parser.add_argument("--disagreements", type=output_file, help="with --with: JSON lines of the disagreements")
@@ -32,11 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Grade line by line."""
-    from embedgrad.grading import check_answers, grader_from
+    from embedgrad.grading import check_answers, grading_from
 
-    grader = grader_from(arguments)
+    grading = grading_from(arguments)
     items = read_items(arguments.data)
-    check_answers(items, grader)
+    check_answers(items, grading)
     gold = {item.id: item.answer for item in items}
     rows = read_decoded(arguments.outputs)
     lines: dict[str, int] = {}
@@ -49,13 +49,13 @@ def run(arguments: argparse.Namespace) -> None:
                 "count twice; keep one of the lines."
             )
         lines[row["id"]] = number
-    graded = [grader.line(row, gold[row["id"]]) for row in rows]
+    graded = [grading.line(row, gold[row["id"]]) for row in rows]
     write_jsonl(arguments.out, graded)
     if arguments.others:
-        _cross_check(arguments, grader.evaluator, rows, gold)
+        _cross_check(arguments, grading.evaluator, rows, gold)
     counts = Counter(row["failure"] for row in graded)
-    told = ", ".join(f"{name} {count}" for name, count in counts.most_common() if name != "none")
-    plain_line(f"{arguments.out}: {counts['none']} of {len(graded)} correct" + (f"; {told}" if told else ""))
+    kinds = ", ".join(f"{name} {count}" for name, count in counts.most_common() if name != "none")
+    plain_line(f"{arguments.out}: {counts['none']} of {len(graded)} correct" + (f"; {kinds}" if kinds else ""))
     if missing := [identity for identity in gold if identity not in lines]:
         plain_line(
             f"warning: {len(missing)} of {len(gold)} items of {arguments.data} have no answer, {missing[0]} first; "
@@ -64,14 +64,14 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _cross_check(arguments: argparse.Namespace, evaluator: str, rows: list[dict], gold: dict[str, str]) -> None:
-    """Ask other graders too; says how often each disagrees and writes down where."""
-    from evaluators.cross_check import GRADERS, cross_check
+    """Ask other evaluators too; says how often each disagrees and writes down where."""
+    from evaluators.cross_check import OTHERS, cross_check
 
     names = [name.strip() for name in arguments.others.split(",")]
-    unknown = [name for name in names if name not in GRADERS]
+    unknown = [name for name in names if name not in OTHERS]
     if evaluator != "boxed_math" or unknown:
-        wrong = f"{unknown[0]!r} is no grader" if unknown else f"the evaluator is {evaluator}"
-        raise UserError(f"--with: {wrong}; it takes {', '.join(GRADERS)}, and boxed_math answers only.")
+        wrong = f"{unknown[0]!r} is not known" if unknown else f"the evaluator is {evaluator}"
+        raise UserError(f"--with: {wrong}; it takes {', '.join(OTHERS)}, and boxed_math answers only.")
     verdicts = cross_check([(row["output"], gold[row["id"]]) for row in rows], names)
     differing = [
         {"id": row["id"], "gold": gold[row["id"]], "output": row["output"], **found}

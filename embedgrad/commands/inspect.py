@@ -20,27 +20,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt_file", type=Path, help="an optimised prompt")
     add_model_arguments(parser, required=False)
     parser.add_argument("--png", type=figure_file, help="the drift of each word as a picture")
-    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure and show."""
     from embedgrad.analyses.words import pieces_of, show
     from embedgrad_core import PromptEmbedding
-    from embedgrad_core.anchoring import anchoring_report
+    from embedgrad_core.anchoring import semantic_anchoring
 
-    arguments.say = silent
+    arguments.log = silent
     frozen = model_of(arguments, arguments.prompt_file)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    report = anchoring_report(frozen, prompt)
+    analysis = semantic_anchoring(frozen, prompt)
     if arguments.png:
         from embedgrad.reporting.figures.drawing import save
         from embedgrad.reporting.figures.drift import drift
 
-        save(drift(pieces_of(prompt), [row["drift"] for row in report["positions"]]), arguments.png)
+        save(drift(pieces_of(prompt), [row["drift"] for row in analysis["positions"]]), arguments.png)
     if arguments.json:
-        plain_line(json.dumps({**report, "header": prompt.header}, sort_keys=True))
+        plain_line(json.dumps({**analysis, "header": prompt.header}, sort_keys=True))
         return
-    show(prompt, report, arguments.prompt_file)
+    show(prompt, analysis, arguments.prompt_file)
     if arguments.png:
         plain_line(f"{arguments.png}: drift by word")

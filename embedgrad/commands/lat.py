@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stimuli", required=True, type=Path, help="JSON lines: positive, negative, split")
     parser.add_argument("--data", type=Path, help="items whose last input token is read too (not the test split)")
     parser.add_argument("--level", help="only the items of this level")
-    parser.add_argument("--items", type=int, default=32, help="read at most so many of them, the first by id")
+    parser.add_argument("--items", type=int, default=32, help="read at most this many of them, the first by id")
     parser.add_argument("--seed", type=whole(0, 10**12), default=0, help="of bootstrap and random directions")
     parser.add_argument("--draws", type=int, default=200, help="bootstrap resamples")
     parser.add_argument("--random-directions", type=int, default=1000, help="directions of the control")
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}; give at least 1.")
     items = read_items(arguments.data, arguments.level) if arguments.data else []
     items = sorted(items, key=lambda item: item.id)[: arguments.items]
-    from embedgrad.analyses.lat_report import lat
+    from embedgrad.analyses.lat import lat
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.lat import read_stimuli
@@ -44,12 +44,12 @@ def run(arguments: argparse.Namespace) -> None:
     frozen = load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     settings = {name: getattr(arguments, name) for name in ("seed", "draws", "random_directions")}
-    report = lat(frozen, prompt, stimuli, items, **settings, say=plain_line)
+    analysis = lat(frozen, prompt, stimuli, items, **settings, log=plain_line)
     hashes = {"stimuli_sha256": sha256_of_file(arguments.stimuli)}
-    write_json(arguments.out, report | hashes | made_with(frozen, arguments.prompt_file))
-    best = max(row["accuracy"]["held_out"] for row in report["layers"])
-    told = "; ".join(
+    write_json(arguments.out, analysis | hashes | made_with(frozen, arguments.prompt_file))
+    best = max(row["accuracy"]["held_out"] for row in analysis["layers"])
+    summary = "; ".join(
         f"{name}: delta above 0 in {found['layers_above_zero']} of {found['layers']} layers"
-        for name, found in report["summary"].items()
+        for name, found in analysis["summary"].items()
     )
-    plain_line(f"{arguments.out}: held-out accuracy up to {best:.2f}; {told}")
+    plain_line(f"{arguments.out}: held-out accuracy up to {best:.2f}; {summary}")

@@ -1,4 +1,4 @@
-"""The log-likelihood of each label behind the text prompt and behind the optimised one: what the model knows, whatever it says.
+"""The log-likelihood of each label after the text prompt and after the optimised one: what the model knows, whatever it says.
 
 embedgrad likelihood --model MODEL --prompt-file prompt.safetensors --data test.jsonl --task imdb --out likelihood.json
 """
@@ -11,7 +11,7 @@ from embedgrad.commands.checked import output_file
 from embedgrad.files import read_items
 from embedgrad_core.files import write_json
 
-HELP = "label likelihood behind the text prompt and the optimised one"
+HELP = "label likelihood after the text prompt and the optimised one"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,17 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Read every label behind every input; write."""
+    """Read every label after every input; write."""
     items = read_items(arguments.data, arguments.level)
     from embedgrad.analyses.likelihoods import label_likelihoods
-    from embedgrad.grading import grader_from
+    from embedgrad.grading import grading_from
     from embedgrad.reporting.likelihood import summary
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
 
-    grader, frozen = grader_from(arguments), load_from(arguments)
+    grading, frozen = grading_from(arguments), load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    found = label_likelihoods(frozen, prompt, items, grader, say=plain_line)
+    found = label_likelihoods(frozen, prompt, items, grading, log=plain_line)
     write_json(arguments.out, found | made_with(frozen, arguments.prompt_file))
     for side, row in summary(found).items():
         plain_line(f"{arguments.out}: {side}: {row['correct']} of {row['n']} by likelihood, AUROC {row['auroc']}")

@@ -38,12 +38,12 @@ def run(arguments: argparse.Namespace) -> None:
     items = read_items(arguments.data, arguments.level)
     answers = {side: answers_to(items, getattr(arguments, side)) for side in ("before", "after")}
     from embedgrad.analyses.limits import over_limits
-    from embedgrad.grading import grader_from
+    from embedgrad.grading import grading_from
     from embedgrad.runtime.provenance import made_with
 
-    grader, frozen = grader_from(arguments), load_from(arguments)
+    grading, frozen = grading_from(arguments), load_from(arguments)
     most = arguments.max_new_tokens
-    found = {side: over_limits(frozen.tokenizer, items, rows, grader, most) for side, rows in answers.items()}
+    found = {side: over_limits(frozen.tokenizer, items, rows, grading, most) for side, rows in answers.items()}
     hashes = {side: answers_sha256(rows) for side, rows in answers.items()}
     write_json(arguments.out, {"n": len(items), **found, "answers_sha256": hashes, **made_with(frozen)})
     for before, after in zip(found["before"], found["after"], strict=True):

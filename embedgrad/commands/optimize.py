@@ -22,9 +22,9 @@ from embedgrad.commands.arguments import (
     decoding_from,
     layout_from,
     load_from,
+    log_of,
     own_items_from,
     plain_line,
-    say_of,
 )
 from embedgrad.commands.checked import (
     OutputFile,
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_grading_arguments(parser)
     out = parser.add_argument_group("outputs")
     out.add_argument("--out", required=True, type=output_file, help="the prompt file (safetensors)")
-    out.add_argument("--history", type=output_file, help="JSON lines, one an epoch")
+    out.add_argument("--history", type=output_file, help="JSON lines, one per epoch")
     out.add_argument("--run-info", type=output_file, help="JSON: versions, device, seconds, memory")
     out.add_argument("--json", action="store_true", help="print JSON at the end, and the log on standard error")
     out.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
@@ -94,8 +94,8 @@ def run(arguments: argparse.Namespace) -> None:
     arguments.state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
     check_writable(arguments.state)
     check_outputs(arguments)
-    train, dev = _items(arguments)  # before torch is imported: a bad line is said at once
-    from embedgrad.grading import grader_from
+    train, dev = _items(arguments)  # before torch is imported: a bad line is reported at once
+    from embedgrad.grading import grading_from
     from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit, tune
     from embedgrad_core import Settings, Slot
@@ -104,9 +104,9 @@ def run(arguments: argparse.Namespace) -> None:
     clock = Run()
     settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
     with_accuracy = arguments.dev_accuracy or settings.early_stop == "dev_accuracy"
-    grader = grader_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
+    grading = grading_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
     if len(arguments.prompt) < 256 and Path(arguments.prompt).is_file():
-        say_of(arguments)(
+        log_of(arguments)(
             f"warning: the prompt is the text {arguments.prompt!r}, which names a file; its content is the prompt with "
             "--prompt-text-file"
         )
@@ -121,11 +121,11 @@ def run(arguments: argparse.Namespace) -> None:
         train,
         dev,
         settings,
-        grader=grader,
+        grading=grading,
         decoding=decoding_from(arguments, frozen),
         dev_accuracy=with_accuracy,
         state=arguments.state,
-        say=say_of(arguments),
+        log=log_of(arguments),
     )
     trained, history, slot = tuned.prompt, tuned.history, tuned.prompt.slot
     trained.save(
@@ -174,11 +174,11 @@ def _items(arguments: argparse.Namespace) -> tuple[list[Item], list[Item]]:
         raise UserError("give --data (split into train and dev here), or both --train and --dev.")
     if arguments.train:
         _refuse(arguments, OF_OWN_DATA, "is for --data; with --train and --dev leave it out")
-        from embedgrad.grading import check_answers, labels_of, make_grader
+        from embedgrad.grading import check_answers, labels_of, make_grading
 
         train, dev = read_items(arguments.train, arguments.level), read_items(arguments.dev, arguments.level)
         if arguments.evaluator == "label":
-            check_answers([*train, *dev], make_grader("label", labels_of(arguments.labels)))
+            check_answers([*train, *dev], make_grading("label", labels_of(arguments.labels)))
         return train, dev
     _refuse(
         arguments, ("level",), "is for --train and --dev; with --data leave it out, or take other rows out of the file"
@@ -191,7 +191,7 @@ def _items(arguments: argparse.Namespace) -> tuple[list[Item], list[Item]]:
 
     fraction = 0.2 if arguments.dev_fraction is None else arguments.dev_fraction
     train, dev = split_own(own_items_from(arguments, arguments.data), fraction, arguments.seed)
-    say_of(arguments)(f"{arguments.data}: {len(train)} items to train on, {len(dev)} for early stopping")
+    log_of(arguments)(f"{arguments.data}: {len(train)} items to train on, {len(dev)} for early stopping")
     return train, dev
 
 

@@ -1,4 +1,4 @@
-r"""What a run will take on this machine or a named card, cell by cell, and what it lacks. Runs nothing.
+r"""What a run needs on this machine or a named GPU, cell by cell, and is missing. Runs nothing.
 
 Forecasts are arithmetic from the models' shapes and a machine's rates; how long answers get is a guess. Models and data sets
 are looked up in the mirror, the local cache and on the hub, where licence and gate are read. Exits with 1 if one is missing.
@@ -16,7 +16,7 @@ from pathlib import Path
 from embedgrad.commands.arguments import plain_line
 from embedgrad.runtime.clock import clock
 
-HELP = "forecast a run's tokens, memory, time and disk, and say what it lacks"
+HELP = "forecast a run's tokens, memory, time and disk, and list what is missing"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default=Path("config/paper.yaml"), type=Path, help="default: config/paper.yaml")
     parser.add_argument(
         "--card",
-        help="forecast for a card by its data sheet: h200, h100, a100-80, l40s, t4, …; default: the config's `card`",
+        help="forecast for a GPU by its data sheet: h200, h100, a100-80, l40s, t4, …; default: the config's `card`",
     )
     parser.add_argument("--offline", action="store_true", help="do not ask the hub about what is not at hand")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Look up, forecast, print."""
     from embedgrad.planning.access import look_up, look_up_data
     from embedgrad.planning.forecast import forecast
-    from embedgrad.planning.gpus import named_card
+    from embedgrad.planning.gpus import named_gpu
     from embedgrad.planning.machines import this_machine
     from embedgrad.planning.resources import Resources
     from embedgrad.planning.run_config import RunConfig
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
     config = RunConfig.read(arguments.config)
     device = config.values.get("device", "auto")
     resources = Resources(config, arguments.card)
-    machine = named_card(resources.card) if resources.card else this_machine(device)
+    machine = named_gpu(resources.gpu) if resources.gpu else this_machine(device)
     models = config.values["models"]
     wanted = dict.fromkeys(cell.model for cell in config.cells)
     access = {
@@ -53,9 +53,9 @@ def run(arguments: argparse.Namespace) -> None:
         for name in dict.fromkeys(cell.task for cell in config.cells)
     }
     rows = forecast(config, access, machine, resources)
-    cards = {name: max(resources.cards(name, True), resources.cards(name, False)) for name in wanted}
+    gpus = {name: max(resources.gpus(name, True), resources.gpus(name, False)) for name in wanted}
     missing = [f"{name}: {found.missing}" for name, found in (*access.items(), *data.items()) if found.missing]
-    if not resources.card:
+    if not resources.gpu:
         missing += _too_large(rows, machine)
     needed = sum(found.bytes_to_fetch for found in access.values()) + sum(row.disk for row in rows)
     if needed > machine.disk:
@@ -63,11 +63,13 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         plain = {name: {k: v for k, v in asdict(found).items() if k != "shape"} for name, found in access.items()}
         sets = {name: {"where": found.where, "missing": found.missing} for name, found in data.items()}
-        result = {"machine": asdict(machine), "models": plain, "data": sets, "cards": cards}
+        # The key that readers of earlier plans know.
+        about = {"is_card" if key == "is_gpu" else key: value for key, value in asdict(machine).items()}
+        result = {"machine": about, "models": plain, "data": sets, "cards": gpus}
         result |= {"cells": [asdict(row) for row in rows]}
         print(json.dumps(result | {"missing": missing}, indent=1))
     else:
-        _print(config, machine, access, data, rows, cards, missing)
+        _print(config, machine, access, data, rows, gpus, missing)
     if missing:
         sys.exit(1)
 
@@ -77,11 +79,11 @@ def _too_large(rows: list, machine) -> list[str]:
     if largest.fits:
         return []
     count = sum(not row.fits for row in rows)
-    told = f"{count} of {len(rows)} cells, {largest.cell} with {_gigabytes(largest.memory)} GB the largest"
-    return [f"memory: {told}, but {machine.name} has {_gigabytes(machine.memory)} GB; choose a larger one (--card)."]
+    found = f"{count} of {len(rows)} cells, {largest.cell} with {_gigabytes(largest.memory)} GB the largest"
+    return [f"memory: {found}, but {machine.name} has {_gigabytes(machine.memory)} GB; choose a larger one (--card)."]
 
 
-def _print(config, machine, access, data, rows, cards, missing) -> None:
+def _print(config, machine, access, data, rows, gpus, missing) -> None:
     plain_line(f"{config.run}: {len(rows)} cells on {machine.name}, one job at a time")
     width = max(len(row.cell) for row in rows)
     plain_line(f"{'cell':{width}}  train tokens  answer tokens  memory GB     train    answer  disk MB")
@@ -99,7 +101,7 @@ def _print(config, machine, access, data, rows, cards, missing) -> None:
         fetch = f", {_gigabytes(found.bytes_to_fetch)} GB to download" if found.bytes_to_fetch else ""
         gate = ", gated: its licence was accepted" if found.gated and not found.missing else ""
         licence = f", licence {found.licence}" if found.licence else ""
-        many = f", on {cards[name]} cards" if cards[name] > 1 else ""
+        many = f", on {gpus[name]} GPUs" if gpus[name] > 1 else ""
         plain_line(f"model {name}: {found.where or 'missing'}{licence}{gate}{fetch}{many}")
     for name, found in data.items():
         where = f"in the mirror {config.mirror}" if found.where == "here" else found.where or "missing"

@@ -11,7 +11,7 @@ from evaluators import EVALUATORS
 
 if TYPE_CHECKING:
     from embedgrad.api import TunedPrompt
-    from embedgrad.grading import Grader
+    from embedgrad.grading import Grading
     from embedgrad_core import FrozenModel
 
 
@@ -28,32 +28,32 @@ def add_prompt_arguments(parser: argparse.ArgumentParser, file: bool = True) -> 
     group.add_argument("--labels", help="comma-separated labels of --evaluator label, as in 0=bad,1=good")
 
 
-def grader_of(arguments: argparse.Namespace, path: Path) -> "Grader | None":
+def grading_of(arguments: argparse.Namespace, path: Path) -> "Grading | None":
     """How the answers of a prompt are checked: as the arguments say, else as its file does; no model is needed.
 
     Raises:
         UserError: not a prompt file, or labels that an evaluator cannot use.
     """
-    from embedgrad.grading import labels_of, make_grader
-    from embedgrad.stored import stored_grader
+    from embedgrad.grading import labels_of, make_grading
+    from embedgrad.stored import stored_grading
     from embedgrad_core import read_prompt_file
 
-    kept = stored_grader(path, read_prompt_file(path)[1])
+    kept = stored_grading(path, read_prompt_file(path)[1])
     if arguments.evaluator is None and arguments.labels is None:
         return kept
-    return make_grader(arguments.evaluator or "label", labels_of(arguments.labels))
+    return make_grading(arguments.evaluator or "label", labels_of(arguments.labels))
 
 
-def needed_grader(arguments: argparse.Namespace, path: Path) -> "Grader":
+def needed_grading(arguments: argparse.Namespace, path: Path) -> "Grading":
     """The same, for a command that cannot do without.
 
     Raises:
         UserError: neither the arguments nor the file name one.
     """
-    grader = grader_of(arguments, path)
-    if grader is None:
+    grading = grading_of(arguments, path)
+    if grading is None:
         raise UserError(f"{path}: does not say how answers are checked; give --evaluator (and --labels).")
-    return grader
+    return grading
 
 
 def model_of(arguments: argparse.Namespace, path: Path) -> "FrozenModel":
@@ -79,7 +79,7 @@ def prompt_from(arguments: argparse.Namespace, path: Path | None = None) -> "Tun
     from embedgrad.api import load
 
     path = path or arguments.prompt_file
-    grader = grader_of(arguments, path)
+    grading = grading_of(arguments, path)
     tuned = load(
         path,
         model_of(arguments, path),
@@ -87,5 +87,5 @@ def prompt_from(arguments: argparse.Namespace, path: Path | None = None) -> "Tun
         batch_size=arguments.decode_batch_size,
         engine=arguments.engine,
     )
-    tuned.grader = grader
+    tuned.grading = grading
     return tuned

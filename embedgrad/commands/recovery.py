@@ -23,5 +23,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Decode once a layout, cut and grade."""
+    """Decode once per layout, cut and grade."""
     answer(arguments, None, arguments.out)

@@ -71,7 +71,7 @@ def read_items(path: str | Path, level: str | None = None) -> list[Item]:
             if not isinstance(row[key], str):
                 raise UserError(f"{path}:{number}: {key!r} must be text, found {type(row[key]).__name__}.")
             if not is_whole_text(row[key]):
-                raise UserError(f"{path}:{number}: {key!r} holds half of a surrogate pair; mend the line.")
+                raise UserError(f"{path}:{number}: {key!r} holds half of a surrogate pair; fix the line.")
         if row["level"] is not None and not isinstance(row["level"], str):
             raise UserError(f"{path}:{number}: 'level' must be text or null, found {type(row['level']).__name__}.")
         if row["id"] in seen:
@@ -85,6 +85,6 @@ def read_items(path: str | Path, level: str | None = None) -> list[Item]:
 
 
 def answers_sha256(rows: Sequence[dict]) -> str:
-    """Hash of decoded answers, graded or not: of what the model said, in its order."""
-    told = (checksum({key: row[key] for key in DECODED_KEYS}) for row in rows)
-    return sha256_of_bytes("\n".join(told).encode())
+    """Hash of decoded answers, graded or not: of what the model answered, in its order."""
+    checksums = (checksum({key: row[key] for key in DECODED_KEYS}) for row in rows)
+    return sha256_of_bytes("\n".join(checksums).encode())

@@ -1,1 +1,1 @@
-"""What a run will take, and what it lacks, before anything of it runs. Only ``machines`` needs torch."""
+"""What a run needs and is missing, before it starts. Only ``machines`` needs torch."""

@@ -67,10 +67,10 @@ def _wrong_with(name: str, spec: Mapping[str, Any], folder: str) -> str:
     """Why a local folder cannot be the model of the configuration, in one sentence with what to do, or ""."""
     try:
         if lacks := missing_files(folder):
-            told = f"{folder} holds no {', no '.join(lacks)}"
-            return f"{told}; take a whole copy, or fix models.{name}.folder or the mirror."
+            lacking = f"{folder} holds no {', no '.join(lacks)}"
+            return f"{lacking}; take a whole copy, or fix models.{name}.folder or the mirror."
         wanted = spec.get("sha256")
-        # As each job asks once more behind its loading; here before any of them starts.
+        # As each job asks once more after loading; here before any of them starts.
         if wanted and (found := other_than(folder_hashes(folder), wanted)):
             return (
                 f"the files of {folder} have {found}, wanted is {wanted}; "
@@ -122,9 +122,9 @@ def _on_hub(name: str, spec: Mapping[str, Any]) -> Access:
         todo = f"{hub_id} is gated and this account has no access; accept its licence on the hub and log in with"
         return Access("", f"{todo} `hf auth login`, {leave_out}", gated=True)
     except RevisionNotFoundError:
-        return Access("", f"{hub_id} has no revision {revision!r}; mend models.{name}.revision.")
+        return Access("", f"{hub_id} has no revision {revision!r}; fix models.{name}.revision.")
     except RepositoryNotFoundError:
-        return Access("", f"{hub_id} is not on the hub, or is private; mend models.{name}.hub.")
+        return Access("", f"{hub_id} is not on the hub, or is private; fix models.{name}.hub.")
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "?"
         return Access("", f"the hub answered {status} about {hub_id}; try again later.")
@@ -146,7 +146,7 @@ def hub_home() -> Path:
 
 
 def read_shape(config: Path) -> Shape | None:
-    """The shape that a config.json states, or None where it is no decoder that this suite knows; loading it will say so."""
+    """The shape that a config.json states, or None where it is not a decoder that this suite knows; loading it will say so."""
     try:
         return Shape.of(json.loads(config.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, OSError):
@@ -209,7 +209,7 @@ def _data_on_hub(name: str, source: Source, revision: str) -> Access:
     except GatedRepoError:
         return Access("", f"{source.hub_id} is gated; accept its terms on the hub and log in with `hf auth login`.")
     except RevisionNotFoundError:
-        return Access("", f"{source.hub_id} has no revision {revision!r}; mend tasks.{name}.revision.")
+        return Access("", f"{source.hub_id} has no revision {revision!r}; fix tasks.{name}.revision.")
     except RepositoryNotFoundError:
         return Access("", f"{source.hub_id} is not on the hub any more, or is private; set a mirror folder.")
     except HfHubHTTPError as error:

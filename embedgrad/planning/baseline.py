@@ -106,7 +106,7 @@ def job(threads: int | None) -> Baseline:
         Qwen2ForCausalLM(config).save_pretrained(folder)
         words = Tokenizer(models.BPE({f"t{token}": token for token in range(VOCABULARY)}, []))
         PreTrainedTokenizerFast(tokenizer_object=words, eos_token="t0").save_pretrained(folder)
-        frozen = load_model(folder, device="cpu", dtype="float32", say=lambda line: None)
+        frozen = load_model(folder, device="cpu", dtype="float32", log=lambda line: None)
     slot = Slot(frozen.tokenizer, Layout(), "", (), tuple(range(PROMPT)))
     vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().clone()
     examples = [Example(str(n), list(range(1, 1 + BODY)), list(range(1, 1 + TARGET))) for n in range(ITEMS)]

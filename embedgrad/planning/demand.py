@@ -1,4 +1,4 @@
-"""The bytes that a job needs, in main memory or on cards: the formulas of :mod:`embedgrad_core.model.costs` over a task's sizes.
+"""The bytes that a job needs, in main memory or on GPUs: the formulas of :mod:`embedgrad_core.model.costs` over a task's sizes.
 
 ``embedgrad plan`` and the resources of the workflow's rules both come from here.
 """
@@ -11,12 +11,12 @@ from embedgrad.planning.work import LONGEST, Work
 from embedgrad_core.model.costs import LIBRARIES, Shape, process_bytes
 from embedgrad_core.model.sizes import AUTO, CHUNK, ROWS, TOKEN_BUDGET
 
-# CUDA's context, its libraries' workspaces and the split of its allocator, on each card. An assumption: no card was at hand.
+# CUDA's context, its libraries' workspaces and the split of its allocator, on each GPU. An assumption: no GPU was at hand.
 CONTEXT = 10**9
-# Part of a card's memory that is planned with.
+# Part of a GPU's memory that is planned with.
 SPARE = 0.92
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
-# The longest prompt that is answered behind: the ladder's few_shot, with so many worked examples.
+# The longest prompt that items are answered after: the ladder's few_shot, with this many worked examples.
 EXAMPLES = 3
 # What vLLM sets aside for keys and values on a CPU (decode_vllm.py), in bytes.
 VLLM_CPU_CACHE = 2 * 2**30
@@ -50,7 +50,7 @@ class Demand:
 
     Attributes:
         spread: bytes that follow the layers and are split with them: kept activations or the cache.
-        whole: bytes that one device needs at a time: a chunk's logits, a layer's slopes.
+        whole: bytes that one device needs at a time: a chunk's logits, a layer's gradients.
     """
 
     spread: int
@@ -77,7 +77,7 @@ def step_demand(
 
 
 def rows_at_a_time(settings: Mapping, shape: Shape, limit: int, width: int, gpu_bytes: int | None) -> int:
-    """Rows that are decoded together; ``auto`` on a GPU of so many bytes, or on a CPU (None)."""
+    """Rows that are decoded together; ``auto`` on a GPU with this much memory, or on a CPU (None)."""
     rows = settings.get("batch_size", ROWS)
     if rows == AUTO:
         rows = shape.rows_in_flight(gpu_bytes, limit, width) if gpu_bytes else ROWS
@@ -85,7 +85,7 @@ def rows_at_a_time(settings: Mapping, shape: Shape, limit: int, width: int, gpu_
 
 
 def answer_demand(shape: Shape, work: Work, settings: Mapping, width: int, packed: bool = False) -> Demand:
-    """Of decoding behind the longest prompt, or of reading an answer for its entropies.
+    """Of decoding after the longest prompt, or of reading an answer for its entropies.
 
     With ``auto`` what the usual rows need: more are only run where there is room for them.
     """
@@ -111,24 +111,24 @@ def answer_on_cpu(shape: Shape, work: Work, settings: Mapping, width: int, libra
     return process_bytes(shape, width, answer_demand(shape, work, settings, width, packed=True).bytes, libraries)
 
 
-def bytes_a_card(shape: Shape, width: int, demand: Demand, cards: int = 1) -> int:
-    """Memory of the fullest of so many cards, the layers dealt out in turn; embeddings and head count in full."""
-    share = ceil(shape.layers / cards) / shape.layers
+def bytes_per_gpu(shape: Shape, width: int, demand: Demand, gpus: int = 1) -> int:
+    """Memory of the fullest GPU, the layers spread over them in turn; embeddings and head count in full."""
+    share = ceil(shape.layers / gpus) / shape.layers
     ends = (shape.parameters - shape.body) * width
     return round(CONTEXT + ends + demand.whole + share * (shape.body * width + demand.spread))
 
 
 def bytes_a_part(shape: Shape, width: int, demand: Demand, parts: int) -> int:
-    """Memory of each of so many cards that share every product (vLLM's tensor parallelism)."""
+    """Memory of each of the GPUs that share every product (vLLM's tensor parallelism)."""
     return round(CONTEXT + demand.whole + (shape.weight_bytes(width) + demand.spread) / parts)
 
 
-def cards_needed(shape: Shape, width: int, demands: Iterable[Demand], card: int, most: int) -> int | None:
-    """The fewest cards of ``card`` bytes that hold each of these jobs, or None if ``most`` do not."""
+def gpus_needed(shape: Shape, width: int, demands: Iterable[Demand], gpu: int, most: int) -> int | None:
+    """The fewest GPUs of ``gpu`` bytes that hold each of these jobs, or None if ``most`` do not."""
     counts, demands = range(1, min(most, shape.layers) + 1), list(demands)
-    return next((n for n in counts if largest(shape, width, demands, n) <= SPARE * card), None)
+    return next((n for n in counts if largest(shape, width, demands, n) <= SPARE * gpu), None)
 
 
-def largest(shape: Shape, width: int, demands: Iterable[Demand], cards: int) -> int:
-    """Memory of the fullest card over all of these jobs."""
-    return max(bytes_a_card(shape, width, demand, cards) for demand in demands)
+def largest(shape: Shape, width: int, demands: Iterable[Demand], gpus: int) -> int:
+    """Memory of the fullest GPU over all of these jobs."""
+    return max(bytes_per_gpu(shape, width, demand, gpus) for demand in demands)

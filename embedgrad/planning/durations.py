@@ -1,4 +1,4 @@
-"""Seconds of each job of the workflow: the forecast of a run, dealt out to the rules that do the work.
+"""Seconds of each job of the workflow: the forecast of a run, shared among the rules that do the work.
 
 What a job adds to its work: importing torch and transformers, and reading the model's weights. Needs no torch itself.
 """
@@ -18,13 +18,13 @@ from embedgrad_core.model.costs import Shape
 TRAINING, ANSWERING = ("optimize", "sensitivity"), ("before", "baselines", "after", "analyse")
 LOADING = TRAINING + ANSWERING
 # Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and the
-# two layouts that it shares with protocol recovery, once a (task, model); the rungs and layouts answer dev too …
+# two layouts that it shares with protocol recovery, once per (task, model); the rungs and layouts answer dev too …
 RUNGS, LAYOUTS = 4, 2
 SHARED_DECODINGS = 1 + RUNGS + LAYOUTS
-# … and after once a cell; the round trip and its controls answer dev six times.
+# … and after once per cell; the round trip and its controls answer dev six times.
 DEV_DECODINGS = 6
-LOAD = 2e9  # bytes a second from a local disk to a card; a shared file system may give a tenth of it
-READINGS, SCORED = 4, 200  # the entropy analysis reads both answers of so many items under both prompts
+LOAD = 2e9  # bytes per second from a local disk to a GPU; a shared file system may give a tenth of it
+READINGS, SCORED = 4, 200  # the entropy analysis reads both answers of this many items under both prompts
 MADE = 60.0  # seconds in which a data set is fetched, split and certified
 # A scheduler ends what exceeds its time: answers longer than assumed, a slower disk, other users of the node.
 SLACK, MINUTES = 4, 30
@@ -92,7 +92,7 @@ class Durations:
         model, work, (epochs, items) = wildcards["model"], self.work(wildcards), self.effort(rule, wildcards)
         shape, width = self._model(model)
         settings, decode = self.config.values["optimize"], self.config.values["decode"]
-        batch = rows_at_a_time(decode, shape, work.limit, width, self.machine.memory if self.machine.is_card else None)
+        batch = rows_at_a_time(decode, shape, work.limit, width, self.machine.memory if self.machine.is_gpu else None)
         again = self.resources.checkpointing(model)
         spent = epochs * epoch_flops(shape, work, settings, again) / self.machine.flops
         spent += decoding_seconds(shape, work, items, batch, width, self.machine)

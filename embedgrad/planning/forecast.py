@@ -80,7 +80,7 @@ def forecast(
 ) -> list[CellForecast]:
     """Each selected cell for one seed, in the order of the table.
 
-    ``resources`` knows the named card, if there is one, and so what is computed again for want of memory.
+    ``resources`` knows the named GPU, if there is one, and so what is computed again for want of memory.
     """
     resources = resources or config.resources
     rows, shared, start = [], set(), machine.baseline.start
@@ -96,7 +96,7 @@ def forecast(
         begin = start + shape.weight_bytes(width) / LOAD
         shared_items = SHARED_DECODINGS * whole.test + (SHARED_DECODINGS - 1) * whole.dev
         items = work.test + DEV_DECODINGS * work.dev + (shared_items if first else 0)
-        gpu_bytes = machine.memory if machine.is_card else None
+        gpu_bytes = machine.memory if machine.is_gpu else None
         batch = rows_at_a_time(config.values["decode"], shape, work.limit, width, gpu_bytes)
         again = resources.checkpointing(cell.model)
         memory = _memory(shape, work, config.values, width, again, machine)
@@ -113,7 +113,7 @@ def forecast(
                 + epochs * epoch_flops(shape, work, config.values["optimize"], again) / machine.flops,
                 decode_seconds=(JOBS + SHARED_JOBS * first) * begin
                 + decoding_seconds(shape, work, items, batch, width, machine),
-                # Text of about 5 bytes a token beside a bit more for entropies, once as answered and once as graded.
+                # Text of about 5 bytes per token beside a bit more for entropies, once as answered and once as graded.
                 disk=items * work.answer * 20 + work.prompt * shape.width * 4,
                 fits=memory <= machine.memory,
             )
@@ -122,9 +122,9 @@ def forecast(
 
 
 def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing: bool, machine: Machine) -> int:
-    """Bytes of the larger of an optimisation and a decoding, on one card or in main memory."""
+    """Bytes of the larger of an optimisation and a decoding, on one GPU or in main memory."""
     optimize, decode = values["optimize"], values["decode"]
-    if machine.is_card:
+    if machine.is_gpu:
         demands = step_demand(shape, work, optimize, width, checkpointing), answer_demand(shape, work, decode, width)
         return largest(shape, width, demands, 1)
     libraries = machine.baseline.libraries
@@ -193,11 +193,11 @@ def first_lines(
         Nothing where no job trains or answers. Where no forecast can be made, why: that is no reason not to run.
     """
     try:
-        told = outlook(config, jobs, config.resources.machine(has_gpus))
+        text = outlook(config, jobs, config.resources.machine(has_gpus))
     except UNFORESEEN as error:
-        told = f"none could be made ({error})"
-    if not told:
+        text = f"none could be made ({error})"
+    if not text:
         return []
     file = f" --config {os.path.relpath(configfiles[0])}" if len(configfiles) == 1 else ""
     more = f"by assumed rates; `embedgrad plan{file}` measures this machine and goes by cell"
-    return [f"forecast: {told}", f"forecast: {more}"]
+    return [f"forecast: {text}", f"forecast: {more}"]

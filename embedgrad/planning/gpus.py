@@ -1,4 +1,4 @@
-"""Cards by their data sheets, and what forecasts take jobs to run on. Needs no torch, so that planning a workflow stays quick."""
+"""GPUs by their data sheets, and what forecasts take jobs to run on. Needs no torch, so that planning a workflow stays quick."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import LIBRARIES
 
 # Gigabytes; bf16 (T4: fp16) dense TFLOP/s; TB/s. Data sheets of NVIDIA: H200, H100 SXM, A100, L40S, A10, RTX 4090, T4.
-CARDS = {
+GPUS = {
     "h200": (141, 989, 4.8),
     "h100": (80, 989, 3.35),
     "a100-80": (80, 312, 2.04),
@@ -19,11 +19,11 @@ CARDS = {
     "rtx4090": (24, 165, 1.01),
     "t4": (16, 65, 0.3),
 }
-# Part of a data sheet's rates that these loops are taken to reach; no run on a card has checked it yet.
+# Part of a data sheet's rates that these loops are taken to reach; no run on a GPU has checked it yet.
 SHARE = 0.4
-# A card that nobody named is taken to be this one.
+# A GPU that nobody named is taken to be this one.
 UNNAMED = "a100-40"
-# What a CPU is taken to do, in operations a second and thread, and bytes a second: half of what one small virtual machine did.
+# What a CPU is taken to do, in operations per second and thread, and bytes per second: half of what one small virtual machine did.
 # Another (AVX2, its cores shared with other jobs) did 37e9 and 14e9. Limits of time have four times the seconds (durations.py), so
 # that they hold for a quarter of these rates; ``embedgrad plan`` measures the machine at hand.
 CPU_FLOPS, CPU_READ = 40e9, 5e9
@@ -57,11 +57,11 @@ class Machine:
     Attributes:
         name: for people.
         memory: bytes that a job may take.
-        flops: arithmetic a second that products of many rows reach.
+        flops: operations per second that products of many rows reach.
         read: bytes a second that products of few rows read weights at.
         bytes_each: of a weight: 4 in fp32, 2 in bf16.
         disk: bytes free where results go.
-        is_card: whether memory is a card's, or else main memory.
+        is_gpu: whether memory is a GPU's, or else main memory.
         baseline: what every job takes there; assumptions where it was not measured.
     """
 
@@ -71,31 +71,31 @@ class Machine:
     read: float
     bytes_each: int
     disk: int
-    is_card: bool = False
+    is_gpu: bool = False
     baseline: Baseline = ASSUMED
 
 
-def card_bytes(name: str) -> int:
-    """Memory of one card.
+def gpu_bytes(name: str) -> int:
+    """Memory of one GPU.
 
     Raises:
-        UserError: a name that is not in ``CARDS``.
+        UserError: a name that is not in ``GPUS``.
     """
-    if name not in CARDS:
-        raise UserError(f"card {name}: no such card; known are {', '.join(CARDS)}.")
-    return CARDS[name][0] * 10**9
+    if name not in GPUS:
+        raise UserError(f"card {name}: no such GPU; known are {', '.join(GPUS)}.")
+    return GPUS[name][0] * 10**9
 
 
-def named_card(name: str) -> Machine:
-    """A card by its data sheet.
+def named_gpu(name: str) -> Machine:
+    """A GPU by its data sheet.
 
     Raises:
-        UserError: a name that is not in ``CARDS``.
+        UserError: a name that is not in ``GPUS``.
     """
-    memory = card_bytes(name)
-    _, teraflops, terabytes = CARDS[name]
+    memory = gpu_bytes(name)
+    _, teraflops, terabytes = GPUS[name]
     rates = (teraflops * 1e12 * SHARE, terabytes * 1e12 * SHARE)
-    return Machine(f"one {name} (data sheet × {SHARE})", memory, *rates, 2, free_disk(), is_card=True)
+    return Machine(f"one {name} (data sheet × {SHARE})", memory, *rates, 2, free_disk(), is_gpu=True)
 
 
 def some_cpu(threads: int) -> Machine:

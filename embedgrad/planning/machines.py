@@ -12,15 +12,15 @@ from embedgrad_core.model import kernels, memory
 
 def this_machine(device: str = "auto") -> Machine:
     """The machine at hand, its rates measured: about a second on a CPU, and the first time a job's start besides."""
-    wants_card = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
-    if wants_card and not torch.cuda.is_available():
-        raise UserError(f"device {device!r} was asked for but torch sees no CUDA device; name a card with --card.")
-    place = torch.device("cuda" if wants_card else "cpu")
-    dtype = torch.bfloat16 if wants_card else torch.float32
+    wants_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    if wants_gpu and not torch.cuda.is_available():
+        raise UserError(f"device {device!r} was asked for but torch sees no CUDA device; name a GPU with --card.")
+    place = torch.device("cuda" if wants_gpu else "cpu")
+    dtype = torch.bfloat16 if wants_gpu else torch.float32
     flops, read = _rates(place, dtype)
-    if wants_card:
+    if wants_gpu:
         free, _ = torch.cuda.mem_get_info()
-        return Machine(torch.cuda.get_device_name(), free, flops, read, 2, free_disk(), is_card=True)
+        return Machine(torch.cuda.get_device_name(), free, flops, read, 2, free_disk(), is_gpu=True)
     name = f"this CPU, {torch.get_num_threads()} threads, fp32"
     return Machine(name, memory.free_memory(), flops, read, 4, free_disk(), baseline=baseline())
 

@@ -1,4 +1,4 @@
-"""How long the rest of a run takes, behind each "x of y steps done" of Snakemake: the jobs' forecasts at the pace so far.
+"""How long the rest of a run takes, after each "x of y steps done" of Snakemake: the jobs' forecasts at the pace so far.
 
 A forecast knows how much longer one job takes than another better than how long any takes on this machine, and nothing of how many
 run at a time. Both show in the pace: seconds passed for each second of forecast that is done.
@@ -45,24 +45,24 @@ class Pace(logging.Handler):
 
     Args:
         seconds: forecast of each job that has to run, by Snakemake's id of the job.
-        say: where lines go.
+        log: where lines go.
         now: the clock, in seconds.
     """
 
     def __init__(
-        self, seconds: Mapping[int, float], say: Callable[[str], None], now: Callable[[], float] = time.monotonic
+        self, seconds: Mapping[int, float], log: Callable[[str], None], now: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__(logging.INFO)
         self.left, self.whole = dict(seconds), sum(seconds.values())
-        self.say, self.now, self.started = say, now, now()
+        self.log, self.now, self.started = log, now, now()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of a job that has ended; behind the number of steps say the time left."""
+        """Take note of a job that has ended; after the number of steps, log the time left."""
         event = getattr(record, "event", None)
         if event == "job_finished":
             self.left.pop(record.job_id, None)
         elif event == "progress" and self.left and (line := self.line()):
-            self.say(line)
+            self.log(line)
 
     def line(self) -> str:
         """The time left in words, or nothing while too little is known."""

@@ -1,4 +1,4 @@
-"""What the jobs of a workflow ask a scheduler for, from the configuration alone: cards, main memory, minutes.
+"""What the jobs of a workflow ask a scheduler for, from the configuration alone: GPUs, main memory, minutes.
 
 Read by Snakemake while it plans: no torch, no network, each model looked at once. Hence what libraries take and how long they
 are imported is assumed here, from above, and not measured as in ``embedgrad plan`` (:mod:`embedgrad.planning.baseline`): that takes
@@ -20,13 +20,13 @@ from embedgrad.planning.demand import (
     answer_demand,
     answer_on_cpu,
     bytes_a_part,
-    cards_needed,
+    gpus_needed,
     known_shape,
     largest,
     step_demand,
     step_on_cpu,
 )
-from embedgrad.planning.gpus import UNNAMED, Machine, card_bytes, named_card, some_cpu
+from embedgrad.planning.gpus import UNNAMED, Machine, gpu_bytes, named_gpu, some_cpu
 from embedgrad.planning.work import Work, work_of
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import LIBRARIES, Shape
@@ -35,11 +35,11 @@ from embedgrad_core.model.costs import LIBRARIES, Shape
 MARGIN = 1.25
 # The job's own Snakemake, in bytes: its imports alone took 212 MB on one machine, and the graph of jobs comes on top.
 SNAKEMAKE = 300 * 10**6
-# Main memory that CUDA's libraries take. An assumption: no card was at hand.
+# Main memory that CUDA's libraries take. An assumption: no GPU was at hand.
 CUDA_LIBRARIES = 3 * 10**9
 # Parameters from which `checkpointing: auto` computes activations again.
 LARGE = 7e9
-MOST_CARDS = 8
+MOST_GPUS = 8
 
 
 class Resources:
@@ -47,25 +47,25 @@ class Resources:
 
     Args:
         config: the configuration.
-        card: a card in place of the configuration's own.
+        gpu: a GPU in place of the configuration's own.
 
     Raises:
-        UserError: a card that is not known, or tensor parallelism that this engine or a node does not have.
+        UserError: a GPU that is not known, or tensor parallelism that this engine or a node does not have.
     """
 
-    def __init__(self, config: Config, card: str | None = None) -> None:
+    def __init__(self, config: Config, gpu: str | None = None) -> None:
         self.config, self.values = config, config.values
         self.device = self.values.get("device", "auto")
-        self.card = None if self.device == "cpu" and not card else card or self.values.get("card")
-        self.card_bytes = card_bytes(self.card) if self.card else 0
-        self.most = self.values.get("cards_per_node", MOST_CARDS)
+        self.gpu = None if self.device == "cpu" and not gpu else gpu or self.values.get("card")
+        self.gpu_bytes = gpu_bytes(self.gpu) if self.gpu else 0
+        self.most = self.values.get("cards_per_node", MOST_GPUS)
         self.parts = self.values["decode"].get("tensor_parallel", 1)
         self.by_vllm = self.values["decode"].get("engine") == "vllm"
         if self.parts > 1 and not self.by_vllm:
             raise UserError("decode.tensor_parallel is the vllm engine's: set decode.engine: vllm, or leave it out.")
         if self.parts > self.most:
-            raise UserError(f"decode.tensor_parallel: {self.parts} cards, a node has {self.most} (cards_per_node).")
-        self.shape, self.works, self.cards = cache(self._shape), cache(self._works), cache(self._cards)
+            raise UserError(f"decode.tensor_parallel: {self.parts} GPUs, a node has {self.most} (cards_per_node).")
+        self.shape, self.works, self.gpus = cache(self._shape), cache(self._works), cache(self._gpus)
         self.checkpointing, self.job = cache(self._checkpointing), cache(self._job)
 
     def _shape(self, model: str) -> Shape:
@@ -85,12 +85,12 @@ class Resources:
         ]
 
     def width(self, model: str) -> int:
-        """Bytes of a weight: ``auto`` is bf16 on a card and fp32 on a CPU."""
-        on_card = self.card or self.device.startswith("cuda")
-        return WIDTHS.get(self.values["models"][model]["dtype"], 2 if on_card else 4)
+        """Bytes of a weight: ``auto`` is bf16 on a GPU and fp32 on a CPU."""
+        on_gpu = self.gpu or self.device.startswith("cuda")
+        return WIDTHS.get(self.values["models"][model]["dtype"], 2 if on_gpu else 4)
 
     def _demands(self, model: str, training: bool, checkpointing: bool) -> list[Demand]:
-        """Of the model's tasks, on a card; the weights alone if it has none."""
+        """Of the model's tasks, on a GPU; the weights alone if it has none."""
         shape, width = self.shape(model), self.width(model)
         found = [Demand(0, 0)]
         for work in self.works(model):
@@ -102,7 +102,7 @@ class Resources:
 
     def _needed(self, model: str, training: bool, checkpointing: bool) -> int | None:
         demands = self._demands(model, training, checkpointing)
-        return cards_needed(self.shape(model), self.width(model), demands, self.card_bytes, self.most)
+        return gpus_needed(self.shape(model), self.width(model), demands, self.gpu_bytes, self.most)
 
     def _checkpointing(self, model: str) -> bool:
         setting = self.values["optimize"].get("checkpointing")
@@ -110,62 +110,62 @@ class Resources:
             return setting
         if setting == "auto" and self.values["models"][model]["parameters"] >= LARGE:
             return True
-        if not self.card:
+        if not self.gpu:
             return False
         plain, less = self._needed(model, True, False), self._needed(model, True, True)
         return less is not None and (plain is None or less < plain)
 
-    def _cards(self, model: str, training: bool) -> int:
-        """Cards of a job: 0 on a CPU, 1 where no card is named.
+    def _gpus(self, model: str, training: bool) -> int:
+        """GPUs of a job: 0 on a CPU, 1 where no GPU is named.
 
         Raises:
-            UserError: all cards of a node do not hold it, or the configuration keeps it on fewer than it needs.
+            UserError: all GPUs of a node do not hold it, or the configuration keeps it on fewer than it needs.
         """
-        if self.device == "cpu" and not self.card:
+        if self.device == "cpu" and not self.gpu:
             return 0
         parts, by_vllm = self.parts, self.by_vllm and not training
-        if not self.card:
+        if not self.gpu:
             return parts if by_vllm else 1
         shape, width = self.shape(model), self.width(model)
         demands = self._demands(model, training, training and self.checkpointing(model))
-        room = SPARE * self.card_bytes
+        room = SPARE * self.gpu_bytes
         if by_vllm:
             needs = max(bytes_a_part(shape, width, demand, parts) for demand in demands)
             if needs <= room:
                 return parts
-            todo = "raise decode.tensor_parallel, name a larger card or leave its cells out (--config cells=…)"
-            raise UserError(_too_large(model, needs, parts, self.card, self.card_bytes, todo))
-        count = cards_needed(shape, width, demands, self.card_bytes, self.most)
+            todo = "raise decode.tensor_parallel, name a larger GPU or leave its cells out (--config cells=…)"
+            raise UserError(_too_large(model, needs, parts, self.gpu, self.gpu_bytes, todo))
+        count = gpus_needed(shape, width, demands, self.gpu_bytes, self.most)
         if count is None:
             needs = largest(shape, width, demands, self.most)
-            todo = "name a larger card, raise cards_per_node or leave its cells out (--config cells=…)"
-            raise UserError(_too_large(model, needs, self.most, self.card, self.card_bytes, todo))
+            todo = "name a larger GPU, raise cards_per_node or leave its cells out (--config cells=…)"
+            raise UserError(_too_large(model, needs, self.most, self.gpu, self.gpu_bytes, todo))
         if count > 1 and self.values.get("device_map") == "none":
             needs = largest(shape, width, demands, 1)
-            todo = f"it needs {count} of them: set device_map: auto, or name a larger card"
-            raise UserError(_too_large(model, needs, 1, self.card, self.card_bytes, todo))
+            todo = f"it needs {count} of them: set device_map: auto, or name a larger GPU"
+            raise UserError(_too_large(model, needs, 1, self.gpu, self.gpu_bytes, todo))
         return count
 
     def device_map(self, model: str) -> str | None:
-        """How the model is split: as configured, or ``auto`` where the named card is too small for one of its jobs."""
+        """How the model is split: as configured, or ``auto`` where the named GPU is too small for one of its jobs."""
         chosen = self.values.get("device_map")
         if chosen:
             return None if chosen == "none" else chosen
-        return "auto" if self.card and max(self.cards(model, True), self.native_cards(model)) > 1 else None
+        return "auto" if self.gpu and max(self.gpus(model, True), self.native_gpus(model)) > 1 else None
 
-    def native_cards(self, model: str) -> int:
-        """Cards of answering where layers are dealt out; vLLM splits by itself."""
-        return 1 if self.by_vllm else self.cards(model, False)
+    def native_gpus(self, model: str) -> int:
+        """GPUs of answering where layers are spread; vLLM splits by itself."""
+        return 1 if self.by_vllm else self.gpus(model, False)
 
     def _job(self, model: str, training: bool) -> dict[str, int]:
-        """What a job asks for: gpu (cards), mem_mb."""
+        """What a job asks for: gpu (GPUs), mem_mb."""
         shape, width, works = self.shape(model), self.width(model), self.works(model)
-        cards = self.cards(model, training)
+        gpus = self.gpus(model, training)
         libraries = LIBRARIES + CUDA_LIBRARIES + shape.tokenizer_bytes()
-        main = libraries + shape.loading_bytes(width) if cards else 0
+        main = libraries + shape.loading_bytes(width) if gpus else 0
         if self.parts > 1 and not training:  # the whole model stays in main memory beside vLLM's
             main += shape.weight_bytes(width)
-        if not (self.card or self.device.startswith("cuda")):  # it may run on a CPU
+        if not (self.gpu or self.device.startswith("cuda")):  # it may run on a CPU
             optimize, decode = self.values["optimize"], self.values["decode"]
             found = [answer_on_cpu(shape, work, decode, width) for work in works if not training]
             if training:
@@ -173,17 +173,17 @@ class Resources:
                 if optimize.get("dev_accuracy"):
                     found += [answer_on_cpu(shape, work, decode, width) for work in works]
             main = max([main, *found])
-        return {"gpu": cards, "mem_mb": ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100}
+        return {"gpu": gpus, "mem_mb": ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100}
 
-    def machine(self, has_cards: bool) -> Machine:
-        """What a job is taken to run on: the named card; else a middling one, or a slow CPU where there is or shall be none."""
-        if self.card or (has_cards and self.device != "cpu"):
-            return named_card(self.card or UNNAMED)
+    def machine(self, has_gpus: bool) -> Machine:
+        """What a job is taken to run on: the named GPU; else a middling one, or a slow CPU where there is or shall be none."""
+        if self.gpu or (has_gpus and self.device != "cpu"):
+            return named_gpu(self.gpu or UNNAMED)
         return some_cpu(self.values.get("threads", 4))
 
 
-def _too_large(model: str, needs: int, count: int, card: str, memory: int, todo: str) -> str:
-    each = f"on each of {count} {card}" if count > 1 else f"on one {card}"
+def _too_large(model: str, needs: int, count: int, gpu: str, memory: int, todo: str) -> str:
+    each = f"on each of {count} {gpu}" if count > 1 else f"on one {gpu}"
     return f"model {model}: needs {needs / 1e9:.1f} GB {each}, which has {memory / 1e9:.0f} GB; {todo}."
 
 

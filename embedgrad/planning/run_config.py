@@ -21,11 +21,11 @@ class RunConfig(Config):
         """Flags that load a model.
 
         Raises:
-            UserError: its folder is not there, or it fits on no number of the named cards that a node has.
+            UserError: its folder is not there, or it fits on no number of the named GPUs that a node has.
         """
         spec = self.values["models"][model]
         for training in (True, False):
-            self.resources.cards(model, training)
+            self.resources.gpus(model, training)
         folder = self.model_folder(model)
         return _flags(
             {
@@ -47,7 +47,7 @@ class RunConfig(Config):
 
     @cached_property
     def resources(self) -> Resources:
-        """What jobs need, forecast once a model: ``resources.job(model, training)``."""
+        """What jobs need, forecast once per model: ``resources.job(model, training)``."""
         return Resources(self)
 
     @cached_property

@@ -11,7 +11,7 @@ from typing import Any
 from embedgrad import tasks
 from embedgrad_core.files import Item, UserError
 
-# items on the hub, tokens an input, tokens a target (MATH-500: solution, answer)
+# items on the hub, tokens per input, tokens a target (MATH-500: solution, answer)
 RECORDED = {
     "math500": (500, 71, {"solution": 219, "answer": 4}),
     "imdb": (25_000, 294, 1),
@@ -23,7 +23,7 @@ ANSWER = {"math500": 900}
 ANSWER_ELSE = 200
 # Share of MATH-500's items on each level.
 LEVELS = {"1": 0.086, "2": 0.18, "3": 0.21, "4": 0.256, "5": 0.268}
-# The longest input or target is taken to be so many times the mean.
+# The longest input or target is taken to be this many times the mean.
 LONGEST = 4
 TOKENS_A_WORD, CHARACTERS_A_TOKEN = 1.35, 4.5
 

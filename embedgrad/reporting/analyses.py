@@ -1,4 +1,4 @@
-"""The analyses of a run side by side: one line a cell, from the JSON files that each cell's analyses left."""
+"""The analyses of a run side by side: one line per cell, from the JSON files that each cell's analyses left."""
 
 import math
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from pathlib import Path
 from scipy import stats
 
 from embedgrad.reporting.likelihood import summary as likelihood_summary
-from embedgrad.reporting.results.agreement import check_reports
+from embedgrad.reporting.results.agreement import check_analyses
+from embedgrad.reporting.results.analyses import read_anchoring, read_entropy, read_lat, read_likelihood, read_limits
 from embedgrad.reporting.results.answers import answer_files, read_answers
 from embedgrad.reporting.results.collected import Outcome
-from embedgrad.reporting.results.reports import read_anchoring, read_entropy, read_lat, read_likelihood, read_limits
 from embedgrad.reporting.statistics import crossed_bootstrap
 from embedgrad.reporting.tables import write_table
 from embedgrad_core.files import UserError
@@ -22,7 +22,7 @@ def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     Raises:
         UserError: an unreadable file, or analyses of another model, prompt or data than the cells'; names the files.
     """
-    rows, reports = [], []
+    rows, analyses = [], []
     for outcome in outcomes:
         for metrics in outcome.metrics:
             cell, seed = outcome.cell, metrics["cell"]["seed"]
@@ -34,16 +34,16 @@ def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
             for name, read, show in ANALYSES:
                 path = home / f"{name}.json"
                 if path.exists():
-                    report = read(path)
-                    reports.append((report, metrics, path))
-                    row |= show(report)
+                    analysis = read(path)
+                    analyses.append((analysis, metrics, path))
+                    row |= show(analysis)
             rows.append(row)
-    check_reports(reports)
+    check_analyses(analyses)
     return rows
 
 
-def _anchoring(report: dict) -> dict:
-    summary, trip = report["summary"], report["round_trip"]
+def _anchoring(analysis: dict) -> dict:
+    summary, trip = analysis["summary"], analysis["round_trip"]
     row = {"drift": round(summary["mean_drift"], 4), "tokens_kept": summary["nearest_token_unchanged"]}
     row["positions"] = summary["positions"]
     if trip:
@@ -51,24 +51,24 @@ def _anchoring(report: dict) -> dict:
     return row
 
 
-def _entropy(report: dict) -> dict:
-    summary = report["summary"]
+def _entropy(analysis: dict) -> dict:
+    summary = analysis["summary"]
     return {
         f"entropy_by_{part}": None if summary[part]["mean"] is None else round(summary[part]["mean"], 4)
         for part in ("prompt", "text")
     }
 
 
-def _lat(report: dict) -> dict:
-    best = max(row["accuracy"]["held_out"] for row in report["layers"])
+def _lat(analysis: dict) -> dict:
+    best = max(row["accuracy"]["held_out"] for row in analysis["layers"])
     row = {"lat_held_out": round(best, 3)}
-    for name, found in report["summary"].items():
+    for name, found in analysis["summary"].items():
         row[f"lat_{name}_layers_up"] = f"{found['layers_above_zero']}/{found['layers']}"
     return row
 
 
-def _likelihood(report: dict) -> dict:
-    found = likelihood_summary(report)
+def _likelihood(analysis: dict) -> dict:
+    found = likelihood_summary(analysis)
     row = {f"likelihood_{side}": round(100 * one["correct"] / one["n"], 2) for side, one in found.items()}
     return row | {f"auroc_{side}": one["auroc"] for side, one in found.items()}
 
@@ -87,29 +87,29 @@ def limit_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     Raises:
         UserError: an unreadable file, or one of another model than the cell's; names the file.
     """
-    rows, reports = [], []
+    rows, analyses = [], []
     for outcome in outcomes:
         for metrics in outcome.metrics:
             cell, seed = outcome.cell, metrics["cell"]["seed"]
             path = Path(folder) / cell.dataset / cell.model / f"seed{seed}" / "limits.json"
             if not path.exists():
                 continue
-            report = read_limits(path)
-            reports.append((report, metrics, path))
-            for before, after in zip(report["before"], report["after"], strict=True):
+            analysis = read_limits(path)
+            analyses.append((analysis, metrics, path))
+            for before, after in zip(analysis["before"], analysis["after"], strict=True):
                 row = {
                     "dataset": cell.dataset,
                     "model": cell.model,
                     "seed": seed,
                     "limit": before["limit"],
-                    "n": report["n"],
+                    "n": analysis["n"],
                 }
                 sides = {"before": before, "after": after}
-                row |= {side: round(100 * one["correct"] / report["n"], 2) for side, one in sides.items()}
-                row["gain_points"] = round(100 * (after["correct"] - before["correct"]) / report["n"], 2)
+                row |= {side: round(100 * one["correct"] / analysis["n"], 2) for side, one in sides.items()}
+                row["gain_points"] = round(100 * (after["correct"] - before["correct"]) / analysis["n"], 2)
                 row |= {f"{side}_{key}": one[key] for side, one in sides.items() for key in ("ended", "loops", "cut")}
                 rows.append(row)
-    check_reports(reports)
+    check_analyses(analyses)
     return rows
 
 

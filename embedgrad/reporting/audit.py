@@ -101,9 +101,9 @@ def _sizes(groups: Sequence[Block]) -> list[Finding]:
             )
             findings.append(Finding("test size", block.dataset, False, "", sentence))
             continue
-        told = ", ".join(f"{cell.model} {one}→{two}" for cell in block.cells for one, two in [block.counts(cell)])
+        counts = ", ".join(f"{cell.model} {one}→{two}" for cell in block.cells for one, two in [block.counts(cell)])
         fit = f"{block.n} is the smallest of {len(block.sizes)} test sizes up to {LIMIT} that fit ({block.rounding})"
-        findings.append(Finding("test size", block.dataset, True, str(block.n), f"{fit}: {told}."))
+        findings.append(Finding("test size", block.dataset, True, str(block.n), f"{fit}: {counts}."))
     return findings
 
 
@@ -151,9 +151,11 @@ def _significance(groups: Sequence[Block]) -> list[Finding]:
         if block.n is None:
             continue
         gain = detectable_gain(block.n)
-        told = f"{100 * gain:.1f}" if gain is not None else f"more than {100 * DISCORDANCE:.0f}"
-        sentence = f"{block.n} items find a gain of {told} points with 80 % power if {DISCORDANCE:.0%} of pairs differ."
-        findings.append(Finding("detectable gain", block.dataset, gain is not None, told, sentence))
+        points = f"{100 * gain:.1f}" if gain is not None else f"more than {100 * DISCORDANCE:.0f}"
+        sentence = (
+            f"{block.n} items find a gain of {points} points with 80 % power if {DISCORDANCE:.0%} of pairs differ."
+        )
+        findings.append(Finding("detectable gain", block.dataset, gain is not None, points, sentence))
         for cell in block.cells:
             before, after = block.counts(cell)
             p, power = mcnemar(0, abs(after - before))[0], best_case_power(block.n, (after - before) / block.n)

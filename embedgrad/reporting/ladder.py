@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from embedgrad.reporting.results.agreement import check_reports
+from embedgrad.reporting.results.agreement import check_analyses
+from embedgrad.reporting.results.analyses import read_ladder
 from embedgrad.reporting.results.answers import read_answers
 from embedgrad.reporting.results.collected import Outcome
-from embedgrad.reporting.results.reports import read_ladder
 from embedgrad.reporting.statistics import ALPHA, Paired, holm, mcnemar
 from embedgrad.reporting.typeset import markdown_table, short_p
 from embedgrad_core.files import UserError, markdown_escape
@@ -36,16 +36,16 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     Raises:
         UserError: an unreadable ladder, or ladders of another model or other data than the cells'; names the files.
     """
-    rows, reports = [], []
+    rows, analyses = [], []
     for outcome in outcomes:
         cell = outcome.cell
         path = Path(folder) / cell.task / cell.model / "ladder.json"
         if not path.exists() or not outcome.metrics:
             continue
         try:
-            report = read_ladder(path)
-            reports += [(report, metrics, path) for metrics in outcome.metrics]
-            known = {name: rung for name, rung in report["rungs"].items() if "left_out" not in rung}
+            analysis = read_ladder(path)
+            analyses += [(analysis, metrics, path) for metrics in outcome.metrics]
+            known = {name: rung for name, rung in analysis["rungs"].items() if "left_out" not in rung}
             found = {name: _percent(rung, cell.level) for name, rung in known.items()}
             best = _best(known, cell.level)
         except KeyError as error:
@@ -59,7 +59,7 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         row |= {"gain": round(metrics["delta"]["points"], 2), "gain_low": round(low, 2), "gain_high": round(high, 2)}
         row["p"] = metrics["mcnemar"]["p_exact"]
         rows.append(row | (_against(best, known[best], outcome, folder, path) if best else {}))
-    check_reports(reports)
+    check_analyses(analyses)
     tested = [row for row in rows if "p_best" in row]
     for row, adjusted in zip(tested, holm([row["p_best"] for row in tested]), strict=True):
         row["p_best_holm"] = adjusted

@@ -20,13 +20,13 @@ def auroc(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
     return float(u / (n * m))
 
 
-def summary(report: dict) -> dict[str, dict]:
+def summary(analysis: dict) -> dict[str, dict]:
     """Per side, ``before`` and ``after``: ``n``, ``correct`` (the likeliest label is the answer), and ``auroc``.
 
     The score of a label is its log-odds against the others together. Two labels have one curve; more have the mean over their
-    curves, each against the rest (Hand and Till 2001 discuss the choice). Nothing for a report without labels.
+    curves, each against the rest (Hand and Till 2001 discuss the choice). Nothing for an analysis without labels.
     """
-    labels, items = report["labels"], report["items"]
+    labels, items = analysis["labels"], analysis["items"]
     if not labels or not items:
         return {}
     answers = np.array([labels.index(row["answer"]) for row in items])

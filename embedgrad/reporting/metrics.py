@@ -12,10 +12,10 @@ from pathlib import Path
 
 from embedgrad.files import FAILURES, read_items
 from embedgrad.reporting.results.agreement import check_runs
+from embedgrad.reporting.results.analyses import read_sidecar
 from embedgrad.reporting.results.answers import read_graded, view
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.history import check_epochs, read_history, training
-from embedgrad.reporting.results.reports import read_sidecar
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
 from embedgrad.reporting.verdict import Ours, verdict
 from embedgrad_core.files import Item, UserError, sha256_of_file, write_json

@@ -11,10 +11,10 @@ from pathlib import Path
 from scipy import stats
 
 from embedgrad.reporting.audit import blocks, count_of, fitting_sizes
-from embedgrad.reporting.results.agreement import check_reports
+from embedgrad.reporting.results.agreement import check_analyses
+from embedgrad.reporting.results.analyses import read_grid
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.collected import Outcome
-from embedgrad.reporting.results.reports import read_grid
 from embedgrad_core.files import UserError
 
 KEYS = ("layout", "limit_share", "stop_rule", "strict")
@@ -52,22 +52,22 @@ def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     total: dict[tuple, float] = defaultdict(float)
     cells: dict[tuple, int] = defaultdict(int)
     own: set[tuple] = set()
-    reports: list[tuple] = []
+    analyses: list[tuple] = []
     for outcome in outcomes:
         cell = outcome.cell
         path = Path(folder) / cell.task / cell.model / "recovery.json"
         if (cell.dataset, cell.model) not in counts or not path.exists():
             continue
         try:
-            report = read_grid(path)
-            reports += [(report, metrics, path) for metrics in outcome.metrics]
-            own.add(_key(report["own"]))
-            for protocol, likelihood in _likelihoods(report, cell, *counts[cell.dataset, cell.model]).items():
+            analysis = read_grid(path)
+            analyses += [(analysis, metrics, path) for metrics in outcome.metrics]
+            own.add(_key(analysis["own"]))
+            for protocol, likelihood in _likelihoods(analysis, cell, *counts[cell.dataset, cell.model]).items():
                 total[protocol] += likelihood
                 cells[protocol] += 1
         except KeyError as error:
             raise UserError(f"{path}: no level {error} under a protocol; delete it and run again.") from None
-    check_reports(reports)
+    check_analyses(analyses)
     # A protocol that not every cell knows (no chat template, no strict reading) is not compared on fewer cells.
     most = max(cells.values(), default=0)
     known = [protocol for protocol, count in cells.items() if count == most]
@@ -92,9 +92,9 @@ def _key(protocol: dict) -> tuple:
     return tuple(protocol[key] for key in KEYS)
 
 
-def _likelihoods(report: dict, cell: Cell, k: int, m: int) -> dict[tuple, float]:
+def _likelihoods(analysis: dict, cell: Cell, k: int, m: int) -> dict[tuple, float]:
     found = {}
-    for row in report["protocols"]:
+    for row in analysis["protocols"]:
         counts = row["levels"][cell.level or ""]
         p = (counts["correct"] + 0.5) / (counts["n"] + 1)
         found[_key(row["protocol"])] = float(stats.binom.logpmf(k, m, p))

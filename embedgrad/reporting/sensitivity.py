@@ -14,7 +14,7 @@ from embedgrad_core.files import UserError
 
 @dataclass(frozen=True)
 class Curve:
-    """One learning rate of a cell: dev loss (nats an item) and accuracy by epoch; epoch 0 is the text prompt."""
+    """One learning rate of a cell: dev loss (nats per item) and accuracy by epoch; epoch 0 is the text prompt."""
 
     dataset: str
     model: str
@@ -49,7 +49,7 @@ def read_curves(paths: Sequence[str | Path], folder: str | Path, epochs: int | N
 
 
 def table(curves: Sequence[Curve]) -> list[dict]:
-    """One line a learning rate: its best epoch by dev loss, and whether it is the cell's best rate."""
+    """One line per learning rate: its best epoch by dev loss, and whether it is the cell's best rate."""
     best: dict[tuple[str, str], float] = {}
     for curve in curves:
         key = (curve.dataset, curve.model)
@@ -83,7 +83,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def heat_map(curves: Sequence[Curve]) -> Figure:
-    """Dev loss by learning rate (down) and epoch (across), a panel a cell; the accuracy is written in, the best is framed."""
+    """Dev loss by learning rate (down) and epoch (across), a panel per cell; the accuracy is written in, the best is framed."""
     cells = list(dict.fromkeys((curve.dataset, curve.model) for curve in curves))
     with styled():
         width = max((len(curve.losses) for curve in curves), default=1)

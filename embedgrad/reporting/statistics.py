@@ -113,7 +113,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def power_of_gain(n: int, gain: float, discordance: float, alpha: float = ALPHA) -> float:
-    """Exact unconditional power of the exact McNemar test for a gain of ``gain`` with so many discordant pairs.
+    """Exact unconditional power of the exact McNemar test for a gain of ``gain`` with this share of discordant pairs.
 
     The number of discordant pairs is binomial(n, discordance), and a share of (discordance + gain) / (2 discordance)
     of them is won. Both tails count, as the test is two-sided.
@@ -173,7 +173,7 @@ def crossed_bootstrap(gains: Sequence[Sequence[float]], draws: int = 2000, seed:
     seed (Owen 2007, Ann. Appl. Stat. 1:386-411, the pigeonhole bootstrap).
 
     Args:
-        gains: one row a seed, one column an item: after minus before, each -1, 0 or 1.
+        gains: one row per seed, one column per item: after minus before, each -1, 0 or 1.
         draws: resamples.
         seed: of the resampling.
 

@@ -22,7 +22,7 @@ _LEGEND = "W wrong, N no answer found, T cut at the token limit, L repetition lo
 
 
 def numbers(outcomes: Sequence[Outcome]) -> list[dict]:
-    """One flat row a cell, one key a number; accuracies are fractions 0-1, gains percentage points, missing is None."""
+    """One flat row per cell, one key a number; accuracies are fractions 0-1, gains percentage points, missing is None."""
     adjusted = iter(holm([outcome.metrics[0]["mcnemar"]["p_exact"] for outcome in outcomes if outcome.metrics]))
     return [_flat(outcome, next(adjusted) if outcome.metrics else None) for outcome in outcomes]
 
@@ -76,12 +76,12 @@ def _flat(outcome: Outcome, p_holm: float | None) -> dict:
 
 def _stopped(outcome: Outcome) -> str | None:
     """Why the optimisation of some seed ended before its time."""
-    told = [
+    words = [
         f"seed {metrics['cell']['seed']}: {reason}"
         for metrics in outcome.metrics
         if (reason := (metrics.get("prompt") or {}).get("stopped"))
     ]
-    return "; ".join(told) or None
+    return "; ".join(words) or None
 
 
 def _spread(name: str, values: Sequence[float]) -> dict[str, float | None]:
@@ -163,10 +163,10 @@ def _in_full(rows: Sequence[dict]) -> str:
 
 
 def _reasons(rows: Sequence[dict]) -> str:
-    told = [row for row in rows if row["verdict"]]
+    judged = [row for row in rows if row["verdict"]]
     return "\n".join(
         f"- {row['dataset']}, {row['model']}: **{row['verdict']}**. {markdown_escape(row['verdict_reason'])}"
-        for row in told
+        for row in judged
     )
 
 
@@ -185,8 +185,8 @@ def _notes(rows: Sequence[dict], with_paper: bool) -> list[str]:
         lines.append(f"After Holm's correction over {len(done)} cells, {kept} have p < .05.")
     if with_paper:
         words = Counter(row["verdict"] for row in done if row["verdict"])
-        told = ", ".join(f"{words[word]} {word}" for word in sorted(words, key=_rank)) or "none yet"
-        lines.append(f"Verdicts (rule in docs/protocol.md): {told}.")
+        verdicts = ", ".join(f"{words[word]} {word}" for word in sorted(words, key=_rank)) or "none yet"
+        lines.append(f"Verdicts (rule in docs/protocol.md): {verdicts}.")
     missing = len(rows) - len(done)
     if missing:
         lines.append(f"{missing} of {len(rows)} cells are missing.")
@@ -238,8 +238,8 @@ def _note(row: dict) -> str:
         return f"missing: {short(row['missing_reason'])}"
     partly = f"; other seeds missing: {short(row['missing_reason'])}" if row["status"] == "partial" else ""
     stopped = f"; optimisation stopped early, best prompt kept ({short(row['stopped'])})" if row["stopped"] else ""
-    told = partly + stopped
-    return row["verdict"] + told if row["verdict"] else told.removeprefix("; ") or "–"
+    notes = partly + stopped
+    return row["verdict"] + notes if row["verdict"] else notes.removeprefix("; ") or "–"
 
 
 def latex(outcomes: Sequence[Outcome]) -> str:

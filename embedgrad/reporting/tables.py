@@ -42,10 +42,10 @@ def read_table(path: str | Path) -> tuple[list[str], list[list[str]]]:
     path, seal = Path(path), _seal(path)
     try:
         data = path.read_bytes()
-        told = seal.read_bytes() if seal.exists() else None
+        stored = seal.read_bytes() if seal.exists() else None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
-    if told is not None and told.split()[:1] != [sha256_of_bytes(data).encode()]:
+    if stored is not None and stored.split()[:1] != [sha256_of_bytes(data).encode()]:
         raise UserError(
             f"{path}: not the table that {seal.name} certifies: it was changed after it was written, or the disk is failing. "
             "Delete both files and run the step that makes them again."

@@ -17,7 +17,7 @@ intervals are 95 %, all tests two-sided at .05, without correction for the numbe
 
 No verdict is given where the paper prints nothing. The rule is strict: the printed numbers are taken as exact,
 although they too were measured on few items, so a faithful repetition will sometimes be called "partly"; the reason
-names the number that missed. It does not excuse: "not testable" is never said of a change that contradicts the
+names the number that missed. It does not excuse: "not testable" is never the verdict on a change that contradicts the
 printed gain.
 """
 
@@ -27,7 +27,7 @@ from embedgrad.reporting.statistics import ALPHA, POWER, best_case_power, smalle
 
 REPLICATED, PARTLY, NOT, NOT_TESTABLE = "replicated", "partly", "not", "not testable at this n"
 WORDS = (REPLICATED, PARTLY, NOT, NOT_TESTABLE)
-# Printed percentages are rounded; a bound that rounds to the same two decimals is no contradiction.
+# Printed percentages are rounded; a bound that rounds to the same two decimals is not a contradiction.
 _ROUNDING = 0.005
 _GAIN_ROUNDING = 0.01
 
@@ -73,31 +73,31 @@ def verdict(ours: Ours, paper: dict[str, str] | None) -> dict[str, str | None]:
     p = f"exact p {ours.p_exact:.2g}"
     if significant and same_direction:
         if not outside:
-            return _say(REPLICATED, f"A significant gain ({p}), and all three printed numbers are in our intervals")
-        return _say(PARTLY, f"A significant gain ({p}), but {_join(outside)}")
+            return _verdict(REPLICATED, f"A significant gain ({p}), and all three printed numbers are in our intervals")
+        return _verdict(PARTLY, f"A significant gain ({p}), but {_join(outside)}")
     if significant:
-        return _say(NOT, f"A significant change against the printed direction ({p})")
+        return _verdict(NOT, f"A significant change against the printed direction ({p})")
     low, high = ours.newcombe
     beyond = high + _GAIN_ROUNDING < printed if printed >= 0 else low - _GAIN_ROUNDING > printed
     if beyond:
-        return _say(NOT, f"No significant gain ({p}), and the printed gain of {printed:.2f} is beyond our interval")
+        return _verdict(NOT, f"No significant gain ({p}), and the printed gain of {printed:.2f} is beyond our interval")
     power = best_case_power(ours.n, printed / 100)
     if power < POWER:
         items = abs(printed) / 100 * ours.n
         never = ", which no pairing brings below p = .05" if round(items) < smallest_significant_gain() else ""
-        return _say(
+        return _verdict(
             NOT_TESTABLE,
             f"The printed gain is {items:.1f} of {ours.n} items{never}; at best the test would see a true gain of "
             f"that size in {power:.0%} of repeats",
         )
     gain = 100 * gained / ours.n
     if abs(gain - printed) < abs(gain) and not outside:
-        return _say(PARTLY, f"The printed numbers are in our intervals, but the gain is not significant ({p})")
-    told = _join(outside) if outside else f"our change of {gain:+.2f} is nearer to none than to the printed gain"
-    return _say(NOT, f"No significant gain ({p}), and {told}")
+        return _verdict(PARTLY, f"The printed numbers are in our intervals, but the gain is not significant ({p})")
+    reason = _join(outside) if outside else f"our change of {gain:+.2f} is nearer to none than to the printed gain"
+    return _verdict(NOT, f"No significant gain ({p}), and {reason}")
 
 
-def _say(word: str, reason: str) -> dict[str, str | None]:
+def _verdict(word: str, reason: str) -> dict[str, str | None]:
     return {"word": word, "reason": f"{reason}."}
 
 

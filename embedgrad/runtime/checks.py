@@ -18,7 +18,7 @@ Job = tuple[str, Mapping[str, str]]
 
 
 @contextlib.contextmanager
-def told_by_snakemake() -> Iterator[None]:
+def as_workflow_error() -> Iterator[None]:
     """Turn a UserError into the error that Snakemake prints without a traceback.
 
     Raises:
@@ -53,18 +53,18 @@ def check_gpus(config: RunConfig, jobs: Iterable[Job], there: int) -> None:
         needed = config.resources.job(model, kind in TRAINING)["gpu"]
         if needed > there:
             raise UserError(
-                f"model {model}: {kind} needs {needed} cards, this machine gives {there}; "
-                "name a larger card, use a cluster's profile or leave its cells out (--config cells=…)."
+                f"model {model}: {kind} needs {needed} GPUs, this machine gives {there}; "
+                "name a larger GPU, use a cluster's profile or leave its cells out (--config cells=…)."
             )
 
 
-def check_models(config: RunConfig, jobs: Iterable[Job], say: Callable[[str], None]) -> None:
+def check_models(config: RunConfig, jobs: Iterable[Job], log: Callable[[str], None]) -> None:
     """Refuse to start if a model that one of these jobs loads can be had nowhere; says each licence that the hub names.
 
     Args:
         config: the run's configuration.
         jobs: those that have to run.
-        say: where lines go.
+        log: where lines go.
 
     Raises:
         WorkflowError: one line for each model that is missing.
@@ -73,7 +73,7 @@ def check_models(config: RunConfig, jobs: Iterable[Job], say: Callable[[str], No
     found = {name: look_up(name, config.values["models"][name], config.model_folder(name)) for name in models}
     for name, access in found.items():
         if access.licence:
-            say(f"model {name}: licence {access.licence}")
+            log(f"model {name}: licence {access.licence}")
     missing = [printable(f"model {name}: {access.missing}") for name, access in found.items() if access.missing]
     if missing:
         raise WorkflowError("\n".join(missing))

@@ -48,20 +48,20 @@ def partition_file(name: str) -> str:
     """
     from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
-    said = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    said.add_argument("--profile", default=os.environ.get("SNAKEMAKE_PROFILE", ""))
-    said.add_argument("--slurm-partition-config", type=Path)
-    given = said.parse_known_args()[0]
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--profile", default=os.environ.get("SNAKEMAKE_PROFILE", ""))
+    parser.add_argument("--slurm-partition-config", type=Path)
+    given = parser.parse_known_args()[0]
     file = given.slurm_partition_config or Path(given.profile, name)
     try:
         if given.slurm_partition_config or given.profile:
             read_partition_file(file)
     except Exception as error:  # noqa: BLE001 the plugin raises what Python raises
-        told = str(error).replace("PartitionLimits.__init__() got an unexpected keyword argument", "unknown key")
-        if isinstance(error, AttributeError | TypeError) and told == str(error):
-            told = "every partition needs keys of its own, at least one"
+        reason = str(error).replace("PartitionLimits.__init__() got an unexpected keyword argument", "unknown key")
+        if isinstance(error, AttributeError | TypeError) and reason == str(error):
+            reason = "every partition needs keys of its own, at least one"
         sys.exit(
-            f"profile slurm: {file}: {told}; keys: documentation of snakemake-executor-plugin-slurm, dynamic partition selection"
+            f"profile slurm: {file}: {reason}; keys: documentation of snakemake-executor-plugin-slurm, dynamic partition selection"
         )
     return name
 
@@ -130,9 +130,9 @@ def check_fit(jobs: Iterable, partitions: Iterable, place: str) -> None:
             asked = {key: job.resources.get(key) for key in ("gpu", "gpu_model", "mem_mb", "runtime")}
             if not asked["gpu"]:
                 del asked["gpu"], asked["gpu_model"]
-            told = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
+            needs = ", ".join(f"{key} {value}" for key, value in asked.items() if value is not None)
             raise UserError(
-                f"{place}: no partition takes {job.name} ({told}, {job.threads} threads; runtime in minutes); "
+                f"{place}: no partition takes {job.name} ({needs}, {job.threads} threads; runtime in minutes); "
                 "raise its limits or name a larger partition."
             )
 
@@ -163,7 +163,7 @@ def take_over(run: str, name: str | None, seconds: float = 120.0) -> None:
 
 
 def finished(run: str, seconds: float = 20.0) -> None:
-    """Behind the last job: there is nothing left to take over, as far as Slurm says so.
+    """After the last job: there is nothing left to take over, as far as Slurm says so.
 
     After Ctrl-C jobs may still be saving, and after an error of Snakemake's they may be at work: what is left after ``seconds``,
     or cannot be asked for, is left to the next start.
@@ -183,13 +183,13 @@ def finished(run: str, seconds: float = 20.0) -> None:
 
 
 def _cancel(name: str, seconds: float) -> None:
-    deadline, quiet, told = time.monotonic() + seconds, 0, set()
+    deadline, quiet, reported = time.monotonic() + seconds, 0, set()
     while quiet < 2:  # an sbatch that outlived its Snakemake may still be on its way
         left = _ask("squeue", "--noheader", "--name", name, "--format", "%A").split()
-        if set(left) - told:
+        if set(left) - reported:
             print(f"Slurm jobs {', '.join(left)} of a start that was killed: cancelled", file=sys.stderr)
             _ask("scancel", *left)
-            told |= set(left)
+            reported |= set(left)
         quiet = 0 if left else quiet + 1
         if time.monotonic() > deadline:
             raise UserError(
@@ -202,5 +202,5 @@ def _ask(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[0]
-        raise UserError(f"{command[0]} failed ({said}); is Slurm up?") from None
+        reason = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[0]
+        raise UserError(f"{command[0]} failed ({reason}); is Slurm up?") from None

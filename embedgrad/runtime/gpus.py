@@ -1,6 +1,6 @@
-"""Which cards there are, and one job a card: on one machine nothing else deals them out.
+"""Which GPUs there are, and one job per GPU: on one machine nothing else assigns them.
 
-A cluster's scheduler gives each job its cards through CUDA_VISIBLE_DEVICES. Snakemake by itself only counts them, so jobs on one
+A cluster's scheduler gives each job its GPUs through CUDA_VISIBLE_DEVICES. Snakemake by itself only counts them, so jobs on one
 machine choose by kernel locks (flock), which end with their process.
 """
 
@@ -21,9 +21,9 @@ _held: list[int] = []
 
 
 def visible() -> list[str]:
-    """Names of the cards that this process may use, as CUDA_VISIBLE_DEVICES would name them.
+    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES would name them.
 
-    A card that is divided (MIG) counts as its parts. As CUDA does it, a name that is none ends the list.
+    A GPU that is divided (MIG) counts as its parts. As CUDA does it, an invalid name ends the list.
     """
     if VISIBLE in os.environ:
         names = [name.strip() for name in os.environ[VISIBLE].split(",")]
@@ -35,7 +35,7 @@ def visible() -> list[str]:
 
 
 def _listed() -> list[list[str]]:
-    """Of each card the UUID, and those of its parts if it is divided."""
+    """Of each GPU the UUID, and those of its parts if it is divided."""
     if shutil.which("nvidia-smi") is None:
         return []
     asked = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
@@ -50,9 +50,9 @@ def _listed() -> list[list[str]]:
 
 
 def claim(count: int, poll: float = 1.0) -> None:
-    """Take ``count`` of the visible cards for this process alone, waiting for them if need be.
+    """Take ``count`` of the visible GPUs for this process alone, waiting for them if need be.
 
-    Nothing is taken where there are no more than that: a scheduler has dealt them out already. To be called before CUDA starts.
+    Nothing is taken where there are no more than that: a scheduler has assigned them already. To be called before CUDA starts.
 
     Raises:
         UserError: the folder of locks cannot be written to.
@@ -61,7 +61,7 @@ def claim(count: int, poll: float = 1.0) -> None:
     if count < 1 or len(names) <= count:
         return
     folder = Path(tempfile.gettempdir()) / f"embedgrad-cards-{os.getuid()}"
-    # One lock a card, whether a shell names it by its number or its UUID.
+    # One lock per GPU, whether a shell names it by its number or its UUID.
     uuids = {str(index): parts[0] for index, parts in enumerate(_listed()) if parts[0]}
     locks = {name: folder / f"{uuids.get(name, name).replace('/', '_')}.lock" for name in names}
     waited = False
@@ -72,7 +72,7 @@ def claim(count: int, poll: float = 1.0) -> None:
         for file in taken.values():
             os.close(file)
         if not waited:
-            print(f"waiting for {count} of {len(names)} cards", flush=True)
+            print(f"waiting for {count} of {len(names)} GPUs", flush=True)
             waited = True
         time.sleep(poll)
     _held.extend(taken.values())
@@ -80,7 +80,7 @@ def claim(count: int, poll: float = 1.0) -> None:
 
 
 def _take(locks: dict[str, Path], count: int) -> dict[str, int]:
-    """The first ``count`` free cards and their locks' files; fewer if there are no more."""
+    """The first ``count`` free GPUs and their locks' files; fewer if there are no more."""
     taken: dict[str, int] = {}
     for name, path in locks.items():
         if len(taken) == count:

@@ -1,4 +1,4 @@
-"""Before Snakemake submits to Kubernetes: what is missing is one line, and a flaw of the executor plugin is mended.
+"""Before Snakemake submits to Kubernetes: what is missing is one line, and a flaw of the executor plugin is fixed.
 
 Called by ``workflow/profiles/kubernetes/config.yaml`` while Snakemake reads its settings, in the main process alone.
 """
@@ -15,7 +15,7 @@ HANDED_ON = ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "EMBEDGRAD_MIRROR")
 
 
 def prepare() -> None:
-    """Check what the profile needs, and mend the plugin.
+    """Check what the profile needs, and patch the plugin.
 
     Raises:
         SystemExit: a package or rsync is not installed; says how to install it.
@@ -23,7 +23,7 @@ def prepare() -> None:
     plugin("kubernetes", "snakemake_storage_plugin_fs")
     if not shutil.which("rsync"):
         sys.exit("profile kubernetes: rsync is not installed; results are copied with it (apt install rsync)")
-    mend()
+    patch()
 
 
 def handed_on() -> list[str]:
@@ -31,7 +31,7 @@ def handed_on() -> list[str]:
     return [name for name in HANDED_ON if os.environ.get(name)]
 
 
-def mend() -> None:
+def patch() -> None:
     """Make the plugin (0.5.1) survive a pod that fails, and say in one line that no cluster is named.
 
     Of a failed pod it wants the log of the container before, which a pod that is never restarted does not have. The server's

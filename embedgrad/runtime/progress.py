@@ -1,8 +1,8 @@
-"""Where long work is: a bar on a terminal, plain lines in a log.
+"""Progress of long work: a bar on a terminal, plain lines in a log.
 
-A phase is a stretch of work of one kind, over items whose number is known. Its line says the items done of all, items a second
+A phase is a stretch of work of one kind, over items whose number is known. Its line says the items done of all, items per second
 and the time left at that rate. It comes before 30 s have passed, or with 5 % more of the work. A timer looks after the 30 s where
-the work itself reports nothing for so long. What is over in a moment writes its last line alone.
+the work itself reports nothing for so long. A short phase writes only its last line.
 """
 
 import sys
@@ -28,10 +28,10 @@ class Progress:
     Args:
         phase: what is being done, as the line calls it.
         total: items in all; None until :meth:`of` brings it.
-        say: where lines go.
+        log: where lines go.
         unit: what is counted, in the plural.
-        done: items that are done already, in an earlier run say; they count for the share, not for the rate.
-        further: from the items a second to words about what comes after this phase, for the end of the line.
+        done: items that are done already, in an earlier run for instance; they count for the share, not for the rate.
+        further: from the items per second to words about what comes after this phase, for the end of the line.
         last: whether the end of the phase is worth a line even if it took but a moment.
         bar: whether a terminal gets a bar, or nothing.
         every: seconds between two lines, at most; None: :data:`EVERY`.
@@ -47,7 +47,7 @@ class Progress:
         self,
         phase: str,
         total: int | None,
-        say: Callable[[str], None],
+        log: Callable[[str], None],
         *,
         unit: str = "items",
         done: int = 0,
@@ -57,27 +57,27 @@ class Progress:
         every: float | None = None,
         now: Callable[[], float] | None = None,
     ) -> None:
-        self.phase, self.total, self.say, self.unit, self.last = phase, total, say, unit, last
+        self.phase, self.total, self.log, self.unit, self.last = phase, total, log, unit, last
         self.further = further
         self.first = self.done = done
         self.begun = 0.0  # items' worth of what is under way, each by its own share
         self.every = EVERY if every is None else every
         self.now, self.timed = now or time.monotonic, now is None
-        self.started = self.told_at = self.now()
-        self.told_share = self._share()
+        self.started = self.logged_at = self.now()
+        self.logged_share = self._share()
         self._lock, self._over, self._timer = threading.RLock(), threading.Event(), None
         self.shown = sys.stderr.isatty()
         hidden = not (self.shown and bar)
         self.bar = tqdm(desc=phase, total=total, initial=done, unit=f" {unit}", disable=hidden, leave=False)
 
     def update(self, done: int) -> None:
-        """So many items are done, those before this run included."""
+        """This many items are done, those before this run included."""
         with self._lock:
             self.done, self.begun = done, 0.0
             self._look()
 
     def advance(self, count: int = 1) -> None:
-        """So many more items are done."""
+        """This many more items are done."""
         with self._lock:
             self.update(self.done + count)
 
@@ -91,7 +91,7 @@ class Progress:
             self.update(done)
 
     def under_way(self, begun: float) -> None:
-        """What is under way comes to so many items, each counted by the share that is done of it, or may be done at most."""
+        """What is under way comes to this many items, each counted by the share that is done of it, or may be done at most."""
         with self._lock:
             self.begun = begun
             self._look()
@@ -116,33 +116,33 @@ class Progress:
         # What is under way may end before its limit: until the first item is done, all that is known is how long it takes at most.
         most = "at most " if self.done == self.first else ""
         line += f"{most}{clock((self.total - self.done - self.begun) / rate)} left"
-        return line + (f", {told}" if self.further and (told := self.further(rate)) else "")
+        return line + (f", {more}" if self.further and (more := self.further(rate)) else "")
 
     def _share(self) -> float:
         return (self.done + self.begun) / self.total if self.total else 0.0
 
     def _look(self) -> None:
-        """Say a line if it is time for one."""
+        """Log a line if it is time for one."""
         if self.shown:
             if self.begun:
                 self.bar.set_postfix_str(f"{100 * self._share():.0f} %", refresh=False)
             self.bar.update(self.done - self.bar.n)
             return
-        since = self.now() - self.told_at
+        since = self.now() - self.logged_at
         # Sums of shares are off by a rounding error.
-        further_on = self._share() - self.told_share >= SHARE - 1e-9 and since >= min(LEAST, self.every)
+        further_on = self._share() - self.logged_share >= SHARE - 1e-9 and since >= min(LEAST, self.every)
         if self.done != self.total and (since >= self.every or further_on):
             self._tell()
 
     def _tell(self) -> None:
-        self.told_at, self.told_share = self.now(), self._share()
-        self.say(self.line())
+        self.logged_at, self.logged_share = self.now(), self._share()
+        self.log(self.line())
 
     def _watch(self) -> None:
-        """Say a line where the work itself reports nothing for so long: one forward pass, or another engine's whole run."""
-        while not self._over.wait(max(self.told_at + self.every - self.now(), 0.001)):
+        """Write a line where the work itself reports nothing for so long: one forward pass, or another engine's whole run."""
+        while not self._over.wait(max(self.logged_at + self.every - self.now(), 0.001)):
             with self._lock:
-                if not self._over.is_set() and self.now() - self.told_at >= self.every:
+                if not self._over.is_set() and self.now() - self.logged_at >= self.every:
                     self._tell()
 
     def __enter__(self) -> Self:
@@ -153,16 +153,16 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Take the bar away, or say the last line where the work has come to its end."""
+        """Take the bar away, or log the last line where the work is done."""
         with self._lock:
             self._over.set()
         if self._timer:
             self._timer.join()
         self.bar.close()
-        if kind is None and not self.shown and (self.last or self.now() - self.told_at >= PAUSE):
-            if self.done == self.first:  # nothing was reported: answers that were there already, say
+        if kind is None and not self.shown and (self.last or self.now() - self.logged_at >= PAUSE):
+            if self.done == self.first:  # nothing was reported: for instance answers that were there already
                 of = "" if self.total is None else f"{self.total} {self.unit}, "
-                self.say(f"{self.phase}: {of}took {clock(self.now() - self.started)}")
+                self.log(f"{self.phase}: {of}took {clock(self.now() - self.started)}")
             else:
                 self._tell()
 
@@ -170,22 +170,22 @@ class Progress:
 class Epochs:
     """The phases of an optimisation, one at a time; a context manager.
 
-    Training says beside its own time what all epochs still take at most: early stopping may end them sooner.
+    Training also shows what all epochs still take at most: early stopping may end them sooner.
 
     Args:
-        epochs: at most so many.
-        say: where lines go.
+        epochs: how many at most.
+        log: where lines go.
         now: the clock, as for :class:`Progress`.
     """
 
-    def __init__(self, epochs: int, say: Callable[[str], None], *, now: Callable[[], float] | None = None) -> None:
-        self.epochs, self.say, self.given, self.now = epochs, say, now, now or time.monotonic
+    def __init__(self, epochs: int, log: Callable[[str], None], *, now: Callable[[], float] | None = None) -> None:
+        self.epochs, self.log, self.given, self.now = epochs, log, now, now or time.monotonic
         self.epoch, self.part, self.at = 0, "", None
         self.checking: float | None = None  # when the check on dev began
         self.check = 0.0  # seconds that it took in the epoch before
 
     def on_progress(self, epoch: int, part: str, done: int, total: int) -> None:
-        """As ``embedgrad_core.optimize`` calls it: so many items of a part of an epoch are done."""
+        """As ``embedgrad_core.optimize`` calls it: this many items of a part of an epoch are done."""
         if self.at is None or (self.epoch, self.part) != (epoch, part):
             self.epoch = epoch
             self.begin(part, total, done)
@@ -206,7 +206,7 @@ class Epochs:
         name = f"{part}, epoch {self.epoch} of at most {self.epochs}"
         # An epoch has a line of its own at its end.
         more = {"further": further if training else None, "last": False, "now": self.given}
-        self.at = Progress(name, total, self.say, done=done, **more).__enter__()
+        self.at = Progress(name, total, self.log, done=done, **more).__enter__()
         return self.at
 
     def end(self) -> None:
@@ -230,6 +230,6 @@ class Epochs:
         self.close(kind)
 
 
-def waiting(what: str, say: Callable[[str], None]) -> Progress:
-    """A phase of which nobody knows how far it is: lines say that it goes on, and how long it took."""
-    return Progress(what, None, say, last=False, bar=False)
+def waiting(what: str, log: Callable[[str], None]) -> Progress:
+    """A phase whose progress is unknown: lines show that it goes on, and how long it took."""
+    return Progress(what, None, log, last=False, bar=False)

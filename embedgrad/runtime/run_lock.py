@@ -90,7 +90,7 @@ def _flock(file: int, kind: int, seconds: float) -> bool | None:
 
 
 def holder(run: str) -> str:
-    """Who has the lock, as far as it has said so."""
+    """Who has the lock, as far as the file states it."""
     return _said(_lock(run))
 
 

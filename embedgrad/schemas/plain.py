@@ -1,6 +1,6 @@
 """What YAML may hold beyond a configuration's plain values, refused before the schema sees it.
 
-YAML knows dates, sets, keys that are no text, numbers that are none, and aliases that unfold a small file into billions of values.
+YAML knows dates, sets, keys that are not text, NaN, and aliases that unfold a small file into billions of values.
 """
 
 import math

@@ -63,10 +63,10 @@ def load(mirror: Path | None, *, revision: str = REVISION, task_prefix: bool = F
         raise UserError(f"causal_judgment: option task_prefix is {task_prefix!r}; choose true or false.")
     rows, provenance = read(SOURCE, mirror, revision)
     if provenance["kind"] == "mirror":
-        told = [(place, row["input"], row["target_scores"]) for place, row in enumerate(rows)]
+        cases = [(place, row["input"], row["target_scores"]) for place, row in enumerate(rows)]
     else:
-        told = [(row["idx"], row["inputs"], _scores(row)) for row in rows]
-    items = [_item(*one, task_prefix) for one in told]
+        cases = [(row["idx"], row["inputs"], _scores(row)) for row in rows]
+    items = [_item(*one, task_prefix) for one in cases]
     return Loaded(items, [item.answer for item in items], provenance)
 
 

@@ -5,7 +5,7 @@ sets of character shingles is at least ``THRESHOLD``. Both are searched in the w
 
 Why these numbers (seen on the real data):
 
-* Shingles of 5 characters, similarity 0.5. In causal judgment the 357 pairs above it tell one vignette twice with a
+* Shingles of 5 characters, similarity 0.5. In causal judgment the 357 pairs above it are one vignette twice with a
   person or a norm changed, 255 of them at 0.7-1.0; between 0.42 and 0.5 lie 30 looser retellings, so the search errs
   towards too few. In MATH-500 the six pairs above 0.5 are one kind of exercise with other numbers, and near 0.4
   problems begin to meet that share only "Express your answer as a common fraction". In IMDB no pair reaches 0.5.
@@ -23,7 +23,7 @@ from scipy import sparse
 
 SHINGLE = 5  # characters
 THRESHOLD = 0.5  # Jaccard similarity
-_BLOCK = 256  # rows a step: bounds the memory of the candidate matrix
+_BLOCK = 256  # rows per step: bounds the memory of the candidate matrix
 _ROUNDING = 1e-9
 
 

@@ -18,7 +18,7 @@ def distinct(draw: Callable[[Random], tuple[str, str, str]], count: int, seed: i
     """``count`` different (input, target, answer) triples from one side of the hold-out.
 
     Raises:
-        UserError: the generator cannot make so many.
+        UserError: the generator cannot make that many.
     """
     random, seen, tries = Random(seed), set(), 0
     while len(seen) < count:

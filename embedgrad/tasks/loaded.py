@@ -9,7 +9,7 @@ from embedgrad_core.files import Item
 class Loaded:
     """The whole pool of one task, in the order of its source.
 
-    ``classes`` has one entry an item: what the split stratifies by inside each level (the label of a classification
+    ``classes`` has one entry per item: what the split stratifies by inside each level (the label of a classification
     task, the subject of a maths problem). ``provenance`` is copied into ``split.json``.
     """
 

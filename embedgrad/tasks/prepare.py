@@ -209,7 +209,7 @@ def _group(items: Sequence[Item], side: Mapping[int, str], group: Sequence[int])
 
 
 def _near(items, side, pairs, twins, threshold, shingle) -> dict:
-    """Near-duplicate pairs that are no twins; ``contradictory`` marks different answers, common among minimal pairs."""
+    """Near-duplicate pairs that are not twins; ``contradictory`` marks different answers, common among minimal pairs."""
     twin_of = {i: number for number, group in enumerate(twins) for i in group}
     rows = [
         _group(items, side, (i, j)) | {"similarity": round(similarity, 4)}

@@ -80,7 +80,7 @@ def _from_mirror(source: Source, mirror: Path) -> tuple[list[dict], dict]:
 
 
 @contextmanager
-def told_by_the_hub(name: str, todo: str) -> Iterator[None]:
+def as_user_error(name: str, todo: str) -> Iterator[None]:
     """Turn what goes wrong while a data set is read from the hub into one sentence.
 
     Raises:
@@ -92,8 +92,8 @@ def told_by_the_hub(name: str, todo: str) -> Iterator[None]:
     try:
         yield
     except (OSError, HTTPError, datasets.exceptions.DatasetsError, ValueError, RuntimeError) as error:
-        said = " ".join(str(error).split())[:200].rstrip(".")
-        raise UserError(f"{name} could not be read from the hub ({type(error).__name__}: {said}); {todo}") from error
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise UserError(f"{name} could not be read from the hub ({type(error).__name__}: {reason}); {todo}") from error
 
 
 def _from_hub(source: Source, revision: str) -> tuple[list[dict], dict]:
@@ -108,7 +108,7 @@ def _from_hub(source: Source, revision: str) -> tuple[list[dict], dict]:
         "check the network, the id and that your account may read it, or give a mirror folder that holds "
         f"data/{source.file}."
     )
-    with told_by_the_hub(name, todo):
+    with as_user_error(name, todo):
         # a full commit is its own resolution: with HF_HUB_OFFLINE set, a cached copy of it serves without network;
         # in all other cases the hub is asked first, since load_dataset alone retries a dead network for half a minute
         resolved = revision

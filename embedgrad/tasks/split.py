@@ -1,13 +1,13 @@
-"""The seeded split: test and dev sizes a level, classes in proportion, groups of items never torn apart.
+"""The seeded split: test and dev sizes per level, classes in proportion, groups of items never torn apart.
 
 Everything is integers and sha256, so a seed gives the same split on every machine, library version and order of rows.
 
 Sizes (per level; a task without levels is one level): test = ceil(n / 2), which is what the paper's counts demand
 (MATH-500: 22/45/53/64/67 of 43/90/105/128/134, together 251; causal judgment: 95 of 190; IMDB: 84 of 168). Dev is cut
-from the train half in the same way: a share of it, at least one item a level.
+from the train half in the same way: a share of it, at least one item per level.
 
 Inside a level each class gets its share by largest remainders (Hamilton's method). Groups of two and more (twins, or
-clusters of near-duplicates) are placed first, by coin flips that are then mended until no flip of one group and no
+clusters of near-duplicates) are placed first, by coin flips that are then corrected until no flip of one group and no
 exchange of two brings the sizes closer; single items fill what is left. So sizes are exact where single items suffice;
 where they do not, the best of twenty starts is taken.
 """
@@ -31,7 +31,7 @@ def halve(
 
     Args:
         items: the pool; ids must differ.
-        classes: one entry an item.
+        classes: one entry per item.
         groups: positions that must stay together; disjoint; items in none stand alone.
         seed: any integer.
         dev_fraction: share of the train half that becomes dev, between 0 and 1.
@@ -134,7 +134,7 @@ def choose(
 
 
 def _mended(weights, chosen, cost):
-    """From a start to where no move helps: (cost, chosen, items taken a cell)."""
+    """From a start to where no move helps: (cost, chosen, items taken per cell)."""
     taken = sum((weight for weight, yes in zip(weights, chosen, strict=True) if yes), Counter())
     best = cost(taken)
     while best > (0, 0, 0):

@@ -53,7 +53,7 @@ def decode(
     *,
     on_progress: Callable[[int], None] = lambda done: None,
     on_step: Callable[[float], None] = lambda begun: None,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     kept: KeptRows | None = None,
 ) -> list[Decoded]:
     """Answer every item greedily.
@@ -67,7 +67,7 @@ def decode(
         on_progress: called with the number of items done so far.
         on_step: called on the way (native) with what unfinished answers have of their limits, in items; see
             :func:`embedgrad_core.decoding.greedy.greedy`.
-        say: where to report that memory ran out and fewer rows run at a time.
+        log: where to report that memory ran out and fewer rows run at a time.
         kept: blocks that were answered before, and where new ones are kept.
 
     Raises:
@@ -75,7 +75,7 @@ def decode(
             cache; an engine that is not installed.
     """
     stop_ids = frozen.stop_ids(decoding.stop_rule)
-    callbacks = {"on_progress": on_progress, "on_step": on_step, "say": say}
+    callbacks = {"on_progress": on_progress, "on_step": on_step, "log": log}
     rows = decode_rows(frozen, slot, vectors, items, decoding, stop_ids, **callbacks, kept=kept)
     return [to_decoded(frozen, item, row, stop_ids, decoding.loop) for item, row in rows]
 
@@ -90,7 +90,7 @@ def decode_rows(
     *,
     on_progress: Callable[[int], None] = lambda done: None,
     on_step: Callable[[float], None] = lambda begun: None,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     kept: KeptRows | None = None,
 ) -> list[tuple[Item, Row]]:
     """Each item, in the order of :func:`embedgrad_core.files.in_order`, with its answer as token ids.
@@ -122,7 +122,7 @@ def decode_rows(
         run, weights = vllm_greedy, nullcontext()
     else:
         run, weights = greedy, packed_weights(frozen.network)
-        settings |= {"say": say, "on_step": on_step, "workspace": Workspace()}
+        settings |= {"log": log, "on_step": on_step, "workspace": Workspace()}
     decides: list = []
     if kept:
         model = [frozen.resolved, str(frozen.dtype), frozen.device.type]

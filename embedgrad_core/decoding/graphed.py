@@ -18,20 +18,20 @@ from embedgrad_core.model.memory import is_out_of_memory
 
 # Steps between two looks at which rows have ended.
 INTERVAL = 16
-# The places that attention reads are rounded up to it: few graphs, and at most so many places read in vain.
+# The places that attention reads are rounded up to it: few graphs, and at most that many places read in vain.
 ROUND = 256
 # Padded tokens of inputs that are read at a time.
 PREFILL = 8192
 
 
 class Buffers:
-    """What the steps of so many rows compute on, and the graphs that were captured over it.
+    """What the steps of a number of rows compute on, and the graphs that were captured over it.
 
     Attributes:
         cache: keys and values.
         tokens: (rows,) the last token of each.
         moves: (rows,) 1 where a row runs: its length grows.
-        said: (INTERVAL, rows) tokens since the last look.
+        recent: (INTERVAL, rows) tokens since the last look.
         bits: (INTERVAL, rows) their entropies.
         at: (1,) steps since the last look.
         graphs: by rows and places read.
@@ -41,7 +41,7 @@ class Buffers:
         self.cache = StaticCache(rows, capacity, device)
         self.tokens = torch.zeros(rows, dtype=torch.long, device=device)
         self.moves = torch.zeros(rows, dtype=torch.long, device=device)
-        self.said = torch.zeros(INTERVAL, rows, dtype=torch.long, device=device)
+        self.recent = torch.zeros(INTERVAL, rows, dtype=torch.long, device=device)
         self.bits = torch.zeros(INTERVAL, rows, device=device)
         self.at = torch.zeros(1, dtype=torch.long, device=device)
         self.graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
@@ -75,16 +75,16 @@ class GraphedDecoder:
         wanted: indices of the bodies.
         rows: that run at a time.
         workspace: whose buffers are used.
-        say: where to report that steps cannot be captured.
+        log: where to report that steps cannot be captured.
 
     Attributes:
         finished: the rows that have ended, by index.
     """
 
     def __init__(
-        self, request: Request, wanted: Sequence[int], rows: int, workspace: Workspace, say: Callable[[str], None]
+        self, request: Request, wanted: Sequence[int], rows: int, workspace: Workspace, log: Callable[[str], None]
     ) -> None:
-        self.request, self.frozen, self.say = request, request.frozen, say
+        self.request, self.frozen, self.log = request, request.frozen, log
         self.waiting = deque(wanted)
         self.finished: dict[int, Row] = {}
         self.lanes: list[Row | None] = [None] * rows
@@ -115,8 +115,8 @@ class GraphedDecoder:
                 bodies = [self.request.body(row) for row in rows]
                 plan = Filling(self.cache, piece, len(self.request.prefix), [len(body) for body in bodies])
                 logits = self._read(torch.cat(bodies), plan)
-                said, bits = logits.argmax(dim=1).tolist(), entropy_bits(logits).tolist()
-                for lane, token, entropy in zip(piece, said, bits, strict=True):
+                tokens, bits = logits.argmax(dim=1).tolist(), entropy_bits(logits).tolist()
+                for lane, token, entropy in zip(piece, tokens, bits, strict=True):
                     self._take(lane, [token], [entropy])
 
     def _pieces(self, lanes: Sequence[int]) -> Iterator[list[int]]:
@@ -132,7 +132,7 @@ class GraphedDecoder:
         yield piece
 
     def _read(self, embeds: torch.Tensor, plan: Filling) -> torch.Tensor:
-        """Logits (rows, V) in float32 behind the last token of each input."""
+        """Logits (rows, V) in float32 after the last token of each input."""
         return self._forward(embeds, plan.places, plan, plan.ends)
 
     def _forward(self, embeds: torch.Tensor, positions: torch.Tensor, plan: Plan, keep: object) -> torch.Tensor:
@@ -158,13 +158,13 @@ class GraphedDecoder:
         read = _rounded(max(length for _, length in running) + steps)
         for _ in range(steps):
             self._step(rows, min(read, self.cache.capacity))
-        said, bits = self.on.said[:steps, :rows].T.tolist(), self.on.bits[:steps, :rows].T.tolist()
+        tokens, bits = self.on.recent[:steps, :rows].T.tolist(), self.on.bits[:steps, :rows].T.tolist()
         for lane in range(rows):
             if self.lanes[lane]:
-                self._take(lane, said[lane], bits[lane])
+                self._take(lane, tokens[lane], bits[lane])
 
     def _length(self, row: Row) -> int:
-        """Tokens of a row that the cache holds: all but the last one said."""
+        """Tokens of a row that the cache holds: all but the last one."""
         body = len(self.request.own) + len(self.request.bodies[row.index])
         return len(self.request.prefix) + body + len(row.ids) - 1
 
@@ -197,7 +197,7 @@ class GraphedDecoder:
                     raise
                 self.capturing = False
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-                self.say(f"steps are not captured as CUDA graphs ({reason}); going on without, results are the same")
+                self.log(f"steps are not captured as CUDA graphs ({reason}); going on without, results are the same")
 
     def _capture(self, rows: int, read: int) -> None:
         graph = torch.cuda.CUDAGraph()
@@ -215,14 +215,14 @@ class GraphedDecoder:
         logits = self._forward(embeds, places, Stepping(self.cache, places, read), 0)
         chosen = logits.argmax(dim=1)
         on.tokens[:rows] = chosen
-        on.said[:, :rows].index_copy_(0, on.at, chosen[None])
+        on.recent[:, :rows].index_copy_(0, on.at, chosen[None])
         on.bits[:, :rows].index_copy_(0, on.at, entropy_bits(logits)[None])
         self.cache.lengths.add_(on.moves)
         on.at.add_(1)
 
-    def _take(self, lane: int, said: Sequence[int], bits: Sequence[float]) -> None:
+    def _take(self, lane: int, tokens: Sequence[int], bits: Sequence[float]) -> None:
         row = self.lanes[lane]
-        if self.request.take(row, said, bits):
+        if self.request.take(row, tokens, bits):
             self.lanes[lane] = None
             self.finished[row.index] = row
             self.request.on_end(row)

@@ -39,7 +39,7 @@ def greedy(
     stop_on_loop: LoopRule | None = None,
     on_end: Callable[[Row], None] = lambda row: None,
     on_step: Callable[[float], None] = lambda begun: None,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     graphed: bool | None = None,
     workspace: Workspace | None = None,
 ) -> list[Row]:
@@ -57,7 +57,7 @@ def greedy(
         on_end: called with each row when it has ended.
         on_step: called when rows have been looked at, with what the running ones have of their limits, in rows: five that are at
             a tenth of it come to 0.5.
-        say: where to report that memory ran out and fewer rows run at a time.
+        log: where to report that memory ran out and fewer rows run at a time.
         graphed: whether steps have fixed shapes (:mod:`embedgrad_core.decoding.graphed`); None: on one GPU they do.
         workspace: shared by calls that follow one another with the same model, so that steps are captured once.
 
@@ -78,7 +78,7 @@ def greedy(
         rows = min(batch_size, len(left))
         decoder = None
         try:
-            begin = partial(GraphedDecoder, workspace=workspace, say=say) if graphed else GrowingDecoder
+            begin = partial(GraphedDecoder, workspace=workspace, log=log) if graphed else GrowingDecoder
             decoder = begin(request, left, rows)
             decoder.run()
         except RuntimeError as error:
@@ -95,7 +95,7 @@ def greedy(
             del decoder  # and with it its cache
             workspace.forget()
             release_memory(frozen.device)
-            say(f"out of memory: going on with {batch_size} answers at a time; results are the same")
+            log(f"out of memory: going on with {batch_size} answers at a time; results are the same")
     return [finished[index] for index in range(len(bodies))]
 
 

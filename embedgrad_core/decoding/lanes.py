@@ -59,7 +59,7 @@ class KeyValueLanes:
                 tensor[target, :, :length] = tensor[source, :, :length]
 
     def truncate(self, lane: int, length: int) -> None:
-        """Forget what lane ``lane`` holds behind its first ``length`` tokens."""
+        """Forget what lane ``lane`` holds after its first ``length`` tokens."""
         self.lengths[lane] = length
 
     def attend(
@@ -85,7 +85,7 @@ class KeyValueLanes:
         return torch.cat(parts)
 
     def _here(self, copies: dict[torch.device, torch.Tensor], device: torch.device) -> torch.Tensor:
-        """A step's indices on a layer's device, sent there once a step."""
+        """A step's indices on a layer's device, sent there once per step."""
         if device not in copies:
             copies[device] = copies[self.device].to(device)
         return copies[device]
@@ -103,7 +103,7 @@ class KeyValueLanes:
         return cache[layer]
 
     def _reserve(self, needed: int) -> None:
-        """Make room for ``needed`` tokens a lane: by half as much again, so that growing costs little over a run."""
+        """Make room for ``needed`` tokens per lane: by half as much again, so that growing costs little over a run."""
         if needed <= self._capacity:
             return
         self._capacity = max(needed, self._capacity * 3 // 2) + GROWTH

@@ -32,7 +32,7 @@ class Request:
 
     Attributes:
         frozen: the frozen model.
-        bodies: token ids behind the prompt, a list for each row.
+        bodies: token ids after the prompt, a list for each row.
         limit: new tokens of a row at most.
         stop_ids: token ids that end a row.
         stop_on_loop: end a row as soon as its tail repeats so.
@@ -81,7 +81,7 @@ class Request:
         return torch.cat([self.own, body])
 
     def take(self, row: Row, tokens: Sequence[int], bits: Sequence[float]) -> bool:
-        """Write steps down until the row ends, and say whether it did; what it went on to say before anyone looked is dropped."""
+        """Record steps until the row ends, and return whether it did; tokens after the end are dropped."""
         for token, entropy in zip(tokens, bits, strict=True):
             row.ids.append(token)
             row.bits.append(entropy)

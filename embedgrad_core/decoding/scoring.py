@@ -33,7 +33,7 @@ def forced_entropies(
         batching: how many tokens run together, and what to call for each item done.
 
     Returns:
-        For each answer one entropy a token, from raw logits over the full vocabulary.
+        For each answer one entropy per token, from raw logits over the full vocabulary.
     """
     found: dict[str, list[float]] = {str(row): [] for row in range(len(answers))}
     examples = [
@@ -62,7 +62,7 @@ def read_answer(frozen: FrozenModel, text: str, stop: str) -> list[int]:
     return [*ids, end] if stop == "eos" and end is not None else ids
 
 
-def entropy_report(
+def entropy_change(
     frozen: FrozenModel,
     prompt: PromptEmbedding,
     identities: Sequence[str],

@@ -23,8 +23,8 @@ class Decoding:
         block: items that are answered by themselves, so that their batches never depend on other items; None: a level.
         stop_rule: which tokens end a text, see :meth:`~embedgrad_core.FrozenModel.stop_ids`.
         engine: ``native`` or ``vllm``.
-        tensor_parallel: GPUs that vLLM shares every product over; None is one.
-        stop_on_loop: end an answer once its tail has repeated so many times; None never does.
+        tensor_parallel: GPUs that vLLM splits every product over; None is one.
+        stop_on_loop: end an answer once its tail has repeated this many times; None never does.
         loop: when an answer that was cut off counts as a loop.
 
     Raises:

@@ -41,7 +41,7 @@ class StaticCache:
 
 
 class Filling:
-    """Plan of a pass that reads whole inputs, end to end, each into a lane behind what all share.
+    """Plan of a pass that reads whole inputs, end to end, each into a lane after the shared prefix.
 
     Args:
         cache: where keys and values go.

@@ -104,7 +104,7 @@ def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int, tensor_para
     from embedgrad_core.decoding.vllm_entropy import FOLDER, NAME
 
     os.environ[FOLDER] = folder = tempfile.mkdtemp(prefix="embedgrad-entropies-")
-    on_card = torch.cuda.is_available()
+    on_gpu = torch.cuda.is_available()
     if frozen.device.type == "cuda":
         frozen.network.cpu()  # vLLM brings a copy of its own; the GPU need not hold two
         torch.cuda.empty_cache()
@@ -118,7 +118,7 @@ def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int, tensor_para
             generation_config="vllm",  # the checkpoint's own repetition penalty and temperature are not consulted
             max_model_len=max_tokens,
             max_num_seqs=batch_size,
-            enforce_eager=not on_card,
+            enforce_eager=not on_gpu,
             async_scheduling=False,  # a step beyond the end of a row would add an entropy that belongs to no token
             logits_processors=[NAME],
             **({"tensor_parallel_size": tensor_parallel} if tensor_parallel else {}),

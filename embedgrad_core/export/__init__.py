@@ -39,7 +39,7 @@ def export(
 
     Raises:
         UserError: an unknown kind, a folder that holds something, or a layout, architecture or tokenizer that the format cannot
-            carry; metrics of another prompt or model; a licence that is no identifier; says which.
+            carry; metrics of another prompt or model; a licence that is not an identifier; says which.
     """
     if kind not in EXPORTS:
         raise UserError(f"export to {kind!r} is unknown; choose one of {', '.join(EXPORTS)}.")

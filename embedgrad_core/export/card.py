@@ -34,7 +34,7 @@ def _quoted(text: str) -> str:
 
 
 def check_licence(licence: str | None) -> None:
-    """Refuse what is no identifier in one line.
+    """Refuse what is not an identifier in one line.
 
     Raises:
         UserError: names it.

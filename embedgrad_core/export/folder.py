@@ -12,11 +12,11 @@ PROBES = ("a", "12 + 30", "The film was long.\nI liked it, mostly.", "“Ça va?
 
 
 def reading(slot: Slot) -> dict:
-    """How plain tokenizer calls find an input's ids behind the prompt.
+    """How plain tokenizer calls find an input's ids after the prompt.
 
     Returns:
         ``before``: text to put in front of the input; ``special``: whether the tokenizer adds its own tokens; ``start``: how
-        many ids to cut off in front; ``tail``: text behind the input.
+        many ids to cut off in front; ``tail``: text after the input.
 
     Raises:
         UserError: no such call gives the ids that the prompt was trained with.
@@ -31,13 +31,13 @@ def reading(slot: Slot) -> dict:
         if all(ids[start:] == slot.body_ids(text) for ids, text in zip(found, PROBES, strict=True)):
             return {"before": before, "special": special, "start": start, "tail": tail}
     raise UserError(
-        "this tokenizer reads what stands behind the prompt neither as one text with it nor apart in the same way; "
+        "this tokenizer reads what follows the prompt neither as one text with it nor apart in the same way; "
         "choose another layout.separator."
     )
 
 
 def tail_text(slot: Slot) -> str:
-    """What stands behind the input: the suffix, in the chat layout the rest of the template too."""
+    """What follows the input: the suffix, in the chat layout the rest of the template too."""
     marker = "EMBEDGRADINPUTSLOT"
     return slot.rendered(marker).partition(marker)[2]
 

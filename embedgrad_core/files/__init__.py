@@ -1,6 +1,6 @@
 """Files whole or not at all, model folders, items, and the one error a user sees.
 
-The leaf of the house: every other part may import it, it imports none of them, and it needs no torch.
+The leaf of the import graph: every other part may import it, it imports none of them, and it needs no torch.
 """
 
 from embedgrad_core.files.atomic import (

@@ -46,7 +46,7 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         flush_folder(path.parent)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); fix that (space, rights) and run the same step again."
+            f"{path}: cannot be written ({error.strerror or error}); fix that (space, permissions) and run the same step again."
         ) from error
     finally:
         if temporary:
@@ -78,7 +78,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
-    """Write one JSON object a line, each with its checksum; whole or not at all."""
+    """Write one JSON object per line, each with its checksum; whole or not at all."""
     with write_whole(path) as temporary, temporary.open("wb") as out:
         for row in rows:
             out.write(_line(row | {CHECK: checksum(row)}))
@@ -97,7 +97,7 @@ def _unsealed(value: Any, where: str) -> Any:
         return value
     try:
         sound = value[CHECK] == checksum(value)
-    except (ValueError, RecursionError):  # NaN is no JSON, nor anything that this suite writes
+    except (ValueError, RecursionError):  # NaN is not JSON, nor anything that this suite writes
         sound = False
     if not sound:
         raise UserError(

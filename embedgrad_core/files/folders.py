@@ -57,7 +57,7 @@ def whole_folder(out: str | Path, replace: bool = False) -> Iterator[Path]:
             raise
         message = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise UserError(
-            f"{out}: cannot be written ({message}); fix that (space, rights) and run the same step again."
+            f"{out}: cannot be written ({message}); fix that (space, permissions) and run the same step again."
         ) from error
     finally:
         if temporary:

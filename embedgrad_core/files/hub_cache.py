@@ -19,7 +19,7 @@ _NEVER_READ = {".bin", ".pt", ".pth", ".gguf", ".onnx", ".h5", ".msgpack"}
 def check_snapshot(snapshot: str | Path, what: str) -> None:
     """Hash the files of a snapshot folder (``…/snapshots/<commit>``) and of its subfolders against their names.
 
-    A file that is no link into ``blobs``, as where links are impossible, has no such name and is not checked; nor is one in a
+    A file that is not a link into ``blobs``, as where links are impossible, has no such name and is not checked; nor is one in a
     format that this suite never reads (pickled weights).
 
     Args:

@@ -37,5 +37,5 @@ def is_whole_text(text: str) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value read from JSON is a number that a float can hold; true and false are none."""
+    """Whether a value read from JSON is a number that a float can hold; true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST

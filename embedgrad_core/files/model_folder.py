@@ -33,10 +33,10 @@ def missing_files(folder: str | Path) -> list[str]:
         UserError: the folder or the index of its shards cannot be read; names it.
     """
     folder = Path(folder)
-    try:  # a link to nowhere, as in a copied cache, is no file
+    try:  # a link to nowhere, as in a copied cache, is not a file
         names = {path.name for path in folder.iterdir() if path.is_file()}
     except OSError as error:
-        raise UserError(f"{folder}: cannot be read ({error.strerror}); fix its rights.") from None
+        raise UserError(f"{folder}: cannot be read ({error.strerror}); fix its permissions.") from None
     lacks = [name for name in ("config.json", "tokenizer_config.json") if name not in names]
     if not any(files <= names for files in _VOCABULARIES):
         lacks.append("tokenizer.json (nor tokenizer.model, nor vocab.json with merges.txt)")

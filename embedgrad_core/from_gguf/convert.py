@@ -104,7 +104,7 @@ def _read_weights(header: Header, shape: Shape) -> tuple[PretrainedConfig, dict[
         quiet = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
         try:
             with quiet:
-                network, report = AutoModelForCausalLM.from_pretrained(
+                network, info = AutoModelForCausalLM.from_pretrained(
                     scratch,
                     gguf_file="model.gguf",
                     dtype=torch.float16,
@@ -118,7 +118,7 @@ def _read_weights(header: Header, shape: Shape) -> tuple[PretrainedConfig, dict[
                 f"{header.path}: transformers cannot read it ({type(error).__name__}: {message}); take the ordinary checkpoint."
             ) from error
     config, weights = network.config, network.state_dict()
-    left = {key: sorted(map(str, report[key])) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
+    left = {key: sorted(map(str, info[key])) for key in ("missing_keys", "unexpected_keys", "mismatched_keys")}
     if config.model_type != shape.architecture or any(left.values()):
         raise UserError(f"{header.path}: transformers reads it as another model ({config.model_type}, {left}).")
     for name, tensor in weights.items():

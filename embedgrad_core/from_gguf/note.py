@@ -13,7 +13,7 @@ _KEY = "dequantised_from"
 
 
 def write_note(folder: Path, *, file: str, sha256: str, quantisation: str, kinds: dict[str, int], tied: bool) -> None:
-    """Write the note behind the folder's other files.
+    """Write the note after the folder's other files.
 
     Args:
         folder: the model folder, whole but for this.

@@ -111,7 +111,7 @@ def build_tokenizer(header: Header, rule: Rule) -> Tokenizer:
         UserError: merges that make no token.
     """
     tokens, kinds = header.metadata[f"{KEY}tokens"], header.metadata[f"{KEY}token_type"]
-    # Rows of the matrix behind the last token have made-up names in such files and are no tokens.
+    # Rows of the matrix after the last token have made-up names in such files and are not tokens.
     used = max(place for place, kind in enumerate(kinds) if kind != _UNUSED) + 1 if set(kinds) != {_UNUSED} else 0
     vocabulary = {token: place for place, token in enumerate(tokens[:used])}
     merges = [tuple(merge.split(" ")) for merge in header.metadata[f"{KEY}merges"]]
@@ -186,7 +186,7 @@ def _check_loads(header: Header, folder: Path) -> None:
     ):
         pre, architecture = header.metadata[f"{KEY}pre"], header.metadata["general.architecture"]
         raise UserError(
-            f"{header.path}: transformers reads text otherwise than the rule {pre!r} in a folder of architecture {architecture}; "
+            f"{header.path}: transformers reads text differently from the rule {pre!r} in a folder of architecture {architecture}; "
             "take the model's ordinary checkpoint."
         )
 

@@ -2,7 +2,7 @@
 
     python -m embedgrad_core.lm_eval run --model embedgrad --model_args prompt=prompt.safetensors --tasks hellaswag --limit 100
 
-A task's context takes the place of the input, behind the vectors and in the layout that the prompt was optimised in; what is
+A task's context takes the place of the input, after the vectors and in the layout that the prompt was optimised in; what is
 scored or generated follows it. The command line is lm-eval's own (https://github.com/EleutherAI/lm-evaluation-harness);
 importing this module registers the model for its Python API.
 """
@@ -118,7 +118,7 @@ class EmbedGradLM(HFLM):
 
     @property
     def room(self) -> int:
-        """Tokens that fit behind the prompt."""
+        """Tokens that fit after the prompt."""
         return self.frozen.context - len(self.slot.head_ids) - self.slot.k
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
@@ -139,7 +139,7 @@ class EmbedGradLM(HFLM):
         return found
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Log-likelihood in nats of whole texts behind the prompt, in disjoint windows where one is too long."""
+        """Log-likelihood in nats of whole texts after the prompt, in disjoint windows where one is too long."""
         totals = []
         for request in requests:
             (text,) = request.args
@@ -167,7 +167,7 @@ class EmbedGradLM(HFLM):
             for place, row in zip(places, rows, strict=True):
                 ended = bool(row.ids) and row.ids[-1] in self.stop_ids
                 ids = row.ids[:-1] if ended else row.ids
-                # What was trained to stand before an answer is no part of it, and no stop string.
+                # What was trained to stand before an answer is not part of it, nor a stop string.
                 text = self.frozen.tokenizer.decode(ids, skip_special_tokens=True)
                 text = text.removeprefix(self.slot.layout.target_prefix)
                 until = requests[place].args[1].get("until") or []

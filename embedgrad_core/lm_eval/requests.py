@@ -19,7 +19,7 @@ def fingerprint(slot: Slot, vectors: torch.Tensor, resolved: str, dtype: torch.d
 
 
 def check_cache(answers: MutableMapping | None, own: str) -> None:
-    """Make sure that a cache (``--use_cache``) holds this prompt's answers alone: lm-eval tells them apart by the request only.
+    """Make sure that a cache (``--use_cache``) holds this prompt's answers alone: lm-eval distinguishes them by the request alone.
 
     Raises:
         UserError: it holds another prompt's or model's.

@@ -134,7 +134,7 @@ def attend(
 def attend_one_each(
     query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, options: Options, mask: torch.Tensor
 ) -> torch.Tensor:
-    """One query a row: (H, R, D), (R, G, S, D), (R, G, S, D) and a mask (R, 1, 1, S) → (R, H, D)."""
+    """One query per row: (H, R, D), (R, G, S, D), (R, G, S, D) and a mask (R, 1, 1, S) → (R, H, D)."""
     heads, rows, width = query.shape
     groups = keys.shape[1]
     # The query heads that share a key head stand as if they were several queries of one head: nothing is repeated.

@@ -101,7 +101,7 @@ class Shape:
         return self.body + self.head * (1 if self.tied else 2)
 
     def cache_bytes(self, tokens: int, bytes_each: int = 2) -> int:
-        """Keys and values of so many tokens."""
+        """Keys and values of ``tokens`` tokens."""
         return 2 * self.layers * self.groups * self.head_width * tokens * bytes_each
 
     def step_flops(self, tokens: int, targets: int) -> float:
@@ -134,7 +134,7 @@ class Shape:
     def activation_bytes(
         self, tokens: int, bytes_each: int = 2, checkpointing: bool = False, attended: int | None = None
     ) -> int:
-        """What the backward pass needs of a piece of so many tokens (weights are frozen: no input of a product is kept).
+        """What the backward pass needs of a micro-batch of that many tokens (weights are frozen: no input of a product is kept).
 
         A layer keeps its two inputs to the norms, queries, keys, values and the output of attention, and three rows of the
         feed-forward width; in half precision the norms keep fp32 copies besides. ``attended`` counts the tokens inside the
@@ -149,7 +149,7 @@ class Shape:
         return norms * tokens + (attention + 3 * self.feed_forward * tokens) * bytes_each
 
     def backward_bytes(self, tokens: int, bytes_each: int = 2) -> int:
-        """Slopes alive at once while a layer is walked back: three of the feed-forward width, two of the residual."""
+        """Gradients alive at once during a layer's backward pass: three of the feed-forward width, two of the residual."""
         return (3 * self.feed_forward + 2 * self.width) * tokens * bytes_each
 
     def passing_bytes(self, tokens: int, bytes_each: int = 2) -> int:
@@ -174,12 +174,12 @@ class Shape:
         attended: int | None = None,
         heap: bool = False,
     ) -> int:
-        """Peak of a step above the weights: all that was kept, and either the head's chunk or a layer's slopes.
+        """Peak of a step above the weights: all that was kept, and either the head's chunk or a layer's gradients.
 
         With checkpointing the head runs while only the layers' inputs are kept, and a layer's own activations are there
-        only while it is walked back. ``heap`` counts in what main memory's allocator loses in holes.
+        only during its backward pass. ``heap`` counts in what main memory's allocator loses in holes.
         """
-        ends = 4 * self.width * tokens * bytes_each  # embeddings, last hidden states, and the slopes of both
+        ends = 4 * self.width * tokens * bytes_each  # embeddings, last hidden states, and the gradients of both
         kept = self.activation_bytes(tokens, bytes_each, checkpointing, attended)
         inputs = self.layers * self.width * bytes_each * tokens if checkpointing else kept
         peak = max(inputs + self.head_bytes(targets), kept + self.backward_bytes(tokens, bytes_each))
@@ -255,7 +255,7 @@ def process_bytes(shape: Shape, bytes_each: int, above: int, libraries: int = LI
 
 
 def _capacity(first: int, filled: int, longest: int) -> int:
-    """Tokens a lane has room for in the end: it grows by half as much again (``lanes.py``)."""
+    """Tokens per lane has room for in the end: it grows by half as much again (``lanes.py``)."""
     capacity = 0
     for needed in (first, *range(filled, longest + 1)):
         if needed > capacity:

@@ -64,11 +64,11 @@ def load_model(
     device: str = "auto",
     dtype: str = "auto",
     device_map: str = "none",
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> FrozenModel:
     """Load a causal language model and its tokenizer from a hub id or a local folder, frozen.
 
-    ``device_map`` deals the layers out over all visible GPUs: ``auto`` or ``balanced`` (accelerate), or ``none``. With one
+    ``device_map`` spreads the layers over all visible GPUs: ``auto`` or ``balanced`` (accelerate), or ``none``. With one
     GPU, or on a CPU, nothing is divided.
 
     Raises:
@@ -79,7 +79,7 @@ def load_model(
         raise UserError(f"device_map is {device_map!r}; it must be one of {', '.join(DEVICE_MAPS)}.")
     place, chosen, why = choose_device(device, dtype)
     divided = device_map != "none" and place.type == "cuda" and place.index is None and torch.cuda.device_count() > 1
-    say(f"{name}: {why}" + (f"; layers over {torch.cuda.device_count()} GPUs" if divided else ""))
+    log(f"{name}: {why}" + (f"; layers over {torch.cuda.device_count()} GPUs" if divided else ""))
     is_folder = Path(name).is_dir()
     if Path(name).is_file():
         raise UserError(
@@ -96,9 +96,9 @@ def load_model(
         transformers_logging.disable_progress_bar()  # a log holds plain lines
     for wait in (*RETRIES, None):
         try:
-            # Said outright: unset, transformers asks on a terminal whether to run a repository's code.
+            # Set explicitly: unset, transformers asks on a terminal whether to run a repository's code.
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **where)
-            network, report = AutoModelForCausalLM.from_pretrained(
+            network, info = AutoModelForCausalLM.from_pretrained(
                 name,
                 dtype=chosen,
                 use_safetensors=True,
@@ -114,9 +114,9 @@ def load_model(
                 if not is_folder:
                     check_cached(name, revision)
                 raise UserError(_why_not_loaded(name, revision, is_folder, error)) from error
-            say(f"{name}: the hub failed ({_status(error)}); trying again in {wait:g} s")
+            log(f"{name}: the hub failed ({_status(error)}); trying again in {wait:g} s")
             time.sleep(wait)
-    if lost := sorted(report["missing_keys"]):  # transformers would draw them at random, and say so in a note
+    if lost := sorted(info["missing_keys"]):  # transformers would draw them at random, and say so in a note
         raise UserError(
             f"model {name}: {len(lost)} of its weights are not in its files, {lost[0]} first; take a whole copy."
         )
@@ -130,7 +130,7 @@ def load_model(
             f"{' and '.join(sorted(left))}); give it more or larger GPUs, or a smaller dtype."
         )
     freeze_linears(network)
-    # Behind the loading, which fetches what is not there: a second reading of the weights, from memory where they fit.
+    # After the loading, which fetches what is not there: a second reading of the weights, from memory where they fit.
     if not is_folder:
         return FrozenModel(network, tokenizer, name, revision, check_cached(name, revision))
     hashes = folder_hashes(Path(name))

@@ -52,7 +52,7 @@ def grade(text: str, gold: str) -> Verdict:
         return out_of_bounds(str(bound), answer[:LONGEST], time.perf_counter() - started)
     except RecursionError:
         return out_of_bounds("nested too deeply", answer, time.perf_counter() - started)
-    # A checker must not end a run of hours over one text; undecided is counted apart, and the reason is stored.
+    # An evaluator must not end a run of hours over one text; undecided is counted apart, and the reason is stored.
     except Exception as fault:  # noqa: BLE001
         status, reason = "undecided", f"the checker failed: {type(fault).__name__}: {fault}"[:200]
     return Verdict(status, answer, reason, time.perf_counter() - started)

@@ -1,25 +1,25 @@
-# Who may make this run here, and what is refused or told before its first job: wrong partitions, too few GPUs, missing models.
+# Who may make this run here, and what is refused or reported before its first job: wrong partitions, too few GPUs, missing models.
 import sys
 
 from embedgrad.planning.forecast import first_lines
 from embedgrad.planning.pace import Pace, job_seconds
 from embedgrad.runtime import cluster, gpus, run_lock
-from embedgrad.runtime.checks import check_gpus, check_models, told_by_snakemake
+from embedgrad.runtime.checks import as_workflow_error, check_gpus, check_models
 from embedgrad_core.files import printable
 from snakemake.logging import logger
 
-with told_by_snakemake():
+with as_workflow_error():
     if workflow.is_main_process and not run_lock.hold(CONFIG.run, tidy=not workflow.output_settings.dryrun):
         # A plan may still be made; what would write is refused by start().
         print(f"run {CONFIG.run} is being made here by {run_lock.holder(CONFIG.run)}", file=sys.stderr)
     elif not workflow.is_main_process:
         run_lock.belongs(CONFIG.run)
-# On one machine no more jobs than GPUs, unless told otherwise (--resources gpu=N); a cluster counts its own.
+# On one machine no more jobs than GPUs, unless asked otherwise (--resources gpu=N); a cluster counts its own.
 if workflow.is_main_process and workflow.resource_settings.nodes is None and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", max(1, len(gpus.visible())))
 
 
-def say(line):
+def log_line(line):
     """A line of the suite's own among Snakemake's."""
     print(printable(line), file=sys.stderr, flush=True)
 
@@ -29,23 +29,23 @@ def start(jobs):
     jobs = list(jobs)
     planned = [(job.rule.name, job.wildcards_dict) for job in jobs]
     sent = [job for job in jobs if not job.is_local] if workflow.executor_plugin.name == "slurm" else []
-    with told_by_snakemake():
+    with as_workflow_error():
         run_lock.insist(CONFIG.run)
         if workflow.executor_plugin.name == "slurm":
             cluster.check_jobs(sent, workflow.dag.get_job_group, workflow.executor_settings.partition_config)
         elif workflow.resource_settings.nodes is None:
             check_gpus(CONFIG, planned, workflow.global_resources["gpu"].value)
-        # Slurm knows all jobs of a start under one name; the plugin tells it nowhere else.
+        # Slurm knows all jobs of a start under one name; the plugin names it nowhere else.
         cluster.take_over(CONFIG.run, workflow.scheduler.get_executor(sent[0]).run_uuid if sent else None)
         run_lock.settle(CONFIG.run)
-        check_models(CONFIG, planned, say)
+        check_models(CONFIG, planned, log_line)
     if workflow.executor_plugin.name == "local":
         for line in first_lines(CONFIG, planned, workflow.configfiles, bool(gpus.visible())):
-            say(line)
+            log_line(line)
     # A log has Snakemake's own lines alone; another logger (--logger rich) draws on the terminal itself.
     if sys.stderr.isatty() and not (workflow.output_settings.log_handler_settings or workflow.output_settings.quiet):
         if seconds := job_seconds(CONFIG, {job.jobid: row for job, row in zip(jobs, planned, strict=True)}):
-            logger.addHandler(Pace(seconds, say))
+            logger.addHandler(Pace(seconds, log_line))
 
 
 def end():

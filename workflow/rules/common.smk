@@ -7,7 +7,7 @@ from pathlib import Path
 
 from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.lookups import SPLITS, Lookups, cell_command, growing, one_of, shard_flag
-from embedgrad.runtime.checks import told_by_snakemake
+from embedgrad.runtime.checks import as_workflow_error
 from embedgrad.runtime.interruption import PARENT
 from embedgrad.schemas.plain import check_seed_words
 
@@ -21,7 +21,7 @@ def brought(name):
 
 if isinstance(config.get("cell_table"), str):
     config["cell_table"] = brought(config["cell_table"])
-with told_by_snakemake():
+with as_workflow_error():
     check_seed_words(sys.argv)
     CONFIG = RunConfig.check(config, " + ".join(map(str, workflow.configfiles)) or "config")
     CONFIG.set_environment()

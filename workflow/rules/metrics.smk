@@ -1,4 +1,4 @@
-# Metrics: one file a cell and seed, from the graded answers before and after.
+# Metrics: one file per cell and seed, from the graded answers before and after.
 
 
 rule metrics:

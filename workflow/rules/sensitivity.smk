@@ -1,4 +1,4 @@
-# Section 5.4: learning rate × epochs. One job a learning rate trains to the last epoch; the shorter ones are read off its
+# Section 5.4: learning rate × epochs. One job per learning rate trains to the last epoch; the shorter ones are read off its
 # history. Only for the cells that the config's `sensitivity` names; on dev, never on test.
 
 

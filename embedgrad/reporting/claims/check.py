@@ -75,7 +75,7 @@ def check_claims(
     """Recompute every claim.
 
     Args:
-        claims: what is said.
+        claims: the lines of the table.
         paper: the paper's table.
         outcomes: a run's cells, of the paper's table or another one.
         folder: ``results/<run>``.

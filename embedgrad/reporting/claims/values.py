@@ -7,10 +7,10 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from embedgrad.reporting.results.agreement import check_reports
+from embedgrad.reporting.results.agreement import check_analyses
+from embedgrad.reporting.results.analyses import read_anchoring, read_lat
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.collected import Outcome
-from embedgrad.reporting.results.reports import read_anchoring, read_lat
 from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import UserError
 
@@ -25,7 +25,7 @@ class Run:
     outcomes: Sequence[Outcome]
     folder: Path
 
-    def reports(self, name: str, read: Callable[[Path], dict]) -> list[dict]:
+    def analyses(self, name: str, read: Callable[[Path], dict]) -> list[dict]:
         """All files of an analysis, which must be of their cells' runs."""
         found = []
         for outcome in self.outcomes:
@@ -34,8 +34,8 @@ class Run:
                 path = home / f"seed{metrics['cell']['seed']}" / name
                 if path.exists():
                     found.append((read(path), metrics, path))
-        check_reports(found)
-        return [report for report, _, _ in found]
+        check_analyses(found)
+        return [analysis for analysis, _, _ in found]
 
 
 def _gain(cell: Cell) -> Decimal:
@@ -143,27 +143,27 @@ def _anchoring_p(run: Run) -> float | None:
     """The smallest probability of an original token after optimisation, softmax(v·Eᵀ)."""
     values = [
         p
-        for report in run.reports("anchoring.json", partial(read_anchoring, positions=True))
-        for p in _softmax_after(report)
+        for analysis in run.analyses("anchoring.json", partial(read_anchoring, positions=True))
+        for p in _softmax_after(analysis)
     ]
     return min(values, default=None)
 
 
-def _softmax_after(report: dict) -> list[float]:
-    return [row["after"]["softmax"]["p"] for row in report["positions"]]
+def _softmax_after(analysis: dict) -> list[float]:
+    return [row["after"]["softmax"]["p"] for row in analysis["positions"]]
 
 
 def _anchoring_same(run: Run) -> float | None:
     """Share of positions whose cosine-nearest token is still the original one."""
-    rows = [report["summary"] for report in run.reports("anchoring.json", read_anchoring)]
+    rows = [analysis["summary"] for analysis in run.analyses("anchoring.json", read_anchoring)]
     positions = sum(row["positions"] for row in rows)
     return sum(row["nearest_token_unchanged"] for row in rows) / positions if positions else None
 
 
 def _lat_deltas(run: Run) -> list[list[float]]:
     return [
-        [row["readings"]["prompt_mean"]["delta"] for row in report["layers"]]
-        for report in run.reports("lat.json", read_lat)
+        [row["readings"]["prompt_mean"]["delta"] for row in analysis["layers"]]
+        for analysis in run.analyses("lat.json", read_lat)
     ]
 
 

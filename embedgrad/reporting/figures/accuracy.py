@@ -19,7 +19,7 @@ from embedgrad.reporting.results.history import history_of
 from embedgrad.reporting.typeset import short
 from embedgrad_core.files import UserError
 
-_ROW = 0.36  # inches a cell
+_ROW = 0.36  # inches per cell
 _TRACK = 0.15  # before above, after below the middle of a row
 _SIDES = (("before", BEFORE, "s", -_TRACK), ("after", AFTER, "o", _TRACK))
 _TRAIN = {"color": BEFORE, "linestyle": (0, (4, 1.5))}
@@ -28,7 +28,7 @@ _ACCURACY = {"color": ACCENT, "linestyle": (0, (1, 1.2))}
 
 
 def draw_before_after(outcomes: Sequence[Outcome], *paths: str | Path) -> None:
-    """Draw one row a cell: ours with Wilson intervals, the paper's as hollow marks, the gain at the right.
+    """Draw one row per cell: ours with Wilson intervals, the paper's as hollow marks, the gain at the right.
 
     With several seeds every seed has its mark and the interval is that of the lowest.
     """
@@ -37,7 +37,7 @@ def draw_before_after(outcomes: Sequence[Outcome], *paths: str | Path) -> None:
 
 
 def draw_training_curves(outcomes: Sequence[Outcome], folder: str | Path, *paths: str | Path) -> None:
-    """Draw one small panel a cell from ``<folder>/<dataset>/<model>/seed<k>/optimize.jsonl``."""
+    """Draw one small panel per cell from ``<folder>/<dataset>/<model>/seed<k>/optimize.jsonl``."""
     with styled():
         save(training_curves(outcomes, folder), *paths)
 

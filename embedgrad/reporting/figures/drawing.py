@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from embedgrad_core.files import UserError, write_whole
 
-# Okabe and Ito's colours, told apart with any kind of colour vision; shapes differ too, for print without colour.
+# Okabe and Ito's colours, which every kind of colour vision distinguishes; shapes differ too, for print without colour.
 BEFORE, AFTER, ACCENT = "#D55E00", "#0072B2", "#009E73"
 INK, GREY, LINK, FAINT = "#222222", "#767676", "#B5B5B5", "#DDDDDD"
 STYLE = {

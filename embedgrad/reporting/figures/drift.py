@@ -1,4 +1,4 @@
-"""How far each token of a prompt moved: one bar a token, in the order of the prompt."""
+"""How far each token of a prompt moved: one bar per token, in the order of the prompt."""
 
 from collections.abc import Sequence
 

@@ -14,7 +14,7 @@ _COLUMNS = 4
 
 
 def ladder(rows: Sequence[dict]) -> Figure:
-    """Accuracy of every rung, one line a cell; the best on dev is ringed, before and optimised are the filled circles.
+    """Accuracy of every rung, one line per cell; the best on dev is ringed, before and optimised are the filled circles.
 
     Args:
         rows: as of :func:`embedgrad.reporting.ladder.ladder_rows`.
@@ -45,7 +45,7 @@ def ladder(rows: Sequence[dict]) -> Figure:
 
 
 def limits(rows: Sequence[dict]) -> Figure:
-    """Accuracy before and after under smaller token limits, a panel a cell (lowest seed); thin: the share of answers that ended.
+    """Accuracy before and after under smaller token limits, a panel per cell (lowest seed); thin: the share of answers that ended.
 
     Args:
         rows: as of :func:`embedgrad.reporting.analyses.limit_rows`.

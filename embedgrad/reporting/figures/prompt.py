@@ -1,6 +1,6 @@
 """The figures of what the optimised vectors are: semantic anchoring (Section 5.1) and activation by layer (Figure 3).
 
-Up to twelve cells have a panel each; more are grouped by model, one colour a data set. A cell that did not run is named.
+Up to twelve cells have a panel each; more are grouped by model, one colour per data set. A cell that did not run is named.
 """
 
 import math
@@ -16,8 +16,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, save, styled
+from embedgrad.reporting.results.analyses import read_anchoring, read_lat
 from embedgrad.reporting.results.cells import Cell, Seeds, seeds_in
-from embedgrad.reporting.results.reports import read_anchoring, read_lat
 from embedgrad.reporting.typeset import short
 
 MOST_PANELS = 12
@@ -36,7 +36,7 @@ LONE_READING = "prompt_mean"  # of panels that hold several cells
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel: its title and, cell by cell, the reports of the seeds that ran."""
+    """A panel: its title and, cell by cell, the analyses of the seeds that ran."""
 
     title: str
     found: list[tuple[Cell, list[dict]]]
@@ -48,7 +48,7 @@ def draw_anchoring(
     """Draw p of the original token (Eq. 10 as softmax) from ``<folder>/<dataset>/<model>/seed<k>/anchoring.json``.
 
     Raises:
-        UserError: a report that lacks a key; names the file.
+        UserError: an analysis that lacks a key; names the file.
     """
     with styled():
         save(anchoring(cells, folder, seeds), *paths)
@@ -60,7 +60,7 @@ def draw_lat(
     """Draw the change of activation by layer from ``<folder>/<dataset>/<model>/seed<k>/lat.json``.
 
     Raises:
-        UserError: a report that lacks a key; names the file.
+        UserError: an analysis that lacks a key; names the file.
     """
     with styled():
         save(lat(cells, folder, seeds), *paths)
@@ -71,8 +71,8 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence
     panels, grouped = _panels(cells, Path(folder), seeds, "anchoring.json", partial(read_anchoring, positions=True))
     figure, grid = _grid(panels)
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
-    reports = [report for panel in panels for _, found in panel.found for report in found]
-    smallest = [_p(row, side) for report in reports for row in report["positions"] for side, *_ in SIDES]
+    analyses = [analysis for panel in panels for _, found in panel.found for analysis in found]
+    smallest = [_p(row, side) for analysis in analyses for row in analysis["positions"] for side, *_ in SIDES]
     for axes, panel in zip(grid, panels, strict=True):
         if not _begin(axes, panel):
             continue
@@ -80,8 +80,8 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence
         axes.set_ylim(min([0.1, *smallest]) / 3, 3)
         axes.axhline(PAPER_P, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
         for cell, found in panel.found:
-            for report in found:
-                _points(axes, report, datasets.index(cell.dataset) if grouped else None)
+            for analysis in found:
+                _points(axes, analysis, datasets.index(cell.dataset) if grouped else None)
         if grouped:
             axes.set_xlim(left=0)
         else:
@@ -125,14 +125,14 @@ def lat(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] 
         axes.axhline(0, color=GREY, linewidth=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         for cell, found in panel.found:
-            for report in found:
+            for analysis in found:
                 if grouped:
-                    _by_layer(axes, report["layers"], LONE_READING, *_look(datasets.index(cell.dataset)))
+                    _by_layer(axes, analysis["layers"], LONE_READING, *_look(datasets.index(cell.dataset)))
                     continue
-                _random_band(axes, report["layers"])
+                _random_band(axes, analysis["layers"])
                 for name, colour, shape, _ in READINGS:
-                    if name in report["layers"][0]["readings"]:
-                        _by_layer(axes, report["layers"], name, colour, shape)
+                    if name in analysis["layers"][0]["readings"]:
+                        _by_layer(axes, analysis["layers"], name, colour, shape)
     _axis_names(figure, "layer (0: embeddings)", "activation, after − before, in sd")
     if grouped:
         handles = _dataset_legend(datasets, "-")
@@ -163,14 +163,14 @@ def _p(row: dict, side: str) -> float:
     return max(row[side]["softmax"]["p"], 1e-12)
 
 
-def _points(axes: Axes, report: dict, dataset: int | None) -> None:
-    """One report's positions; of several cells in a panel, the optimised vectors alone."""
+def _points(axes: Axes, analysis: dict, dataset: int | None) -> None:
+    """One analysis's positions; of several cells in a panel, the optimised vectors alone."""
     for side, colour, shape, _ in SIDES:
         if dataset is not None:
             if side != "after":
                 continue
             colour, shape = _look(dataset)
-        for row in report["positions"]:
+        for row in analysis["positions"]:
             kept = row[side]["cosine"]["nearest_id"] == row["token_id"]
             axes.plot(
                 row["position"] + 1 if dataset is None else row["drift"],
@@ -184,9 +184,9 @@ def _points(axes: Axes, report: dict, dataset: int | None) -> None:
             )
 
 
-def _round_trip(reports: Sequence[dict]) -> str:
+def _round_trip(analyses: Sequence[dict]) -> str:
     """Dev accuracy of the text, the optimised, the snapped and the randomly moved prompt; of the lowest seed."""
-    trip = next((report["round_trip"] for report in reports if report.get("round_trip")), None)
+    trip = next((analysis["round_trip"] for analysis in analyses if analysis.get("round_trip")), None)
     if not trip:
         return ""
     percent = {side: f"{100 * value:.0f}" for side, value in trip["accuracy"].items()}
@@ -201,8 +201,8 @@ def _by_layer(axes: Axes, layers: Sequence[dict], name: str, colour: str, shape:
     )
     axes.plot(at, [row["delta"] for row in rows], color=colour, linewidth=1.2)
     for row, reading in zip(layers, rows, strict=True):
-        told = row["accuracy"]["held_out"] > row["accuracy"]["random"]["q975"]
-        face = colour if told else "white"
+        separates = row["accuracy"]["held_out"] > row["accuracy"]["random"]["q975"]
+        face = colour if separates else "white"
         axes.plot(row["layer"], reading["delta"], shape, color=colour, markersize=3.5, markerfacecolor=face, mew=0.8)
 
 
@@ -217,7 +217,7 @@ def _panels(
 ) -> tuple[list[Panel], bool]:
     found = [(cell, _reports(cell, folder, seeds, name, read)) for cell in cells]
     if len(cells) <= MOST_PANELS:
-        return [Panel(f"{cell.dataset}\n{cell.model}", [(cell, reports)]) for cell, reports in found], False
+        return [Panel(f"{cell.dataset}\n{cell.model}", [(cell, analyses)]) for cell, analyses in found], False
     models = dict.fromkeys(cell.model for cell in cells)
     return [Panel(model, [pair for pair in found if pair[0].model == model]) for model in models], True
 
@@ -253,7 +253,7 @@ def _begin(axes: Axes, panel: Panel) -> bool:
     """Title a panel; whether there is anything to draw in it."""
     axes.set_title(panel.title, fontsize=7.5, loc="left", parse_math=False)
     axes.tick_params(labelsize=7)
-    missing = [cell.dataset for cell, reports in panel.found if not reports]
+    missing = [cell.dataset for cell, analyses in panel.found if not analyses]
     if len(missing) == len(panel.found):
         axes.set_xticks([])
         axes.set_yticks([])
@@ -261,8 +261,8 @@ def _begin(axes: Axes, panel: Panel) -> bool:
         axes.text(0.5, 0.5, "missing: not run yet", fontsize=8, style="italic", color=GREY, **place)
         return False
     if missing:
-        told = short(f"missing: {', '.join(missing)}", 30)
-        axes.set_title(f"{panel.title}\n{told}", fontsize=7.5, loc="left", parse_math=False)
+        note = short(f"missing: {', '.join(missing)}", 30)
+        axes.set_title(f"{panel.title}\n{note}", fontsize=7.5, loc="left", parse_math=False)
     return True
 
 

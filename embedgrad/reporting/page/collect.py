@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from embedgrad.reporting.figures.accuracy import training_curves
 from embedgrad.reporting.figures.drawing import as_svg, styled
 from embedgrad.reporting.page.examples import examples
+from embedgrad.reporting.results.analyses import read_sidecar
 from embedgrad.reporting.results.collected import Outcome
-from embedgrad.reporting.results.reports import read_sidecar
 from embedgrad.reporting.table2 import numbers
 from embedgrad.reporting.tables import read_table
 from embedgrad.reporting.verdict import WORDS
@@ -39,7 +39,7 @@ TABLES = (
     (
         "prompts.csv",
         "Prompts",
-        "One line a cell: drift, words kept, the round trip to words on dev (random: as far in a random direction), the "
+        "One line per cell: drift, words kept, the round trip to words on dev (random: as far in a random direction), the "
         "change of entropy split into prompt and text, and LAT.",
     ),
     (
@@ -67,8 +67,8 @@ def headline(outcomes: Sequence[Outcome]) -> str:
         up = sum(row["p_holm"] < 0.05 and row["delta_points"] > 0 for row in rows)
         return f"{up} of {len(done)} cells gained significantly after Holm's correction; {_missing(outcomes)}."
     words = Counter(outcome.metrics[0]["verdict"]["word"] for outcome in with_paper if outcome.metrics)
-    told = ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]) or "no cell judged yet"
-    return f"Of the paper's {len(with_paper)} cells: {told}; {_missing(outcomes)}."
+    verdicts = ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]) or "no cell judged yet"
+    return f"Of the paper's {len(with_paper)} cells: {verdicts}; {_missing(outcomes)}."
 
 
 def _missing(outcomes: Sequence[Outcome]) -> str:

@@ -127,7 +127,7 @@ def _figures(
     if any(_has(folder, outcome, "lat.json") for outcome in ran):
         caption = (
             "Figure 3: change of activation along the emotional-robotic direction by layer, with the band of random "
-            "directions. Hollow marks: the direction does not tell held-out pairs apart in this layer."
+            "directions. Hollow marks: the direction does not separate held-out pairs in this layer."
         )
         wanted.append(("LAT", lambda: lat(ran_cells, folder, seeds), caption))
     return [{"title": title, "caption": caption, **_drawn(draw)} for title, draw, caption in wanted]

@@ -45,8 +45,10 @@ def check_runs(runs: dict[str, dict | None], files: dict[str, str], test_sha256:
                 )
     models = {step: _revision(run) for step, run in runs.items() if _revision(run)}
     if len(set(models.values())) > 1:
-        told = ", ".join(f"{step} {revision[:19]}" for step, revision in models.items())
-        raise UserError(f"the steps of this cell ran on different revisions of the model ({told}); run them again.")
+        revisions = ", ".join(f"{step} {revision[:19]}" for step, revision in models.items())
+        raise UserError(
+            f"the steps of this cell ran on different revisions of the model ({revisions}); run them again."
+        )
 
 
 def check_agreement(found: Sequence[tuple[dict, Path]], folder: Path) -> None:
@@ -69,7 +71,7 @@ def check_agreement(found: Sequence[tuple[dict, Path]], folder: Path) -> None:
     _check_same(found, lambda metrics: metrics["cell"]["task"], lambda run: _decoding(run).get("max_new_tokens"), limit)
 
 
-def check_reports(found: Sequence[tuple[object, dict, Path]]) -> None:
+def check_analyses(found: Sequence[tuple[object, dict, Path]]) -> None:
     """Analyses must be of the model, the data and the prompt that their cells' runs used, as far as they say so.
 
     Args:
@@ -78,34 +80,34 @@ def check_reports(found: Sequence[tuple[object, dict, Path]]) -> None:
     Raises:
         UserError: analyses of other ones; lists them.
     """
-    wrong = [f"{path} ({told})" for report, metrics, path in found if (told := _stranger(report, metrics))]
+    wrong = [f"{path} ({reason})" for analysis, metrics, path in found if (reason := _stranger(analysis, metrics))]
     if wrong:
         raise UserError(
             f"analyses that do not belong to their cells' runs: {_first(wrong)}; delete them and make them again."
         )
 
 
-def _stranger(report: object, metrics: dict) -> str | None:
+def _stranger(analysis: object, metrics: dict) -> str | None:
     """What an analysis does not share with its cell's runs."""
-    if not isinstance(report, dict):
+    if not isinstance(analysis, dict):
         return None  # its reader says so
     runs = [run for run in metrics["run"].values() if run]
     revisions = [revision for run in runs if (revision := _revision(run))]
-    mine = _revision(report)
+    mine = _revision(analysis)
     if mine and revisions and mine not in revisions:
         return f"revision {mine[:19]} of the model, not {revisions[0][:19]}"
-    used, wanted = report.get("prompt_sha256"), metrics["prompt"].get("sha256")
+    used, wanted = analysis.get("prompt_sha256"), metrics["prompt"].get("sha256")
     if used and wanted and used != wanted:
         return f"prompt {str(used)[:12]}…, not {str(wanted)[:12]}…"
     read = {name: sha256 for run in runs for name, sha256 in (run.get("data_sha256") or {}).items()}
-    for name, sha256 in _data(report).items():
+    for name, sha256 in _data(analysis).items():
         if read.get(name, sha256) != sha256:
             return f"a {name} of sha256 {str(sha256)[:12]}…, not {read[name][:12]}…"
     return None
 
 
-def _data(report: dict) -> dict:
-    data, trip = report.get("data_sha256"), report.get("round_trip")
+def _data(analysis: dict) -> dict:
+    data, trip = analysis.get("data_sha256"), analysis.get("round_trip")
     found = data if isinstance(data, dict) else {}
     if isinstance(trip, dict) and trip.get("data_sha256"):
         found = found | {"dev.jsonl": trip["data_sha256"]}
@@ -166,10 +168,10 @@ def _differing(values: dict[str, list[str]]) -> str:
     while len({value[: same + 1] for value in values}) == 1:
         same += 1
     start = max(0, same - 24)
-    told = []
+    parts = []
     for value, names in values.items():
-        told.append(f"{value[start : start + 60]}: {_first(names)}")
-    return "; ".join(told)
+        parts.append(f"{value[start : start + 60]}: {_first(names)}")
+    return "; ".join(parts)
 
 
 def _revision(run: dict | None) -> str | None:

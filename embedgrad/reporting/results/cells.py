@@ -106,7 +106,7 @@ def read_cells(path: str | Path) -> list[Cell]:
     try:
         lines = list(csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
     except csv.Error as error:
-        raise UserError(f"{path}: not a table ({error}); mend it or take config/cells.tsv as a pattern.") from None
+        raise UserError(f"{path}: not a table ({error}); fix it or take config/cells.tsv as a pattern.") from None
     if not lines or tuple(lines[0]) != COLUMNS:
         raise UserError(f"{path}:1: the header must be these columns, separated by tabs: {', '.join(COLUMNS)}.")
     cells, seen = [], {}

@@ -102,11 +102,11 @@ def read_metrics(path: str | Path, cell: Cell, seed: int) -> dict:
         (name for name, run in metrics["run"].items() if run is not None and not isinstance(run, dict)), None
     ):
         raise UserError(f"{path}: key run.{bad} is of the wrong kind; delete the file and make it again.")
-    told = metrics["cell"]
+    stored = metrics["cell"]
     for key, expected in (("dataset", cell.dataset), ("task", cell.task), ("model", cell.model), ("seed", seed)):
-        if told[key] != expected:
+        if stored[key] != expected:
             raise UserError(
-                f"{path}: these are metrics of {key} {told[key]!r}, not {expected!r}; delete it and make it again."
+                f"{path}: these are metrics of {key} {stored[key]!r}, not {expected!r}; delete it and make it again."
             )
     if metrics.get("paper") != cell.paper:
         raise UserError(
@@ -122,9 +122,11 @@ def weights_notes(outcomes: Sequence[Outcome]) -> list[str]:
     for outcome in outcomes:
         for metrics in outcome.metrics:
             model = (metrics["run"].get("after") or {}).get("model") or {}
-            told, resolved = model.get("dequantised_from"), model.get("resolved")
-            if isinstance(told, str) and isinstance(resolved, str):
-                found[outcome.cell.model] = f"{outcome.cell.model}: weights dequantised from {told} ({resolved[:15]}…)."
+            quantised, resolved = model.get("dequantised_from"), model.get("resolved")
+            if isinstance(quantised, str) and isinstance(resolved, str):
+                found[outcome.cell.model] = (
+                    f"{outcome.cell.model}: weights dequantised from {quantised} ({resolved[:15]}…)."
+                )
     return list(found.values())
 
 
@@ -133,5 +135,5 @@ def _why(marker: Path) -> str:
         return NOT_RUN
     skipped = read_json(marker)
     if not isinstance(skipped, dict) or not isinstance(skipped.get("reason"), str):
-        raise UserError(f"{marker}: needs a key 'reason' with text; mend or delete the file.")
+        raise UserError(f"{marker}: needs a key 'reason' with text; fix or delete the file.")
     return skipped["reason"]

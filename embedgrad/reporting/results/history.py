@@ -1,4 +1,4 @@
-"""``optimize.jsonl``: one line an epoch, as the optimisation wrote it."""
+"""``optimize.jsonl``: one line per epoch, as the optimisation wrote it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,14 +29,14 @@ def history_of(metrics: dict, path: str | Path) -> list[dict]:
     """The epochs that ``metrics`` summed up: a file that is cut at the end of a line is whole line by line.
 
     Raises:
-        UserError: as :func:`read_history`; or other epochs than the metrics and the optimisation's sidecar tell of.
+        UserError: as :func:`read_history`; or other epochs than the metrics and the optimisation's sidecar state.
     """
-    rows, told = read_history(path), metrics["training"]
+    rows, stated = read_history(path), metrics["training"]
     check_epochs(rows, metrics["prompt"].get("epochs_run"), path)
     found = training(rows) or {}
-    if told is not None and any(found.get(key) != value for key, value in told.items()):
+    if stated is not None and any(found.get(key) != value for key, value in stated.items()):
         raise UserError(
-            f"{path}: not the epochs that metrics.json tells of; the file was cut short or made anew since. Delete it and "
+            f"{path}: not the epochs that metrics.json states; the file was cut short or made anew since. Delete it and "
             "optimise again."
         )
     return rows
@@ -56,7 +56,7 @@ def check_epochs(rows: Sequence[dict], epochs: object, path: str | Path) -> None
 
 
 def training(history: Sequence[dict]) -> dict | None:
-    """First and last losses (nats an item); an epoch stopped by a non-finite loss has none."""
+    """First and last losses (nats per item); an epoch stopped by a non-finite loss has none."""
     lines = [line for line in history if line.get("dev_loss") is not None]
     if not lines:
         return None

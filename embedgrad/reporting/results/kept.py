@@ -53,8 +53,8 @@ def _times(benchmarks: Path) -> bytes:
         rule, *wildcards = path.relative_to(benchmarks).with_suffix("").parts
         with path.open(encoding="utf-8", newline="") as lines:
             for row in csv.DictReader(lines, delimiter="\t"):
-                told = {"rule": rule, "job": "/".join(wildcards), "wall_s": row["s"], "cpu_s": row["cpu_time"]}
-                rows.append(told | {"max_rss_mb": row["max_rss"]})
+                job = {"rule": rule, "job": "/".join(wildcards), "wall_s": row["s"], "cpu_s": row["cpu_time"]}
+                rows.append(job | {"max_rss_mb": row["max_rss"]})
     return csv_bytes(rows, ("rule", "job", "wall_s", "cpu_s", "max_rss_mb"))
 
 
@@ -65,10 +65,10 @@ def _versions(results: Path) -> bytes:
         run_ = read_json(path)
         model = run_.get("model", {})
         keys = ("name", "resolved", "dequantised_from", "dtype", "device")
-        told = {key: model.get(key) or "" for key in keys} | run_.get("versions", {})
-        told |= {"commit": (run_.get("git") or {}).get("commit") or ""}
-        told["name"] = Path(told["name"]).name
-        seen.setdefault(tuple(told.values()), told)
+        facts = {key: model.get(key) or "" for key in keys} | run_.get("versions", {})
+        facts |= {"commit": (run_.get("git") or {}).get("commit") or ""}
+        facts["name"] = Path(facts["name"]).name
+        seen.setdefault(tuple(facts.values()), facts)
     rows = sorted(seen.values(), key=lambda row: list(row.values()))
     return csv_bytes(rows, list(dict.fromkeys(key for row in rows for key in row)))
 

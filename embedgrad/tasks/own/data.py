@@ -1,6 +1,6 @@
 """Data of one's own: a JSON-lines, CSV or TSV file, or a data set on the hub, as the suite's items.
 
-Columns are found by their usual names or named by the caller. Every fault is told with the line it stands on.
+Columns are found by their usual names or named by the caller. Every error names the line at fault.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ def read_own(
     labels: Labels | Mapping | Sequence[str] = (),
     columns: Columns | None = None,
     *,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     revision: str | None = None,
     config: str | None = None,
     split: str | None = None,
@@ -49,7 +49,7 @@ def read_own(
         evaluator: ``label`` (answers must be among ``labels``), ``yes_no`` (Yes or No), ``boxed_math`` or ``exact``.
         labels: the classes of ``label``, as :meth:`~embedgrad.tasks.own.labels.Labels.of` takes them.
         columns: names of the columns.
-        say: where to report how a file was read.
+        log: where to report how a file was read.
         revision: of a hub data set; ``main`` if None.
         config: of a hub data set.
         split: of a hub data set; ``train`` if None.
@@ -64,7 +64,7 @@ def read_own(
     """
     columns = columns or Columns()
     known = Labels.of(labels) if evaluator == "label" else None
-    name, rows = _opened(source, revision, config, split, say)
+    name, rows = _opened(source, revision, config, split, log)
     items: list[Item] = []
     seen: dict[str, str] = {}
     chosen: dict[str, str | None] | None = None
@@ -73,7 +73,7 @@ def read_own(
             chosen = _find_columns(row, evaluator, columns, where)
             kind = _kind_of_solution(row, chosen, evaluator)
             if kind:
-                say(f"{name}: the answer is {kind} of column {chosen['answer']!r}, which is the target")
+                log(f"{name}: the answer is {kind} of column {chosen['answer']!r}, which is the target")
         item = _item(row, chosen, where, name, evaluator, known)
         if item.id in seen:
             raise UserError(f"{where}: id {item.id!r} stands at {seen[item.id]} too; ids must differ.")
@@ -89,7 +89,7 @@ def _opened(
     revision: str | None,
     config: str | None,
     split: str | None,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[str, Iterable[tuple[str, Mapping]]]:
     """The name of a source and its rows, each with where it stands."""
     is_path = isinstance(source, str | Path)
@@ -106,7 +106,7 @@ def _opened(
     if not is_path:
         return "data", ((f"data row {number}", row) for number, row in enumerate(named_rows(source), start=1))
     if path.exists() or suffix_of(path) in SUFFIXES:
-        return path.name, rows_of(path, say)
+        return path.name, rows_of(path, log)
     raise UserError(f"{source}: no such file; give a .jsonl, .csv or .tsv file, or owner/name of a hub data set.")
 
 
@@ -134,7 +134,7 @@ def split_own(items: Sequence[Item], dev_fraction: float, seed: int) -> tuple[li
 
 
 def fingerprint(text: str) -> str:
-    """12 hexadecimal digits of an input's normalised text: enough to tell whether an item was trained on."""
+    """12 hexadecimal digits of an input's normalised text: enough to know whether an item was trained on."""
     return sha256_of_bytes(normalised(text).encode("utf-8", "surrogatepass"))[:12]
 
 
@@ -142,7 +142,7 @@ def _find_columns(row: Mapping, evaluator: str, columns: Columns, where: str) ->
     def find(role: str, named: str | None, usual: Sequence[str], required: bool) -> str | None:
         if named is not None:
             if named not in row:
-                raise UserError(f"{where}: no column {named!r} (it has {', '.join(row)}); mend --{role}-column.")
+                raise UserError(f"{where}: no column {named!r} (it has {', '.join(row)}); fix --{role}-column.")
             return named
         by_name = {str(key).casefold(): key for key in row}
         found = next((by_name[name] for name in usual if name in by_name), None)
@@ -175,7 +175,7 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
         if not is_whole_text(str(value)):
             raise UserError(
                 f"{where}: column {column!r} holds half of a surrogate pair (\\ud800 to \\udfff), which is no character; "
-                "mend the row."
+                "fix the row."
             )
         return str(value)
 
@@ -203,8 +203,8 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
 
 def _kind_of_solution(row: Mapping, columns: Mapping, evaluator: str) -> str | None:
     """What stands for the answer of a maths row that gives a whole solution, in words."""
-    told = row.get(columns["answer"])
-    return kind_of_solution(told) if evaluator == "boxed_math" and isinstance(told, str) else None
+    answer = row.get(columns["answer"])
+    return kind_of_solution(answer) if evaluator == "boxed_math" and isinstance(answer, str) else None
 
 
 def _checked_answer(answer: str, where: str, evaluator: str, known: Labels | None) -> str:

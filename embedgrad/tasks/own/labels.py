@@ -17,7 +17,7 @@ class Labels:
 
     Attributes:
         names: the classes, in the order given.
-        numbers: number as text → class; empty where nobody said.
+        numbers: number as text → class; empty where none was given.
     """
 
     names: tuple[str, ...]
@@ -53,13 +53,13 @@ class Labels:
     def _by_name(self) -> dict[str, str]:
         return {_folded(name): name for name in self.names}
 
-    def find(self, told: str, where: str) -> str:
-        """The class that data call ``told``: its own name in any case, or its number where one was given.
+    def find(self, value: str, where: str) -> str:
+        """The class that data call ``value``: its own name in any case, or its number where one was given.
 
         Raises:
-            UserError: it is none of them, or a number beside words of which nobody said which is which.
+            UserError: it is none of them, or a number where the labels are words and no numbers were given.
         """
-        key = told.strip()
+        key = value.strip()
         number = _whole(key)
         if found := self._by_name.get(_folded(key)) or self._by_name.get(number) or self.numbers.get(number):
             return found
@@ -69,7 +69,7 @@ class Labels:
                 f"{where}: label {key!r} is a number and the labels are words; say which is which, as in --labels {example} "
                 f"or --labels {','.join(f'{place}={name}' for place, name in enumerate(reversed(self.names)))}."
             )
-        raise UserError(f"{where}: label {key[:60]!r} is not among {', '.join(self.names)}; mend the row or --labels.")
+        raise UserError(f"{where}: label {key[:60]!r} is not among {', '.join(self.names)}; fix the row or --labels.")
 
 
 def _folded(text: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from embedgrad.tasks.source import told_by_the_hub
+from embedgrad.tasks.source import as_user_error
 from embedgrad_core.files import UserError, parse_json
 
 SUFFIXES = {
@@ -39,12 +39,12 @@ def suffix_of(path: Path) -> str:
     return "".join(endings) if endings[-1:] == [".gz"] else path.suffix.lower()
 
 
-def rows_of(path: Path, say: Callable[[str], None] = lambda line: None) -> Iterator[tuple[str, dict]]:
+def rows_of(path: Path, log: Callable[[str], None] = lambda line: None) -> Iterator[tuple[str, dict]]:
     """(``file:line``, row) of every row that is not blank.
 
     Args:
         path: the file.
-        say: where to report what was guessed of its form.
+        log: where to report what was guessed of its form.
 
     Raises:
         UserError: no such file, a folder, an unknown ending, unreadable characters, or a malformed line.
@@ -64,10 +64,10 @@ def rows_of(path: Path, say: Callable[[str], None] = lambda line: None) -> Itera
         return _parquet_rows(path, raw)
     if path.suffix.lower() == ".gz":
         raw = _unpacked(path, raw)
-    text = _decoded(path, raw, kind, say)
+    text = _decoded(path, raw, kind, log)
     if not text.strip():
         raise UserError(f"{path}: the file is empty; give at least one row with an input and an answer.")
-    return _json_rows(path, text) if kind == "JSON lines" else _table_rows(path, text, kind, say)
+    return _json_rows(path, text) if kind == "JSON lines" else _table_rows(path, text, kind, log)
 
 
 def _unpacked(path: Path, raw: bytes) -> bytes:
@@ -81,14 +81,14 @@ def _unpacked(path: Path, raw: bytes) -> bytes:
     return found
 
 
-def _decoded(path: Path, raw: bytes, kind: str, say: Callable[[str], None]) -> str:
+def _decoded(path: Path, raw: bytes, kind: str, log: Callable[[str], None]) -> str:
     """The text. JSON lines are UTF-8; a spreadsheet may have written what its system uses."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
             text = raw.decode("utf-16")
         except UnicodeDecodeError as error:
             raise UserError(f"{path}: not UTF-16, as its first bytes say ({error.reason}); save it as UTF-8.") from None
-        say(f"{path}: read as UTF-16")
+        log(f"{path}: read as UTF-16")
         return text
     try:
         return raw.decode("utf-8-sig")
@@ -106,7 +106,7 @@ def _decoded(path: Path, raw: bytes, kind: str, say: Callable[[str], None]) -> s
         raise wrong
     # Several may give the very same letters.
     encoding = "Windows-1252" if "cp1252" in found.could_be_from_charset else found.encoding
-    say(f"{path}: not UTF-8; read as {encoding}, look whether its letters are right, or save it as UTF-8")
+    log(f"{path}: not UTF-8; read as {encoding}, look whether its letters are right, or save it as UTF-8")
     return raw.decode(found.encoding)
 
 
@@ -129,18 +129,18 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict]]:
         try:
             row = parse_json(line)
         except ValueError as error:
-            told = getattr(error, "msg", error)
-            raise UserError(f"{path}:{number}: not a JSON object ({told}); each line is one object.") from None
+            reason = getattr(error, "msg", error)
+            raise UserError(f"{path}:{number}: not a JSON object ({reason}); each line is one object.") from None
         if not isinstance(row, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}.")
         yield f"{path}:{number}", row
 
 
-def _table_rows(path: Path, text: str, kind: str, say: Callable[[str], None]) -> Iterator[tuple[str, dict]]:
+def _table_rows(path: Path, text: str, kind: str, log: Callable[[str], None]) -> Iterator[tuple[str, dict]]:
     csv.field_size_limit(FIELD_BYTES)
     delimiter, skipped = _delimiter(text, kind)
     if delimiter != {"CSV": ",", "TSV": "\t"}[kind]:
-        say(f"{path}: fields are parted by {_DELIMITERS.get(delimiter, repr(delimiter))}")
+        log(f"{path}: fields are parted by {_DELIMITERS.get(delimiter, repr(delimiter))}")
     # Not splitlines: it also cuts where a text holds U+2028, U+0085, a form feed or the like.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
@@ -149,7 +149,7 @@ def _table_rows(path: Path, text: str, kind: str, say: Callable[[str], None]) ->
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            raise UserError(f"{path}:{start}: not a well-formed row ({error}); mend its quotes.") from None
+            raise UserError(f"{path}:{start}: not a well-formed row ({error}); fix its quotes.") from None
         if fields is None:
             return
         where, start = f"{path}:{start}", reader.line_num + 1
@@ -163,7 +163,7 @@ def _table_rows(path: Path, text: str, kind: str, say: Callable[[str], None]) ->
             continue
         if len(fields) != len(header):
             raise UserError(
-                f"{where}: {len(fields)} fields, the first line names {len(header)}; mend the row or its quotes."
+                f"{where}: {len(fields)} fields, the first line names {len(header)}; fix the row or its quotes."
             )
         for place, (name, field) in enumerate(zip(header, fields, strict=True), start=1):
             if not name and field.strip():
@@ -195,8 +195,8 @@ def _parquet_rows(path: Path, raw: bytes) -> Iterator[tuple[str, dict]]:
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(raw))
     except (pyarrow.ArrowException, OSError) as error:
-        told = (str(error).splitlines() or ["unreadable"])[0][:200]
-        raise UserError(f"{path}: not a whole Parquet file ({told}); take a whole copy.") from None
+        reason = (str(error).splitlines() or ["unreadable"])[0][:200]
+        raise UserError(f"{path}: not a whole Parquet file ({reason}); take a whole copy.") from None
     rows = named_rows(datasets.Dataset(table))
     return ((f"{path} row {number}", row) for number, row in enumerate(rows, start=1))
 
@@ -221,12 +221,12 @@ def hub_rows(name: str, revision: str, config: str | None, split: str) -> Iterat
     """(``name row number``, row) of a split of a hub data set.
 
     Raises:
-        UserError: it cannot be had; says what the hub said.
+        UserError: it cannot be had; gives the hub's reason.
     """
     # imported here because datasets takes seconds to import and a file needs none of it
     import datasets
 
     what = f"data set {name} (config {config or 'default'}, split {split}, revision {revision})"
-    with told_by_the_hub(what, "check the network and the names, or save it as a .jsonl file."):
+    with as_user_error(what, "check the network and the names, or save it as a .jsonl file."):
         table = datasets.load_dataset(name, config, split=split, revision=revision)
     return ((f"{name} row {number}", row) for number, row in enumerate(named_rows(table), start=1))

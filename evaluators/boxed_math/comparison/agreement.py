@@ -14,7 +14,7 @@ FULL_PRECISION = 13
 
 
 def same_value(first: tuple, second: tuple) -> bool:
-    """Whether two expressions agree at every trial point (both undefined at all of them is no agreement)."""
+    """Whether two expressions agree at every trial point (both undefined at all of them is not agreement)."""
     free = value.names(first) | value.names(second)
     if not free:
         found = _agree(first, second, 0, real=False)
@@ -83,7 +83,7 @@ def real_value(tree: tuple) -> object:
 
 
 def near(exact: tuple, printed: tuple) -> bool:
-    """Whether a decimal is the other rounded, to a unit of its last place; what is no decimal may be off by a hundredth."""
+    """Whether a decimal is the other rounded, to a unit of its last place; what is not a decimal may be off by a hundredth."""
     a, b = real_value(exact), real_value(printed)
     if a is None or b is None:
         return False

@@ -1,6 +1,6 @@
 """Whether two normalised answers say the same, kind by kind, exactly.
 
-Policies (docs/evaluators.md): unbracketed lists and sets have no order; a missing unit is no error, another one is; a
+Policies (docs/evaluators.md): unbracketed lists and sets have no order; a missing unit is not an error, another one is; a
 base belongs to the value; unreduced values are equal; a decimal equals a fraction only if it is that fraction, unless
 it is printed to full float precision (13 digits or more).
 """
@@ -116,7 +116,7 @@ def _same_point(a: tuple, b: tuple) -> bool:
 
 
 def _same_ratio(a: tuple, b: tuple) -> bool:
-    """Equal up to a common factor; 2:9 is also the number 2/9. A time of day is no ratio."""
+    """Equal up to a common factor; 2:9 is also the number 2/9. A time of day is not a ratio."""
     if a[0] != b[0]:
         ratio_, number = (a, b) if a[0] == "ratio" else (b, a)
         if len(ratio_[1]) != 2 or _is_time(ratio_) or any(part[0] != "expr" for part in ratio_[1]):

@@ -1,7 +1,7 @@
 r"""Sets of real numbers, however they are written: intervals, inequalities, set-builders, ℝ, and what ∪, ∩ and ∖ make of them.
 
 A set is a list of pieces that neither touch nor overlap, in order. A piece runs from one cut to another; a cut is a place just
-before (0) or just behind (1) a number: [1, 3) is the piece from (1, 0) to (3, 0), and {2} the one from (2, 0) to (2, 1). So
+before (0) or just after (1) a number: [1, 3) is the piece from (1, 0) to (3, 0), and {2} the one from (2, 0) to (2, 1). So
 ``[1,2] \cup [2,3]`` comes out as ``[1,3]``, and ``x > 3, x < 5`` as (3, 5).
 """
 

@@ -16,7 +16,7 @@ from evaluators.boxed_math.bounds import OutOfBounds, spend
 
 LARGEST_BITS = 200_000
 LARGEST_FACTORIAL = 3_000
-LARGEST_MAGNITUDE = 2_000_000  # bits of an inexact number, before or behind the point
+LARGEST_MAGNITUDE = 2_000_000  # bits of an inexact number, before or after the point
 LARGEST_ANGLE_BITS = 5_000  # beyond, a sine needs π to as many bits
 DIGITS = (60, 250)  # working precisions; a difference that is only rounding shrinks with the second
 
@@ -78,7 +78,7 @@ def names(tree: tuple) -> set[str]:
 
 
 def is_complex(tree: tuple) -> bool:
-    """Whether it speaks of complex numbers: then roots of negative numbers are meant."""
+    """Whether it mentions complex numbers: then roots of negative numbers are meant."""
     return any(node == ("name", "i") or node[:2] == ("call", "cis") for node in nodes(tree))
 
 

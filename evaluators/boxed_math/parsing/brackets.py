@@ -5,7 +5,7 @@ import re
 from evaluators.boxed_math.bounds import DEEPEST, OutOfBounds
 
 _OPEN, _CLOSE = "([{", ")]}"
-# ]1, 3[ is how half the world writes (1, 3). Such an interval stands alone, or behind an operator of sets.
+# ]1, 3[ is how half the world writes (1, 3). Such an interval stands alone, or after an operator of sets.
 _TURNED = re.compile(
     r"(^|\\(?:cup|cap|in|setminus)(?![A-Za-z])|=|\bor\b|[({])\s*([\[\]])([^\[\](){}]*[,;][^\[\](){}]*)([\[\]])"
 )
@@ -38,7 +38,7 @@ def closing(text: str, start: int) -> int:
 
 
 def split(text: str, separator: str) -> list[str]:
-    """The parts between separators that stand outside of all brackets; a command is no part of a longer one."""
+    """The parts between separators that stand outside of all brackets; a command is not part of a longer one."""
     if separator not in text:
         return [text]
     parts, depth, start, place = [], 0, 0, 0

@@ -83,14 +83,14 @@ class _Parser:
                 if plain or (right_is_fraction and _is_mixed(tree, right)):
                     tree = ("add", [tree, right])
                 elif right[0] == "num" and tree[0] == "num":
-                    self.fail()  # "4 2" is no product
+                    self.fail()  # "4 2" is not a product
                 else:
                     tree = ("mul", [tree, right])
             else:
                 return tree
 
     def plain_fraction(self) -> tuple | None:
-        """The 1/2 of ``3 1/2``: digits over more digits, right behind a number."""
+        """The 1/2 of ``3 1/2``: digits over more digits, right after a number."""
         before, *three = self.tokens[self.place - 1 : self.place + 3]
         if (
             len(three) < 3

@@ -22,7 +22,7 @@ def extract(text: str) -> str | None:
     while place < length:
         if place in starts and text[place] != "{":
             bare = _BARE.match(text, place)
-            # A space has to part the command from what it boxes; and "\boxed\frac…" is no bare word.
+            # A space has to part the command from what it boxes; and "\boxed\frac…" is not a bare word.
             if bare and text[place - 1].isspace():
                 if any(map(str.isdecimal, bare[0])):
                     found, best = bare.span(), place
@@ -30,7 +30,7 @@ def extract(text: str) -> str | None:
                     letter = bare.span()
         character = text[place]
         if character == "\\":
-            # An escaped brace, or the start of a command: nothing to count, but a box may begin behind it.
+            # An escaped brace, or the start of a command: nothing to count, but a box may begin after it.
             place = place + 2 if place + 2 not in starts or text[place + 1 : place + 2] in "{}" else place + 1
             continue
         if character == "{":

@@ -109,7 +109,7 @@ def cases(text: str) -> list[str] | None:
 
 
 def matrix(text: str, read: Callable[[str], tuple]) -> tuple | None:
-    """A matrix, with a factor in front and a T behind carried out."""
+    """A matrix, with a factor in front and a T after it carried out."""
     match = _MATRIX.search(text)
     if not match or "\\begin" in match[2]:
         return None

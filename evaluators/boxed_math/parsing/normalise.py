@@ -76,7 +76,7 @@ _RULES = tuple(
         (r"\\(?:overline|bar)\s*(?:\{\s*(\d+)\s*\}|(\d))", r"\\overline{\1\2}"),
         (r"\\dot\s*\{?(\d)\s*\}?(\d*)\\dot\s*\{?(\d)\s*\}?", r"\\overline{\1\2\3}"),  # 0.\dot1 4\dot2: from dot to dot
         (r"\\dot\s*\{?(\d)\s*\}?", r"\\overline{\1}"),
-        (r"(?<=\d\.)\((\d+)\)", r"\\overline{\1}"),  # 0.(3): nothing else can stand behind a bare point
+        (r"(?<=\d\.)\((\d+)\)", r"\\overline{\1}"),  # 0.(3): nothing else can follow a bare point
         (
             r"((?<![\d.])\d*\.\d*?)(\d)\2{2,}\s*\.\.\.",
             r"\1\\overline{\2}",
@@ -110,7 +110,7 @@ _PLAIN_RULES = tuple(rule for rule in _RULES if not _needs_a_command(rule[0].pat
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d.,] )(?<![\d.,])\d{1,3}(?: \d{3})+(?! ?\d)")
 # Possessive, and one way to read each space: "\text{" and spaces would otherwise be tried over and over.
 _TRAILING = re.compile(r"(?:\s|\\\\|[.;,]|\\text\{\s*(?:[.,;]\s*)?\})++$")
-# An upright word behind a number may be its unit; an upright e or i is a number, and any other is a name.
+# An upright word after a number may be its unit; an upright e or i is a number, and any other is a name.
 _UPRIGHT = re.compile(r"(?<=[\d})! ,;~/])\\mathrm ?\{ ?((?:[^{}]|\{[^{}]*\})*)\}(?! ?[_(A-Za-z\d])")
 _UPRIGHT_FRACTION = re.compile(
     r"(?<=[\d})! ,;~])\\frac ?\{ ?\\mathrm ?\{([^{}]*)\} ?\} ?\{ ?\\mathrm ?\{([^{}]*)\} ?\}"

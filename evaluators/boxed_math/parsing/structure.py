@@ -27,7 +27,7 @@ _ANGLE = re.compile(r"(?<!arc)(?<!ar)(?:sin|cos|tan|cot|sec|csc|cis)(?!h)")
 
 
 def read(text: str) -> tuple:
-    """The answer that a normalised text states; anything that is no mathematics is ``("text", …)``.
+    """The answer that a normalised text states; anything that is not mathematics is ``("text", …)``.
 
     Raises:
         OutOfBounds: nested too deeply, or more text than is read.

@@ -63,7 +63,7 @@ def _words(word: str) -> list[tuple[str, str]]:
 
 
 def number(text: str) -> tuple:
-    """``("num", value, significant digits)``; the digits of what is no decimal are 0.
+    """``("num", value, significant digits)``; the digits of what is not a decimal are 0.
 
     Raises:
         OutOfBounds: too long to read.

@@ -1,8 +1,8 @@
-r"""Units behind an amount: one spelling for each, exponents kept, and words that are no unit but a number.
+r"""Units after an amount: one spelling for each, exponents kept, and words that are not a unit but a number.
 
 A unit is a tuple of (base, exponent): ``km/h`` and ``kilometers per hour`` are ``(("hour", -1), ("kilometer", 1))``. The table of
 units is closed. A word outside of it is a counted noun ("42 ways"), a base of its own, except where it changes the amount: "25
-million" is a number, and "5 or more" and "3 less than x" are no amounts at all. Nothing is converted: 100 cm is not 1 m, as the
+million" is a number, and "5 or more" and "3 less than x" are not amounts at all. Nothing is converted: 100 cm is not 1 m, as the
 unit asked for is part of the question.
 """
 
@@ -53,7 +53,7 @@ _MULTIPLIERS = {
     "hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
     "lakh": 10**5, "crore": 10**7, "百": 100, "千": 1_000, "万": 10_000, "亿": 10**8,
 }  # fmt: skip
-# Behind a number these make another statement of it.
+# After a number these make another statement of it.
 _CHANGING_WORDS = (
     "or and not no less fewer least most than below above under over minus plus mod modulo base negative if "
     "unless except between to from through until half halves third thirds fourth fourths fifth fifths tenth "
@@ -113,9 +113,9 @@ def _noun(word: str) -> str:
 
 @lru_cache(4096)
 def measure(phrase: str) -> tuple[int, Unit, bool] | None:
-    """What a phrase behind a number says: a factor of the number, its unit, and whether the table knows all of it.
+    """What a phrase after a number says: a factor of the number, its unit, and whether the table knows all of it.
 
-    None where it is no unit: it changes the amount in another way, or holds what no unit has.
+    None where it is not a unit: it changes the amount in another way, or holds what no unit has.
     """
     factor, exponents, known, sign, pending, last = 1, {}, True, 1, 1, ()
     phrase = phrase.replace("\\mu", "u").replace("\\Omega", "Ω").replace("\\cdot", "*")

@@ -12,19 +12,19 @@ import sys
 
 def main(command: str) -> int:
     """Run ``command``; its exit status. After a signal only when all have ended: the kernel kills what outlives process 1."""
-    told = False
+    signalled = False
     child = os.posix_spawn("/bin/sh", ["/bin/sh", "-c", command], os.environ, setpgroup=0)
 
     def hand_on(number: int, _: object) -> None:
-        nonlocal told
-        told = True
+        nonlocal signalled
+        signalled = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, hand_on)
     code = None
-    while code is None or told:
+    while code is None or signalled:
         try:
             process, status = os.wait()  # orphans end up here too
         except ChildProcessError:

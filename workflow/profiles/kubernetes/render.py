@@ -104,8 +104,8 @@ def render(arguments: list[str]) -> list[dict]:
         except SystemExit as end:
             if end.code:
                 raise
-        told = yaml.safe_dump_all(recorder.posted, sort_keys=False).replace(folder, shared)
-    return list(yaml.safe_load_all(told))
+        manifests = yaml.safe_dump_all(recorder.posted, sort_keys=False).replace(folder, shared)
+    return list(yaml.safe_load_all(manifests))
 
 
 def _files(job: object) -> list:

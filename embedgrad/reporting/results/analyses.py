@@ -59,11 +59,11 @@ def read_lat(path: str | Path) -> dict:
     Raises:
         UserError: it cannot be read, a key is missing or of the wrong kind, or the layers differ in their readings.
     """
-    report = _read(path, _LAT)
-    names = [set(row["readings"]) for row in report["layers"]]
+    analysis = _read(path, _LAT)
+    names = [set(row["readings"]) for row in analysis["layers"]]
     if "prompt_mean" not in names[0] or any(one != names[0] for one in names):
         raise _unlike(path, "layers: the readings of each layer, prompt_mean among them,")
-    return report
+    return analysis
 
 
 def read_limits(path: str | Path) -> dict:
@@ -72,29 +72,29 @@ def read_limits(path: str | Path) -> dict:
     Raises:
         UserError: it cannot be read, a key is missing or of the wrong kind, or the two sides differ in their limits.
     """
-    report = _read(path, {"n": COUNT, "before": [_LIMIT], "after": [_LIMIT]})
-    before, after = ([row["limit"] for row in report[side]] for side in ("before", "after"))
-    if before != after or any(row["correct"] > report["n"] for row in report["before"] + report["after"]):
+    analysis = _read(path, {"n": COUNT, "before": [_LIMIT], "after": [_LIMIT]})
+    before, after = ([row["limit"] for row in analysis[side]] for side in ("before", "after"))
+    if before != after or any(row["correct"] > analysis["n"] for row in analysis["before"] + analysis["after"]):
         raise _unlike(path, "before and after: the same limits, and no more right answers than items,")
-    return report
+    return analysis
 
 
 def read_likelihood(path: str | Path) -> dict:
-    """``likelihood.json``: for each item the answer, and a log-likelihood a label before and after; no label where there are none.
+    """``likelihood.json``: for each item the answer, and per label a log-likelihood before and after; there may be no labels.
 
     Raises:
-        UserError: it cannot be read, a key is missing or of the wrong kind, or an item has not one number a label.
+        UserError: it cannot be read, a key is missing or of the wrong kind, or an item has not one number per label.
     """
-    report = read_json(path)
-    wrong = misfit(report, {"labels": ANY_LIST, "items": ANY_LIST})
+    analysis = read_json(path)
+    wrong = misfit(analysis, {"labels": ANY_LIST, "items": ANY_LIST})
     if wrong:
         raise _unlike(path, f"key {wrong!r}")
-    labels = report["labels"]
-    for place, row in enumerate(report["items"]):
+    labels = analysis["labels"]
+    for place, row in enumerate(analysis["items"]):
         wrong = misfit(row, {"id": str, "answer": str, "before": [float], "after": [float]}, f"items.{place}")
         if wrong or row["answer"] not in labels or any(len(row[side]) != len(labels) for side in ("before", "after")):
             raise _unlike(path, f"key {(wrong or f'items.{place}')!r}")
-    return report
+    return analysis
 
 
 def read_ladder(path: str | Path, least: int = 1) -> dict:
@@ -103,15 +103,15 @@ def read_ladder(path: str | Path, least: int = 1) -> dict:
     Raises:
         UserError: it cannot be read, or a key is missing or of the wrong kind.
     """
-    report = _read(path, {"rungs": {ANY: dict}})
-    for name, rung in report["rungs"].items():
+    analysis = _read(path, {"rungs": {ANY: dict}})
+    for name, rung in analysis["rungs"].items():
         if "left_out" in rung:
             continue
         dev = rung.get("dev")
         wrong = _rung_fault(rung, f"rungs.{name}", least) or (dev and _rung_fault(dev, f"rungs.{name}.dev", 0))
         if wrong:
             raise _unlike(path, f"key {wrong!r}")
-    return report
+    return analysis
 
 
 def read_grid(path: str | Path) -> dict:
@@ -120,18 +120,18 @@ def read_grid(path: str | Path) -> dict:
     Raises:
         UserError: it cannot be read, a key is missing or of the wrong kind, or counts that cannot be.
     """
-    report = _read(path, _GRID)
-    for row in report["protocols"]:
+    analysis = _read(path, _GRID)
+    for row in analysis["protocols"]:
         if any(one["correct"] > one["n"] for one in row["levels"].values()):
             raise _unlike(path, "key 'protocols': more right answers than items")
-    return report
+    return analysis
 
 
 def read_sidecar(path: str | Path) -> dict:
     """A ``*.run.json`` or ``split.json``: an object.
 
     Raises:
-        UserError: it cannot be read, or is none.
+        UserError: it cannot be read, or is not one.
     """
     run = read_json(path)
     if not isinstance(run, dict):
@@ -151,10 +151,10 @@ def _rung_fault(rung: object, where: str, least: int) -> str | None:
 
 
 def _read(path: str | Path, shape: Any) -> dict:
-    report = read_json(path)
-    if wrong := misfit(report, shape):
+    analysis = read_json(path)
+    if wrong := misfit(analysis, shape):
         raise _unlike(path, f"key {wrong!r}")
-    return report
+    return analysis
 
 
 def _unlike(path: str | Path, what: str) -> UserError:

@@ -18,18 +18,18 @@ def lat(
     stimuli: Sequence[Stimulus],
     items: Sequence[Item] = (),
     *,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     **settings: int,
 ) -> dict:
-    """Read the stimuli and both prompts, also at the last input token of ``items``, and report.
+    """Read the stimuli and both prompts, also at the last input token of ``items``, and compare.
 
     Returns:
-        What :func:`lat_report` returns, which has the ``settings``, and the number of ``items``.
+        What :func:`lat_of_states` returns, which has the ``settings``, and the number of ``items``.
 
     Raises:
         UserError: a text has no tokens or is longer than the model's context; names it.
     """
-    with Progress("LAT, hidden states", 2 * len(stimuli) + 2 * len(items), say, unit="texts") as at:
+    with Progress("LAT, hidden states", 2 * len(stimuli) + 2 * len(items), log, unit="texts") as at:
         train, held_out = (
             stimulus_states(frozen, [one for one in stimuli if one.split == split], at.advance)
             for split in ("train", "held_out")
@@ -37,12 +37,12 @@ def lat(
         before, after = (
             prompt_states(frozen, prompt, vectors, items, at.advance) for vectors in (prompt.initial, prompt.vectors)
         )
-    with Progress("LAT, directions", len(train), say, unit="layers") as at:
-        report = lat_report(train, held_out, before, after, **settings, on_layer=at.advance)
-    return report | {"items": len(items)}
+    with Progress("LAT, directions", len(train), log, unit="layers") as at:
+        analysis = lat_of_states(train, held_out, before, after, **settings, on_layer=at.advance)
+    return analysis | {"items": len(items)}
 
 
-def lat_report(
+def lat_of_states(
     train: torch.Tensor,
     held_out: torch.Tensor,
     before: dict[str, torch.Tensor],
@@ -66,7 +66,7 @@ def lat_report(
         on_layer: called when a layer has been measured.
 
     Returns:
-        ``layers``: a row a layer with ``accuracy`` (train, held_out, band; ``random``: mean and 97.5 % quantile over
+        ``layers``: a row per layer with ``accuracy`` (train, held_out, band; ``random``: mean and 97.5 % quantile over
         random directions, and the mean of directions whose sign no label fixed) and, by reading, ``before``, ``after``
         and ``delta`` in standard deviations of the train projections, the bootstrap ``band`` of delta and ``random``,
         the band of delta over random directions: a delta inside it is what any direction shows. ``summary``: in how many
