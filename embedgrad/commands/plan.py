@@ -1,4 +1,4 @@
-r"""What a run needs on this machine or a named GPU, cell by cell, and is missing. Runs nothing.
+r"""What a run needs on this machine or a named GPU, cell by cell, and what is missing. Runs nothing.
 
 Forecasts are arithmetic from the models' shapes and a machine's rates; how long answers get is a guess. Models and data sets
 are looked up in the mirror, the local cache and on the hub, where licence and gate are read. Exits with 1 if one is missing.

@@ -9,7 +9,7 @@ from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
 
-HELP = "the run's report as one HTML page"
+HELP = "the run on one HTML page (report.html)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

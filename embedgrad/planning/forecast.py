@@ -179,7 +179,7 @@ def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], ma
 def first_lines(
     config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], configfiles: Sequence[str | Path], has_gpus: bool
 ) -> list[str]:
-    """What a run says before its first job: its outlook, and how to learn more.
+    """What a run logs before its first job: its outlook, and how to learn more.
 
     From shapes and rates alone: measuring this machine would import torch, for seconds.
 

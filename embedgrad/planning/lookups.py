@@ -35,7 +35,7 @@ def shard_flag(wildcards: Wildcards) -> str:
 
 
 def cell_command(configfiles: Iterable[str | Path]) -> str:
-    """How a single cell is made again, as the report shows it; the cell itself (``cells=NAME``) follows it."""
+    """How a single cell is made again, as the page shows it; the cell itself (``cells=NAME``) follows it."""
     given = (word for file in configfiles for word in ("--configfile", str(file)))
     return shlex.join(["snakemake", "--cores", "2", *given, "--config"])
 

@@ -11,7 +11,7 @@ from typing import Any
 from embedgrad import tasks
 from embedgrad_core.files import Item, UserError
 
-# items on the hub, tokens per input, tokens a target (MATH-500: solution, answer)
+# items on the hub, tokens per input, tokens per target (MATH-500: solution, answer)
 RECORDED = {
     "math500": (500, 71, {"solution": 219, "answer": 4}),
     "imdb": (25_000, 294, 1),

@@ -22,7 +22,7 @@ _LEGEND = "W wrong, N no answer found, T cut at the token limit, L repetition lo
 
 
 def numbers(outcomes: Sequence[Outcome]) -> list[dict]:
-    """One flat row per cell, one key a number; accuracies are fractions 0-1, gains percentage points, missing is None."""
+    """One flat row per cell, one number per key; accuracies are fractions 0-1, gains percentage points, missing is None."""
     adjusted = iter(holm([outcome.metrics[0]["mcnemar"]["p_exact"] for outcome in outcomes if outcome.metrics]))
     return [_flat(outcome, next(adjusted) if outcome.metrics else None) for outcome in outcomes]
 
