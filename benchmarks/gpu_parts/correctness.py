@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import reference  # tests/reference.py: forty plain lines that share nothing with the core
+import reference  # tests/support/reference.py: forty plain lines that share nothing with the core
 import torch
 from conftest import tiny_model, tiny_tokenizer
 

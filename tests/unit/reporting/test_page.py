@@ -1,0 +1,267 @@
+"""The report page: what it says, that it is safe, and how it looks to a browser."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from reporting_samples import DEMO_SIZES, count, demo_cells, graded, make_run
+
+from embedgrad.cli import main
+from embedgrad.reporting.page.collect import TABLES
+from embedgrad.reporting.page.examples import COUNT, LIMIT, marked
+from embedgrad.reporting.results.cells import read_cells
+from embedgrad.reporting.tables import write_table
+from embedgrad_core.files import read_json, read_jsonl, write_json, write_jsonl
+
+ROOT = Path(__file__).resolve().parents[3]
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Half of the cells missing, one with a hostile and an endless answer, one without answers."""
+    folder = tmp_path_factory.mktemp("run")
+    cells = read_cells(demo_cells(folder / "cells.tsv"))
+    half = [cell.name for cell in cells if cell.model == "tiny-0.8m"]
+    results = make_run(folder / "results", cells, DEMO_SIZES, skip=half)
+    hostile = results / "parity" / "tiny-0.2m" / "seed0" / "after.jsonl"
+    rows = [json.loads(line) for line in hostile.read_text().splitlines()]
+    rows[0] |= graded(rows[0]["id"], output=SCRIPT)
+    rows[1] |= graded(rows[1]["id"], output="x" * 10_000)
+    write_jsonl(hostile, rows)
+    count(results, next(cell for cell in cells if cell.name == "parity/tiny-0.2m"))
+    (results / "sentiment" / "tiny-0.2m" / "seed0" / "after.jsonl").unlink()
+    (results / "audit.csv").write_text(f'check,sentence\n"{SCRIPT}",a|b\n')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    out = run / "report.html"
+    table = ["--cell-table", str(run / "cells.tsv"), "--results", str(run / "results")]
+    assert main(["report", *table, "--out", str(out)]) == 0
+    return out
+
+
+def test_missing_cells_are_named_with_the_command_that_makes_them(page):
+    text = page.read_text()
+    assert "6 of 12 cells are missing" in text
+    assert text.count('class="missing" colspan') == 6
+    assert "cells=parity/tiny-0.8m" in text
+
+
+def test_a_cell_without_outputs_says_so(page):
+    assert re.search("No examples: .*after.jsonl is not there", page.read_text())
+
+
+def test_model_text_and_tables_are_escaped_and_cut(page):
+    text = page.read_text()
+    assert SCRIPT not in text
+    assert text.count("<script") == 1
+    assert "&lt;script&gt;" in re.sub(r"</?mark[^>]*>", "", text)
+    assert "x" * (LIMIT + 1) not in text
+    assert "8,000 more characters" in re.sub(r"</?mark[^>]*>", "", text)
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "'unsafe-inline'" not in text
+
+
+def test_equal_results_give_equal_bytes(run, page):
+    again = run / "again.html"
+    table = ["--cell-table", str(run / "cells.tsv"), "--results", str(run / "results")]
+    assert main(["report", *table, "--out", str(again)]) == 0
+    assert again.read_bytes() == page.read_bytes()
+
+
+def test_a_table_that_changed_since_it_was_written_is_refused(tmp_path, capsys):
+    """One byte: 12.5 would have read 92.5."""
+    cells = read_cells(demo_cells(tmp_path / "cells.tsv"))
+    results = make_run(tmp_path / "results", cells[:2], DEMO_SIZES)
+    table = ["--cell-table", str(tmp_path / "cells.tsv"), "--results", str(results)]
+    for name, _, _ in TABLES:
+        write_table([{"dataset": "a", "before": 12.5}], ("dataset", "before"), results / name)
+    assert main(["report", *table, "--out", str(tmp_path / "report.html")]) == 0
+    for name, _, _ in TABLES:
+        path = results / name
+        sound = path.read_bytes()
+        path.write_bytes(sound.replace(b"12.5", b"92.5"))
+        assert main(["report", *table, "--out", str(tmp_path / "again.html")]) == 2
+        assert f"{name}: not the table that {name}.sha256 certifies" in capsys.readouterr().err
+        path.write_bytes(sound)
+    for text in (b"", b"a,b\n\xff"):
+        (results / "audit.csv.sha256").unlink(missing_ok=True)
+        (results / "audit.csv").write_bytes(text)
+        assert main(["report", *table, "--out", str(tmp_path / "again.html")]) == 2
+        assert "audit.csv: not a table" in capsys.readouterr().err
+
+
+def test_each_cell_shows_its_examples(page):
+    assert page.read_text().count("<article>") == 5 * COUNT
+
+
+def test_differences_are_marked_word_by_word():
+    left, right = marked("the answer is 7", "the answer is 42")
+    assert [piece for piece, changed in left if changed] == ["7"]
+    assert [piece for piece, changed in right if changed] == ["42"]
+    assert "".join(piece for piece, _ in right) == "the answer is 42"
+    assert marked("", "a") == ([], [("a", True)])
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("chromium and chromedriver are not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    quiet = ("background-networking", "component-update", "sync", "gpu", "quic")
+    for flag in ("--headless", "--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    window = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield window
+    window.quit()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_it_without_scrolling_sideways_errors_or_requests(browser, page, width):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(page.as_uri())
+    browser.execute_script("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    wide, shown = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= shown
+    assert browser.get_log("browser") == []
+    requests = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = [one["params"]["request"]["url"] for one in requests if one["method"] == "Network.requestWillBeSent"]
+    assert [url for url in urls if not url.startswith("data:")] == [page.as_uri()]
+
+
+def test_pressing_a_heading_sorts(browser, page):
+    browser.get(page.as_uri())
+    column = "[...document.querySelectorAll('#table tbody tr')].map((row) => row.cells[4]?.dataset.value)"
+    browser.execute_script("document.querySelectorAll('#table thead button')[4].click()")
+    found = [float(value) for value in browser.execute_script(f"return {column}") if value]
+    assert found == sorted(found)
+    assert len(found) == 6
+    browser.execute_script("document.querySelectorAll('#table thead button')[4].click()")
+    assert [float(value) for value in browser.execute_script(f"return {column}") if value] == found[::-1]
+
+
+# Each tries to run a script from where it is stored: as an element, an attribute, a link, a closed style or script, a template.
+VECTORS = [
+    "<script>window.hacked = 1</script>",
+    "<img src=x onerror='window.hacked = 1'>",
+    '<svg onload="window.hacked = 1"></svg>',
+    "</script><script>window.hacked = 1</script>",
+    "</style><script>window.hacked = 1</script>",
+    "--><script>window.hacked = 1</script>",
+    '" autofocus onfocus="window.hacked = 1" x="',
+    "' onmouseover='window.hacked = 1' x='",
+    "<a href='javascript:window.hacked = 1'>x</a>",
+    "<iframe srcdoc='<script>parent.hacked = 1</script>'></iframe>",
+    "<meta http-equiv=refresh content='0;url=javascript:window.hacked=1'>",
+    "{{ 7 * 7 }}{% raise %}${7*7}",
+    "\u202e<b>\u2066 \x00 \ud800",
+]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A run with a vector wherever text from outside is stored: answers, questions, reasons, provenance, tables, the command."""
+    folder = tmp_path_factory.mktemp("stored")
+    cells = read_cells(demo_cells(folder / "cells.tsv"))
+    results = make_run(folder / "results", cells, DEMO_SIZES, skip=[cells[-1].name])
+    home = results / cells[0].dataset / cells[0].model
+    for path in (home / "before.jsonl", home / "seed0" / "after.jsonl"):
+        rows = read_jsonl(path)
+        for row, vector in zip(rows, VECTORS * 3, strict=False):
+            row |= {"output": vector, "extracted": vector if row["extracted"] else None, "reason": vector}
+        write_jsonl(path, rows)
+    for cell in cells[:-1]:
+        path = results / cell.dataset / cell.model / "seed0" / "metrics.json"
+        metrics = read_json(path)
+        metrics["verdict"] |= {"reason": " ".join(VECTORS[:-1])}
+        metrics["prompt"] |= {"stopped": VECTORS[0], "layout": {"separator": VECTORS[6], "suffix": VECTORS[1]}}
+        write_json(path, metrics)
+        run = {"model": {"name": VECTORS[3]}, "versions": {VECTORS[4]: VECTORS[5]}, VECTORS[6]: VECTORS[7]}
+        write_json(path.with_name("after.run.json"), run)
+    gone = results / cells[-1].dataset / cells[-1].model / "seed0"
+    write_json(gone / "skipped.json", {"reason": " ".join(VECTORS[:-1])})
+    quoted = ",".join('"' + vector.replace('"', '""') + '"' for vector in VECTORS[:-1])
+    for name in ("audit", "claims", "ladder", "prompts", "spread"):
+        (results / f"{name}.csv").write_text(f"{quoted}\n{quoted}\n", encoding="utf-8")
+    out = folder / "report.html"
+    table = ["--cell-table", str(folder / "cells.tsv"), "--results", str(results)]
+    assert main(["report", *table, "--out", str(out), "--command", f"snakemake {VECTORS[0]}"]) == 0
+    return out
+
+
+@pytest.mark.faults
+def test_no_stored_script_runs_in_a_browser(browser, stored):
+    browser.get(stored.as_uri())
+    browser.get_log("browser")
+    browser.get(stored.as_uri())
+    browser.execute_script("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    browser.execute_script("document.querySelectorAll('#table thead button')[4].click()")
+    browser.execute_script("document.querySelectorAll('*').forEach((one) => one.dispatchEvent(new Event('mouseover')))")
+    hacked, scripts, frames, links = browser.execute_script(
+        "return [window.hacked === undefined, document.scripts.length, frames.length, "
+        "[...document.links].filter((one) => one.protocol === 'javascript:').length]"
+    )
+    assert (hacked, scripts, frames, links) == (True, 1, 0, 0)
+    assert browser.get_log("browser") == [], "neither an error nor a violation of the policy"
+    text = browser.execute_script("return document.body.innerText")
+    assert "<script>window.hacked = 1</script>" in text, "shown as what it is"
+    assert "{{ 7 * 7 }}" in text
+
+
+def test_the_policy_allows_no_script_but_the_page_s_own(browser, stored, tmp_path):
+    """The second wall: a script that got into the markup all the same would not run."""
+    text = stored.read_text(encoding="utf-8").replace("</main>", "<script>window.hacked = 1</script></main>")
+    (tmp_path / "breached.html").write_text(text, encoding="utf-8")
+    browser.get((tmp_path / "breached.html").as_uri())
+    assert browser.execute_script("return window.hacked === undefined")
+    assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))
+
+
+FORGED = {
+    "before.jsonl": [{"output": None}, {"output": 3}, {"id": ["a"]}, {"correct": "x"}, {"correct": None}, {"stop": 1}],
+    "seed0/after.jsonl": [{"output": 3}, {"id": ["a"]}, {"correct": 1}],
+    "seed0/anchoring.json": [1, {}, {"summary": 1, "round_trip": {}}],
+    "seed0/lat.json": [[], {"layers": [], "summary": {}}, {"layers": "x", "summary": {}}],
+    "seed0/entropy.json": [[], {"summary": {"prompt": {"mean": "x"}, "text": {"mean": 1}}}],
+    "seed0/optimize.run.json": [[], 1],
+    "ladder.json": [[], {"rungs": {"bare": {"correct": 1, "n": 0, "levels": {}}}}],
+    "recovery.json": [[], {"own": {}, "protocols": 3}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in FORGED.items() for value in values], ids=str
+)
+def test_a_forged_result_is_one_error_that_names_it_or_is_told_on_the_page(name, value, tmp_path, capsys):
+    cells = demo_cells(tmp_path / "cells.tsv")
+    lines = cells.read_text().splitlines()
+    cells.write_text("\n".join([lines[0], next(line for line in lines if line.startswith("sentiment\t")), ""]))
+    folder = make_run(tmp_path / "results", read_cells(cells), DEMO_SIZES)
+    path = folder / "sentiment/tiny-0.2m" / name
+    if name.endswith(".jsonl"):
+        rows = [{key: kept for key, kept in row.items() if key != "check"} for row in read_jsonl(path)]
+        rows[0] = {key: kept for key, kept in (rows[0] | value).items() if kept is not None}
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        path.write_text(json.dumps(value))
+    tables = ("ladder", "prompts", "correlation", "spread", "recovery")
+    outputs = [word for table in tables for word in (f"--{table}", str(tmp_path / table))]
+    told = ""
+    for command, out in (("report", ["--out", str(tmp_path / "page.html")]), ("summary", outputs)):
+        status = main([command, "--cell-table", str(cells), "--results", str(folder), "--seeds", "0", *out])
+        error = capsys.readouterr().err
+        assert status in (0, 2)
+        assert error.count("\n") == (status == 2)
+        told += error
+    told += (tmp_path / "page.html").read_text() if (tmp_path / "page.html").exists() else ""
+    assert path.name in told
