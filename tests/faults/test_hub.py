@@ -5,8 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, tiny_model
 from hub_stand_in import hub
+from places import ROOT
+from tiny import tiny_model
 
 from embedgrad_core.files import UserError, check_snapshot
 

@@ -8,9 +8,9 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT
 from deaf import DEAF
 from disturb import checkout, finish
+from places import ROOT
 
 from embedgrad.runtime import cluster, run_lock
 from embedgrad_core.files import TEMPORARY, UserError, write_json

@@ -13,10 +13,11 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT, tiny_model
 from deaf import DEAF
 from disturb import SNAKEMAKE, checkout, completed, disturbed, finish, leftovers, processes, results, start
+from places import ROOT
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
+from tiny import tiny_model
 
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad_core.files import read_json, write_json, write_jsonl

@@ -21,8 +21,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from conftest import ROOT
 from disturb import SNAKEMAKE
+from places import ROOT
 
 PROFILE = "workflow/profiles/kubernetes"
 VERSIONS = ("1.30", "1.37")  # of the schemas

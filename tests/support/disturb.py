@@ -8,13 +8,12 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-SNAKEMAKE = Path(sys.executable).with_name("snakemake")
+from places import ROOT, SNAKEMAKE
+
 # What tells of clocks, machines and the checkout and not of results.
 CLOCKS = re.compile(r'"(seconds|tokens_per_s|peak_memory_bytes|finished|check|commit|dirty)": [^,}\n]*')
 VICTIMS = ("snakemake", "job", "all")

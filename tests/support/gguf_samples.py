@@ -5,7 +5,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import torch
-from conftest import TEXTS
+from tiny import TEXTS
 
 from embedgrad_core.files import UserError, parse_json
 

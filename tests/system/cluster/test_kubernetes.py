@@ -17,8 +17,8 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 from cluster_stand_in import ENVIRONMENT, NAMESPACES, PROFILE, TOKEN, VERSIONS, cluster, container, needs_storage, rules
-from conftest import ROOT
 from disturb import SNAKEMAKE, checkout, finish, results
+from places import ROOT
 
 from embedgrad_core.files import read_json
 

@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from cluster_stand_in import ENVIRONMENT, PROFILE, TOKEN, VERSIONS, container, needs_storage, refusal, rules
-from conftest import ROOT
+from places import ROOT
 
 pytestmark = pytest.mark.workflow
 

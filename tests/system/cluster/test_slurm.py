@@ -12,8 +12,8 @@ import time
 from collections import Counter
 
 import pytest
-from conftest import ROOT
 from disturb import SNAKEMAKE, checkout, completed, finish, leftovers, results, start
+from places import ROOT
 from slurm_here import MUNGE_PID, missing, munge_answers, slurm
 
 CONFIG = "tests/configs/small.yaml"

@@ -6,7 +6,8 @@ import json
 import re
 
 import pytest
-from conftest import ROOT, tiny_model
+from places import ROOT
+from tiny import tiny_model
 
 from embedgrad.reporting.statistics import wilson
 

@@ -13,9 +13,10 @@ from dataclasses import replace
 import lm_eval
 import pytest
 import torch
-from conftest import ROOT, tiny_model
 from lm_eval.api.instance import Instance
 from lm_eval.tasks import TaskManager
+from places import ROOT
+from tiny import tiny_model
 
 import embedgrad
 from embedgrad.grading import Grader

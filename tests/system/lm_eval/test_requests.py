@@ -4,10 +4,10 @@ import copy
 
 import pytest
 import torch
-from conftest import tiny_model
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import CachingLM
 from sqlitedict import SqliteDict
+from tiny import tiny_model
 
 from embedgrad_core import Layout, PromptEmbedding, Slot
 from embedgrad_core.decoding.rows import Row

@@ -7,7 +7,8 @@ import sys
 import threading
 
 import pytest
-from conftest import ROOT, tiny_model
+from places import ROOT
+from tiny import tiny_model
 
 from embedgrad_core.files import write_jsonl
 

@@ -8,7 +8,7 @@ import sys
 
 import hostile_texts as hostile
 import pytest
-from conftest import ROOT
+from places import ROOT
 
 from embedgrad_core.files import write_jsonl
 from evaluators import cross_check as module

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from places import ROOT
 
 from embedgrad.planning import baseline
 from embedgrad_core.files import read_json, write_json

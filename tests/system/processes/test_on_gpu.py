@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from places import ROOT
 
 COMMAND = [sys.executable, str(ROOT / "benchmarks/on_gpu.py"), "--small"]
 PARTS = ("facts", "correctness", "step", "decoding", "cell")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT
+from places import ROOT
 
 from embedgrad_core.spinning import OWN, SPINS
 
@@ -32,15 +32,15 @@ WAYS = {
 # Products of many sizes by two threads, forward and backward, as a step and an answer need them.
 COMPUTE = """
 import hashlib, sys
-sys.path.insert(0, "tests")
-import conftest, torch
+sys.path.insert(0, "tests/support")
+import tiny, torch
 from embedgrad_core import Layout, Slot
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.model.kernels import freeze_linears, packed_weights
 from embedgrad_core.objective import Example
 from embedgrad_core.step import MicroBatching, accumulate
 torch.set_num_threads(2)
-frozen = conftest.tiny_model(conftest.tokenizer.__wrapped__(), hidden_size=512, intermediate_size=1024)
+frozen = tiny.tiny_model(tiny.tiny_tokenizer(), hidden_size=512, intermediate_size=1024)
 freeze_linears(frozen.network)
 slot = Slot(frozen.tokenizer, Layout(), "", (), tuple(range(20, 36)))
 vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().clone().requires_grad_()

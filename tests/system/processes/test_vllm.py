@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from test_export import moved
+from families import moved
 
 from embedgrad_core import Layout, load_model
 from embedgrad_core.decoding.greedy import greedy

@@ -6,7 +6,7 @@ import sys
 import zipfile
 
 import pytest
-from conftest import ROOT, SNAKEMAKE
+from places import ROOT, SNAKEMAKE
 
 
 @pytest.fixture(scope="module")

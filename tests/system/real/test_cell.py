@@ -8,7 +8,8 @@ import csv
 import pytest
 import torch
 import yaml
-from conftest import ROOT, snakemake
+from commands import snakemake
+from places import ROOT
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 

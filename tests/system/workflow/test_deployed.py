@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 import yaml
-from conftest import ROOT, snakemake
+from commands import snakemake
+from places import ROOT
 
 from embedgrad_core.files import read_json
 

@@ -10,7 +10,8 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import ROOT, SNAKEMAKE, snakemake
+from commands import snakemake
+from places import ROOT, SNAKEMAKE
 
 pytestmark = pytest.mark.workflow
 

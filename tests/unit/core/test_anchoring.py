@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_model
+from tiny import tiny_model
 
 from embedgrad.cli import main
 from embedgrad_core import Layout, PromptEmbedding, Slot

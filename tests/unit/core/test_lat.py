@@ -6,7 +6,8 @@ import random
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, tiny_model
+from places import ROOT
+from tiny import tiny_model
 
 from embedgrad.analyses.lat_report import lat_report
 from embedgrad.cli import main

@@ -5,7 +5,8 @@ import json
 
 import pytest
 import yaml
-from conftest import CHAT, ROOT
+from places import ROOT
+from tiny import CHAT
 from transformers import AutoTokenizer
 
 from embedgrad_core import Layout, Slot

@@ -57,7 +57,7 @@ def test_loss_and_gradient_equal_peft(frozen, items):
 
 
 def test_gradient_equals_finite_differences(tokenizer, items):
-    from conftest import tiny_model
+    from tiny import tiny_model
 
     frozen = tiny_model(tokenizer)
     frozen.network.double()
@@ -99,7 +99,7 @@ def test_gate_refuses_vectors_that_are_not_the_texts_own(frozen, items):
 
 
 def test_gate_refuses_a_model_that_changes_logits_behind_its_head(tokenizer, items):
-    from conftest import tiny_model
+    from tiny import tiny_model
 
     frozen = tiny_model(tokenizer)
     forward = frozen.network.forward

@@ -11,7 +11,8 @@ import time
 import pytest
 import reference
 import torch
-from conftest import ROOT, tiny_model
+from places import ROOT
+from tiny import tiny_model
 
 from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
 from embedgrad_core.files import UserError, write_jsonl

@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
-from conftest import tiny_model
 from safetensors.torch import load_file, save_file
+from tiny import tiny_model
 
 from embedgrad_core import Layout, PromptEmbedding, Slot, read_prompt_file
 from embedgrad_core.anchoring import anchoring_summary, nearest_tokens

@@ -7,9 +7,9 @@ import re
 import time
 
 import pytest
-from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from places import ROOT
 
 from evaluators import boxed_math
 from evaluators.boxed_math.parsing.normalise import normalise

@@ -7,7 +7,7 @@ import time
 
 import hostile_texts as hostile
 import pytest
-from conftest import ROOT
+from places import ROOT
 
 from embedgrad.cli import main
 from embedgrad.grading import Grader

@@ -3,9 +3,9 @@
 import csv
 
 import pytest
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from places import ROOT
 
 import evaluators
 from embedgrad import tasks

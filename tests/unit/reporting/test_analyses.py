@@ -4,9 +4,9 @@ import csv
 import json
 
 import pytest
-from conftest import REVIEWS
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 from scipy import stats
+from tiny import REVIEWS
 
 from embedgrad.analyses.limits import LIMITS, over_limits
 from embedgrad.analyses.rungs import label_targets, rungs, worked_examples

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from conftest import tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
 from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, make_run
+from tiny import tiny_model
 
 from embedgrad.analyses.counts import added, by_level
 from embedgrad.cli import main

@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from conftest import ROOT
+from places import ROOT
 
 # What each part may import of the house, the longest name first where one lies inside another. The commands alone know all; the
 # workflow goes through the command.

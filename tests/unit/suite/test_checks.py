@@ -5,7 +5,7 @@ import logging
 
 import pytest
 import yaml
-from conftest import ROOT
+from places import ROOT
 from snakemake_interface_common.exceptions import WorkflowError
 
 from embedgrad.planning.durations import LOADING

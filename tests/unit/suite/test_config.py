@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 import yaml
-from conftest import ROOT
+from places import ROOT
 
 from embedgrad.cli import build_parser
 from embedgrad.planning.run_config import RunConfig, _flags

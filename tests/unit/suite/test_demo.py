@@ -4,7 +4,7 @@ from itertools import islice
 
 import pytest
 import yaml
-from conftest import ROOT
+from places import ROOT
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from embedgrad import demo_models, tasks

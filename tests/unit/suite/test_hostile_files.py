@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from conftest import ROOT, tiny_model
+from places import ROOT
 from specimens import KINDS
+from tiny import tiny_model
 
 from embedgrad.cli import main
 from embedgrad.commands import generate

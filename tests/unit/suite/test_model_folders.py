@@ -4,7 +4,8 @@ import json
 
 import pytest
 import yaml
-from conftest import ROOT, snakemake
+from commands import snakemake
+from places import ROOT
 
 from embedgrad.cli import main
 from embedgrad.planning.access import look_up

@@ -3,9 +3,9 @@
 from collections import Counter
 
 import pytest
-from conftest import tiny_model
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import tiny_model
 
 from embedgrad.cli import main
 from embedgrad_core.files import (

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT
+from places import ROOT
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 PACKAGES = ("embedgrad", "embedgrad_core", "evaluators", "workflow", "benchmarks")

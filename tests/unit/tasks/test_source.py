@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from hub_stand_in import COMMIT, hub
+from places import ROOT
 
 from embedgrad import tasks
 from embedgrad.planning.access import look_up_data

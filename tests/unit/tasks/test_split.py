@@ -9,9 +9,9 @@ from collections import Counter
 from fractions import Fraction
 
 import pytest
-from conftest import ROOT
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from places import ROOT
 
 from embedgrad.tasks.split import choose, draw, halve, largest_remainders
 from embedgrad_core.files import Item, UserError

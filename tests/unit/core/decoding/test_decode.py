@@ -65,7 +65,7 @@ def test_tokens_equal_transformers_generate(frozen, slot, items):
 
 
 def test_settings_shipped_with_a_checkpoint_are_ignored(tokenizer, items):
-    from conftest import tiny_model
+    from tiny import tiny_model
 
     plain, shipped = tiny_model(tokenizer), tiny_model(tokenizer)
     shipped.network.generation_config.repetition_penalty = 1.5

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import pytest
 import torch
-from conftest import tiny_model
+from tiny import tiny_model
 
 from embedgrad.cli import main
 from embedgrad_core import Decoding, Layout, LoopRule, PromptEmbedding, Slot, decode

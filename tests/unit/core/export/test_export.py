@@ -9,9 +9,10 @@ import pytest
 import reference
 import torch
 import yaml
-from conftest import ROOT, tiny_model
+from families import FAMILIES, model_of, moved
 from markdown_it import MarkdownIt
-from test_families import FAMILIES, model_of
+from places import ROOT
+from tiny import tiny_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
@@ -46,15 +47,6 @@ def saved(request, tokenizer, tmp_path_factory):
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return load_model(str(folder), device="cpu", dtype="float32", say=lambda line: None)
-
-
-def moved(frozen, layout):
-    prompt = PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, layout, "please reason step by step."))
-    noise = torch.randn(prompt.vectors.shape, generator=torch.Generator().manual_seed(3))
-    prompt.vectors = prompt.vectors + 0.3 * prompt.vectors.norm(dim=1, keepdim=True) * torch.nn.functional.normalize(
-        noise, dim=1
-    )
-    return prompt
 
 
 def ours(frozen, prompt):

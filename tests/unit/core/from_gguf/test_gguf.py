@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import TEXTS, refused, tiny_model
+from commands import refused
 from safetensors import safe_open
+from tiny import TEXTS, tiny_model
 from transformers import Qwen2Tokenizer
 
 from embedgrad_core import load_model

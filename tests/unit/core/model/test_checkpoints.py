@@ -6,8 +6,8 @@ import time
 
 import pytest
 import torch
-from conftest import tiny_model
 from safetensors.torch import load_file, save_file
+from tiny import tiny_model
 
 from embedgrad_core import Layout, Slot, load_model
 from embedgrad_core.files import Item, UserError

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from conftest import ROOT
+from places import ROOT
 from transformers import AutoModelForCausalLM
 
 from embedgrad_core import load_model

@@ -3,8 +3,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
+from drawn import texts
 from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, count, demo_cells, make_run
 
 from embedgrad.reporting.figures.accuracy import before_after, draw_before_after, draw_training_curves, training_curves
@@ -39,21 +38,6 @@ def runs(tmp_path_factory):
         "several": (collect(several, folder / "several"), folder / "several"),
         "empty": (collect(several, folder / "none"), folder / "none"),
     }
-
-
-def texts(figure) -> list[tuple[str, object]]:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    unseen = set()  # ticks beyond the ends of an axis have labels that are never drawn
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            beyond = [tick for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
-            unseen |= {label for tick in beyond for label in (tick.label1, tick.label2)}
-    found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    found = [text for text in found if text not in unseen]
-    return [(text.get_text(), text.get_window_extent(renderer)) for text in found]
 
 
 @pytest.mark.parametrize("name", ["demo", "paper", "several", "large", "empty"])

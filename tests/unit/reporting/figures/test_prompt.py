@@ -5,8 +5,8 @@ import random
 from pathlib import Path
 
 import pytest
+from drawn import texts
 from reporting_samples import cell
-from test_cells import texts
 
 from embedgrad.reporting.figures.drawing import styled
 from embedgrad.reporting.figures.prompt import anchoring, draw_anchoring, draw_lat, lat

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import refused, tuning
+from commands import refused, tuning
 
 import embedgrad
 from embedgrad.cli import main

@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import REVIEWS, ROOT, tiny_model
 from hub_stand_in import hub
+from places import ROOT
+from tiny import REVIEWS, tiny_model
 
 import embedgrad
 from embedgrad.cli import main

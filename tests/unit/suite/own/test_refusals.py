@@ -5,7 +5,8 @@ import os
 import stat
 
 import pytest
-from conftest import refused, tiny_model, tuning
+from commands import refused, tuning
+from tiny import tiny_model
 
 import embedgrad
 from embedgrad.cli import main

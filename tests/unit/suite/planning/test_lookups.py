@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 import yaml
-from conftest import ROOT
+from places import ROOT
 
 from embedgrad.planning.lookups import Lookups, cell_command, growing, one_of, shard_flag
 from embedgrad.planning.run_config import RunConfig

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 import torch
-from conftest import ROOT
+from places import ROOT
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from embedgrad import tasks

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT
+from places import ROOT
 from transformers import Gemma2Config, GPT2Config, LlamaConfig, Qwen2Config
 
 from embedgrad.commands.arguments import add_decoding_arguments, decoding_from

@@ -5,9 +5,9 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from places import ROOT
 
 # For these imports alone: processes that tests spawn inherit the path.
 sys.path.insert(0, str(ROOT / "benchmarks/scheduling"))
