@@ -1,6 +1,6 @@
 """How much a task asks of a model: items and tokens, before a tokenizer or a data set is at hand.
 
-Recorded means of the real data with Qwen2.5's tokenizer (``tests/system/real/test_tasks.py`` counts them again); tasks
+Recorded means of the real data with Qwen2.5's tokenizer (``tests/system/real/test_planning.py`` counts them again); tasks
 that the suite generates are counted where they are made. Answers are a guess, since they depend on the model: see ``ANSWER``.
 """
 

@@ -264,7 +264,7 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.perf_counter()
     tasks = [(kind, arguments.mutants, arguments.seed) for kind in arguments.kinds.split(",")]
-    with multiprocessing.get_context("spawn").Pool(arguments.cores, maxtasksperchild=1) as workers:
+    with multiprocessing.get_context("spawn").Pool(arguments.cores) as workers:
         reports = workers.map(run, tasks, chunksize=1)
     print(f"{'kind':15} {'read':>7} {'refused':>8} {'faults':>7} {'unpickled':>9} {'slowest s':>9}")
     for report in reports:

@@ -1,6 +1,7 @@
 """A hub that answers 500, ends in the middle of a file, or never answers: bounded time, retries, then one error."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -33,6 +34,22 @@ def files(tokenizer, tmp_path_factory):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.fixture(scope="module")
+def calm(files, tmp_path_factory):
+    """A home whose cache was filled by a hub without trouble, and what the load told."""
+    home = tmp_path_factory.mktemp("calm")
+    with hub({}, {}, {"me/tiny": files}) as address:
+        told, _ = load(address, home)
+    return home, told
+
+
+@pytest.fixture
+def cached(calm, tmp_path):
+    """A copy of that home for one test."""
+    shutil.copytree(calm[0], tmp_path / "home", symlinks=True)
+    return tmp_path / "home", calm[1]
+
+
 def load(address, home, **environment):
     settings = {
         "HF_ENDPOINT": address,
@@ -57,12 +74,10 @@ def load(address, home, **environment):
 
 @pytest.mark.faults
 @pytest.mark.parametrize("trouble", [["500"], ["half"], ["hang"]], ids=lambda kinds: kinds[0])
-def test_trouble_that_passes_is_retried(files, tmp_path, trouble):
-    with hub({}, {}, {"me/tiny": files}) as address:
-        wanted, _ = load(address, tmp_path / "calm")
+def test_trouble_that_passes_is_retried(files, calm, tmp_path, trouble):
     with hub({}, {}, {"me/tiny": files}, list(trouble)) as address:
         told, _ = load(address, tmp_path / "troubled")
-    assert told == wanted
+    assert told == calm[1]
     assert told.startswith("loaded 0123456789abcdef")
 
 
@@ -78,19 +93,19 @@ def test_trouble_that_stays_is_one_error_in_bounded_time(files, tmp_path, kind):
 
 @pytest.mark.faults
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
-def test_a_cached_file_that_changed_is_refused_until_it_is_deleted(files, tmp_path, name):
+def test_a_cached_file_that_changed_is_refused_until_it_is_deleted(files, cached, name):
+    home, wanted = cached
     with hub({}, {}, {"me/tiny": files}) as address:
-        wanted, _ = load(address, tmp_path)
-        blob = next(tmp_path.glob(f"hub/models--me--tiny/snapshots/*/{name}")).resolve()
+        blob = next(home.glob(f"hub/models--me--tiny/snapshots/*/{name}")).resolve()
         data = bytearray(blob.read_bytes())
         data[-2] ^= 0x40  # the sign or size of a weight; in JSON a byte that is none
         blob.write_bytes(data)
         for environment in ({}, {"HF_HUB_OFFLINE": "1"}):
-            told, _ = load(address, tmp_path, **environment)
+            told, _ = load(address, home, **environment)
             assert told.startswith(f"refused model me/tiny: {name} in the hub's cache is not what the hub sent")
         assert f"Delete {blob}, and it is fetched again" in told
         blob.unlink()
-        assert load(address, tmp_path)[0] == wanted
+        assert load(address, home)[0] == wanted
 
 
 def test_small_files_are_named_by_git_s_hash(tmp_path):
@@ -108,8 +123,7 @@ def test_small_files_are_named_by_git_s_hash(tmp_path):
 
 
 @pytest.mark.faults
-def test_what_is_cached_serves_when_the_hub_is_gone(files, tmp_path):
-    with hub({}, {}, {"me/tiny": files}) as address:
-        wanted, _ = load(address, tmp_path)
-    assert load("http://127.0.0.1:9", tmp_path)[0] == wanted
-    assert load(address, tmp_path, HF_HUB_OFFLINE="1")[0] == wanted
+def test_what_is_cached_serves_when_the_hub_is_gone(cached):
+    home, wanted = cached
+    assert load("http://127.0.0.1:9", home)[0] == wanted
+    assert load("http://127.0.0.1:9", home, HF_HUB_OFFLINE="1")[0] == wanted

@@ -8,8 +8,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from deaf import DEAF
-from disturb import checkout, finish
+from disturb import DEAF, checkout, finish
 from places import ROOT
 
 from embedgrad.runtime import cluster, run_lock
@@ -41,8 +40,6 @@ try:
 except UserError as error:
     print(error)
 """
-
-
 _started = []
 
 

@@ -20,6 +20,9 @@ CONFIG = "tests/configs/small.yaml"
 CLUSTER = ("--profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "2")
 # Without a card each job runs on the CPU all the same, but asks for one.
 CARDS = ("--config", "device=auto")
+# All that loads a model, and two jobs that read the whole folder. Figures and page are ten more of that kind, and
+# `benchmarks/slurm.py` runs all of the demo through Slurm.
+TABLES = ("--", "results/small/table2.csv", "results/small/ladder.csv")
 pytestmark = [pytest.mark.faults, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
 
 
@@ -27,7 +30,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.skipif(bool(missing()), reason=mis
 def whole(tmp_path_factory):
     """The run on this machine alone."""
     folder = checkout(tmp_path_factory.mktemp("slurm") / "whole")
-    status, told = finish(folder, CONFIG, *CARDS)
+    status, told = finish(folder, CONFIG, *CARDS, *TABLES)
     assert status == 0, told[-3000:]
     return results(folder)
 
@@ -54,7 +57,7 @@ def test_the_tables_are_those_of_one_machine_and_no_card_is_shared(whole, tmp_pa
     folder = checkout(tmp_path / "cluster")
     with slurm() as here:
         # As if the model needed two cards to be trained.
-        process = start(folder, CONFIG, *CLUSTER, *CARDS, "--set-resources", "optimize:gpu=2")
+        process = start(folder, CONFIG, *CLUSTER, *CARDS, "--set-resources", "optimize:gpu=2", *TABLES)
         seen = {}
         while process.poll() is None:
             at_work = [job for job in here.jobs() if job.state == "RUNNING"]
@@ -91,7 +94,7 @@ def test_cancelled_drained_starved_and_killed_it_ends_with_the_same_tables(whole
         def at_work(what):
             return [job for job in here.jobs() if job.state == "RUNNING" and job.what.startswith(what)]
 
-        first = start(folder, CONFIG, *CLUSTER, *CARDS, *starving)
+        first = start(folder, CONFIG, *CLUSTER, *CARDS, *starving, *TABLES)
         here.wait_for(lambda: at_work("optimize"), 240)
         (victim, *_) = at_work("optimize")
         here.ask("scancel", str(victim.number))
@@ -107,7 +110,7 @@ def test_cancelled_drained_starved_and_killed_it_ends_with_the_same_tables(whole
         left = set(here.running())
         assert left
         settled = completed(folder)
-        status, said = finish(folder, CONFIG, *CLUSTER, *CARDS, *starving)
+        status, said = finish(folder, CONFIG, *CLUSTER, *CARDS, *starving, *TABLES)
         assert status == 0, said[-3000:]
         jobs = here.jobs()
     assert results(folder) == whole

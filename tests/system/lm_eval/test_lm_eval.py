@@ -3,11 +3,6 @@
 import json
 import logging
 import math
-import os
-import re
-import shlex
-import subprocess
-import sys
 from dataclasses import replace
 
 import lm_eval
@@ -23,7 +18,7 @@ from embedgrad.grading import Grader
 from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot, decode, load_model
 from embedgrad_core.files import Item, UserError, read_json, read_jsonl, write_jsonl
 from embedgrad_core.lm_eval import model as lm_eval_model
-from embedgrad_core.lm_eval.model import EmbedGradLM, _names_device, main
+from embedgrad_core.lm_eval.model import EmbedGradLM
 from embedgrad_core.objective import encode
 
 PROMPT = "Determine whether the statement is positive or negative."
@@ -39,29 +34,6 @@ def model(request, tokenizer, tmp_path_factory):
     path = tmp_path_factory.mktemp("lm") / "prompt.safetensors"
     prompt.save(path)
     return EmbedGradLM(str(path), frozen, batch_size=3), prompt
-
-
-@pytest.fixture(scope="module")
-def home(tokenizer, tmp_path_factory):
-    """Where the README's commands are typed: model, prompt file, a run's test split, and the suite's tasks."""
-    folder = tmp_path_factory.mktemp("typed")
-    tiny_model(tokenizer, max_position_embeddings=1024).network.save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
-    frozen = load_model(str(folder / "model"), device="cpu", say=lambda line: None)
-    prompt = PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(), PROMPT))
-    prompt.save(folder / "prompt.safetensors")
-    (folder / "results/paper/data/imdb").mkdir(parents=True)
-    labels = ["positive", "negative"]
-    rows = [
-        {"id": f"imdb/{n}", "input": f"film {n}", "target": labels[n % 2], "answer": labels[n % 2], "level": None}
-        for n in range(3)
-    ]
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "results/paper/data/imdb/test.jsonl").write_text(lines)
-    (folder / "embedgrad").symlink_to(ROOT / "embedgrad")
-    (folder / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    (folder / "python").chmod(0o755)
-    return folder
 
 
 def ask(kind, *arguments):
@@ -292,49 +264,3 @@ def test_a_missing_split_is_one_error(tmp_path):
     row = {"id": "1", "input": "x", "target": "y", "answer": "y", "level": None}
     (tmp_path / "data" / "imdb" / "test.jsonl").write_text(json.dumps(row) + "\n")
     assert load("imdb", str(tmp_path))["test"][0] == {"task": "imdb", **row}
-
-
-def readme_command():
-    """The README's second lm-eval command, with this model's name."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = next(b for b in re.findall(r"```\w*\n(.*?)```\n", text, re.DOTALL) if "embedgrad_core.lm_eval" in b)
-    return "python -m" + block.replace("MODEL", "model").replace("\\\n", "").split("python -m")[2]
-
-
-def test_the_readmes_command_as_printed(home):
-    """On a machine without CUDA, which lm-eval's default device would be."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environment |= {"PATH": f"{home}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
-    command = ["bash", "-euc", readme_command()]
-    run = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert re.search(r"\|embedgrad_imdb\| .*\|acc +\|", run.stdout)
-
-
-@pytest.mark.parametrize(
-    ("changed", "told"),
-    [
-        (('\'{"results": "results/paper"}\'', "'{'"), "Invalid JSON: {"),
-        (("embedgrad_imdb", "embedgrad_imbd"), "Tasks not found: embedgrad_imbd"),
-        (("prompt=prompt.safetensors,", ""), "--model_args names no prompt file"),
-        (("pretrained=model", "pretrained=model,device=cuda:0"), "torch sees no CUDA device"),
-        (("results/paper", "results/none"), "test.jsonl: no such file"),
-    ],
-)
-def test_a_wrong_flag_is_one_line(home, changed, told, monkeypatch, capsys):
-    monkeypatch.chdir(home)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(sys, "argv", shlex.split(readme_command().replace(*changed))[2:])
-    assert main() == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("embedgrad_core.lm_eval: ")
-    assert told in last
-
-
-def test_a_device_that_is_named_is_kept(tmp_path):
-    (tmp_path / "flags.yaml").write_text("device: cpu\nlimit: 3\n")
-    (tmp_path / "none.yaml").write_text("limit: 3\n")
-    assert _names_device(["run", "--device", "cpu"])
-    assert _names_device(["run", "--config", str(tmp_path / "flags.yaml"), "--tasks", "x"])
-    assert not _names_device(["run", "-C", str(tmp_path / "none.yaml")])
-    assert not _names_device(["run", "--tasks", "x", "--config", str(tmp_path / "gone.yaml")])

@@ -93,101 +93,12 @@ def test_no_network(data, tmp_path):
     one_line(run, "someone/model", "cannot be reached", "mirror")
 
 
-def test_a_folder_that_is_not_there(data):
-    one_line(decode(data, "./nowhere"), "./nowhere", "no such folder")
-
-
 @pytest.fixture
 def model(tokenizer, tmp_path):
     frozen = tiny_model(tokenizer)
     frozen.network.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     return tmp_path / "model"
-
-
-def test_a_prompt_file_made_for_another_model(data, model, tokenizer):
-    from embedgrad_core import Layout, PromptEmbedding, Slot
-
-    other = tiny_model(tokenizer, hidden_size=64)
-    prompt = PromptEmbedding.from_text(other, Slot.place(tokenizer, Layout(), "Yes?"))
-    prompt.save(data / "p.safetensors")
-    run = decode(data, model, "--prompt-file", data / "p.safetensors")
-    one_line(run, "p.safetensors", "made for tiny-qwen2", str(model))
-    assert not (data / "out.jsonl").exists()
-
-
-def test_a_wrong_fingerprint_is_refused(data, model):
-    run = decode(data, model, "--prompt", "Yes?", "--sha256", "sha256:0")
-    one_line(run, str(model), "sha256:0")
-
-
-def test_broken_weights(data, model):
-    weights = model / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    one_line(decode(data, model), str(model), "cannot be loaded")
-
-
-def test_results_cut_short(data, model):
-    good = decode(data, model)
-    assert good.returncode == 0, good.stderr
-    answers = data / "out.jsonl"
-    text = answers.read_bytes()
-    grade = ("grade", "--evaluator", "exact", "--data", data / "test.jsonl", "--outputs", answers)
-    assert embedgrad(*grade, "--out", data / "graded.jsonl").returncode == 0
-    graded = (data / "graded.jsonl").read_bytes()
-    answers.write_bytes(text[:-20])
-    run = embedgrad(*grade, "--out", data / "graded.jsonl")
-    one_line(run, "out.jsonl:8", "cut short")
-    assert (data / "graded.jsonl").read_bytes() == graded, "nothing is overwritten"
-
-
-def test_answers_to_other_items(data, model):
-    assert decode(data, model).returncode == 0
-    lines = (data / "test.jsonl").read_text().splitlines()
-    (data / "other.jsonl").write_text("\n".join(lines[1:]) + "\n")
-    run = embedgrad(
-        "grade", "--evaluator", "exact", "--data", data / "other.jsonl", "--outputs", data / "out.jsonl", "--out", "x"
-    )
-    one_line(run, "out.jsonl:", "item 'item/0' is not in")
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [("{", "not a JSON object"), ('{"id": "a"}', "'input' is missing"), ("[1]", "expected a JSON object")],
-)
-def test_a_bad_line_is_named(data, model, line, message):
-    with (data / "test.jsonl").open("a") as out:
-        out.write(line + "\n")
-    one_line(decode(data, model), "test.jsonl:9", message)
-
-
-def test_a_prompt_may_also_be_a_file(tmp_path):
-    """``metrics --prompt`` is one; what looks at words in a command line passes it by."""
-    given = {name: tmp_path / f"{name}.json" for name in ("split", "test", "before", "after", "prompt", "optimize-run")}
-    flags = [word for name, path in given.items() for word in (f"--{name}", path)]
-    flags += [
-        "--before-run",
-        tmp_path / "b.json",
-        "--after-run",
-        tmp_path / "a.json",
-        "--out",
-        tmp_path / "metrics.json",
-    ]
-    run = embedgrad(
-        "metrics",
-        "--cell-table",
-        "config/demo_cells.tsv",
-        "--dataset",
-        "mood",
-        "--model",
-        "tiny-0.8m",
-        "--seed",
-        0,
-        *flags,
-    )
-    assert run.returncode == 2
-    assert run.stderr.count("\n") == 1
-    assert "cannot be read" in run.stderr or "no such file" in run.stderr.lower()
 
 
 def test_output_that_is_not_utf_8_shows_what_it_can(data, tokenizer):

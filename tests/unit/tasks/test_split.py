@@ -1,17 +1,12 @@
 """The split's rules as properties, with brute force as the oracle where groups bind."""
 
 import itertools
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
-from places import ROOT
 
 from embedgrad.tasks.split import choose, draw, halve, largest_remainders
 from embedgrad_core.files import Item, UserError
@@ -154,22 +149,6 @@ def test_each_item_is_drawn_equally_often():
     )
     # binomial(400, 1/2): mean 200, sd 10
     assert all(150 < hits[i] < 250 for i in range(12)), hits
-
-
-def test_hash_seed_changes_nothing():
-    code = (
-        "import json; from embedgrad_core.files import Item; from embedgrad.tasks.split import halve\n"
-        "items = [Item(f't/{i}', 'x', 'x', 'x', 'ab'[i % 2]) for i in range(60)]\n"
-        "classes = ['pqr'[i % 3] for i in range(60)]\n"
-        "print(json.dumps(halve(items, classes, [[0, 7, 9], [2, 4]], seed=3, dev_fraction=0.2)[0]))"
-    )
-    outputs = set()
-    for hash_seed in ("0", "1", "77"):
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-        outputs.add(done.stdout)
-    assert len(outputs) == 1
-    assert sum(map(len, json.loads(outputs.pop()).values())) == 60
 
 
 def test_the_pool_is_drawn_in_proportion():

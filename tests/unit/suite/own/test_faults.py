@@ -1,6 +1,5 @@
 """Faults of texts, labels and calls for a prompt of one's own: each is one line that names where it lies."""
 
-import json
 import re
 
 import pytest
@@ -12,28 +11,6 @@ from embedgrad.commands import arguments
 from embedgrad.tasks.own.data import read_own
 from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot, decode, read_prompt_file
 from embedgrad_core.files import Item, UserError, write_jsonl
-
-HALF = "a \ud83d b"
-
-
-def test_half_of_a_surrogate_pair(home, prompt_file, tmp_path, no_model, capsys):
-    lines = [json.dumps({"text": text, "label": "positive"}) for text in ("a", HALF, "b")]
-    (tmp_path / "half.jsonl").write_text("\n".join(lines) + "\n")
-    flags = tuning(home, tmp_path / "p")
-    flags[flags.index("--data") + 1] = tmp_path / "half.jsonl"
-    refused(capsys, flags, "half.jsonl:2: column 'text' holds half of a surrogate pair")
-    write_jsonl(tmp_path / "suite.jsonl", [Item(str(k), text, "No", "No").row() for k, text in enumerate(("a", HALF))])
-    both = ["--train", tmp_path / "suite.jsonl", "--dev", tmp_path / "suite.jsonl"]
-    refused(capsys, [*flags[:5], *both, "--out", tmp_path / "p"], "suite.jsonl:2: 'input' holds half of a surrogate")
-    refused(
-        capsys, [*tuning(home, tmp_path / "p"), "--prompt", HALF], "argument --prompt: it holds bytes that are no UTF-8"
-    )
-
-
-def test_half_of_a_surrogate_pair_in_memory(home, prompt_file, frozen, items, capsys):
-    refused(capsys, ["generate", "--prompt-file", prompt_file, "a", HALF], "an input is not UTF-8: ")
-    with pytest.raises(UserError, match="surrogate"):
-        embedgrad.optimize(frozen, HALF, items, evaluator="exact", max_new_tokens=9, say=lambda line: None)
 
 
 @pytest.mark.parametrize(
@@ -60,23 +37,6 @@ def test_load_refuses_what_it_does_not_know(prompt_file, no_model):
         embedgrad.load(prompt_file, max_tokens=3)
     with pytest.raises(UserError, match="max_new_tokens is 0"):
         embedgrad.load(prompt_file, max_new_tokens=0)
-
-
-@pytest.mark.parametrize(
-    ("flags", "told"),
-    [
-        (["--level", "1"], "--level is for --train and --dev"),
-        (["--evaluator", "exact"], "labels are for evaluator label alone"),
-        (["--system-message", "Be brief."], "--system-message is for --layout chat"),
-        (["--slot", "system"], "--slot system is for --layout chat"),
-        (["--data-split", "test"], "a split (--data-split) is a hub data set's"),
-        (["--data-revision", "main"], "a revision (--data-revision) is a hub data set's"),
-        (["--task", "mood"], "--task brings its own evaluator"),
-        (["--data", "{t}"], "is a folder; give a file that ends in .jsonl"),
-    ],
-)
-def test_nothing_is_ignored_in_silence(home, tmp_path, no_model, capsys, flags, told):
-    refused(capsys, tuning(home, tmp_path / "p", *(flag.format(t=tmp_path) for flag in flags)), told)
 
 
 def test_answers_of_training_files_must_be_labels(home, items, tmp_path, no_model, capsys):
@@ -114,10 +74,6 @@ def test_inputs_are_named_by_file_and_line(home, prompt_file, tmp_path, capsys, 
     device, error = printed.err.splitlines()
     assert "device cpu" in device
     assert error.startswith("embedgrad generate: line 3: prompt, input and 12 new tokens need")
-
-
-def test_keeping_seen_items_of_no_data(prompt_file, no_model, capsys):
-    refused(capsys, ["compare", prompt_file, prompt_file, "--keep-seen"], "--keep-seen is about the items of --data")
 
 
 def test_grading_counts_each_item_once_and_says_what_is_missing(tmp_path, capsys):

@@ -1,29 +1,20 @@
 """Forecasts against what is counted and measured; access against a local server that speaks the hub's protocol."""
 
-import contextlib
-import http.server
-import json
 import logging
-import os
 import re
-import subprocess
-import sys
-import threading
 
 import pytest
 import torch
 from places import ROOT
-from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from embedgrad import tasks
 from embedgrad.cli import main
-from embedgrad.planning.access import Access, look_up, look_up_data
+from embedgrad.planning.access import Access, look_up_data
 from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.gpus import CARDS, named_card
-from embedgrad.planning.machines import this_machine
 from embedgrad.planning.pace import Pace
 from embedgrad.planning.run_config import RunConfig
-from embedgrad.planning.work import RECORDED, work_of
+from embedgrad.planning.work import work_of
 from embedgrad_core import FrozenModel, Layout, Slot
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import Shape
@@ -41,25 +32,6 @@ def caches(tmp_path_factory):
 def _measured_once(caches, monkeypatch):
     """What every job takes here is kept for these tests, and not where the user's own figures are."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(caches))
-
-
-@pytest.mark.mirror
-@pytest.mark.parametrize("task", RECORDED)
-def test_recorded_tokens_are_those_of_the_data(mirror, task):
-    tokenizer = AutoTokenizer.from_pretrained(mirror / "tokenizers" / "qwen2.5")
-    items = tasks.find(task).load(mirror).items
-    count, body, target = RECORDED[task]
-
-    def mean(texts):
-        return sum(len(tokenizer(text)["input_ids"]) for text in texts) / len(items)
-
-    if task != "imdb":  # the mirror holds a part of it
-        assert len(items) == count
-    assert mean([item.input for item in items]) == pytest.approx(body, abs=0.6)
-    expected = target["solution"] if isinstance(target, dict) else target
-    assert mean([item.target for item in items]) == pytest.approx(expected, abs=0.6)
-    if isinstance(target, dict):
-        assert mean([item.answer for item in items]) == pytest.approx(target["answer"], abs=0.6)
 
 
 def test_the_papers_own_counts():
@@ -146,139 +118,6 @@ def test_the_outlook_of_all_jobs_is_the_forecast_of_all_cells():
     assert outlook(config, [("data", {"task": "imdb"})], machine) == ""
 
 
-def test_this_machine_is_measured():
-    machine = this_machine("cpu")
-    assert 1e9 < machine.flops < 1e14
-    assert 1e8 < machine.read < 1e13
-    assert machine.bytes_each == 4
-    assert machine.memory > 1e8
-    assert machine.baseline.libraries < machine.memory
-
-
-@contextlib.contextmanager
-def model_hub():
-    """Four repositories: open, gated without access, without safetensors, and an address that is none."""
-    weights = [{"rfilename": "config.json", "size": 10}, {"rfilename": "model.safetensors", "size": 1_000_000_000}]
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            name = self.path.split("?")[0].removeprefix("/api/models/")
-            owner = "/".join(name.split("/")[:2])
-            about = {
-                "id": owner,
-                "sha": "0" * 40,
-                "gated": "manual" if "gated" in owner else False,
-                "siblings": weights,
-            }
-            if owner == "me/pickled":
-                about["siblings"] = [{"rfilename": "pytorch_model.bin", "size": 5}]
-            if owner == "me/unknown":
-                return self.reply(404, {}, "RepoNotFound")
-            if name.endswith("auth-check") and "gated" in owner:
-                return self.reply(403, {}, "GatedRepo")
-            if "/revision/other" in name:
-                return self.reply(404, {}, "RevisionNotFound")
-            return self.reply(200, about | {"cardData": {"license": "apache-2.0"}})
-
-        def reply(self, status, body, error=None):
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(data)))
-            if error:
-                self.send_header("X-Error-Code", error)
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *arguments):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-LOOK_UP = """
-import json, sys
-from embedgrad.planning.access import look_up
-for hub, revision in json.loads(sys.argv[1]):
-    found = look_up("mine", {"hub": hub, "revision": revision}, None)
-    print(json.dumps([found.where, found.missing, found.bytes_to_fetch, found.licence, found.gated]))
-"""
-
-
-def test_the_hub_is_asked_for_licence_gate_and_size(tmp_path):
-    wanted = [
-        ("me/open", "main"),
-        ("me/gated", "main"),
-        ("me/pickled", "main"),
-        ("me/unknown", "main"),
-        ("me/open", "other"),
-    ]
-    with model_hub() as address:
-        told = asked(wanted, HF_ENDPOINT=address, HF_HOME=str(tmp_path))
-    assert told[0] == ["on the hub", "", 1_000_000_000, "apache-2.0", False]
-    for answer, reason in zip(
-        told[1:], ("hf auth login", "no safetensors", "not on the hub", "no revision 'other'"), strict=True
-    ):
-        assert answer[0] == ""
-        assert reason in answer[1]
-    assert told[1][4]
-    (unreachable,) = asked([("me/open", "main")], HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path))
-    assert unreachable[0] == ""
-    assert "cannot be reached" in unreachable[1]
-
-
-def asked(wanted, **environment):
-    run = subprocess.run(
-        [sys.executable, "-c", LOOK_UP, json.dumps(wanted)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env=os.environ | environment | {"HF_HUB_OFFLINE": "0"},
-        timeout=600,
-    )
-    assert run.returncode == 0, run.stderr
-    return [json.loads(line) for line in run.stdout.splitlines()]
-
-
-@pytest.mark.mirror
-def test_local_folders(mirror, tmp_path):
-    found = look_up("mine", {"folder": "x"}, str(mirror / "models" / "stories3M"))
-    assert found.where == "here"
-    assert found.shape.layers > 0
-    (tmp_path / "empty").mkdir()
-    assert "holds no config.json" in look_up("mine", {"folder": "x"}, str(tmp_path / "empty")).missing
-
-
-@pytest.mark.parametrize(("config", "cells", "lacks"), [("demo", 12, False), ("laptop", 18, True)])
-def test_the_command(config, cells, lacks, tmp_path):
-    arguments = ["plan", "--config", f"config/{config}.yaml", "--offline"]
-    environment = {key: value for key, value in os.environ.items() if key != "EMBEDGRAD_MIRROR"}
-    environment["HF_HOME"] = str(tmp_path)
-    plain, data = (
-        subprocess.run(
-            [sys.executable, "-m", "embedgrad", *arguments, *more],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-            env=environment,
-            timeout=600,
-        )
-        for more in ([], ["--json"])
-    )
-    assert plain.returncode == data.returncode == int(lacks), plain.stderr
-    result = json.loads(data.stdout)
-    assert len(result["cells"]) == cells
-    assert bool(result["missing"]) == lacks
-    assert f"{config}: {cells} cells on this CPU" in plain.stdout
-    assert plain.stdout.count("missing: ") == (6 if lacks else 0)  # models and data sets
-    assert {found["where"] for found in result["data"].values()} == {"" if lacks else "made by the run"}
-    assert plain.stdout.count("data set ") == len(result["data"]) == (4 if lacks else 3)
-
-
 def test_data_sets_are_looked_up(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ConnectionError
@@ -295,11 +134,6 @@ def test_data_sets_are_looked_up(tmp_path, monkeypatch):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", fail)
     assert "the hub cannot be reached (" in look_up_data("imdb", {}, None).missing
-
-
-@pytest.mark.mirror
-def test_the_mirrors_data_are_found(mirror):
-    assert {look_up_data(name, {}, mirror).where for name in RECORDED} == {"here"}
 
 
 def test_a_full_disk_is_told(monkeypatch, capsys):

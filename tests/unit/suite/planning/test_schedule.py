@@ -1,8 +1,6 @@
 """The simulation of many GPUs: list scheduling by hand and by its theorems, and the DAG that it is fed with."""
 
 import sys
-from collections import Counter
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -11,12 +9,12 @@ from places import ROOT
 
 # For these imports alone: processes that tests spawn inherit the path.
 sys.path.insert(0, str(ROOT / "benchmarks/scheduling"))
+
+
 from list_schedule import Job, critical_path, in_order, schedule
 from reshape import grouped, preempted, sharded, widened
-from schedule import workload
 
 sys.path.remove(str(ROOT / "benchmarks/scheduling"))
-
 FORK = [Job("a", 2), Job("b", 3, needs=(0,)), Job("c", 4, needs=(0,)), Job("d", 1, needs=(1, 2))]
 
 
@@ -125,27 +123,3 @@ def test_a_job_that_goes_on_loses_its_start_and_others_begin_again():
     assert jobs[2].seconds == pytest.approx(86 * 1.71828, rel=1e-4)
     assert [job.seconds for job in jobs[3:]] == [6, 6, 6]
     assert preempted(TABLE, 0) == TABLE
-
-
-@pytest.mark.workflow
-def test_the_dag_is_snakemakes_own(tmp_path):
-
-    (tmp_path / "Snakefile").symlink_to(ROOT / "Snakefile")
-    for name in ("workflow", "config", "profiles"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    jobs, config = workload("h100", 2, 2e9, tmp_path)
-    counts, cells = Counter(job.rule for job in jobs), 2 * len(config.cells)
-    for rule in ("optimize", "after", "grade_after", "metrics", "analyse"):
-        assert counts[rule] == cells == 52
-    assert counts["before"] == counts["baselines"] == counts["grade_before"] == 16
-    assert (counts["sensitivity"], counts["data"], counts["all"]) == (14, 4, 1)
-    assert all(
-        job.gpus == (job.rule in ("before", "baselines", "optimize", "after", "analyse", "sensitivity")) for job in jobs
-    )
-    assert all(0 < job.fixed <= job.seconds or job.rule == "data" for job in jobs)
-    first = {job.rule: [jobs[need].rule for need in job.needs] for job in jobs}
-    assert first["optimize"] == ["data"]
-    assert sorted(first["after"]) == ["data", "optimize"]
-    assert {"grade_after", "grade_before", "optimize", "data"} <= set(first["metrics"])
-    makespans = [schedule(jobs, gpus).makespan for gpus in (1, 2, 4, 8)]
-    assert all(after < before for before, after in pairwise(makespans))
