@@ -6,6 +6,7 @@ import re
 import time
 
 import pytest
+from budget import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import ROOT
@@ -173,7 +174,7 @@ HOSTILE = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=2_000, deadline=None)  # hypothesis goes by the clock on the wall
+@settings(max_examples=times(2_000), deadline=None)  # hypothesis goes by the clock on the wall
 @given(HOSTILE, HOSTILE)
 def test_no_text_raises_or_hangs(text, gold):
     for answer in (f"\\boxed{{{text}}}", text):

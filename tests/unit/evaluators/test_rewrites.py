@@ -4,6 +4,7 @@ import itertools
 import json
 
 import pytest
+from budget import times
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -96,7 +97,7 @@ def test_rewrites_that_keep_the_meaning(math500, rewrite):
 
 
 @pytest.mark.mirror
-@settings(max_examples=1_500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=times(1_500), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 499), st.lists(st.sampled_from(sorted(REWRITES)), max_size=4, unique=True))
 def test_rewrites_on_rewrites_keep_the_meaning(math500, number, names):
     gold = answer = math500[number]["answer"]
@@ -106,7 +107,7 @@ def test_rewrites_on_rewrites_keep_the_meaning(math500, number, names):
 
 
 @pytest.mark.mirror
-@settings(max_examples=1_500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=times(1_500), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 499), st.sampled_from(sorted(CHANGES)), st.sampled_from(sorted(REWRITES)))
 def test_a_rewritten_change_is_never_equal(math500, number, change, rewrite):
     gold = math500[number]["answer"]

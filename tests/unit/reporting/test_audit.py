@@ -2,6 +2,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import pytest
+from budget import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reporting_samples import cell
@@ -17,7 +18,7 @@ def findings():
     return audit(read_cells(PAPER))
 
 
-@settings(max_examples=300)
+@settings(max_examples=times(300))
 @given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.sampled_from([0, 1, 2]))
 def test_a_printed_count_is_found_again(pair, decimals):
     k, n = pair
@@ -30,7 +31,7 @@ def test_a_printed_count_is_found_again(pair, decimals):
         assert str(again) == printed
 
 
-@settings(max_examples=200)
+@settings(max_examples=times(200))
 @given(st.integers(0, 10000), st.integers(1, 300))
 def test_count_of_equals_trying_all_counts(hundredths, n):
     percent = f"{Decimal(hundredths) / 100:.2f}"

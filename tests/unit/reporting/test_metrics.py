@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from budget import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reporting_samples import cell, graded, history, item
@@ -138,7 +139,7 @@ def test_an_after_of_another_prompt_is_refused():
 outcome = st.sampled_from(FAILURES)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=times(60))
 @given(st.lists(st.tuples(outcome, outcome), min_size=1, max_size=40))
 def test_the_decomposition_and_the_failures_are_exact(pairs):
     before, after = (rows(*side) for side in zip(*pairs, strict=True))

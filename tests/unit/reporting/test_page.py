@@ -2,16 +2,17 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from reporting_samples import DEMO_SIZES, count, demo_cells, graded, make_run
 
 from embedgrad.cli import main
-from embedgrad.reporting.page.collect import TABLES
+from embedgrad.reporting.page.collect import TABLES, tables
 from embedgrad.reporting.page.examples import COUNT, LIMIT, marked
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.tables import write_table
-from embedgrad_core.files import read_jsonl, write_jsonl
+from embedgrad_core.files import UserError, read_jsonl, write_jsonl
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -83,9 +84,12 @@ def test_a_table_that_changed_since_it_was_written_is_refused(tmp_path, capsys):
         path = results / name
         sound = path.read_bytes()
         path.write_bytes(sound.replace(b"12.5", b"92.5"))
-        assert main(["report", *table, "--out", str(tmp_path / "again.html")]) == 2
-        assert f"{name}: not the table that {name}.sha256 certifies" in capsys.readouterr().err
+        with pytest.raises(UserError, match=rf"{name}: not the table that {name}\.sha256 certifies"):
+            tables(results)
         path.write_bytes(sound)
+    path.write_bytes(sound.replace(b"12.5", b"92.5"))
+    assert main(["report", *table, "--out", str(tmp_path / "again.html")]) == 2
+    assert f"{name}: not the table that {name}.sha256 certifies" in capsys.readouterr().err
     for text in (b"", b"a,b\n\xff"):
         (results / "audit.csv.sha256").unlink(missing_ok=True)
         (results / "audit.csv").write_bytes(text)
@@ -117,14 +121,23 @@ FORGED = {
 }
 
 
+@pytest.fixture(scope="module")
+def one_cell(tmp_path_factory):
+    """The table of one cell, and its run."""
+    folder = tmp_path_factory.mktemp("one")
+    cells = demo_cells(folder / "cells.tsv")
+    lines = cells.read_text().splitlines()
+    cells.write_text("\n".join([lines[0], next(line for line in lines if line.startswith("sentiment\t")), ""]))
+    make_run(folder / "results", read_cells(cells), DEMO_SIZES)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, values in FORGED.items() for value in values], ids=str
 )
-def test_a_forged_result_is_one_error_that_names_it_or_is_told_on_the_page(name, value, tmp_path, capsys):
-    cells = demo_cells(tmp_path / "cells.tsv")
-    lines = cells.read_text().splitlines()
-    cells.write_text("\n".join([lines[0], next(line for line in lines if line.startswith("sentiment\t")), ""]))
-    folder = make_run(tmp_path / "results", read_cells(cells), DEMO_SIZES)
+def test_a_forged_result_is_one_error_that_names_it_or_is_told_on_the_page(one_cell, name, value, tmp_path, capsys):
+    shutil.copytree(one_cell, tmp_path / "run")
+    cells, folder = tmp_path / "run/cells.tsv", tmp_path / "run/results"
     path = folder / "sentiment/tiny-0.2m" / name
     if name.endswith(".jsonl"):
         rows = [{key: kept for key, kept in row.items() if key != "check"} for row in read_jsonl(path)]

@@ -2,6 +2,7 @@ import itertools
 import math
 
 import pytest
+from budget import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
@@ -119,7 +120,7 @@ def test_holm_worked_example_and_empty():
     assert holm([]) == []
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=times(25))
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_holm_equals_its_definition(p_values):
     expected, highest = {}, 0.0
@@ -140,7 +141,7 @@ def test_power_equals_full_enumeration(n, gain, discordance):
     assert power_of_gain(n, gain, discordance) == pytest.approx(expected, abs=1e-10)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=times(40))
 @given(st.integers(1, 300), st.integers(0, 10_000))
 def test_best_case_power_is_the_chance_of_six_wins(n, hundredths):
     gain = hundredths / 10_000  # as gains are printed

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from budget import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,7 +89,7 @@ counts = st.integers(0, 40)
 percent = st.integers(0, 10000).map(lambda hundredths: f"{hundredths / 100:.2f}")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=times(200))
 @given(st.tuples(counts, counts, counts, counts).filter(any), percent, percent)
 def test_every_result_has_one_verdict_and_it_means_what_it_says(pairs, before, after):
     mine = ours(*pairs)

@@ -1,6 +1,7 @@
 """The house's arrows: who may import whom."""
 
 import ast
+import re
 
 import pytest
 from places import ROOT
@@ -118,3 +119,16 @@ def test_no_folder_holds_more_than_fifteen_files(package):
 def test_each_test_lies_in_a_tier():
     tiers = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
     assert tiers == {"unit", "system", "faults"}
+
+
+def test_the_pages_name_only_files_that_are_there():
+    """Paths of tests and benchmarks; CONTRIBUTING.md has its readers write one, and CHANGELOG.md tells of what was."""
+    pages = [path for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if path.name != "CHANGELOG.md"]
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(r"(?:tests|benchmarks)/[\w/]+\.\w+", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 30
+    gone = {(page, name) for page, name in named if not (ROOT / name).exists()}
+    assert gone == {("CONTRIBUTING.md", "tests/unit/evaluators/test_last_line.py")}

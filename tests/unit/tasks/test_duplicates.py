@@ -3,6 +3,7 @@
 import unicodedata
 
 import pytest
+from budget import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ def plain_pairs(texts, shingle, threshold):
 TEXTS = st.lists(st.text("ab cé你", max_size=14) | st.text(max_size=6), max_size=12)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=times(300))
 @given(TEXTS, st.integers(1, 5), st.sampled_from([0.1, 0.3, 0.5, 2 / 3, 0.8, 1.0]))
 def test_near_pairs_are_all_and_only_the_pairs_of_the_definition(texts, shingle, threshold):
     assert near_pairs(texts, shingle, threshold) == plain_pairs(texts, shingle, threshold)

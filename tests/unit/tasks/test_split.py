@@ -5,6 +5,7 @@ from collections import Counter
 from fractions import Fraction
 
 import pytest
+from budget import times
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ def levelled(minimum):
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=times(150))
 @given(levelled(4), st.integers(0, 99), st.sampled_from([0.1, 0.2, 0.5]))
 def test_a_split_of_single_items_is_a_stratified_partition_with_exact_sizes(pool, seed, dev_fraction):
     items, classes = pool
@@ -47,7 +48,7 @@ def test_a_split_of_single_items_is_a_stratified_partition_with_exact_sizes(pool
             assert abs(sum(classes[i] == name for i in of["test"]) - share) < 1
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=times(80))
 @given(levelled(8), st.integers(0, 99), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(pool, seed, random):
     items, classes = pool
@@ -76,7 +77,7 @@ def grouped_pool(draw_):
     return items, classes, groups
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=times(200))
 @given(grouped_pool(), st.integers(0, 99))
 def test_groups_stay_together_and_every_split_holds_each_level(case, seed):
     items, classes, groups = case
@@ -92,7 +93,7 @@ def test_groups_stay_together_and_every_split_holds_each_level(case, seed):
         assert {items[i].level for i in places} == {item.level for item in items}
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=times(150))
 @given(st.lists(CLASSES, min_size=14, max_size=40), st.lists(st.integers(2, 5), max_size=8), st.integers(0, 99))
 def test_sizes_are_exact_while_single_items_suffice(kinds, sizes, seed):
     items, classes = pool_of([(None, kind) for kind in kinds])
@@ -106,7 +107,7 @@ def test_sizes_are_exact_while_single_items_suffice(kinds, sizes, seed):
     assert len(choose(items, classes, whole, {None: target}, str(seed))) == target
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=times(300))
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=8), st.integers(0, 99))
 def test_sizes_come_as_close_as_brute_force_can(sizes, seed):
     n = sum(sizes)
