@@ -11,6 +11,7 @@ import threading
 import pytest
 from places import ROOT
 
+from embedgrad.cli import main
 from embedgrad.planning.machines import this_machine
 
 
@@ -147,3 +148,10 @@ def test_the_command(config, cells, lacks, tmp_path):
     assert plain.stdout.count("missing: ") == (6 if lacks else 0)  # models and data sets
     assert {found["where"] for found in result["data"].values()} == {"" if lacks else "made by the run"}
     assert plain.stdout.count("data set ") == len(result["data"]) == (4 if lacks else 3)
+
+
+def test_a_full_disk_is_told(monkeypatch, capsys):
+    monkeypatch.setattr("embedgrad.planning.machines.free_disk", lambda: 1000)
+    with pytest.raises(SystemExit):
+        main(["plan", "--config", str(ROOT / "config/demo.yaml"), "--offline"])
+    assert "missing: disk: 0.0 GB needed, 0.0 GB free." in capsys.readouterr().out

@@ -18,8 +18,6 @@ EXPORT = ["export", "--prompt-file", "{p}", "--to", "peft", "--out"]
 REFUSED = [
     ([*GENERATE, "--file", "{h}/none.txt"], "none.txt: cannot be read"),
     ([*GENERATE, "x", "--file", "{h}/model"], "not both"),
-    ([*GENERATE, " "], "input 1 is empty"),
-    ([*GENERATE, "word " * 1100], "positions, the model has 1024"),
     (["evaluate", "--prompt-file", "{h}/none.safetensors", "--data", "x.csv"], "no such prompt file"),
     (["evaluate", "--prompt-file", "{h}/reviews.csv", "--data", "x.csv"], "not a readable safetensors file"),
     (["evaluate", "--prompt-file", "{p}", "--data", "{h}/none.csv"], "none.csv: no such file"),
@@ -30,15 +28,12 @@ REFUSED = [
     (["inspect", "{p}", "--png", "{t}/drift"], "ends in .png, .pdf, .svg"),
     (["inspect", "{p}", "--png", "{t}/drift.xyz"], "ends in .png, .pdf, .svg"),
     (["inspect", "{p}", "--png", "{t}/png"], "ends in .png, .pdf, .svg"),
-    (["compare", "{p}", "{h}/none.safetensors"], "no such prompt file"),
     (["compare", "{p}", "{p}", "--keep-seen"], "--keep-seen is about the items of --data"),
     ([*EXPORT, "{h}/model"], "exists already"),
     ([*EXPORT, "{h}/x", "--metrics", "{h}/none"], "no such file"),
     ([TUNING, "--learning-rate", "nan"], "learning_rate is nan"),
     ([TUNING, "--weight-decay", "-1"], "weight_decay is -1.0"),
     ([TUNING, "--seed", "9" * 30], "argument --seed: give a whole number"),
-    ([TUNING, "--device", "mps"], "use auto, cpu or cuda"),
-    ([TUNING, "--device", "meta"], "use auto, cpu or cuda"),
     ([TUNING, "--level", "1"], "--level is for --train and --dev"),
     ([TUNING, "--evaluator", "exact"], "labels are for evaluator label alone"),
     ([TUNING, "--system-message", "Be brief."], "--system-message is for --layout chat"),
@@ -47,16 +42,25 @@ REFUSED = [
     ([TUNING, "--data-revision", "main"], "a revision (--data-revision) is a hub data set's"),
     ([TUNING, "--task", "mood"], "--task brings its own evaluator"),
     ([TUNING, "--data", "{t}"], "is a folder; give a file that ends in .jsonl"),
+]
+
+# What is told when a model was asked for; all else is refused before.
+LATE = [
+    ([*GENERATE, " "], "input 1 is empty"),
+    ([*GENERATE, "word " * 1100], "positions, the model has 1024"),
+    (["compare", "{p}", "{h}/none.safetensors"], "no such prompt file"),
+    ([TUNING, "--device", "mps"], "use auto, cpu or cuda"),
+    ([TUNING, "--device", "meta"], "use auto, cpu or cuda"),
     ([TUNING, "--max-new-tokens", "1020"], "1020 new tokens do not fit; lower --max-new-tokens to 1004"),
 ]
 
-# What only a model can tell; all else is refused before one is loaded.
-BY_A_MODEL = ("positions, the model has 1024", "1020 new tokens do not fit; lower --max-new-tokens to 1004")
+
+CASES = [*REFUSED, *LATE]
 
 
-@pytest.mark.parametrize(("words", "told"), REFUSED, ids=[f"{' '.join(words)[:60]}: {told}" for words, told in REFUSED])
+@pytest.mark.parametrize(("words", "told"), CASES, ids=[f"{' '.join(words)[:50]}: {told}" for words, told in CASES])
 def test_it_is_one_line(home, prompt_file, tmp_path, request, capsys, words, told):
-    if told not in BY_A_MODEL:
+    if (words, told) not in LATE:
         request.getfixturevalue("no_model")
     words = [word.format(p=prompt_file, h=home, t=tmp_path) for word in words]
     refused(capsys, tuning(home, tmp_path / "p", *words[1:]) if words[0] == TUNING else words, told)

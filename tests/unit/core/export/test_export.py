@@ -15,7 +15,7 @@ from embedgrad_core.export.folder import before_input, reading
 from embedgrad_core.files import UserError
 
 TEXTS = ["12 + 30", "the statement is positive", "No", "x y, and then\nnothing"]
-STEPS = 64
+STEPS = 32
 MODELS = {
     "qwen2 tied": lambda tokenizer: tiny_model(tokenizer, "qwen2"),
     "llama untied": lambda tokenizer: tiny_model(tokenizer, "llama"),

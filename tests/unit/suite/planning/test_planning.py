@@ -8,7 +8,6 @@ import torch
 from places import ROOT
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from embedgrad.cli import main
 from embedgrad.planning.access import Access, look_up_data
 from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.gpus import CARDS, named_card
@@ -134,13 +133,6 @@ def test_data_sets_are_looked_up(tmp_path, monkeypatch):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", fail)
     assert "the hub cannot be reached (" in look_up_data("imdb", {}, None).missing
-
-
-def test_a_full_disk_is_told(monkeypatch, capsys):
-    monkeypatch.setattr("embedgrad.planning.machines.free_disk", lambda: 1000)
-    with pytest.raises(SystemExit):
-        main(["plan", "--config", str(ROOT / "config/demo.yaml"), "--offline"])
-    assert "missing: disk: 0.0 GB needed, 0.0 GB free." in capsys.readouterr().out
 
 
 def test_the_time_left_is_the_forecast_at_the_pace_so_far():
