@@ -1,17 +1,22 @@
-# Eight short targets. Each makes .venv on first use; nothing else needs to be installed or activated.
+# Short targets. Each makes .venv on first use; nothing else needs to be installed or activated.
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
+# A file's tests share what they make; the longest files, faults and system, come first.
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint bench paper vllm gguf docs
+.PHONY: demo check test lint bench paper vllm gguf docs
 
 demo: .venv/installed  ## a small Table 2 in minutes, no GPU, no account, no download
 	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
 	@cat results/demo/table2.md
 	@echo; echo "Page: results/demo/report.html    Table: results/demo/table2.md, .csv, .tex    Figures: figures/demo/"
 
-test: .venv/installed  ## set EMBEDGRAD_MIRROR to a folder with real data to run the tests that need it
-	@$(BIN)/python -m pytest --numprocesses 2
+check: lint  ## before each commit, two minutes: linters, and the tests that start no process and use no network
+	@$(BIN)/python -m pytest $(PARALLEL) tests/unit
+
+test: .venv/installed  ## all tests; set EMBEDGRAD_MIRROR to a folder with real data to run the tests that need it
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 lint: .venv/installed
 	@$(BIN)/ruff check .

@@ -7,7 +7,7 @@ Each part is a process of its own that writes a line as soon as it has a figure:
 loses only what it was at. ``DIR/rows.jsonl`` holds the lines, ``DIR/report.md`` the tables, ``DIR/log.txt`` what the parts printed,
 ``DIR/cells.tar.xz`` the answers of the real cell.
 
-Needs torch, transformers, safetensors, numpy, scipy, sympy, pytest, PyYAML and tqdm; peft where it is to stand beside; for the real
+Needs torch, transformers, safetensors, numpy, scipy, sympy, PyYAML and tqdm; peft where it is to stand beside; for the real
 cell also jsonschema with its own needs (attrs, referencing, rpds-py, jsonschema-specifications), and a mirror folder with ``data/``
 and ``models/SmolLM2-135M-Instruct``. ``--gguf-parts DIR`` puts the model together from pieces of its GGUF file (``*.gguf.0``,
 ``*.gguf.1``, …), which takes the packages gguf and accelerate. No network.
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/support"), str(Path(__file__).parent)]
 
 from gpu_parts.record import Context, append, read_rows  # noqa: E402
 from gpu_parts.summary import report  # noqa: E402

@@ -11,8 +11,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from disturb import checkout, finish, leftovers, results, start
-from slurm_here import slurm
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests/support")]
+
+from disturb import checkout, finish, leftovers, results, start  # noqa: E402
+from slurm_here import slurm  # noqa: E402
 
 PROFILE = ("--profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "3")
 

@@ -1,94 +1,24 @@
 """Shared fixtures: tiny random models with a real tokenizer, and the mirror of real data."""
 
+import gc
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import embedgrad_core  # noqa: F401  # isort: skip  # before torch: it says how long threads spin
 import pytest
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from places import ROOT
+from tiny import REVIEWS, tiny_model, tiny_tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from embedgrad_core import FrozenModel
 from embedgrad_core.files import Item
-
-ROOT = Path(__file__).resolve().parents[1]
-SNAKEMAKE = Path(sys.executable).with_name("snakemake")
-TEXTS = [
-    "please reason step by step, and put your final answer with \\boxed{}.",
-    "What is 12 + 30? We add 12 and 30 and get \\boxed{42}.",
-    "Determine whether the statement is positive or negative. Let’s think step by step. positive negative Yes No",
-]
-REVIEWS = [
-    ("a lovely film", "positive"),
-    ("a dull film", "negative"),
-    ("I liked it", "positive"),
-    ("I slept", "negative"),
-]
-CHAT = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-
-torch.set_num_threads(1)
-
-
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level BPE like Qwen's, trained on three sentences, with a chat template and no BOS."""
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    bpe.decoder = decoders.ByteLevel()
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    bpe.train_from_iterator(
-        TEXTS, trainers.BpeTrainer(vocab_size=320, special_tokens=special, initial_alphabet=alphabet)
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=CHAT
-    )
 
 
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     """The same for all tests."""
     return tiny_tokenizer()
-
-
-def _spread(model: torch.nn.Module) -> None:
-    # Default initialisation gives nearly equal logits; a wider one makes argmax and gradients say something.
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.15)
-
-
-def tiny_model(tokenizer: PreTrainedTokenizerFast, family: str = "qwen2", **changes: object) -> FrozenModel:
-    """A random two-layer model of a family, wrapped as frozen."""
-    shape = {
-        "vocab_size": len(tokenizer) + 5,  # padded, as real checkpoints are
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 256,
-        "tie_word_embeddings": family == "qwen2",
-        "bos_token_id": None,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-        **changes,
-    }
-    network = Qwen2ForCausalLM(Qwen2Config(**shape)) if family == "qwen2" else LlamaForCausalLM(LlamaConfig(**shape))
-    _spread(network)
-    network.requires_grad_(False)
-    network.eval()
-    return FrozenModel(network, tokenizer, f"tiny-{family}", "main", "sha256:tiny")
 
 
 @pytest.fixture(scope="session", params=["qwen2", "llama"])
@@ -132,18 +62,6 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def snakemake(folder: Path, *arguments: str, mirror: Path | None = None) -> subprocess.CompletedProcess:
-    """Start a real Snakemake in ``folder``, two cores, as a user would; without a mirror unless one is named."""
-    environment = {key: value for key, value in os.environ.items() if key != "EMBEDGRAD_MIRROR"}
-    # No token, no network: a plan needs neither.
-    environment |= {"HF_HUB_OFFLINE": "1", "HF_TOKEN": "", "CUDA_VISIBLE_DEVICES": ""}
-    if mirror:
-        environment["EMBEDGRAD_MIRROR"] = str(mirror)
-    return subprocess.run(
-        [SNAKEMAKE, "--cores", "2", *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
-
-
 @pytest.fixture(scope="session")
 def home(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder and two files of data of one's own."""
@@ -183,31 +101,10 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("embedgrad.commands.arguments._load", load)
 
 
-def refused(capsys: pytest.CaptureFixture, words: list, *told: str) -> None:
-    """Run a command that must fail with exit status 2 and one line that says all of ``told``."""
-    from embedgrad.cli import main
+def pytest_collection_finish() -> None:
+    """What the imports left is for good: a collection of garbage need not walk it again.
 
-    assert main([str(word) for word in words]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert error.startswith(f"embedgrad {words[0]}")
-    for part in told:
-        assert str(part) in error
-
-
-def tuning(home: Path, out: Path, *more: object) -> list:
-    """The words of an `embedgrad optimize` on data of one's own."""
-    data = ["--data", home / "reviews.csv", "--evaluator", "label", "--labels", "positive,negative"]
-    return [
-        "optimize",
-        "--model",
-        home / "model",
-        "--prompt",
-        "Is it good?",
-        *data,
-        "--max-new-tokens",
-        "9",
-        "--out",
-        out,
-        *more,
-    ]
+    statsmodels collects at each correction for multiple tests, so that each table and page would take 0.4 s for that alone.
+    """
+    gc.collect()
+    gc.freeze()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import reference  # tests/reference.py: forty plain lines that share nothing with the core
+import reference  # tests/support/reference.py: forty plain lines that share nothing with the core
 import torch
-from conftest import tiny_model, tiny_tokenizer
+from tiny import tiny_model, tiny_tokenizer
 
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, optimize
 from embedgrad_core.decoding.greedy import greedy

@@ -1,11 +1,13 @@
 """How much a task asks of a model: items and tokens, before a tokenizer or a data set is at hand.
 
-Recorded means of the real data with Qwen2.5's tokenizer (``tests/test_planning.py`` counts them again); tasks that the suite
-generates are counted where they are made. Answers are a guess, since they depend on the model: see ``ANSWER``.
+Recorded means of the real data with Qwen2.5's tokenizer (``tests/system/real/test_planning.py`` counts them again); tasks
+that the suite generates are counted where they are made. Answers are a guess, since they depend on the model: see ``ANSWER``.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from embedgrad import tasks
@@ -87,7 +89,12 @@ def _of_level(task: str, spec: Mapping[str, Any], level: str | None, count: int)
 
 
 def _generated(task: str, spec: Mapping[str, Any]) -> list[Item]:
+    return _drawn(task, json.dumps(spec.get("options", {}), sort_keys=True))
+
+
+@cache  # a plan asks hundreds of times, once for each job and more
+def _drawn(task: str, options: str) -> list[Item]:
     try:
-        return tasks.find(task).load(None, **spec.get("options", {})).items
+        return tasks.find(task).load(None, **json.loads(options)).items
     except TypeError as error:  # an option of another task
         raise UserError(f"tasks.{task}.options: {error}; config/README.md has the options of each task.") from None

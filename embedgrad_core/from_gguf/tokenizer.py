@@ -1,7 +1,8 @@
 """The tokenizer that a GGUF file describes: vocabulary and merges from the file, the rule of cutting text into words by its name.
 
 A file names the rule (``tokenizer.ggml.pre``) and does not spell it out. The table holds those that were compared with a tokenizer
-of the family itself (`tests/test_gguf.py`); a rule that is nearly right gives other ids on some texts, and nobody would notice.
+of the family itself (`tests/system/real/test_gguf.py`); a rule that is nearly right gives other ids on some texts, and nobody would
+notice.
 """
 
 import json

@@ -1,0 +1,52 @@
+"""Forecasts against the real data and a real model."""
+
+import pytest
+from transformers import AutoTokenizer
+
+from embedgrad import tasks
+from embedgrad.planning.access import look_up, look_up_data
+from embedgrad.planning.work import RECORDED
+
+
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory):
+    return tmp_path_factory.mktemp("caches")
+
+
+@pytest.fixture(autouse=True)
+def _measured_once(caches, monkeypatch):
+    """What every job takes here is kept for these tests, and not where the user's own figures are."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches))
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize("task", RECORDED)
+def test_recorded_tokens_are_those_of_the_data(mirror, task):
+    tokenizer = AutoTokenizer.from_pretrained(mirror / "tokenizers" / "qwen2.5")
+    items = tasks.find(task).load(mirror).items
+    count, body, target = RECORDED[task]
+
+    def mean(texts):
+        return sum(len(tokenizer(text)["input_ids"]) for text in texts) / len(items)
+
+    if task != "imdb":  # the mirror holds a part of it
+        assert len(items) == count
+    assert mean([item.input for item in items]) == pytest.approx(body, abs=0.6)
+    expected = target["solution"] if isinstance(target, dict) else target
+    assert mean([item.target for item in items]) == pytest.approx(expected, abs=0.6)
+    if isinstance(target, dict):
+        assert mean([item.answer for item in items]) == pytest.approx(target["answer"], abs=0.6)
+
+
+@pytest.mark.mirror
+def test_local_folders(mirror, tmp_path):
+    found = look_up("mine", {"folder": "x"}, str(mirror / "models" / "stories3M"))
+    assert found.where == "here"
+    assert found.shape.layers > 0
+    (tmp_path / "empty").mkdir()
+    assert "holds no config.json" in look_up("mine", {"folder": "x"}, str(tmp_path / "empty")).missing
+
+
+@pytest.mark.mirror
+def test_the_mirrors_data_are_found(mirror):
+    assert {look_up_data(name, {}, mirror).where for name in RECORDED} == {"here"}

@@ -1,0 +1,136 @@
+"""The claims of Sections 4 and 5: all numbers covered, recomputed from the table, and held against a run."""
+
+import re
+from pathlib import Path
+
+import pytest
+from reporting_samples import PAPER_SIZES, make_run
+
+from embedgrad.cli import main
+from embedgrad.reporting.claims import FAILS, HOLDS, OPEN, check_claims, read_claims
+from embedgrad.reporting.results.cells import read_cells
+from embedgrad.reporting.results.collected import collect
+from embedgrad.reporting.tables import write_table
+from embedgrad_core.files import UserError, write_json
+
+ROOT = Path(__file__).resolve().parents[3]
+CLAIMS = read_claims(ROOT / "config" / "claims.tsv")
+PAPER = read_cells(ROOT / "config" / "cells.tsv")
+# Names, citations and references hold digits that claim nothing.
+NAMES = (
+    r"\([^()]*(?:19|20)\d\d[^()]*\)|\((?:Johnson|Team) \d{4}\)|Qwen2\.5(?:-Math)?(?:-\d\.?\d?B(?:/7B)?)?|Qwen-\d+\.?\d?B"
+    r"|H_?\\?.?trajectory.*?\(11\)|poriginal>0\.95|5 Discussion|\\log_\{2\}"
+    r"|Llama-8B|Ma(?:th|TH)500|MATH500|GPT-4|Table \d|Figure \d|\b\d\.\d? ?[A-Z]|\b5\.\d |\(1[01]\)"
+    r"|(?:the |The |like the |smaller |larger )?\d\.?\d?B (?:models?|variant|version)|k=1|t=1|T1|log2|first-layer"
+)
+
+
+def table_only():
+    return {one.id: one for one in check_claims(CLAIMS, PAPER, [], ROOT)}
+
+
+def test_what_the_table_says():
+    found = table_only()
+    verdicts = {key: one.table_verdict for key, one in found.items() if one.table_verdict != OPEN}
+    assert {key for key, verdict in verdicts.items() if verdict == FAILS} == {
+        "setup-llama",  # no such row
+        "causal-gain",  # 61.05 - 50.53 is 10.52
+        "scale-ratio",  # recomputed below
+        "task-ratio",
+    }
+    assert found["scale-ratio"].from_table == f"{(14.28 + 74.54 + 10.52) / (7.14 + 8.23 + 2.11):.2f}"
+    medd, imdb = (74.54 + 27.04 + 4.74 + 8.53 + 8.23), (14.28 + 11.91 + 9.52 + 7.15 + 7.14)
+    assert found["task-ratio"].from_table == f"{medd / imdb:.2f}"
+    assert found["maths-l1-gain"].table_verdict == HOLDS
+
+
+def test_a_run_is_held_against_the_claims(tmp_path):
+    folder = make_run(tmp_path, PAPER, PAPER_SIZES)
+    home = folder / "imdb" / "qwen2.5-3b-instruct" / "seed0"
+    near = {"softmax": {"p": 0.97}, "cosine": {"nearest_id": 5}}
+    position = {"position": 0, "token_id": 5, "drift": 0.1, "before": near, "after": near, "random": near}
+    summary = {"mean_drift": 0.1, "nearest_token_unchanged": 3, "positions": 4}
+    write_json(home / "anchoring.json", {"positions": [position, position], "summary": summary, "round_trip": None})
+    accuracy, band = {"held_out": 0.9, "random": {"q975": 0.8}}, {"band": [-1, 1], "random": [-1, 1]}
+    layers = [
+        {"layer": place, "accuracy": accuracy, "readings": {"prompt_mean": {"delta": value, **band}}}
+        for place, value in enumerate((0.5, 0.2, -0.1))
+    ]
+    write_json(home / "lat.json", {"layers": layers, "summary": {}})
+    found = {one.id: one for one in check_claims(CLAIMS, PAPER, collect(PAPER, folder), folder)}
+    assert (found["anchor-p"].from_run, found["anchor-p"].run_verdict) == ("0.97", HOLDS)
+    assert (found["anchor-all"].from_run, found["anchor-all"].run_verdict) == ("0.75", FAILS)
+    assert (found["lat-all-layers"].from_run, found["lat-all-layers"].run_verdict) == ("-0.10", FAILS)
+    assert found["lat-first-layer"].run_verdict == HOLDS
+    assert found["maths-after"].run_verdict == HOLDS, "the samples are drawn from the printed accuracies"
+    assert 0 < float(found["loop-share"].from_run) <= 1
+    assert float(found["loop-entropy"].from_run) > 0
+    assert found["setup-problems"].run_verdict == OPEN
+
+
+@pytest.mark.parametrize(("best", "verdict"), [("0.01", HOLDS), ("0.02", HOLDS), ("0.001", FAILS), (None, OPEN)])
+def test_the_sweep_decides_about_the_learning_rate(tmp_path, best, verdict):
+    lines = ["dataset,model,learning_rate,best_rate"]
+    for rate in ("0.0001", "0.001", "0.01", "0.02"):
+        lines.append(f"math500,qwen2.5-math-1.5b,{rate},{rate == best}")
+    if best:
+        (tmp_path / "sensitivity.csv").write_text("\n".join(lines) + "\n")
+    found = {one.id: one for one in check_claims(CLAIMS, PAPER, [], tmp_path)}
+    assert found["rate-small"].run_verdict == verdict
+    assert found["rate-large"].run_verdict == OPEN, "the other model was not swept"
+
+
+def test_a_sweep_s_table_that_changed_is_refused(tmp_path):
+    names = ("dataset", "model", "learning_rate", "best_rate")
+    path = tmp_path / "sensitivity.csv"
+    write_table([dict(zip(names, ("math500", "qwen2.5-math-1.5b", 0.01, True), strict=True))], names, path)
+    assert {one.id: one for one in check_claims(CLAIMS, PAPER, [], tmp_path)}["rate-small"].run_verdict == HOLDS
+    path.write_text(path.read_text().replace("0.01", "0.11"))
+    with pytest.raises(UserError, match=r"sensitivity\.csv: not the table that sensitivity\.csv\.sha256 certifies"):
+        check_claims(CLAIMS, PAPER, [], tmp_path)
+    (tmp_path / "sensitivity.csv.sha256").unlink()
+    path.write_text("dataset,model\na,b\n")
+    check_claims(CLAIMS, PAPER, [], tmp_path)
+    path.write_text("dataset\na\n")
+    with pytest.raises(UserError, match=r"sensitivity\.csv: not a table of a sweep"):
+        check_claims(CLAIMS, PAPER, [], tmp_path)
+
+
+def test_every_number_of_sections_4_and_5_is_covered(mirror):
+    paper = mirror / "paper" / "embedgrad.txt"
+    if not paper.exists():
+        pytest.skip("the paper's text is not beside the mirror")
+    text = paper.read_text(encoding="utf-8")
+    text = " ".join(text[text.index("4.1 Experimental Setup") : text.index("6 Conclusion and future work")].split())
+    for claim in CLAIMS:
+        assert " ".join(claim.quotation.split()) in text, claim.id
+    left = text
+    for claim in CLAIMS:
+        left = left.replace(" ".join(claim.quotation.split()), " ")
+    left = re.sub(NAMES, " ", left)
+    assert re.findall(r".{0,40}\d+(?:\.\d+)?.{0,20}", left) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("id\tsection\n", "the columns must be"),
+        ("\t".join(["id section quotation kind arguments relation printed".replace(" ", "\t")]) + "\n"
+         "a\t4\tq\t__import__\t\t=\t1\n", "kind '__import__'"),
+    ],
+)  # fmt: skip
+def test_broken_claims_are_named(tmp_path, text, reason):
+    (tmp_path / "claims.tsv").write_text(text)
+    with pytest.raises(UserError, match=reason):
+        read_claims(tmp_path / "claims.tsv")
+
+
+def test_the_command_writes_both_tables(tmp_path, capsys):
+    table, claims = ROOT / "config" / "cells.tsv", ROOT / "config" / "claims.tsv"
+    flags = ["--paper-table", str(table), "--claims", str(claims), "--out-folder", str(tmp_path)]
+    assert main(["audit", *flags]) == 0
+    assert "claims: 4 of 38 contradict the paper's own table" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("audit.csv", "audit.csv.sha256", "audit.md"),
+        *("claims.csv", "claims.csv.sha256", "claims.md"),
+    }

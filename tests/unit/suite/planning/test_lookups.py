@@ -1,0 +1,122 @@
+"""What the workflow's rules look up, for the runs that are shipped."""
+
+import re
+import shlex
+
+import pytest
+import yaml
+from places import ROOT
+
+from embedgrad.planning.lookups import Lookups, cell_command, growing, one_of, shard_flag
+from embedgrad.planning.run_config import RunConfig
+
+MODEL, MATHS = "qwen2.5-7b-instruct", "qwen2.5-math-7b"
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("EMBEDGRAD_MIRROR", raising=False)
+
+
+def run(name, **tasks):
+    """The lookups of a shipped configuration, some keys of its tasks changed."""
+    values = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8"))
+    for task, keys in tasks.items():
+        values["tasks"][task] |= keys
+    return Lookups(RunConfig.check(values))
+
+
+def test_a_pattern_fits_its_names_and_no_others():
+    pattern = one_of(["qwen2.5-7b", "a|b"])
+    assert [bool(re.fullmatch(pattern, name)) for name in ("qwen2.5-7b", "a|b", "qwen2x5-7b", "a", "")] == [
+        1,
+        1,
+        0,
+        0,
+        0,
+    ]
+    assert not re.fullmatch(one_of([]), "")
+
+
+def test_every_task_and_data_set_is_decoded_by_one_job_or_by_several():
+    paper = run("paper", medd={"shards": 5}, math500={"shards": 2})
+    for pattern, names in (
+        (paper.tasks_pattern, paper.config.values["tasks"]),
+        (paper.datasets_pattern, paper.config.datasets),
+    ):
+        for name in names:
+            sharded = name.startswith(("medd", "math500"))
+            assert bool(re.fullmatch(pattern(sharded=True), name)) == sharded
+            assert bool(re.fullmatch(pattern(sharded=False), name)) != sharded
+    assert run("demo").tasks_pattern(sharded=True) == one_of([])
+
+
+def test_files_of_all_cells_tasks_and_learning_rates():
+    paper = run("paper", imdb={"seeds": [3, 4]})
+    cells = paper.cell_files("metrics.json")
+    imdb = sum(cell.task == "imdb" for cell in paper.config.cells)
+    assert len(set(cells)) == len(cells) == 26 + imdb
+    assert f"results/paper/imdb/{MODEL}/seed4/metrics.json" in cells
+    assert [seed for seed in range(5) if f"results/paper/math500-L1/{MATHS}/seed{seed}/metrics.json" in cells] == [0]
+    tasks = paper.task_files("ladder.json")
+    assert len(set(tasks)) == len(tasks) == 16
+    assert f"results/paper/math500/{MATHS}/ladder.json" in tasks
+    assert paper.sweep_files("optimize.jsonl") == paper.sweep_tables() == []
+    demo = run("demo")
+    rates = ("0.001", "0.01", "0.1")
+    assert demo.sweep_files("x") == [f"results/demo/sensitivity/mood/tiny-0.2m/lr{rate}/x" for rate in rates]
+    assert set(demo.report_tables()) - {name.replace("/paper/", "/demo/") for name in paper.report_tables()} == {
+        "results/demo/sensitivity.csv"
+    }
+
+
+def test_a_levels_cell_reads_its_tasks_files():
+    level, whole = {"dataset": "math500-L1", "model": MATHS, "seed": "0"}, {"task": "imdb", "model": MODEL}
+    paper = run("paper")
+    assert [paper.task_of(level), paper.task_of(whole)] == ["math500", "imdb"]
+    assert paper.split_file("dev.jsonl")(level) == "results/paper/data/math500/dev.jsonl"
+    assert paper.before_file("before.jsonl")(level) == f"results/paper/math500/{MATHS}/before.jsonl"
+    assert paper.before_file("before.jsonl")(whole) == f"results/paper/imdb/{MODEL}/before.jsonl"
+
+
+def test_the_models_that_the_workflow_makes_are_inputs():
+    assert run("demo").model_folder({"model": "tiny-0.2m"}) == ["results/demo/models/tiny-0.2m"]
+    assert run("paper").model_folder({"model": MODEL}) == []
+
+
+def test_no_two_jobs_keep_their_answers_in_one_state():
+    paper = run("paper")
+    shards = [{"scatteritem": f"{part}-of-2"} for part in (1, 2)]
+    jobs = [
+        (rule, {kind: name, "model": model, **more, **shard})
+        for rule, kind, more in (("before", "task", {}), ("baselines", "task", {}), ("after", "dataset", {"seed": "0"}))
+        for name in ("imdb", "medd")
+        for model in (MODEL, "qwen2.5-3b-instruct")
+        for shard in ({}, *shards)
+    ]
+    states = [paper.answers_state(rule)(wildcards) for rule, wildcards in jobs]
+    assert len(set(states)) == len(jobs) == 36
+    assert states[0] == f"results/paper/resume/before/imdb/{MODEL}.state"
+
+
+def test_a_new_try_gets_more_memory_and_time_but_no_more_gpus():
+    paper, whole = run("paper", medd={"shards": 5}), {"task": "medd", "model": MODEL}
+    once, again = ([paper.job_resource(name)(whole, attempt) for name in ("gpu", "mem_mb")] for attempt in (1, 2))
+    assert again == [once[0], 2 * once[1]]
+    minutes = paper.job_minutes("before")
+    assert minutes(whole, 3) == 3 * minutes(whole, 1)
+    assert minutes(whole | {"scatteritem": "1-of-5"}, 1) < minutes(whole, 1)
+    assert [growing(2000)(whole, attempt) for attempt in (1, 2, 3)] == [2000, 4000, 6000]
+
+
+def test_a_shard_is_named_to_its_command():
+    assert shard_flag({"scatteritem": "2-of-7", "task": "medd"}) == "--shard 2-of-7"
+    assert shard_flag({"task": "medd"}) == ""
+
+
+def test_the_command_of_a_cell_is_one_that_a_shell_reads():
+    words = shlex.split(cell_command(["my configs/a.yaml", "b.yaml"]))
+    assert words == [
+        *("snakemake", "--cores", "2", "--configfile", "my configs/a.yaml", "--configfile", "b.yaml", "--config"),
+    ]

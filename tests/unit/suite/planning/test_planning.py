@@ -1,0 +1,156 @@
+"""Forecasts against what is counted and measured; access against a local server that speaks the hub's protocol."""
+
+import logging
+import re
+
+import pytest
+import torch
+from places import ROOT
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from embedgrad.planning.access import Access, look_up_data
+from embedgrad.planning.forecast import forecast, outlook
+from embedgrad.planning.gpus import GPUS, named_gpu
+from embedgrad.planning.pace import Pace
+from embedgrad.planning.run_config import RunConfig
+from embedgrad.planning.work import work_of
+from embedgrad_core import FrozenModel, Layout, Slot
+from embedgrad_core.files import UserError
+from embedgrad_core.model.costs import Shape
+from embedgrad_core.model.kernels import freeze_linears
+from embedgrad_core.objective import Example
+from embedgrad_core.step import MicroBatching, accumulate
+
+
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory):
+    return tmp_path_factory.mktemp("caches")
+
+
+@pytest.fixture(autouse=True)
+def _measured_once(caches, monkeypatch):
+    """What every job takes here is kept for these tests, and not where the user's own figures are."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches))
+
+
+def test_the_papers_own_counts():
+    config = RunConfig.read(ROOT / "config" / "paper.yaml").values
+    for task, test in {"math500": 250, "imdb": 84, "medd": 2080, "causal_judgment": 95}.items():
+        work = work_of(task, config["tasks"][task], config["split"], None)
+        assert (work.test, work.train + work.dev) == (test, test - (task == "medd"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_activations_are_what_the_backward_pass_keeps(tokenizer, dtype):
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=256,
+        intermediate_size=1024,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
+    network = Qwen2ForCausalLM(config).to(dtype).eval().requires_grad_(False)
+    freeze_linears(network)
+    frozen = FrozenModel(network, tokenizer, "here", "main", "")
+    slot = Slot.place(tokenizer, Layout(), "please reason step by step")
+    vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().requires_grad_()
+    examples = [Example(str(i), [1 + j % 20 for j in range(120)], [3, 4]) for i in range(4)]
+    kept = {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        accumulate(frozen, slot, vectors, examples, MicroBatching(4096))
+    weights = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
+    counted = sum(t.untyped_storage().nbytes() for place, t in kept.items() if place not in weights)
+    tokens = len(slot.head_ids) + slot.k + sum(example.length for example in examples)
+    assert Shape.of(config).activation_bytes(tokens, dtype.itemsize) == pytest.approx(counted, rel=0.1)
+
+
+def test_larger_models_and_cards():
+    config = RunConfig.read(ROOT / "config" / "paper.yaml")
+    unknown = {cell.model: Access("") for cell in config.cells}
+    rows = {row.cell: row for row in forecast(config, unknown, named_gpu("h100"))}
+    assert len(rows) == 26
+    small, middle, large = (rows[f"imdb/qwen2.5-{size}-instruct"] for size in ("0.5b", "7b", "14b"))
+    for key in ("memory", "train_seconds", "decode_seconds"):
+        assert getattr(small, key) < getattr(middle, key) < getattr(large, key)
+    assert all(row.fits for row in rows.values())
+    assert 2 * 14.7e9 < large.memory < 45e9
+    slow = {row.cell: row for row in forecast(config, unknown, named_gpu("t4"))}
+    assert not slow[large.cell].fits
+    assert slow[large.cell].train_seconds > large.train_seconds
+    # "before" and the ladder are decoded once for all levels of a task.
+    assert rows["math500-L1/qwen2.5-math-7b"].decode_tokens < rows["math500/qwen2.5-math-7b"].decode_tokens / 20
+    with pytest.raises(UserError, match="no such GPU; known are h200"):
+        named_gpu("abacus")
+    assert all(gigabytes > 0 and rate > 0 for gigabytes, rate, _ in GPUS.values())
+
+
+def test_the_outlook_of_all_jobs_is_the_forecast_of_all_cells():
+    """The workflow's sentence counts job by job what the plan counts cell by cell; seeds count as often as they are."""
+    config = RunConfig.read(ROOT / "config" / "paper.yaml")
+    machine = named_gpu("h100")
+    rows = forecast(config, {cell.model: Access("") for cell in config.cells}, machine)
+    pairs = dict.fromkeys((cell.task, cell.model) for cell in config.cells)
+    once = [(rule, {"task": task, "model": model}) for rule in ("before", "baselines") for task, model in pairs]
+    each = [
+        (rule, {"dataset": cell.dataset, "model": cell.model, "seed": seed})
+        for rule in ("optimize", "after", "analyse", "grade_after")
+        for cell in config.cells
+        for seed in "01"
+    ]
+    alone, both = (
+        [
+            int(number.replace(",", ""))
+            for number in re.findall(r"([\d,]+)(?: tokens)? to ", outlook(config, jobs, machine))
+        ]
+        for jobs in (once + each[::2], once + each)
+    )
+    assert alone == [sum(row.train_tokens for row in rows), sum(row.decode_tokens for row in rows)]
+    assert both[0] == 2 * alone[0]
+    assert alone[1] < both[1] < 2 * alone[1]
+    assert outlook(config, [("data", {"task": "imdb"})], machine) == ""
+
+
+def test_data_sets_are_looked_up(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ConnectionError
+
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    assert look_up_data("mood", {}, tmp_path).where == "made by the run"
+    partial = look_up_data("imdb", {}, tmp_path)
+    assert partial.where == ""
+    assert "imdb_subset.jsonl: no such file in the mirror; put imdb_subset.jsonl" in partial.missing
+    told = look_up_data("imdb", {}, None, offline=True).missing
+    assert "stanfordnlp/imdb is not cached at the commit of tasks.imdb.revision, and the hub was not asked" in told
+    assert "a mirror folder that holds data/imdb_subset.jsonl" in told
+    assert "not asked" in look_up_data("medd", {"revision": "a" * 40}, None, offline=True).missing
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", fail)
+    assert "the hub cannot be reached (" in look_up_data("imdb", {}, None).missing
+
+
+def test_the_time_left_is_the_forecast_at_the_pace_so_far():
+    """Jobs of 10, 30 and 60 s by forecast. The first takes 20 s: twice its forecast, as then the others will."""
+    seconds, lines = [100.0], []
+    pace = Pace({4: 10.0, 5: 30.0, 9: 60.0}, lines.append, lambda: seconds[0])
+    logger = logging.Logger("jobs")
+    logger.addHandler(pace)
+
+    def ended(job, at):
+        seconds[0] = 100.0 + at
+        logger.info("Finished", extra={"event": "job_finished", "job_id": job})
+        logger.info(None, extra={"event": "progress", "done": 1, "total": 9})
+
+    ended(7, 5)  # one that nothing was forecast of
+    assert lines == []
+    ended(4, 20)
+    ended(5, 40)
+    ended(9, 300)
+    # 90 s at 20 s for 10; 60 s at 40 s for 40.
+    assert lines == ["about 3 min left at this pace", "about 60 s left at this pace"]

@@ -1,0 +1,112 @@
+"""What is refused, and what is told, before a run's first job."""
+
+import copy
+import logging
+
+import pytest
+import yaml
+from places import ROOT
+from snakemake_interface_common.exceptions import WorkflowError
+
+from embedgrad.planning.durations import LOADING
+from embedgrad.planning.forecast import first_lines, outlook
+from embedgrad.planning.pace import Pace, job_seconds
+from embedgrad.planning.run_config import RunConfig
+from embedgrad.runtime.checks import as_workflow_error, check_gpus, check_models
+from embedgrad_core.files import UserError
+
+LARGE = "qwen2.5-14b-instruct"
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("EMBEDGRAD_MIRROR", raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+
+
+def config(name, models=None, **keys):
+    values = copy.deepcopy(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")))
+    return RunConfig.check(values | keys | ({"models": values["models"] | models} if models else {}))
+
+
+def jobs(run):
+    """What a whole run has to do, as far as it loads models, and a rule that loads none."""
+    cells = [{"dataset": cell.dataset, "model": cell.model, "seed": "0"} for cell in run.cells]
+    tasks = [{"task": cell.task, "model": cell.model} for cell in run.cells if cell.level in (None, "1")]
+    return [
+        ("table2", {}),
+        *((rule, wildcards) for rule in ("optimize", "after", "analyse") for wildcards in cells),
+        *((rule, wildcards) for rule in ("before", "baselines") for wildcards in tasks),
+    ]
+
+
+def test_an_error_of_the_suite_is_one_line_of_snakemakes():
+    with pytest.raises(WorkflowError, match=r"^one line$") as caught, as_workflow_error():
+        raise UserError("one line")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    with pytest.raises(KeyError), as_workflow_error():
+        raise KeyError
+
+
+def test_more_gpus_than_there_are_is_refused():
+    run = config("paper", card="a10")
+    needed = {training: run.resources.job(LARGE, training)["gpu"] for training in (True, False)}
+    assert min(needed.values()) > 1
+    most = max(run.resources.job(model, training)["gpu"] for model in run.values["models"] for training in needed)
+    check_gpus(run, jobs(run), most)
+    for rule, training in (("optimize", True), ("sensitivity", True), ("before_shard", False), ("analyse", False)):
+        wanted = [("table2", {}), (rule, {"model": LARGE, "task": "medd"})]
+        check_gpus(run, wanted, needed[training])
+        kind = rule.removesuffix("_shard")
+        with pytest.raises(
+            UserError, match=rf"^model {LARGE}: {kind} needs {needed[training]} GPUs, this machine gives"
+        ):
+            check_gpus(run, wanted, needed[training] - 1)
+    check_gpus(run, [("metrics", {"model": LARGE}), ("table2", {})], 0)
+
+
+def test_every_model_that_cannot_be_had_is_named(tmp_path):
+    lacking = {
+        name: {"folder": str(tmp_path), "parameters": 2e5, "dtype": "float32"} for name in ("tiny-0.2m", "tiny-0.8m")
+    }
+    run, said = config("demo", lacking), []
+    loading = [(rule, wildcards) for rule, wildcards in jobs(run) if wildcards.get("model") != "tiny-0.8m"]
+    for wanted, names in ((jobs(run), list(lacking)), (loading, ["tiny-0.2m"])):
+        with pytest.raises(WorkflowError) as caught:
+            check_models(run, wanted, said.append)
+        lines = str(caught.value).splitlines()
+        assert [line.split(": ")[0] for line in lines] == [f"model {name}" for name in names]
+        assert all("holds no config.json" in line for line in lines)
+    check_models(run, [("metrics", {"model": "tiny-0.2m"}), ("all", {})], said.append)
+    check_models(config("demo"), jobs(config("demo")), said.append)  # the run makes them itself
+    assert said == []
+
+
+def test_the_first_lines_are_the_outlook_and_where_to_learn_more():
+    run = config("demo")
+    told, more = first_lines(run, jobs(run), [ROOT / "config/demo.yaml"], False)
+    assert told == f"forecast: {outlook(run, jobs(run), run.resources.machine(False))}"
+    assert "`embedgrad plan --config config/demo.yaml`" in more
+    assert "`embedgrad plan`" in first_lines(run, jobs(run)[1:3], ["a.yaml", "b.yaml"], False)[1]
+    assert first_lines(run, [("table2", {}), ("metrics", {"model": "tiny-0.2m"})], [], False) == []
+    told, _ = first_lines(run, [("optimize", {"dataset": "nowhere", "model": "tiny-0.2m"})], [], False)
+    assert told.startswith("forecast: none could be made (")
+
+
+def test_the_time_left_counts_each_job_that_loads_a_model_in_full():
+    run = config("demo")
+    planned = dict(enumerate(jobs(run)))
+    seconds = job_seconds(run, planned)
+    assert seconds.keys() == planned.keys()
+    for number, (rule, wildcards) in planned.items():
+        durations = run.durations
+        expected = durations.seconds(rule, wildcards) if rule in LOADING else durations.fixed(rule, wildcards)
+        assert seconds[number] == pytest.approx(expected)
+    lines = []
+    pace = Pace(seconds, lines.append)
+    for number in planned:
+        pace.emit(logging.makeLogRecord({"event": "job_finished", "job_id": number}))
+    assert pace.left == {}
+    assert job_seconds(run, {0: ("optimize", {"dataset": "nowhere", "model": "tiny-0.2m"})}) == {}

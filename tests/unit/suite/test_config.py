@@ -1,0 +1,126 @@
+"""A configuration that is wrong is refused with one sentence that names the key."""
+
+import copy
+import json
+import shlex
+
+import pytest
+import yaml
+from places import ROOT
+
+from embedgrad.cli import build_parser
+from embedgrad.planning.run_config import RunConfig, _flags
+from embedgrad_core.files import UserError
+
+PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(autouse=True)
+def _at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.delenv("EMBEDGRAD_MIRROR", raising=False)
+
+
+def changed(*path, to=None, drop=False):
+    values = copy.deepcopy(PAPER)
+    place = values
+    for key in path[:-1]:
+        place = place[key]
+    if drop:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = to
+    return values
+
+
+WRONG = [
+    (changed("sedes", to=[1]), "unknown key 'sedes'; did you mean 'seeds'?"),
+    (changed("optimize", "batchsize", to=4), "unknown key 'optimize.batchsize'; did you mean 'batch_size'?"),
+    (changed("layout", "kind", to="cat"), "layout.kind: 'cat' is not one of"),
+    (changed("seeds", to=["one"]), "seeds.0: 'one' is not of type 'integer'"),
+    (changed("seeds", drop=True), "key 'seeds' is missing at top level"),
+    (changed("split", drop=True), "key 'split' is missing at top level"),
+    (changed("tasks", "imdb", "prompt", drop=True), "key 'prompt' is missing at tasks.imdb"),
+    (changed("models", "qwen2.5-math-7b", "hub", drop=True), "models.qwen2.5-math-7b needs exactly one of hub"),
+    (changed("models", "qwen2.5-math-7b", drop=True), "names 'qwen2.5-math-7b', which is not under `models`"),
+    (changed("cells", to="math500-L1/qwen2.5-math-1.5"), "did you mean math500-L1/qwen2.5-math-1.5b?"),
+    (changed("cells", to="nothing"), "cells: 'nothing' is not in config/cells.tsv"),
+    (changed("cell_table", to="config/none.tsv"), "config/none.tsv: no such file"),
+    (changed("run", to="../paper"), "run: '../paper' does not match"),
+    (
+        {**changed("decode", "block", drop=True), "tasks": changed("tasks", "medd", "shards", to=4)["tasks"]},
+        "needs decode.block",
+    ),
+    (changed("seeds", to=["9" * 5000]), "seeds: a seed has too many digits"),
+    (changed("tasks", "medd", "shards", to=0), "tasks.medd.shards: 0 is less than the minimum of 1"),
+    (changed("models", "a b; rm", to=PAPER["models"]["qwen2.5-math-7b"]), "'a b; rm' does not match"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_one_sentence_says_what_is_wrong(values, message):
+    with pytest.raises(UserError) as caught:
+        RunConfig.check(values, "config/mine.yaml")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
+    (tmp_path / "bad.yaml").write_text("run: paper\nseeds: [0\ntasks: {}\n")
+    with pytest.raises(UserError, match=r"bad.yaml:3: not valid YAML"):
+        RunConfig.read(tmp_path / "bad.yaml")
+
+
+def test_a_mirror_that_is_not_there_is_named():
+    with pytest.raises(UserError, match="mirror: nowhere is not a folder"):
+        _ = RunConfig.check(changed("mirror", to="nowhere")).mirror
+
+
+def test_the_paper_has_26_cells_and_selects_by_name():
+    assert len(RunConfig.check(PAPER).cells) == 26
+    some = RunConfig.check(changed("cells", to="imdb/qwen2.5-3b-instruct, math500-L1/qwen2.5-math-1.5b"))
+    assert [cell.name for cell in some.cells] == ["math500-L1/qwen2.5-math-1.5b", "imdb/qwen2.5-3b-instruct"]
+
+
+def test_flags_survive_the_shell():
+    config = RunConfig.check(changed("layout", "separator", to="\n'$(x)' "))
+    flags = shlex.split(config.prompt_flags("math500"))
+    assert flags[flags.index("--prompt") + 1] == PAPER["tasks"]["math500"]["prompt"]
+    assert flags[flags.index("--separator") + 1] == "\\n'$(x)' "
+    data = shlex.split(config.data_flags("math500"))
+    assert json.loads(data[data.index("--options") + 1]) == {"target": "solution"}
+    assert "--pool 168" in config.data_flags("imdb")
+
+
+def test_a_mirrored_model_is_taken_from_the_mirror(tmp_path):
+    (tmp_path / "models/Qwen2.5-0.5B-Instruct").mkdir(parents=True)
+    config = RunConfig.check(changed("mirror", to=str(tmp_path)))
+    assert config.model_folder("qwen2.5-0.5b-instruct") == str(tmp_path / "models/Qwen2.5-0.5B-Instruct")
+    assert config.model_folder("qwen2.5-3b-instruct") is None
+    assert "--model Qwen/Qwen2.5-3B-Instruct --revision aa8e72537993ba99e69dfaafa59ed015b17504d1" in config.model_flags(
+        "qwen2.5-3b-instruct"
+    )
+
+
+def test_a_prompt_that_begins_with_a_dash_reaches_the_command():
+    values = copy.deepcopy(PAPER)
+    values["tasks"]["imdb"]["prompt"] = "-Solve"
+    values["layout"]["separator"] = "--\n"
+    values["layout"]["suffix"] = "- it's $HOME"
+    flags = RunConfig.check(values, "mine.yaml").prompt_flags("imdb")
+    words = ["decode", "--model", "m", "--data", "d", "--out", "o", *shlex.split(flags)]
+    found = build_parser().parse_args(words)
+    assert (found.prompt, found.separator, found.suffix) == ("-Solve", "--\n", "- it's $HOME")
+    values["layout"]["separator"] = "--"
+    with pytest.raises(UserError, match=r"mine\.yaml: layout\.separator: '--' alone"):
+        RunConfig.check(values, "mine.yaml")
+    # As before where no dash stands in front, so that no finished step is made again.
+    assert "--prompt 'a -b'" in _flags({"prompt": "a -b"})
+
+
+def test_resources_grow_with_the_model_and_name_no_card_on_a_cpu():
+    config = RunConfig.check(PAPER)
+    small, large = (config.resources.job(f"qwen2.5-{size}-instruct", True) for size in ("0.5b", "14b"))
+    assert small["mem_mb"] < large["mem_mb"]
+    assert small["gpu"] == 1
+    assert RunConfig.check(changed("device", to="cpu")).resources.job("qwen2.5-math-7b", False)["gpu"] == 0
