@@ -273,6 +273,7 @@ def test_the_command(config, cells, lacks, tmp_path):
     result = json.loads(data.stdout)
     assert len(result["cells"]) == cells
     assert bool(result["missing"]) == lacks
+    assert result["machine"]["is_card"] is False  # JSON keeps the old word
     assert f"{config}: {cells} cells on this CPU" in plain.stdout
     assert plain.stdout.count("missing: ") == (6 if lacks else 0)  # models and data sets
     assert {found["where"] for found in result["data"].values()} == {"" if lacks else "made by the run"}
