@@ -8,6 +8,7 @@ import time
 import pytest
 from places import ROOT
 
+from embedgrad.cli import build_parser
 from embedgrad.runtime import gpus
 
 CLAIM = """
@@ -91,3 +92,9 @@ def test_a_card_has_one_lock_by_number_and_by_uuid(listing, tmp_path):
     for process in (first, second):
         process.stdin.close()
         process.wait()
+
+
+@pytest.mark.parametrize("flag", ["--cards", "--gpus"])
+def test_both_flags_name_the_number_of_gpus(flag):
+    needed = ["--model", "m", "--prompt", "p", "--data", "d", "--out", "o"]
+    assert build_parser().parse_args(["decode", *needed, flag, "2"]).gpus == 2
