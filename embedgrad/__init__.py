@@ -3,7 +3,7 @@
 Imported lazily: ``import embedgrad`` alone brings no torch.
 """
 
-import embedgrad_core  # noqa: F401  # first of all: it says how long threads spin, which must be before torch is imported
+import embedgrad_core  # first of all: it says how long threads spin, which must be before torch is imported
 
 __all__ = ["Columns", "Evaluation", "Layout", "TunedPrompt", "UserError", "load", "optimize"]
 

@@ -6,81 +6,20 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
-from embedgrad.commands import (
-    analyse,
-    anchoring,
-    audit,
-    baselines,
-    compare,
-    data,
-    decode,
-    entropy,
-    evaluate,
-    export,
-    figures,
-    from_gguf,
-    gather,
-    gather_baselines,
-    generate,
-    grade,
-    init,
-    inspect,
-    keep,
-    ladder,
-    lat,
-    likelihood,
-    limits,
-    metrics,
-    optimize,
-    plan,
-    pretrain,
-    recovery,
-    report,
-    sensitivity,
-    summary,
-    table2,
-)
 from embedgrad.commands.checked import check_outputs
 from embedgrad.runtime import interruption, run_lock
 from embedgrad_core.files import UserError, is_whole_text
 
 # For a prompt of one's own first, then the workflow's steps in their order.
-COMMANDS = {
-    "optimize": optimize,
-    "evaluate": evaluate,
-    "generate": generate,
-    "inspect": inspect,
-    "compare": compare,
-    "export": export,
-    "from-gguf": from_gguf,
-    "init": init,
-    "plan": plan,
-    "data": data,
-    "decode": decode,
-    "gather": gather,
-    "grade": grade,
-    "metrics": metrics,
-    "table2": table2,
-    "figures": figures,
-    "anchoring": anchoring,
-    "lat": lat,
-    "entropy": entropy,
-    "likelihood": likelihood,
-    "limits": limits,
-    "ladder": ladder,
-    "recovery": recovery,
-    "baselines": baselines,
-    "gather-baselines": gather_baselines,
-    "analyse": analyse,
-    "summary": summary,
-    "sensitivity": sensitivity,
-    "audit": audit,
-    "report": report,
-    "keep": keep,
-    "pretrain": pretrain,
-}
+NAMES = """
+    optimize evaluate generate inspect compare export from-gguf init plan data decode gather grade metrics table2
+    figures anchoring lat entropy likelihood limits ladder recovery baselines gather-baselines analyse summary
+    sensitivity audit report keep pretrain
+"""
+COMMANDS = {name: import_module(f"embedgrad.commands.{name.replace('-', '_')}") for name in NAMES.split()}
 
 
 class _Parser(argparse.ArgumentParser):

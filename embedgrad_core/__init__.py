@@ -39,21 +39,7 @@ _HOMES = {
     "optimize": "optimization",
     "read_prompt_file": "prompt",
 }
-__all__ = [
-    "Decoded",
-    "Decoding",
-    "FrozenModel",
-    "Layout",
-    "LoopRule",
-    "PromptEmbedding",
-    "Settings",
-    "Slot",
-    "check_step_zero",
-    "decode",
-    "load_model",
-    "optimize",
-    "read_prompt_file",
-]
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> object:

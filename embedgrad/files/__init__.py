@@ -1,5 +1,3 @@
 """The files of a run: the rows that its steps hand on, and what results and prompt files say of themselves."""
 
 from embedgrad.files.rows import DECODED_KEYS, FAILURES, TABLES, answers_sha256, answers_to, read_decoded, read_items
-
-__all__ = ["DECODED_KEYS", "FAILURES", "TABLES", "answers_sha256", "answers_to", "read_decoded", "read_items"]

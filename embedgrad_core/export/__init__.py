@@ -51,6 +51,3 @@ def export(
         code = EXPORTS[kind](frozen, prompt, folder, Path(out).name)
         text = card(kind, frozen, prompt, code, metrics=numbers, licence=licence)
         (folder / "README.md").write_text(text, encoding="utf-8")
-
-
-__all__ = ["EXPORTS", "export"]

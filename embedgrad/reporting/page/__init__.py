@@ -1,5 +1,3 @@
 """``report.html``: one page that shows what holds and what does not; no network, no foreign script."""
 
 from embedgrad.reporting.page.render import write_page
-
-__all__ = ["write_page"]
