@@ -11,8 +11,7 @@ import sys
 import time
 
 import pytest
-from deaf import DEAF
-from disturb import processes
+from disturb import DEAF, processes
 from places import ROOT
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 from tiny import tiny_model
