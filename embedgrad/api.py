@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from embedgrad.evaluation import Evaluation, evaluation_of, unseen
 from embedgrad.grading import Grader, make_grader
@@ -154,7 +155,7 @@ def _items(
     """Items as they are, all else read."""
     if isinstance(data, str | Path):
         return read_own(data, grader.evaluator, grader.labels, columns, say=say, **hub)
-    rows = list(named_rows(data))
+    rows: list[Any] = list(named_rows(data))
     if rows and all(isinstance(row, Item) for row in rows):
         return rows
     if not all(isinstance(row, Mapping) for row in rows):
@@ -165,11 +166,11 @@ def _items(
 
 def _check_names(given: Mapping[str, object], known: Iterable[str], function: str) -> None:
     """Refuse a keyword that a function does not know."""
-    known = sorted(known)
+    names = sorted(known)
     for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(known)}."
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(names)}."
             raise UserError(f"{function} knows no {name!r}; {hint}")
 
 
@@ -191,7 +192,7 @@ def optimize(
     dtype: str = "auto",
     device_map: str = "none",
     say: Callable[[str], None] = print,
-    **settings: object,
+    **settings: Any,
 ) -> TunedPrompt:
     """Optimise a prompt's embeddings on labelled items while the model stays frozen (Eq. 1-7).
 
@@ -231,9 +232,10 @@ def optimize(
         held = _items(dev, grader, columns, say)
     if isinstance(layout, str):
         layout = Layout(layout, target_prefix="\n" if layout == "bare" else "")
-    frozen = model
     if isinstance(model, str):
         frozen = load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
+    else:
+        frozen = model
     if max_new_tokens is None:
         limit = fitting_limit(frozen, Slot.place(frozen.tokenizer, layout, prompt), [*train, *held])
     decoding = replace(decoding, max_new_tokens=limit, batch_size=frozen.rows_in_flight(decode_batch_size, limit))
@@ -264,7 +266,7 @@ def load(
     dtype: str = "auto",
     device_map: str = "none",
     say: Callable[[str], None] = print,
-    **decoding: object,
+    **decoding: Any,
 ) -> TunedPrompt:
     """Read a prompt file and the model it was made for.
 
@@ -287,8 +289,9 @@ def load(
     header = read_prompt_file(path)[1]
     grader, stored = stored_grader(path, header), recorded_decoding(path, header)
     settings = replace(stored, **{key: value for key, value in decoding.items() if value is not None})
-    frozen = model
-    if not isinstance(frozen, FrozenModel):
+    if isinstance(model, FrozenModel):
+        frozen = model
+    else:
         name, revision = stored_model(path, header, model, revision)
         frozen = load_model(name, revision=revision, device=device, dtype=dtype, device_map=device_map, say=say)
     if evaluator is not None or labels is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from embedgrad.grading import Grader
@@ -56,9 +57,9 @@ def tune(
     """
     if grader and (told := grader.told_numbers()):
         say(told)
-    if grader and grader.knows_strict and len(answers := {item.answer for item in train}) == 1:
+    if grader and grader.knows_strict and len(kinds := {item.answer for item in train}) == 1:
         say(
-            f"warning: every training item has the answer {min(answers)!r}; nothing but always saying it can be learnt from them"
+            f"warning: every training item has the answer {min(kinds)!r}; nothing but always saying it can be learnt from them"
         )
     slot = Slot.place(frozen.tokenizer, layout, text)
     if decoding:  # it goes into the prompt file, which must be usable when it is done
@@ -74,7 +75,7 @@ def tune(
 
     with Epochs(settings.epochs, say) as epochs:
 
-        def accuracy(vectors: object) -> float:
+        def accuracy(grader: Grader, decoding: Decoding, vectors: object) -> float:
             at = epochs.begin("dev answers", len(dev))
             rows = decode(frozen, slot, vectors, dev, decoding, say=say, **at.decoding)
             return grader.accuracy({row.id: row.output for row in rows}, answers)
@@ -89,7 +90,7 @@ def tune(
             train,
             dev,
             settings,
-            dev_accuracy=accuracy if dev_accuracy else None,
+            dev_accuracy=partial(accuracy, grader, decoding) if dev_accuracy and grader and decoding else None,
             state=state,
             log=log,
             say=say,

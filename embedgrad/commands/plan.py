@@ -12,6 +12,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from embedgrad.commands.arguments import plain_line
 from embedgrad.runtime.clock import clock
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         plain = {name: {k: v for k, v in asdict(found).items() if k != "shape"} for name, found in access.items()}
         sets = {name: {"where": found.where, "missing": found.missing} for name, found in data.items()}
-        result = {"machine": asdict(machine), "models": plain, "data": sets, "cards": cards}
+        result: dict[str, Any] = {"machine": asdict(machine), "models": plain, "data": sets, "cards": cards}
         result |= {"cells": [asdict(row) for row in rows]}
         print(json.dumps(result | {"missing": missing}, indent=1))
     else:
