@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from embedgrad_core.files import Item, UserError, misfit
 
@@ -77,7 +78,7 @@ def _added_rungs(rungs: Sequence[dict]) -> dict:
     left_out = next((rung for rung in rungs if "left_out" in rung), None)
     if left_out:
         return left_out
-    total = added({"": {key: rung[key] for key in ("correct", "n")}} for rung in rungs)[""]
+    total: dict[str, Any] = {**added({"": {key: rung[key] for key in ("correct", "n")}} for rung in rungs)[""]}
     total["levels"] = added(rung["levels"] for rung in rungs)
     if all("right" in rung for rung in rungs):
         total["right"] = sorted(identity for rung in rungs for identity in rung["right"])
