@@ -69,7 +69,7 @@ def _check_alike(analyses: Sequence[dict], paths: Sequence[Path], keys: Sequence
     for analysis, path in zip(analyses, paths, strict=True):
         if shared(analysis) != shared(analyses[0]):
             raise UserError(
-                f"{path}: was made otherwise than {paths[0]}; make the baselines of all shards again together."
+                f"{path}: was made differently from {paths[0]}; make the baselines of all shards again together."
             )
 
 
