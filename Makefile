@@ -23,6 +23,7 @@ lint: .venv/installed
 	@$(BIN)/ruff format --check .
 	@$(BIN)/snakefmt --check Snakefile workflow
 	@$(BIN)/codespell
+	@$(BIN)/mypy
 	@$(BIN)/snakemake --lint
 
 bench: .venv/installed  ## a CPU-sized set, under 15 minutes; docs/performance.md has the whole

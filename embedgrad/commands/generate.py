@@ -84,9 +84,10 @@ def _given(arguments: argparse.Namespace) -> dict[str, str] | None:
         return {f"input {number}": text for number, text in enumerate(arguments.inputs, start=1)} or None
     try:
         raw = arguments.file.read_bytes()
-        text = raw.decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"{arguments.file}: cannot be read ({error.strerror}).") from None
+    try:
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UserError(f"{arguments.file}:{line}: not UTF-8; save the whole file as UTF-8.") from None

@@ -10,12 +10,19 @@ are looked up in the mirror, the local cache and on the hub, where licence and g
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embedgrad.commands.arguments import plain_line
 from embedgrad.runtime.clock import clock
+
+if TYPE_CHECKING:  # the command line is read, and a bad one refused, without them
+    from embedgrad.planning.access import Access
+    from embedgrad.planning.forecast import CellForecast
+    from embedgrad.planning.gpus import Machine
+    from embedgrad.planning.run_config import RunConfig
 
 HELP = "forecast a run's tokens, memory, time and disk, and list what is missing"
 
@@ -75,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def _too_large(rows: list, machine) -> list[str]:
+def _too_large(rows: "Sequence[CellForecast]", machine: "Machine") -> list[str]:
     largest = max(rows, key=lambda row: row.memory)
     if largest.fits:
         return []
@@ -84,7 +91,15 @@ def _too_large(rows: list, machine) -> list[str]:
     return [f"memory: {found}, but {machine.name} has {_gigabytes(machine.memory)} GB; choose a larger one (--card)."]
 
 
-def _print(config, machine, access, data, rows, gpus, missing) -> None:
+def _print(
+    config: "RunConfig",
+    machine: "Machine",
+    access: "Mapping[str, Access]",
+    data: "Mapping[str, Access]",
+    rows: "Sequence[CellForecast]",
+    gpus: Mapping[str, int],
+    missing: Sequence[str],
+) -> None:
     plain_line(f"{config.run}: {len(rows)} cells on {machine.name}, one job at a time")
     width = max(len(row.cell) for row in rows)
     plain_line(f"{'cell':{width}}  train tokens  answer tokens  memory GB     train    answer  disk MB")

@@ -208,7 +208,14 @@ def _group(items: Sequence[Item], side: Mapping[int, str], group: Sequence[int])
     }
 
 
-def _near(items, side, pairs, twins, threshold, shingle) -> dict:
+def _near(
+    items: Sequence[Item],
+    side: Mapping[int, str],
+    pairs: Sequence[tuple[int, int, float]],
+    twins: Sequence[Sequence[int]],
+    threshold: float,
+    shingle: int,
+) -> dict:
     """Near-duplicate pairs that are not twins; ``contradictory`` marks different answers, common among minimal pairs."""
     twin_of = {i: number for number, group in enumerate(twins) for i in group}
     rows = [
@@ -237,7 +244,9 @@ def _near(items, side, pairs, twins, threshold, shingle) -> dict:
     }
 
 
-def _equal_after_cut(items, shown, side, twins) -> list[dict]:
+def _equal_after_cut(
+    items: Sequence[Item], shown: Sequence[Item], side: Mapping[int, str], twins: Sequence[Sequence[int]]
+) -> list[dict]:
     known = {tuple(group) for group in twins}
     groups = duplicates.twin_groups([item.input for item in shown])
     return [_group(items, side, group) for group in groups if tuple(group) not in known]

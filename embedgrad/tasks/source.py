@@ -113,7 +113,7 @@ def _from_hub(source: Source, revision: str) -> tuple[list[dict], dict]:
         # in all other cases the hub is asked first, since load_dataset alone retries a dead network for half a minute
         resolved = revision
         if not (HF_HUB_OFFLINE and _COMMIT.fullmatch(revision)):
-            resolved = HfApi().dataset_info(source.hub_id, revision=revision, timeout=_HUB_SECONDS).sha
+            resolved = HfApi().dataset_info(source.hub_id, revision=revision, timeout=_HUB_SECONDS).sha or revision
         table = datasets.load_dataset(source.hub_id, source.config, split=source.split, revision=resolved)
     cached = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=source.hub_id, repo_type="dataset") / "snapshots" / resolved
     try:

@@ -14,7 +14,7 @@ where they do not, the best of twenty starts is taken.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 from embedgrad_core.files import Item, UserError
@@ -22,6 +22,8 @@ from embedgrad_core.files import Item, UserError
 _STARTS = 20
 SPLITS = ("train", "dev", "test")
 Cell = tuple[str | None, str]  # (level, class)
+Levels = Mapping[str | None, Mapping[Cell, int]]  # level → its cells → items
+Cost = Callable[[Counter], tuple[int, int, int]]
 
 
 def halve(
@@ -135,7 +137,9 @@ def choose(
     return places.union(*(singles[cell][: filled[cell]] for cell in counts))
 
 
-def _mended(weights, chosen, cost):
+def _mended(
+    weights: Sequence[Counter], chosen: list[bool], cost: Cost
+) -> tuple[tuple[int, int, int], list[bool], Counter]:
     """From a start to where no move helps: (cost, chosen, items taken per cell)."""
     taken: Counter[Cell] = sum((weight for weight, yes in zip(weights, chosen, strict=True) if yes), Counter())
     best = cost(taken)
@@ -148,14 +152,17 @@ def _mended(weights, chosen, cost):
     return best, chosen, taken
 
 
-def _best_move(weights, chosen, taken, cost, best):
+def _best_move(
+    weights: Sequence[Counter], chosen: Sequence[bool], taken: Counter, cost: Cost, best: tuple[int, int, int]
+) -> tuple[tuple[int, int, int], tuple[int, ...], Counter] | None:
     """The flip of one group or exchange of two that lowers the cost most, or None; groups of one shape are alike."""
     first: dict[tuple[bool, tuple], int] = {}
     for place, weight in enumerate(weights):
         first.setdefault((chosen[place], tuple(sorted(weight.items(), key=str))), place)
     inside = [place for (yes, _), place in first.items() if yes]
     outside = [place for (yes, _), place in first.items() if not yes]
-    moves = [(place,) for place in inside + outside] + [(one, other) for one in inside for other in outside]
+    moves: list[tuple[int, ...]] = [(place,) for place in inside + outside]
+    moves += [(one, other) for one in inside for other in outside]
     found = None
     for flips in moves:
         after = Counter(taken)
@@ -167,9 +174,11 @@ def _best_move(weights, chosen, taken, cost, best):
     return found
 
 
-def _fill(taken, levels, quota, spare, sizes, salt) -> dict[Cell, int]:
+def _fill(
+    taken: Counter, levels: Levels, quota: Mapping[Cell, int], spare: Mapping[Cell, int], sizes: Mapping, salt: str
+) -> dict[Cell, int]:
     """How many single items each cell adds once the groups in ``taken`` are placed."""
-    filled = {}
+    filled: dict[Cell, int] = {}
     for level, inside in levels.items():
         for cell in inside:
             filled[cell] = min(max(quota[cell] - taken[cell], 0), spare[cell])
@@ -186,7 +195,14 @@ def _fill(taken, levels, quota, spare, sizes, salt) -> dict[Cell, int]:
     return filled
 
 
-def _coin(salt, items, group, sizes, levels, cells) -> bool:
+def _coin(
+    salt: str,
+    items: Sequence[Item],
+    group: Sequence[int],
+    sizes: Mapping,
+    levels: Levels,
+    cells: Mapping[int, Cell],
+) -> bool:
     """Heads with the probability that an item of the group's level is wanted."""
     level = cells[group[0]][0]
     share = Fraction(sizes[level], sum(levels[level].values()))

@@ -49,7 +49,7 @@ def write_whole(path: str | Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); fix that (space, permissions) and run the same step again."
         ) from error
     finally:
-        if temporary:
+        if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 

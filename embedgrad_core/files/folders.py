@@ -60,5 +60,5 @@ def whole_folder(out: str | Path, replace: bool = False) -> Iterator[Path]:
             f"{out}: cannot be written ({message}); fix that (space, permissions) and run the same step again."
         ) from error
     finally:
-        if temporary:
+        if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from embedgrad_core.files import UserError, write_whole
 # Okabe and Ito's colours, which every kind of colour vision distinguishes; shapes differ too, for print without colour.
 BEFORE, AFTER, ACCENT = "#D55E00", "#0072B2", "#009E73"
 INK, GREY, LINK, FAINT = "#222222", "#767676", "#B5B5B5", "#DDDDDD"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same letters
     "font.size": 9,
     "axes.spines.top": False,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -272,7 +272,7 @@ def _look(dataset: int) -> tuple[str, str]:
     return COLOURS[dataset % len(COLOURS)], SHAPES[dataset % len(SHAPES)]
 
 
-def _dataset_legend(datasets: Sequence[str], line: str) -> list[Line2D]:
+def _dataset_legend(datasets: Sequence[str], line: Literal["-", "none"]) -> list[Line2D]:
     looks = [_look(place) for place in range(len(datasets))]
     return [
         Line2D([], [], linestyle=line, marker=shape, color=colour, markersize=3.5, linewidth=1.2, label=name)

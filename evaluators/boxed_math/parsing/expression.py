@@ -191,7 +191,6 @@ class _Parser:
             self.place += 1
             return self.command(value)
         return self.fail()
-        return None
 
     def subscript(self) -> str:
         if not self.take("_"):
@@ -227,7 +226,6 @@ class _Parser:
             return ("name", "\\" + name + self.subscript())
         self.place -= 1
         return self.fail()
-        return None
 
     def root_argument(self) -> tuple:
         kind, value = self.peek()

@@ -1,6 +1,7 @@
 """The claims of Sections 4 and 5: all numbers covered, recomputed from the table, and held against a run."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,13 @@ def test_what_the_table_says():
     medd, imdb = (74.54 + 27.04 + 4.74 + 8.53 + 8.23), (14.28 + 11.91 + 9.52 + 7.15 + 7.14)
     assert found["task-ratio"].from_table == f"{medd / imdb:.2f}"
     assert found["maths-l1-gain"].table_verdict == HOLDS
+
+
+def test_a_table_that_prints_no_number_says_nothing():
+    bare = [replace(cell, before=None, after=None, delta=None) for cell in PAPER]
+    found = {one.id: one for one in check_claims(CLAIMS, bare, [], ROOT)}
+    for claim in ("maths-l1-gain", "scale-ratio", "maths-after"):
+        assert (found[claim].from_table, found[claim].table_verdict) == ("", OPEN)
 
 
 def test_a_run_is_held_against_the_claims(tmp_path):
@@ -117,6 +125,8 @@ def test_every_number_of_sections_4_and_5_is_covered(mirror):
         ("id\tsection\n", "the columns must be"),
         ("\t".join(["id section quotation kind arguments relation printed".replace(" ", "\t")]) + "\n"
          "a\t4\tq\t__import__\t\t=\t1\n", "kind '__import__'"),
+        ("id\tsection\tquotation\tkind\targuments\trelation\tprinted\na\t4\tq\tgain\n", r"claims\.tsv:2: there must be 7"),
+        ("id\tsection\tquotation\tkind\targuments\trelation\tprinted\na\t4\tq\tgain\tx y\t=\t1\t2\n", "there must be 7 fields"),
     ],
 )  # fmt: skip
 def test_broken_claims_are_named(tmp_path, text, reason):

@@ -99,6 +99,7 @@ def test_a_number_beside_numeric_labels_is_no_place(tmp_path):
         (["good"], "at least two"),
         (["0=good", "0=bad"], "one number stands for two labels"),
         ({0: "good", 1: 2}, "give each number a text"),
+        ({0: 1, "0": 2}, "give each number a text"),
     ],
 )
 def test_labels_that_cannot_be_told_apart(tmp_path, labels, told):
