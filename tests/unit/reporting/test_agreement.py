@@ -248,7 +248,7 @@ def test_a_history_that_is_cut_at_the_end_of_a_line_is_refused(run):
             optimize_run=home / "optimize.run.json",
         )
     outcomes[0].metrics[0]["prompt"].pop("epochs_run")
-    with pytest.raises(UserError, match=r"optimize\.jsonl: not the epochs that metrics\.json tells of"):
+    with pytest.raises(UserError, match=r"optimize\.jsonl: not the epochs that metrics\.json states"):
         training_curves(outcomes, folder)
 
 
