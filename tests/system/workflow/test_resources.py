@@ -56,6 +56,6 @@ def test_one_machine_gives_no_more_cards_than_it_has(tmp_path):
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "card=t4", f"cells=medd/{LARGE}"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
     assert run.returncode != 0
-    assert re.search(rf"model {LARGE}: \w+ needs \d cards, this machine gives 1; name a larger card", run.stderr)
+    assert re.search(rf"model {LARGE}: \w+ needs \d GPUs, this machine gives 1; name a larger GPU", run.stderr)
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "results").exists()
