@@ -14,6 +14,7 @@ Example::
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from embedgrad.evaluation import Evaluation, evaluation_of, unseen
 from embedgrad.grading import Grading, make_grading
@@ -158,7 +159,7 @@ def _items(
     """Items as they are, all else read."""
     if isinstance(data, str | Path):
         return read_own(data, grading.evaluator, grading.labels, columns, log=log, **hub)
-    rows = list(named_rows(data))
+    rows: list[Any] = list(named_rows(data))
     if rows and all(isinstance(row, Item) for row in rows):
         return rows
     if not all(isinstance(row, Mapping) for row in rows):
@@ -186,7 +187,7 @@ def optimize(
     device_map: str = "none",
     log: Callable[[str], None] = print,
     say: Callable[[str], None] | None = None,
-    **settings: object,
+    **settings: Any,
 ) -> TunedPrompt:
     """Optimise a prompt's embeddings on labelled items while the model stays frozen (Eq. 1-7).
 
@@ -228,9 +229,10 @@ def optimize(
         held = _items(dev, grading, columns, log)
     if isinstance(layout, str):
         layout = Layout(layout, target_prefix="\n" if layout == "bare" else "")
-    frozen = model
     if isinstance(model, str):
         frozen = load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, log=log)
+    else:
+        frozen = model
     if max_new_tokens is None:
         limit = fitting_limit(frozen, Slot.place(frozen.tokenizer, layout, prompt), [*train, *held])
     decoding = replace(decoding, max_new_tokens=limit, batch_size=frozen.rows_in_flight(decode_batch_size, limit))
@@ -262,7 +264,7 @@ def load(
     device_map: str = "none",
     log: Callable[[str], None] = print,
     say: Callable[[str], None] | None = None,
-    **decoding: object,
+    **decoding: Any,
 ) -> TunedPrompt:
     """Read a prompt file and the model it was made for.
 
@@ -287,8 +289,9 @@ def load(
     header = read_prompt_file(path)[1]
     grading, stored = stored_grading(path, header), recorded_decoding(path, header)
     settings = replace(stored, **{key: value for key, value in decoding.items() if value is not None})
-    frozen = model
-    if not isinstance(frozen, FrozenModel):
+    if isinstance(model, FrozenModel):
+        frozen = model
+    else:
         name, revision = stored_model(path, header, model, revision)
         frozen = load_model(name, revision=revision, device=device, dtype=dtype, device_map=device_map, log=log)
     if evaluator is not None or labels is not None:

@@ -124,9 +124,9 @@ def check_answers(items: Sequence[Item], grading: Grading) -> None:
     Raises:
         UserError: one is not, so that every answer to it would be wrong; names the file and the line.
     """
-    known = {"label": grading.options.get("labels"), "yes_no": ["Yes", "No"]}.get(grading.evaluator)
-    for item in items if known else ():
-        if item.answer not in known:
+    known: list[str] | None = {"label": grading.options.get("labels"), "yes_no": ["Yes", "No"]}.get(grading.evaluator)
+    for item in items:
+        if known and item.answer not in known:
             raise UserError(
                 f"{item.name}: answer {item.answer[:60]!r} is not among {', '.join(known)}; change the line or the labels."
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from embedgrad.grading import Grading
@@ -56,9 +57,9 @@ def tune(
     """
     if grading and (line := grading.numbers_line()):
         log(line)
-    if grading and grading.knows_strict and len(answers := {item.answer for item in train}) == 1:
+    if grading and grading.knows_strict and len(kinds := {item.answer for item in train}) == 1:
         log(
-            f"warning: every training item has the answer {min(answers)!r}; nothing but always saying it can be learnt from them"
+            f"warning: every training item has the answer {min(kinds)!r}; nothing but always saying it can be learnt from them"
         )
     slot = Slot.place(frozen.tokenizer, layout, text)
     if decoding:  # it goes into the prompt file, which must be usable when it is done
@@ -74,7 +75,7 @@ def tune(
 
     with Epochs(settings.epochs, log) as epochs:
 
-        def accuracy(vectors: object) -> float:
+        def accuracy(grading: Grading, decoding: Decoding, vectors: object) -> float:
             at = epochs.begin("dev answers", len(dev))
             rows = decode(frozen, slot, vectors, dev, decoding, log=log, **at.decoding)
             return grading.accuracy({row.id: row.output for row in rows}, answers)
@@ -89,7 +90,7 @@ def tune(
             train,
             dev,
             settings,
-            dev_accuracy=accuracy if dev_accuracy else None,
+            dev_accuracy=partial(accuracy, grading, decoding) if dev_accuracy and grading and decoding else None,
             state=state,
             on_epoch=on_epoch,
             log=log,

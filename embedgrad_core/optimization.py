@@ -78,7 +78,8 @@ def optimize(
     vectors = prompt.vectors.to(frozen.device, copy=True).requires_grad_()
     optimizer = OPTIMIZERS[settings.optimizer]([vectors], lr=settings.learning_rate, weight_decay=settings.weight_decay)
     run = _fingerprint(frozen, prompt, examples, dev_examples, settings, dev_accuracy is not None)
-    best, history, progress = vectors.detach().clone(), [], EpochProgress()
+    best, progress = vectors.detach().clone(), EpochProgress()
+    history: list[dict] = []
     if resumed := load_state(state, run, vectors):
         best, history, progress = resumed.restore(optimizer, vectors)
     snapshot: Snapshot | None = None  # of the last whole step since the state was saved

@@ -46,12 +46,12 @@ class PromptEmbedding:
         """(k,) relative displacement ‖v − e‖ / ‖e‖ of each position."""
         return (self.vectors - self.initial).norm(dim=1) / self.initial.norm(dim=1).clamp_min(1e-12)
 
-    def save(self, path: str | Path, extra: Mapping = ()) -> None:
+    def save(self, path: str | Path, extra: Mapping | None = None) -> None:
         """Write a safetensors file, whole or not at all; equal prompts give equal bytes.
 
         All metadata is one JSON string with sorted keys: safetensors keeps several keys in a hash map of random order.
         """
-        header = {**self.header, **dict(extra), "format": FORMAT}
+        header = {**self.header, **(extra or {}), "format": FORMAT}
         tensors = {
             "vectors": self.vectors.detach().float().cpu().contiguous(),
             "initial": self.initial.float().cpu().contiguous(),

@@ -17,7 +17,7 @@ _SCALARS = {"type": "object", "additionalProperties": _NUMBER}
 _MODEL = ("name", "revision", "resolved", "architecture", "dtype", "device")
 # The kind of every field that anything reads, so that no reader has to look. Earlier versions lack some fields; what was not known
 # when a file was written stands there as null.
-FIELDS = {
+FIELDS: dict[str, dict] = {
     "text": _TEXT,
     "template": _TEXT,
     "layout": _NAMES,

@@ -130,8 +130,8 @@ def load_state(path: str | Path | None, run: str, like: torch.Tensor) -> Snapsho
         saved, history, progress = head["run"], head["history"], EpochProgress(**head["passed"])
         if wrong := misfit(head["passed"], _PASSED) or _misfit_of(history):
             raise ValueError(f"key {wrong!r} is of the wrong kind")
-        if wrong := [name for name in ("vectors", "best", *MOMENTS) if not _fits(tensors.get(name), name, like)]:
-            raise ValueError(f"tensor {wrong[0]!r} is missing, of another shape or not finite")
+        if unfit := [name for name in ("vectors", "best", *MOMENTS) if not _fits(tensors.get(name), name, like)]:
+            raise ValueError(f"tensor {unfit[0]!r} is missing, of another shape or not finite")
     # As in a prompt file: a file that lies about its shapes can make the library raise almost anything.
     except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UserError(

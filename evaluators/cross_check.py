@@ -16,6 +16,7 @@ import resource
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Self
 
@@ -59,7 +60,7 @@ class Child:
 
     def __init__(self, names: Sequence[str], deadline: float = DEADLINE) -> None:
         self.names, self.deadline = tuple(names), deadline
-        self._process: multiprocessing.Process | None = None
+        self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
     def __enter__(self) -> Self:
@@ -70,32 +71,36 @@ class Child:
 
     def grade(self, name: str, answer: str, gold: str) -> str:
         """``correct``, ``wrong``, or ``undecided`` when the evaluator failed or was late."""
-        if self._process is None or not self._process.is_alive():
-            self._start()
+        pipe = self._pipe
+        if self._process is None or not self._process.is_alive() or pipe is None:
+            pipe = self._start()
         try:
-            self._pipe.send((name, answer, gold))
-            if self._pipe.poll(WAITED * self.deadline):
-                return self._pipe.recv()
+            pipe.send((name, answer, gold))
+            if pipe.poll(WAITED * self.deadline):
+                return str(pipe.recv())
         except (EOFError, OSError):  # the child died of it
             pass
         self._stop()
         return "undecided"
 
-    def _start(self) -> None:
+    def _start(self) -> Connection:
         # spawn: a fork would copy the parent's threads' locks.
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
+        ours, theirs = context.Pipe()
+        self._pipe = ours
         self._process = context.Process(target=_serve, args=(theirs, self.names, self.deadline), daemon=True)
         self._process.start()
         theirs.close()
-        if not self._pipe.poll(START) or self._pipe.recv() != "ready":
+        if not ours.poll(START) or ours.recv() != "ready":
             self._stop()
             raise RuntimeError(f"the grading process did not start within {START} s")
+        return ours
 
     def _stop(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.join()
+        if self._pipe is not None:
             self._pipe.close()
         self._process = self._pipe = None
 

@@ -88,7 +88,9 @@ def without_lists(text: str, found: list[Mention], forms: Forms) -> tuple[str, l
     spans += _enumerated(text, found, forms) + _runs(text, found, enough) + _lines(text, found, starts, enough)
     if not spans:
         return text, _decided(text, found)
-    merged, pieces, place = [], [], 0
+    merged: list[list[int]] = []
+    pieces: list[str] = []
+    place = 0
     for begin, end in sorted(spans):
         if merged and begin <= merged[-1][1]:
             merged[-1][1] = max(merged[-1][1], end)
@@ -120,17 +122,19 @@ def _runs(text: str, found: list[Mention], enough: int) -> list[tuple[int, int]]
     """Options one after the other with no more than a comma, an "or" or a mark between them."""
     spans, run, needed = [], found[:1], max(2, enough)
     for mention in [*found[1:], None]:
-        gap = mention and text[run[-1].end : mention.start]
-        if mention and len(gap) <= 24 and "\n\n" not in gap and _BETWEEN.fullmatch(gap):
-            run.append(mention)
-            # "Not positive; negative" is not a list, however few the options are.
-            needed = 3 if ";" in gap else needed
-            continue
+        if mention:
+            gap = text[run[-1].end : mention.start]
+            if len(gap) <= 24 and "\n\n" not in gap and _BETWEEN.fullmatch(gap):
+                run.append(mention)
+                # "Not positive; negative" is not a list, however few the options are.
+                needed = 3 if ";" in gap else needed
+                continue
         if len(run) > 1 and _CHOICE.search(text[max(0, run[0].start - 30) : run[0].start]):
             needed = 2
         if len({each.name for each in run}) >= needed:
             spans.append((run[0].start, run[-1].end))
-        run, needed = [mention], max(2, enough)
+        if mention:
+            run, needed = [mention], max(2, enough)
     return spans
 
 
@@ -151,18 +155,20 @@ def _enumerated(text: str, found: list[Mention], forms: Forms) -> list[tuple[int
 
 def _lines(text: str, found: list[Mention], starts: list[int], enough: int) -> list[tuple[int, int]]:
     """Neighbouring lines that each begin with an option: with bullets, numbers or letters, in a table, or after "Options:"."""
-    spans, block, names, headed, begin = [], None, set(), False, 0
+    spans: list[tuple[int, int]] = []
+    block: tuple[int, int] | None = None
+    names: set[str] = set()
+    headed, begin = False, 0
     for line in [*text.split("\n"), None]:
         mention = None if line is None else _option(text, line, begin, found, starts, headed)
-        apart = mention and block and text[block[1] : begin].count("\n") > 1
-        if apart and (not mention[1] or mention[0] in names):
+        if mention and block and text[block[1] : begin].count("\n") > 1 and (not mention[1] or mention[0] in names):
             # A paragraph of its own, which answers or begins another list.
             if len(names) >= max(2, enough):
                 spans.append(block)
             block, names, headed = None, set(), False
             mention = mention if mention[1] else None
         if mention:
-            block = (block[0] if block else begin, begin + len(line))
+            block = (block[0] if block else begin, begin + len(line or ""))
             names.add(mention[0])
         elif line is None or not _RULE.fullmatch(line):
             if block and len(names) >= max(2, enough):

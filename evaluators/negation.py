@@ -110,7 +110,8 @@ def negated(text: str, mention: Mention, before: tuple[Mention, bool] | None, no
     if _PREFIX.search(clause):
         return True
     quiet = _HARMLESS.sub(lambda match: "\x00" * len(match[0]), clause)
-    nearest = kind = None
+    nearest: re.Match | None = None
+    kind: str | None = None
     for nearest in _WORDS.finditer(quiet):
         kind = nearest.lastgroup
     if no_negates and (no := list(_NO.finditer(quiet))) and (nearest is None or no[-1].end() > nearest.end()):
@@ -130,4 +131,4 @@ def negated(text: str, mention: Mention, before: tuple[Mention, bool] | None, no
         return len(between) <= _NEAR and not _HAN_ENDS.search(between) and not _NEAR_ENDS.search(between)
     if kind == "han_long":
         return len(between) <= _FAR and not _HAN_ENDS.search(between)
-    return len(between.split()) <= {"long": _LONG_REACH, "short": _REACH, "no": 2}[kind]
+    return len(between.split()) <= (_LONG_REACH if kind == "long" else _REACH if kind == "short" else 2)

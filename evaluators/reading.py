@@ -56,7 +56,8 @@ def without_thinking(text: str) -> str:
     Closed blocks are left out; a closing mark alone ends a block whose opening the prompt held, and a block that is never closed
     is thinking to its end. Searches in turn: one expression for all would be quadratic in open ones.
     """
-    kept, place = [], 0
+    kept: list[str] = []
+    place = 0
     while begin := _THINKING.search(text, place):
         lone = _last(_THOUGHT, text[place : begin.start()])
         if lone:

@@ -127,13 +127,16 @@ def stated(
     )
     best = _explicit(read, sure, paragraph, cues) or heading or closing or opening
     best = best and _standing(read, best, sure)
-    best = best or (topics and _behind(read, sure, topics)) or (sure or found or [None])[-1]
+    best = best or (_behind(read, sure, topics) if topics else None)
+    if not best and found:
+        best = (sure or found)[-1]
     return best.name if best else None
 
 
 def _affirmed(text: str, found: list[Mention], known: Forms) -> list[Mention]:
     """The mentions that no negation reaches."""
-    kept, before, no_negates = [], None, "no" not in known.names
+    kept, no_negates = [], "no" not in known.names
+    before: tuple[Mention, bool] | None = None
     for mention in found:
         before = (mention, negated(text, mention, before, no_negates))
         if not before[1]:
@@ -239,7 +242,7 @@ def _at_the_end(text: str, known: Forms) -> str | None:
     found = known.mentions(text)
     if not found or text[found[-1].end :].strip(_STRICT_END):
         return None
-    before = None
+    before: tuple[Mention, bool] | None = None
     for mention in found[-_LAST:]:
         before = (mention, negated(text, mention, before, "no" not in known.names))
-    return None if before[1] else found[-1].name
+    return None if before and before[1] else found[-1].name

@@ -8,7 +8,7 @@ from embedgrad.api import TunedPrompt
 from embedgrad.evaluation import evaluation_of, unseen
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import PromptEmbedding, decode
-from embedgrad_core.files import Item
+from embedgrad_core.files import Item, UserError
 
 
 def compared_vectors(a: PromptEmbedding, b: PromptEmbedding) -> dict:
@@ -37,17 +37,25 @@ def compared_answers(
         ``p``, how many answers are the ``same_text``, and whether b's own evaluator and decoding are a's (``used_alike``).
 
     Raises:
-        UserError: no item is left.
+        UserError: no evaluator, or no item is left.
     """
+    grading = a.grading
+    if grading is None:
+        raise UserError("this prompt does not say how answers are checked; give an evaluator.")
     kept = items if keep_seen else unseen(items, a.prompt, b.prompt)
     gold = {item.id: item.answer for item in kept}
     graded: dict[str, dict[str, dict]] = {}
     with Progress("answers", 2 * len(kept), log) as at:
         for side, prompt in (("before", a.prompt), ("after", b.prompt)):
             past = len(kept) * len(graded)
-            callbacks = {"on_progress": lambda done, past=past: at.update(past + done), "on_step": at.under_way}
-            rows = decode(a.frozen, prompt.slot, prompt.vectors, kept, a.decoding, **callbacks)
-            graded[side] = {row.id: a.grading.line(row.row(), gold[row.id]) for row in rows}
+
+            def count(done: int, past: int = past) -> None:
+                at.update(past + done)
+
+            rows = decode(
+                a.frozen, prompt.slot, prompt.vectors, kept, a.decoding, on_progress=count, on_step=at.under_way
+            )
+            graded[side] = {row.id: grading.line(row.row(), gold[row.id]) for row in rows}
     found = evaluation_of(kept, graded, len(items) - len(kept), {})
     return {
         "n": found.n,
@@ -58,7 +66,7 @@ def compared_answers(
         "points": found.points,
         "interval": found.interval,
         "p": found.p,
-        "grading": a.grading.row(),
+        "grading": grading.row(),
         "decoding": a.decoding.row(),
         "used_alike": (a.grading, a.decoding) == (b.grading, b.decoding),
         "same_text": sum(row["before"]["output"] == row["after"]["output"] for row in found.rows),

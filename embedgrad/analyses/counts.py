@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from embedgrad_core.files import Item, UserError, misfit
 
@@ -68,7 +69,7 @@ def _check_alike(analyses: Sequence[dict], paths: Sequence[Path], keys: Sequence
     for analysis, path in zip(analyses, paths, strict=True):
         if shared(analysis) != shared(analyses[0]):
             raise UserError(
-                f"{path}: was made otherwise than {paths[0]}; make the baselines of all shards again together."
+                f"{path}: was made differently from {paths[0]}; make the baselines of all shards again together."
             )
 
 
@@ -77,7 +78,7 @@ def _added_rungs(rungs: Sequence[dict]) -> dict:
     left_out = next((rung for rung in rungs if "left_out" in rung), None)
     if left_out:
         return left_out
-    total = added({"": {key: rung[key] for key in ("correct", "n")}} for rung in rungs)[""]
+    total: dict[str, Any] = {**added({"": {key: rung[key] for key in ("correct", "n")}} for rung in rungs)[""]}
     total["levels"] = added(rung["levels"] for rung in rungs)
     if all("right" in rung for rung in rungs):
         total["right"] = sorted(identity for rung in rungs for identity in rung["right"])

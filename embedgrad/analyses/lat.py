@@ -1,6 +1,7 @@
 """What LAT found, layer by layer, with its controls: bootstrap bands and random directions."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -88,7 +89,7 @@ def lat_of_states(
         drawn, _ = principal((train[at, :, 0] - train[at, :, 1]), train_draws)
         won = wins(held_out[at], drawn)[0].gather(0, held_out_draws)
         sign = label_sign(train[at], controls)
-        row = {
+        row: dict[str, Any] = {
             "layer": layer,
             "explained": float(reader.explained[layer]),
             "accuracy": {

@@ -30,7 +30,8 @@ def label_likelihoods(
     """
     if not grading.knows_strict:
         return {"labels": [], "tokens": [], "items": []}
-    labels, found = label_targets(items), {}
+    labels = label_targets(items)
+    found: dict[str, list[list[float]]] = {}
     inputs, texts = [item.input for item in items], list(labels.values())
     with Progress("label likelihood", 2 * len(items), log) as at:
         for side, vectors in (("before", prompt.initial), ("after", prompt.vectors)):

@@ -13,7 +13,7 @@ LARGEST = 2**31 - 1
 FIGURES = (".png", ".pdf", ".svg")
 
 
-class OutputFile(type(Path())):
+class OutputFile(type(Path())):  # type: ignore[misc]  # before Python 3.12 Path itself cannot be inherited from
     """A path that the command will write."""
 
 

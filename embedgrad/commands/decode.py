@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     decoding = decoding_from(arguments, frozen)
 
-    def answer(some: list, how: Decoding, **more: object) -> list[dict]:
+    def answer(some: list, how: Decoding, **more: Any) -> list[dict]:
         return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, how, **more)]
 
     with Progress("answers", len(items), plain_line) as at:

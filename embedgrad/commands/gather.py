@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace) -> None:
             f"--outputs names {len(arguments.outputs)} files, --runs {len(arguments.runs)}; one for each shard."
         )
     wanted = [item.id for level in in_order(read_items(arguments.data, arguments.level)) for item in level]
-    rows, places = {}, {}
+    rows: dict[str, dict] = {}
+    places: dict[str, Path] = {}
     for path in arguments.outputs:
         for row in read_decoded(path):
             if row["id"] in rows:

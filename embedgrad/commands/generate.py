@@ -38,11 +38,12 @@ def run(arguments: argparse.Namespace) -> None:
     tuned = prompt_from(arguments)
 
     def answers(phase: str, given: dict[str, str], optimized: bool) -> list[str]:
-        texts, more = list(given.values()), {"where": list(given), "optimized": optimized}
+        texts, where = list(given.values()), list(given)
         if len(texts) == 1:
-            return tuned.generate(texts, **more)
+            return list(tuned.generate(texts, where=where, optimized=optimized))
         with Progress(phase, len(texts), aside) as at:
-            return tuned.generate(texts, on_progress=at.of, on_step=at.under_way, **more)
+            found = tuned.generate(texts, where=where, optimized=optimized, on_progress=at.of, on_step=at.under_way)
+        return list(found)
 
     def answer(given: dict[str, str]) -> None:
         after = answers("answers", given, optimized=True)

@@ -12,6 +12,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from embedgrad.commands.arguments import plain_line
 from embedgrad.runtime.clock import clock
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         sets = {name: {"where": found.where, "missing": found.missing} for name, found in data.items()}
         # The key that readers of earlier plans know.
         about = {"is_card" if key == "is_gpu" else key: value for key, value in asdict(machine).items()}
-        result = {"machine": about, "models": plain, "data": sets, "cards": gpus}
+        result: dict[str, Any] = {"machine": about, "models": plain, "data": sets, "cards": gpus}
         result |= {"cells": [asdict(row) for row in rows]}
         print(json.dumps(result | {"missing": missing}, indent=1))
     else:

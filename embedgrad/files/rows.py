@@ -65,7 +65,8 @@ def read_items(path: str | Path, level: str | None = None) -> list[Item]:
             f"{path}: is a table of your own; this step reads the suite's JSON lines with {', '.join(ITEM_KEYS)}. `embedgrad "
             "optimize --data` and `embedgrad evaluate --data` read tables."
         )
-    items, seen = [], {}
+    items: list[Item] = []
+    seen: dict[str, int] = {}
     for number, row in enumerate(read_jsonl(path, ITEM_KEYS), start=1):
         for key in ("id", "input", "target", "answer"):
             if not isinstance(row[key], str):

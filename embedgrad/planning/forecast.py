@@ -5,7 +5,7 @@ the arithmetic. The formulas stand in :mod:`embedgrad_core.model.costs`.
 """
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +147,9 @@ def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], ma
         Durations(config, machine, config.resources),
         Counter((rule, tuple(sorted(w.items()))) for rule, w in jobs),
     )
-    seconds, trained, answered, alike = Counter(), 0, 0, {}
+    seconds: dict[str, float] = defaultdict(float)
+    trained, answered = 0, 0.0
+    alike: dict[tuple, tuple[float, int, float]] = {}
     for (rule, pairs), count in counts.items():
         wildcards = dict(pairs)
         kind = rule.removesuffix("_shard")

@@ -60,7 +60,7 @@ class Pace(logging.Handler):
         """Take note of a job that has ended; after the number of steps, log the time left."""
         event = getattr(record, "event", None)
         if event == "job_finished":
-            self.left.pop(record.job_id, None)
+            self.left.pop(getattr(record, "job_id", -1), None)
         elif event == "progress" and self.left and (line := self.line()):
             self.log(line)
 

@@ -57,12 +57,12 @@ class RunConfig(Config):
 
     def minutes(self, rule: str, wildcards: Mapping[str, str]) -> int:
         """The time limit of one job; the same for its seeds and shards."""
-        return self._minutes(rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
+        return self._minutes(rule, wildcards.get("model"), wildcards.get("dataset"), wildcards.get("task"))
 
     @cached_property
-    def _minutes(self) -> Callable[[str, str, str | None, str | None], int]:
+    def _minutes(self) -> Callable[[str, str | None, str | None, str | None], int]:
         @cache
-        def minutes(rule: str, model: str, dataset: str | None, task: str | None) -> int:
+        def minutes(rule: str, model: str | None, dataset: str | None, task: str | None) -> int:
             named = {"model": model, "dataset": dataset, "task": task}
             return self.durations.minutes(rule, {name: value for name, value in named.items() if value})
 

@@ -14,7 +14,7 @@ from embedgrad import tasks
 from embedgrad_core.files import Item, UserError
 
 # items on the hub, tokens per input, tokens per target (MATH-500: solution, answer)
-RECORDED = {
+RECORDED: dict[str, tuple[int, int, int | dict[str, int]]] = {
     "math500": (500, 71, {"solution": 219, "answer": 4}),
     "imdb": (25_000, 294, 1),
     "medd": (4_159, 14, 2),
@@ -77,9 +77,9 @@ def _counted(task: str, spec: Mapping[str, Any]) -> tuple[int, int, int]:
         count, body, target = RECORDED[task]
         return count, body, target[options.get("target", "solution")] if isinstance(target, dict) else target
     items = _generated(task, spec)
-    body = sum(len(item.input) for item in items) / len(items) / CHARACTERS_A_TOKEN
-    target = sum(len(item.target) for item in items) / len(items) / CHARACTERS_A_TOKEN
-    return len(items), round(body), round(target)
+    inputs = sum(len(item.input) for item in items) / len(items) / CHARACTERS_A_TOKEN
+    targets = sum(len(item.target) for item in items) / len(items) / CHARACTERS_A_TOKEN
+    return len(items), round(inputs), round(targets)
 
 
 def _of_level(task: str, spec: Mapping[str, Any], level: str | None, count: int) -> int:

@@ -48,11 +48,18 @@ class Block:
         """The smallest fitting size."""
         return self.sizes[0] if self.sizes else None
 
-    def counts(self, cell: Cell) -> tuple[int, int] | None:
-        """Right answers before and after at the smallest fitting size."""
-        if self.n is None:
-            return None
-        return count_of(cell.before, self.n, self.rounding), count_of(cell.after, self.n, self.rounding)
+    def counts(self, cell: Cell) -> tuple[int, int]:
+        """Right answers before and after at the smallest fitting size.
+
+        Raises:
+            ValueError: no size fits, or the cell is not of this block.
+        """
+        paper, n, rounding = cell.paper, self.n, self.rounding
+        if paper and n is not None and rounding:
+            before, after = count_of(paper["before"], n, rounding), count_of(paper["after"], n, rounding)
+            if before is not None and after is not None:
+                return before, after
+        raise ValueError(f"{cell.name} has no counts in {self.dataset}")
 
 
 def count_of(percent: str, n: int, rounding: str = HALF_UP) -> int | None:
@@ -76,11 +83,16 @@ def blocks(cells: Sequence[Cell]) -> list[Block]:
     found = []
     for dataset, members in groupby((cell for cell in cells if cell.paper), key=lambda cell: cell.dataset):
         group = tuple(members)
-        percents = [percent for cell in group for percent in (cell.before, cell.after)]
+        percents = [percent for cell in group for percent in _percents(cell)]
         by_rule = {rule: fitting_sizes(percents, rule) for rule in (HALF_UP, TRUNCATION)}
         rounding = min((rule for rule in by_rule if by_rule[rule]), key=lambda rule: by_rule[rule][0], default=None)
         found.append(Block(dataset, group, rounding, tuple(by_rule[rounding]) if rounding else ()))
     return found
+
+
+def _percents(cell: Cell) -> list[str]:
+    """What the paper prints before and after; nothing where it prints nothing."""
+    return [cell.paper["before"], cell.paper["after"]] if cell.paper else []
 
 
 def audit(cells: Sequence[Cell]) -> list[Finding]:
@@ -93,7 +105,7 @@ def _sizes(groups: Sequence[Block]) -> list[Finding]:
     findings = []
     for block in groups:
         if block.n is None:
-            alone = {cell.model: fitting_sizes([cell.before, cell.after])[:1] for cell in block.cells}
+            alone = {cell.model: fitting_sizes(_percents(cell))[:1] for cell in block.cells}
             each = ", ".join(f"{model} {sizes[0] if sizes else 'none'}" for model, sizes in alone.items())
             sentence = (
                 f"No single test size up to {LIMIT} explains the percentages, rounded or truncated; the smallest for "
@@ -110,11 +122,12 @@ def _sizes(groups: Sequence[Block]) -> list[Finding]:
 def _deltas(cells: Sequence[Cell]) -> list[Finding]:
     findings = []
     for cell in cells:
-        if not cell.paper:
+        paper = cell.paper
+        if not paper:
             continue
-        true, printed = Decimal(cell.after) - Decimal(cell.before), Decimal(cell.delta)
+        true, printed = Decimal(paper["after"]) - Decimal(paper["before"]), Decimal(paper["delta"])
         holds = true == printed
-        sentence = f"After - before is {true:+}" + (", as printed." if holds else f", but {cell.delta} is printed.")
+        sentence = f"After - before is {true:+}" + (", as printed." if holds else f", but {paper['delta']} is printed.")
         findings.append(Finding("delta", cell.name, holds, f"{true:+}", sentence))
     return findings
 
@@ -125,9 +138,10 @@ def _level_sums(groups: Sequence[Block]) -> list[Finding]:
     for whole in groups:
         task = whole.cells[0].task
         parts = [block for block in groups if block.cells[0].task == task and block.cells[0].level]
-        if whole.cells[0].level or not parts or any(block.n is None for block in [whole, *parts]):
+        sizes = [block.n for block in parts if block.n is not None]
+        if whole.cells[0].level or not parts or whole.n is None or len(sizes) < len(parts):
             continue
-        total = sum(block.n for block in parts)
+        total = sum(sizes)
         sentence = f"The levels hold {total} test items, the row for all {whole.n}."
         findings.append(Finding("level sum", f"{task}/items", total == whole.n, str(total), sentence))
         for cell in whole.cells:

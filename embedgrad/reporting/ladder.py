@@ -125,8 +125,8 @@ def _span(row: dict, key: str) -> str:
 
 def _best(rungs: dict[str, dict], level: str | None) -> str | None:
     """The rung with the best share on dev, the first in the order of :data:`RUNGS` of equals."""
-    on_dev = {name: _percent(rung["dev"], level) for name, rung in rungs.items() if name in RUNGS and "dev" in rung}
-    on_dev = {name: share for name, share in on_dev.items() if share is not None}
+    with_dev = {name: _percent(rung["dev"], level) for name, rung in rungs.items() if name in RUNGS and "dev" in rung}
+    on_dev = {name: share for name, share in with_dev.items() if share is not None}
     return max(sorted(on_dev, key=RUNGS.index), key=on_dev.__getitem__) if on_dev else None
 
 

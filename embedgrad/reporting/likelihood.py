@@ -33,7 +33,7 @@ def summary(analysis: dict) -> dict[str, dict]:
     found = {}
     for side in ("before", "after"):
         values = np.array([row[side] for row in items], dtype=float)
-        areas = [auroc(_log_odds(values, label), answers == label) for label in range(len(labels))]
+        areas = [auroc(_log_odds(values, label).tolist(), answers == label) for label in range(len(labels))]
         known = [area for area in areas[: 1 if len(labels) == 2 else None] if area is not None]
         correct = int((values.argmax(axis=1) == answers).sum())
         found[side] = {"n": len(items), "correct": correct, "auroc": round(float(np.mean(known)), 4) if known else None}

@@ -190,7 +190,7 @@ def _gain(before: Sequence[dict], after: Sequence[dict]) -> dict[str, int]:
 
     "Extractable" is format: the item had no answer on the other side. "Right" is content: it had one, a wrong one.
     """
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for one, two in zip(before, after, strict=True):
         if two["correct"] and not one["correct"]:
             counts["became_extractable" if one["extracted"] is None else "became_right"] += 1

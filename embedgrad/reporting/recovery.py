@@ -26,13 +26,16 @@ def printed_counts(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], tuple[i
     n is the smallest that fits the data set's percentages (the audit's), or the model's own where none fits all. Where
     the table prints nothing, the run's own "before" stands in: then the run's own protocol must come out first.
     """
-    counts = {}
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
     printed = [outcome.cell for outcome in outcomes if outcome.cell.paper]
     for block in blocks(printed):
         for cell in block.cells:
-            n = block.n or next(iter(fitting_sizes([cell.before, cell.after])), None)
-            k = None if n is None else count_of(cell.before, n, block.rounding or "half-up")
-            if k is not None:
+            paper = cell.paper
+            if not paper:
+                continue
+            n = block.n or next(iter(fitting_sizes([paper["before"], paper["after"]])), None)
+            k = None if n is None else count_of(paper["before"], n, block.rounding or "half-up")
+            if n is not None and k is not None:
                 counts[cell.dataset, cell.model] = (k, n)
     for outcome in outcomes:
         cell = outcome.cell

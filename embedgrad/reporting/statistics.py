@@ -53,7 +53,7 @@ def newcombe_paired(
     low_after, high_after = wilson(after, n, alpha)
     p_before, p_after = before / n, after / n
     margins = before * (n - before) * after * (n - after)
-    numerator = both * neither - only_before * only_after
+    numerator: float = both * neither - only_before * only_after
     if numerator > 0:
         numerator = max(numerator - n / 2, 0)
     phi = numerator / math.sqrt(margins) if margins else 0.0

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from embedgrad.files import FAILURES
 from embedgrad.reporting.results.collected import Outcome, weights_notes
@@ -31,8 +32,8 @@ def _flat(outcome: Outcome, p_holm: float | None) -> dict:
     cell, found = outcome.cell, outcome.metrics
     first = found[0] if found else None
 
-    def get(*keys: str) -> object:
-        value = first
+    def get(*keys: str) -> Any:
+        value: Any = first
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
         return value

@@ -183,7 +183,8 @@ def finished(run: str, seconds: float = 20.0) -> None:
 
 
 def _cancel(name: str, seconds: float) -> None:
-    deadline, quiet, reported = time.monotonic() + seconds, 0, set()
+    deadline, quiet = time.monotonic() + seconds, 0
+    reported: set[str] = set()
     while quiet < 2:  # an sbatch that outlived its Snakemake may still be on its way
         left = _ask("squeue", "--noheader", "--name", name, "--format", "%A").split()
         if set(left) - reported:

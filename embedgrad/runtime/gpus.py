@@ -26,8 +26,8 @@ def visible() -> list[str]:
     A GPU that is divided (MIG) counts as its parts. As CUDA does it, an invalid name ends the list.
     """
     if VISIBLE in os.environ:
-        names = [name.strip() for name in os.environ[VISIBLE].split(",")]
-        return list(takewhile(lambda name: name not in ("", "-1", "NoDevFiles", "none", "void"), names))
+        told = (name.strip() for name in os.environ[VISIBLE].split(","))
+        return list(takewhile(lambda name: name not in ("", "-1", "NoDevFiles", "none", "void"), told))
     names: list[str] = []
     for index, parts in enumerate(_listed()):
         names += parts[1:] or [str(index)]

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict
 
 from tqdm import tqdm
 
@@ -20,6 +20,13 @@ PAUSE = 5.0  # seconds after which the end of any phase is worth a line
 EVERY = 30.0 - PAUSE  # seconds between two lines of a phase, at most: no 30 s pass without one where phases meet
 SHARE = 0.05  # of the work between two lines, at most
 LEAST = 1.0  # seconds between two lines, at least: what is over in a moment needs no twenty lines
+
+
+class DecodingCallbacks(TypedDict):
+    """What ``embedgrad_core.decode`` calls on its way."""
+
+    on_progress: Callable[[int], None]
+    on_step: Callable[[float], None]
 
 
 class Progress:
@@ -65,7 +72,8 @@ class Progress:
         self.now, self.timed = now or time.monotonic, now is None
         self.started = self.logged_at = self.now()
         self.logged_share = self._share()
-        self._lock, self._over, self._timer = threading.RLock(), threading.Event(), None
+        self._lock, self._over = threading.RLock(), threading.Event()
+        self._timer: threading.Thread | None = None
         self.shown = sys.stderr.isatty()
         hidden = not (self.shown and bar)
         self.bar = tqdm(desc=phase, total=total, initial=done, unit=f" {unit}", disable=hidden, leave=False)
@@ -97,7 +105,7 @@ class Progress:
             self._look()
 
     @property
-    def decoding(self) -> dict[str, Callable]:
+    def decoding(self) -> DecodingCallbacks:
         """The callbacks for ``embedgrad_core.decode``."""
         return {"on_progress": self.update, "on_step": self.under_way}
 
@@ -180,7 +188,8 @@ class Epochs:
 
     def __init__(self, epochs: int, log: Callable[[str], None], *, now: Callable[[], float] | None = None) -> None:
         self.epochs, self.log, self.given, self.now = epochs, log, now, now or time.monotonic
-        self.epoch, self.part, self.at = 0, "", None
+        self.epoch, self.part = 0, ""
+        self.at: Progress | None = None
         self.checking: float | None = None  # when the check on dev began
         self.check = 0.0  # seconds that it took in the epoch before
 
@@ -201,13 +210,14 @@ class Epochs:
 
         def further(rate: float) -> str:
             later = (self.epochs - self.epoch) * (total / rate + self.check)
-            return f"at most {clock((total - self.at.done) / rate + self.check + later)} for all epochs"
+            return f"at most {clock((total - at.done) / rate + self.check + later)} for all epochs"
 
         name = f"{part}, epoch {self.epoch} of at most {self.epochs}"
         # An epoch has a line of its own at its end.
-        more = {"further": further if training else None, "last": False, "now": self.given}
-        self.at = Progress(name, total, self.log, done=done, **more).__enter__()
-        return self.at
+        note = further if training else None
+        at = Progress(name, total, self.log, done=done, further=note, last=False, now=self.given)
+        self.at = at.__enter__()
+        return at
 
     def end(self) -> None:
         """The epoch is over."""

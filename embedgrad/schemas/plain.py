@@ -22,7 +22,8 @@ def check_plain(values: object, source: str) -> None:
     """
     if not isinstance(values, Mapping):
         raise UserError(f"{source}: expected keys and values at top level, found {type(values).__name__}.")
-    seen, waiting = 0, [(values, ())]
+    seen = 0
+    waiting: list[tuple[object, tuple[str, ...]]] = [(values, ())]
     while waiting:
         value, path = waiting.pop()
         seen += 1

@@ -81,6 +81,6 @@ def _item(place: int, text: str, scores: dict[str, int], task_prefix: bool) -> I
             f"causal_judgment: row {place} has scores {scores}; exactly one of Yes and No must be 1, "
             "so give an older commit as the revision."
         )
-    story = _FRAME.fullmatch(text)["story"]
+    story = framed["story"] if (framed := _FRAME.fullmatch(text)) else text  # the frame fits any text
     shown = f"{TASK_PREFIX}\n{story}" if task_prefix else story
     return Item(id=f"causal_judgment/{place:03d}", input=shown, target=right[0], answer=right[0])

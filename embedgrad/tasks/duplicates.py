@@ -60,7 +60,7 @@ def near_pairs(
     rare = sparse.csr_matrix((sets.data[inside], sets.indices[inside], ends), sets.shape)
     last = rare.indices[ends[1:] - 1]  # the commonest shingle that each prefix holds
     transposed = rare.T.tocsr()
-    found = []
+    found: list[tuple[int, int, float]] = []
     for start in range(0, len(size), _BLOCK):
         shared = (rare[start : start + _BLOCK] @ transposed).tocoo()
         i, j = shared.row.astype(np.int64) + start, shared.col.astype(np.int64)

@@ -20,7 +20,8 @@ def distinct(draw: Callable[[Random], tuple[str, str, str]], count: int, seed: i
     Raises:
         UserError: the generator cannot make that many.
     """
-    random, seen, tries = Random(seed), set(), 0
+    random, tries = Random(seed), 0
+    seen: set[str] = set()
     while len(seen) < count:
         text, target, answer = draw(random)
         tries += 1

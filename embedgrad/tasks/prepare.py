@@ -184,7 +184,7 @@ def _cut(item: Item, words: int) -> Item:
 
 
 def _counts(items: Sequence[Item], classes: Sequence[str], places: Sequence[int]) -> dict:
-    levels = sorted({items[i].level for i in places} - {None})
+    levels = sorted({level for i in places if (level := items[i].level) is not None})
     return {
         "n": len(places),
         "by_level": {level: sum(items[i].level == level for i in places) for level in levels},

@@ -100,7 +100,7 @@ def choose(
     cells: dict[int, Cell] = {place: (items[place].level, classes[place]) for group in groups for place in group}
     counts = Counter(cells.values())
     levels = {level: {cell: n for cell, n in counts.items() if cell[0] == level} for level in sizes}
-    quota = {}
+    quota: dict[Cell, int] = {}
     for level, inside in levels.items():
         quota |= largest_remainders(inside, sizes[level], salt)
     singles = defaultdict(list)
@@ -120,7 +120,9 @@ def choose(
         off = sum(abs(total[level] - sizes[level]) for level in levels)
         return ends, off, sum(abs(taken[cell] + filled[cell] - quota[cell]) for cell in counts)
 
-    best, chosen, taken = None, [], Counter()
+    best: tuple[int, int, int] | None = None
+    chosen: list[bool] = []
+    taken: Counter[Cell] = Counter()
     for start in range(_STARTS):
         sides = [_coin(f"{salt}/{start}", items, group, sizes, levels, cells) for group in bound]
         found = _mended(weights, sides, cost)
@@ -135,7 +137,7 @@ def choose(
 
 def _mended(weights, chosen, cost):
     """From a start to where no move helps: (cost, chosen, items taken per cell)."""
-    taken = sum((weight for weight, yes in zip(weights, chosen, strict=True) if yes), Counter())
+    taken: Counter[Cell] = sum((weight for weight, yes in zip(weights, chosen, strict=True) if yes), Counter())
     best = cost(taken)
     while best > (0, 0, 0):
         move = _best_move(weights, chosen, taken, cost, best)
@@ -148,7 +150,7 @@ def _mended(weights, chosen, cost):
 
 def _best_move(weights, chosen, taken, cost, best):
     """The flip of one group or exchange of two that lowers the cost most, or None; groups of one shape are alike."""
-    first = {}
+    first: dict[tuple[bool, tuple], int] = {}
     for place, weight in enumerate(weights):
         first.setdefault((chosen[place], tuple(sorted(weight.items(), key=str))), place)
     inside = [place for (yes, _), place in first.items() if yes]

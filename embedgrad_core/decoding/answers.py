@@ -5,8 +5,9 @@ an extra, faster. "Before" goes through the same embeddings path as "after".
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import torch
 
@@ -75,8 +76,9 @@ def decode(
             cache; an engine that is not installed.
     """
     stop_ids = frozen.stop_ids(decoding.stop_rule)
-    callbacks = {"on_progress": on_progress, "on_step": on_step, "log": log}
-    rows = decode_rows(frozen, slot, vectors, items, decoding, stop_ids, **callbacks, kept=kept)
+    rows = decode_rows(
+        frozen, slot, vectors, items, decoding, stop_ids, on_progress=on_progress, on_step=on_step, log=log, kept=kept
+    )
     return [to_decoded(frozen, item, row, stop_ids, decoding.loop) for item, row in rows]
 
 
@@ -111,18 +113,20 @@ def decode_rows(
         count += 1
         on_progress(count)
 
-    settings = {"batch_size": batch_size, "stop_on_loop": decoding.early, "on_end": count_row}
+    run: Callable[..., list[Row]]
+    weights: AbstractContextManager
     if decoding.engine == "vllm":
         from embedgrad_core.decoding.vllm_engine import load_vllm, vllm_greedy  # an extra
 
         if decoding.block is None:  # vLLM has its own batches: all levels at once
             blocks = [[item for level in blocks for item in level]]
         longest = len(slot.head_ids) + slot.k + max(map(len, bodies.values())) + limit
-        settings["llm"] = load_vllm(frozen, longest, batch_size, decoding.tensor_parallel)
-        run, weights = vllm_greedy, nullcontext()
+        run = partial(vllm_greedy, llm=load_vllm(frozen, longest, batch_size, decoding.tensor_parallel))
+        weights = nullcontext()
     else:
-        run, weights = greedy, packed_weights(frozen.network)
-        settings |= {"log": log, "on_step": on_step, "workspace": Workspace()}
+        run = partial(greedy, log=log, on_step=on_step, workspace=Workspace())
+        weights = packed_weights(frozen.network)
+    run = partial(run, batch_size=batch_size, stop_on_loop=decoding.early, on_end=count_row)
     decides: list = []
     if kept:
         model = [frozen.resolved, str(frozen.dtype), frozen.device.type]
@@ -132,13 +136,13 @@ def decode_rows(
     with weights:
         for some in blocks:
             own = [bodies[item.id] for item in some]
-            key = kept and kept.key(decides, [(item.id, body) for item, body in zip(some, own, strict=True)])
-            rows = kept and kept.find(key)
+            key = kept.key(decides, [(item.id, body) for item, body in zip(some, own, strict=True)]) if kept else ""
+            rows = kept.find(key) if kept else None
             if rows:
                 for row in rows:
                     count_row(row)
             else:
-                rows = run(frozen, slot, vectors, own, limit, stop_ids, **settings)
+                rows = run(frozen, slot, vectors, own, limit, stop_ids)
                 if kept:
                     kept.add(key, rows)
             found += zip(some, rows, strict=True)

@@ -59,8 +59,8 @@ class Workspace:
         kept = self._kept
         if kept is None or (kept.cache.rows, kept.cache.capacity) != (rows, capacity):
             self._kept = kept = None  # before new ones are made: both may not fit
-            self._kept = Buffers(rows, capacity, device)
-        return self._kept
+            self._kept = kept = Buffers(rows, capacity, device)
+        return kept
 
     def forget(self) -> None:
         """Give the memory back."""
@@ -111,7 +111,7 @@ class GraphedDecoder:
             for lane in free:
                 self.lanes[lane] = Row(self.waiting.popleft())
             for piece in self._pieces(free):
-                rows = [self.lanes[lane] for lane in piece]
+                rows = [row for lane in piece if (row := self.lanes[lane])]
                 bodies = [self.request.body(row) for row in rows]
                 plan = Filling(self.cache, piece, len(self.request.prefix), [len(body) for body in bodies])
                 logits = self._read(torch.cat(bodies), plan)
@@ -122,7 +122,7 @@ class GraphedDecoder:
     def _pieces(self, lanes: Sequence[int]) -> Iterator[list[int]]:
         """Lanes whose inputs are read together: of like length, so that little is padded."""
         first = len(self.request.prefix) + len(self.request.own)
-        lengths = {lane: first + len(self.request.bodies[self.lanes[lane].index]) for lane in lanes}
+        lengths = {lane: first + len(self.request.bodies[row.index]) for lane in lanes if (row := self.lanes[lane])}
         piece: list[int] = []
         for lane in sorted(lanes, key=lengths.__getitem__):
             if piece and (len(piece) + 1) * lengths[lane] > PREFILL:
@@ -222,7 +222,7 @@ class GraphedDecoder:
 
     def _take(self, lane: int, tokens: Sequence[int], bits: Sequence[float]) -> None:
         row = self.lanes[lane]
-        if self.request.take(row, tokens, bits):
+        if row and self.request.take(row, tokens, bits):
             self.lanes[lane] = None
             self.finished[row.index] = row
             self.request.on_end(row)

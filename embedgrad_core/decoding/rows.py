@@ -61,14 +61,18 @@ class Request:
         bodies: Sequence[list[int]],
         limit: int,
         stop_ids: Sequence[int],
-        **rest: object,
+        stop_on_loop: LoopRule | None,
+        on_end: Callable[[Row], None],
+        on_step: Callable[[float], None],
     ) -> "Request":
         """Of the arguments of :func:`embedgrad_core.decoding.greedy.greedy`."""
         head = frozen.embed(torch.tensor(slot.head_ids, dtype=torch.long))
         shared = torch.cat([head, vectors.to(frozen.device, frozen.dtype)])
         # A row must bring at least one token of its own to be answered: without a body that is the prompt's last vector.
         cut = len(shared) if all(bodies) else len(shared) - 1
-        return cls(frozen, bodies, limit, frozenset(stop_ids), prefix=shared[:cut], own=shared[cut:], **rest)
+        return cls(
+            frozen, bodies, limit, frozenset(stop_ids), stop_on_loop, on_end, on_step, shared[:cut], shared[cut:]
+        )
 
     @property
     def longest(self) -> int:

@@ -72,12 +72,12 @@ class Filling:
         cached = self._cache.layer(layer, key, value)
         for tensor, new in zip(cached, (key, value), strict=True):
             tensor[self._lane, :, self.places] = new[0].transpose(0, 1)
-        seen = [tensor[self._lanes, :, : self._longest] for tensor in cached]
+        keys, values = (tensor[self._lanes, :, : self._longest] for tensor in cached)
         # Zeros stand where the queries of what is filled already would be: so attention is plainly causal, which the fused
         # kernels know how to skip.
         padded = query.new_zeros(len(self._lanes), self._longest, query.shape[1], query.shape[3])
         padded[self._row, self.places] = query[0].transpose(0, 1)
-        return attend(padded.transpose(1, 2), *seen, options).transpose(1, 2)[self._row, self.places]
+        return attend(padded.transpose(1, 2), keys, values, options).transpose(1, 2)[self._row, self.places]
 
 
 class Stepping:
@@ -101,8 +101,8 @@ class Stepping:
         cached = self._cache.layer(layer, key, value)
         for tensor, new in zip(cached, (key, value), strict=True):
             tensor[self._rows, :, self._places] = new[0].transpose(0, 1)
-        seen = [tensor[: len(self._rows), :, : self._read] for tensor in cached]
-        return attend_one_each(query[0], *seen, options, self._mask(options.window))
+        keys, values = (tensor[: len(self._rows), :, : self._read] for tensor in cached)
+        return attend_one_each(query[0], keys, values, options, self._mask(options.window))
 
     def _mask(self, window: int | None) -> torch.Tensor:
         """(R, 1, 1, S): which places a row's new token sees; the same for all layers of a step."""

@@ -70,8 +70,8 @@ def card(
     settings = header.get("settings") or {}
     name = frozen.name if not Path(frozen.name).is_dir() else Path(frozen.name).name
     tags = ["embedgrad", "prompt-tuning", *(["peft"] if kind == "peft" else [])]
-    about = {"base_model": name, **({"license": licence} if licence else {}), "library_name": LIBRARIES[kind]}
-    about |= {"pipeline_tag": "text-generation", "tags": tags}
+    about: dict[str, str | list[str]] = {"base_model": name, **({"license": licence} if licence else {})}
+    about |= {"library_name": LIBRARIES[kind], "pipeline_tag": "text-generation", "tags": tags}
     return _ENVIRONMENT.get_template("card.md.j2").render(
         kind=kind,
         about=yaml.safe_dump(about, sort_keys=False, width=1_000).rstrip(),

@@ -123,7 +123,7 @@ def _sizes(header: Header, architecture: str) -> dict[str, int]:
     if not isinstance(tokens, list) or not tokens:
         raise UserError(f"{path}: holds no vocabulary (tokenizer.ggml.tokens); take a whole copy of the model.")
     if count("vocab_size", len(tokens)) != len(tokens):
-        raise UserError(f"{path}: speaks of {count('vocab_size')} tokens and lists {len(tokens)}; take a whole copy.")
+        raise UserError(f"{path}: states {count('vocab_size')} tokens and lists {len(tokens)}; take a whole copy.")
     return {
         "layers": layers,
         "v": len(tokens),
@@ -139,7 +139,7 @@ def _check_tensors(header: Header, architecture: str, sizes: dict[str, int]) -> 
     path, tensors = header.path, header.tensors
     if sizes["layers"] * len(_PARTS) > len(tensors):  # before a table of as many layers as a forged number says
         raise UserError(
-            f"{path}: speaks of {sizes['layers']} layers and lists {len(tensors)} tensors; take a whole copy."
+            f"{path}: states {sizes['layers']} layers and lists {len(tensors)} tensors; take a whole copy."
         )
     wanted = {"token_embd.weight": ("v", "d"), "output_norm.weight": ("d",)}
     if "output.weight" in tensors:
@@ -158,7 +158,7 @@ def _check_tensors(header: Header, architecture: str, sizes: dict[str, int]) -> 
     allowed = {*wanted, ROPE_FACTORS} if architecture == "llama" else set(wanted)
     if more := sorted(set(tensors) - allowed):
         raise UserError(
-            f"{path}: tensor {more[0]} is no part of a plain {architecture} model (such tensors: {len(more)}), and would be lost; "
+            f"{path}: tensor {more[0]} is not part of a plain {architecture} model (such tensors: {len(more)}), and would be lost; "
             "take the model's ordinary checkpoint."
         )
     _check_kinds(header)

@@ -71,7 +71,7 @@ def check_tokenizer(header: Header) -> Rule:
             f"{path}: tokenizer {kind!r} with the rule {pre!r} is not read here, only 'gpt2' (byte-level BPE) with "
             f"{', '.join(map(repr, RULES))}; take the model's ordinary checkpoint."
         )
-    tokens, merges, kinds = (data.get(f"{KEY}{name}") for name in ("tokens", "merges", "token_type"))
+    tokens, merges, kinds = (data.get(f"{KEY}{name}", ()) for name in ("tokens", "merges", "token_type"))
     sound = (
         all(isinstance(one, list) for one in (tokens, merges, kinds))
         and all(isinstance(token, str) for token in tokens)
@@ -122,6 +122,7 @@ def build_tokenizer(header: Header, rule: Rule) -> Tokenizer:
         raise UserError(f"{header.path}: a damaged vocabulary ({error}); take a whole copy.") from error
     if rule.compose:
         tokenizer.normalizer = normalizers.NFC()
+    first: pre_tokenizers.PreTokenizer
     if rule.words is None:
         first, by_gpt2 = pre_tokenizers.Digits(individual_digits=True), True
     else:

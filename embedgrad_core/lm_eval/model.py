@@ -253,9 +253,9 @@ def _names_device(words: Sequence[str]) -> bool:
 def _is_lm_evals(error: BaseException) -> bool:
     """Whether lm-eval raised it, as it does for wrong flags; any other is a fault, and its traceback is wanted."""
     place = error.__traceback__
-    while place.tb_next:
+    while place and place.tb_next:
         place = place.tb_next
-    return place.tb_frame.f_globals.get("__name__", "").startswith("lm_eval.")
+    return place is not None and str(place.tb_frame.f_globals.get("__name__", "")).startswith("lm_eval.")
 
 
 def _refuse(message: str) -> int:

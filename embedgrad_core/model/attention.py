@@ -193,7 +193,7 @@ class Pack:
             return attend(query, key, value, options)[0].transpose(0, 1)
         # Each row repeats the prefix's queries, too: so the mask is plainly causal, which the fused kernels know how to
         # skip. Padding stands at the end, where no real token looks.
-        out = attend(*(self._rows(tensor) for tensor in (query, key, value)), options).transpose(1, 2)
+        out = attend(self._rows(query), self._rows(key), self._rows(value), options).transpose(1, 2)
         return torch.cat([out[0, :prefix], *(row[prefix : prefix + n] for row, n in zip(out, lengths, strict=True))])
 
     def _rows(self, flat: torch.Tensor) -> torch.Tensor:

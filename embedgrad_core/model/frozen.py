@@ -94,7 +94,7 @@ class FrozenModel:
     def rows_in_flight(self, asked: int | str, new: int) -> int:
         """Rows decoded at a time under a limit of ``new`` tokens: as asked, or by the GPU's memory (``auto``)."""
         if asked != AUTO:
-            return asked
+            return int(asked)
         memory = self.gpu_bytes
         return Shape.of(self.network.config).rows_in_flight(memory, new, self.dtype.itemsize) if memory else ROWS
 

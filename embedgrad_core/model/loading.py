@@ -157,7 +157,7 @@ def _check_layers(folder: Path) -> None:
         return
     if tensors and max(named, default=0) > tensors:
         raise UserError(
-            f"model folder {folder}: config.json speaks of {max(named)} layers, but the weights hold {tensors} tensors in all; "
+            f"model folder {folder}: config.json states {max(named)} layers, but the weights hold {tensors} tensors in all; "
             "take a whole copy."
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from embedgrad.reporting.claims.values import KINDS, Run
 from embedgrad.reporting.results.cells import Cell
@@ -51,7 +52,7 @@ def read_claims(path: str | Path) -> list[Claim]:
     """Read the claims.
 
     Raises:
-        UserError: missing, other columns, an unknown kind or relation; names file and line.
+        UserError: missing, other columns, a line of more or fewer fields, an unknown kind or relation; names file and line.
     """
     try:
         with Path(path).open(encoding="utf-8", newline="") as source:
@@ -63,9 +64,13 @@ def read_claims(path: str | Path) -> list[Claim]:
         raise UserError(f"{path}:1: the columns must be {', '.join(COLUMNS)}.")
     claims = []
     for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise UserError(f"{path}:{number}: there must be {len(COLUMNS)} fields, as in the header; check the tabs.")
         if row["kind"] not in KINDS or row["relation"] not in ("=", ">"):
             raise UserError(f"{path}:{number}: kind {row['kind']!r} or relation {row['relation']!r} is unknown.")
-        claims.append(Claim(**{**row, "arguments": tuple(row["arguments"].split())}))
+        arguments = tuple(row["arguments"].split())
+        told = (row["id"], row["section"], row["quotation"], row["kind"])
+        claims.append(Claim(*told, arguments, row["relation"], row["printed"]))
     return claims
 
 
@@ -103,7 +108,7 @@ def check_claims(
     return checked
 
 
-def _pair(value: object) -> tuple[float | None, tuple[float, float] | None]:
+def _pair(value: Any) -> tuple[float | None, tuple[float, float] | None]:
     return value if isinstance(value, tuple) else (value, None)
 
 
@@ -111,7 +116,8 @@ def _number(value: float | Decimal | None, printed: str) -> str:
     if value is None:
         return ""
     digits = max(len(printed.partition(".")[2]), 2)
-    if value and abs(value) < 0.5 * 10.0**-digits:
+    half = 0.5 * 10.0**-digits
+    if value and -half < value < half:
         return f"{value:.2g}"
     return f"{value:.{digits}f}"
 

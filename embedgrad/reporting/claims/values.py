@@ -38,13 +38,13 @@ class Run:
         return [analysis for analysis, _, _ in found]
 
 
-def _gain(cell: Cell) -> Decimal:
-    return Decimal(cell.after) - Decimal(cell.before)
+def _gain(cell: Cell) -> Decimal | None:
+    return Decimal(cell.paper["after"]) - Decimal(cell.paper["before"]) if cell.paper else None
 
 
 def _table_cell(table: dict, dataset: str, model: str, side: str) -> Decimal | None:
     cell = table.get((dataset, model))
-    return Decimal(getattr(cell, side)) if cell else None
+    return Decimal(cell.paper[side]) if cell and cell.paper else None
 
 
 def _has_cell(table: dict, dataset: str, model: str) -> float:
@@ -72,7 +72,7 @@ def _run_gain(run: Run, dataset: str, model: str) -> tuple | None:
 def _gains(source: "dict | Run") -> dict[tuple[str, str], float]:
     if isinstance(source, Run):
         return {key: metrics["delta"]["points"] for key, metrics in source.metrics.items()}
-    return {key: float(_gain(cell)) for key, cell in source.items()}
+    return {key: float(gain) for key, cell in source.items() if (gain := _gain(cell)) is not None}
 
 
 def _model_ratio(source: "dict | Run", small: str, large: str) -> float | None:

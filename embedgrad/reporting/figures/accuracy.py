@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,9 +23,9 @@ from embedgrad_core.files import UserError
 _ROW = 0.36  # inches per cell
 _TRACK = 0.15  # before above, after below the middle of a row
 _SIDES = (("before", BEFORE, "s", -_TRACK), ("after", AFTER, "o", _TRACK))
-_TRAIN = {"color": BEFORE, "linestyle": (0, (4, 1.5))}
-_DEV = {"color": AFTER, "linestyle": "-"}
-_ACCURACY = {"color": ACCENT, "linestyle": (0, (1, 1.2))}
+_TRAIN: dict[str, Any] = {"color": BEFORE, "linestyle": (0, (4, 1.5))}
+_DEV: dict[str, Any] = {"color": AFTER, "linestyle": "-"}
+_ACCURACY: dict[str, Any] = {"color": ACCENT, "linestyle": (0, (1, 1.2))}
 
 
 def draw_before_after(outcomes: Sequence[Outcome], *paths: str | Path) -> None:
@@ -79,7 +80,7 @@ def before_after(outcomes: Sequence[Outcome]) -> Figure:
     for place, task in groups:
         axes.text(-left / 4.0 + 0.02, place, task, transform=beside, va="center", weight="bold", parse_math=False)
     for place, outcome in places:
-        label = {"transform": beside, "va": "center", "fontsize": 8, "parse_math": False}
+        label: dict[str, Any] = {"transform": beside, "va": "center", "fontsize": 8, "parse_math": False}
         axes.text(-left / 4.0 + 0.05, place, _label(outcome), **label)
         if outcome.metrics:
             axes.text(-0.03, place, f"n = {outcome.metrics[0]['n']}", ha="right", color=GREY, **label)
@@ -123,7 +124,7 @@ def _marks(axes: Axes, place: float, outcome: Outcome) -> None:
 
 
 def _right(axes: Axes, place: float, outcome: Outcome, beside: object, with_paper: bool) -> None:
-    style = {"transform": beside, "va": "center", "fontsize": 8, "parse_math": False}
+    style: dict[str, Any] = {"transform": beside, "va": "center", "fontsize": 8, "parse_math": False}
     if not outcome.metrics:
         axes.text(1.03, place, f"missing: {short(outcome.reason, 28)}", color=GREY, style="italic", **style)
         return
@@ -231,7 +232,9 @@ def _losses(axes: Axes, history: Sequence[dict], best: int | None, width: float)
         axes.plot([line["epoch"] for line in lines], [line[key] for line in lines], linewidth=width, **style)
     for line in history:
         if line["epoch"] == best:
-            axes.plot(best, line["dev_loss"], "o", color=AFTER, markersize=5, markerfacecolor="white", zorder=5)
+            axes.plot(
+                line["epoch"], line["dev_loss"], "o", color=AFTER, markersize=5, markerfacecolor="white", zorder=5
+            )
 
 
 def _accuracies(axes: Axes, histories: Sequence[Sequence[dict]]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -134,8 +135,9 @@ def lat(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] 
                     if name in analysis["layers"][0]["readings"]:
                         _by_layer(axes, analysis["layers"], name, colour, shape)
     _axis_names(figure, "layer (0: embeddings)", "activation, after − before, in sd")
+    handles: list[Line2D | Patch]
     if grouped:
-        handles = _dataset_legend(datasets, "-")
+        handles = [*_dataset_legend(datasets, "-")]
     else:
         handles = [
             Line2D([], [], marker=shape, color=colour, markersize=3.5, linewidth=1.2, label=label)
@@ -257,7 +259,7 @@ def _begin(axes: Axes, panel: Panel) -> bool:
     if len(missing) == len(panel.found):
         axes.set_xticks([])
         axes.set_yticks([])
-        place = {"transform": axes.transAxes, "ha": "center", "va": "center"}
+        place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
         axes.text(0.5, 0.5, "missing: not run yet", fontsize=8, style="italic", color=GREY, **place)
         return False
     if missing:

@@ -43,7 +43,7 @@ def check_runs(runs: dict[str, dict | None], files: dict[str, str], test_sha256:
                     f"{step}: read a {file} of sha256 {found[:12]}…, but split.json says {files[file][:12]}…; "
                     "run that step again."
                 )
-    models = {step: _revision(run) for step, run in runs.items() if _revision(run)}
+    models = {step: revision for step, run in runs.items() if (revision := _revision(run))}
     if len(set(models.values())) > 1:
         revisions = ", ".join(f"{step} {revision[:19]}" for step, revision in models.items())
         raise UserError(
@@ -64,9 +64,7 @@ def check_agreement(found: Sequence[tuple[dict, Path]], folder: Path) -> None:
     _check_splits(found, folder)
     _check_same(found, lambda metrics: metrics["cell"]["model"], _revision, "revisions of {}")
     _check_same(found, lambda metrics: "", lambda run: (run or {}).get("protocol"), "protocols")
-    _check_same(
-        found, lambda metrics: "", lambda run: run["engine"] if _decoding(run) and "engine" in run else None, "engines"
-    )
+    _check_same(found, lambda metrics: "", lambda run: run.get("engine") if run and _decoding(run) else None, "engines")
     limit = "token limits of {}"
     _check_same(found, lambda metrics: metrics["cell"]["task"], lambda run: _decoding(run).get("max_new_tokens"), limit)
 
@@ -121,7 +119,9 @@ def _first(names: Sequence[object]) -> str:
 
 def _check_splits(found: Sequence[tuple[dict, Path]], folder: Path) -> None:
     """All metrics of one task must rest on one split, the one that lies in the run if it is there."""
-    hashes, sizes, strangers = {}, {}, {}
+    hashes: dict[str, tuple[str | None, Path]] = {}
+    sizes: dict[str, tuple[int, Path]] = {}
+    strangers: dict[str, list[Path]] = {}
     for metrics, path in found:
         task = metrics["cell"]["task"]
         split = folder / "data" / task / "split.json"

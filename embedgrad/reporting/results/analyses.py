@@ -139,7 +139,7 @@ def read_sidecar(path: str | Path) -> dict:
     return run
 
 
-def _rung_fault(rung: object, where: str, least: int) -> str | None:
+def _rung_fault(rung: Any, where: str, least: int) -> str | None:
     """The key at which a rung's counts are missing, of the wrong kind, or impossible; ``right`` may be missing, in old ladders."""
     if wrong := misfit(rung, {**_COUNTS, "levels": {ANY: _COUNTS}}, where):
         return wrong

@@ -46,7 +46,7 @@ class Cell:
     @property
     def paper(self) -> dict[str, str] | None:
         """What the paper prints for this cell, in percent and as text, or None."""
-        if self.before is None or self.after is None:
+        if self.before is None or self.after is None or self.delta is None:
             return None
         return {"before": self.before, "after": self.after, "delta": self.delta}
 
@@ -109,7 +109,8 @@ def read_cells(path: str | Path) -> list[Cell]:
         raise UserError(f"{path}: not a table ({error}); fix it or take config/cells.tsv as a pattern.") from None
     if not lines or tuple(lines[0]) != COLUMNS:
         raise UserError(f"{path}:1: the header must be these columns, separated by tabs: {', '.join(COLUMNS)}.")
-    cells, seen = [], {}
+    cells: list[Cell] = []
+    seen: dict[str, int] = {}
     for number, fields in enumerate(lines[1:], start=2):
         if not any(fields):
             continue
@@ -150,13 +151,13 @@ def _cell(row: dict[str, str], where: str) -> Cell:
         after=row["after"] or None,
         delta=row["delta"] or None,
         learning_rate=_positive(float, row, "learning_rate", where),
-        epochs=_positive(int, row, "epochs", where),
+        epochs=int(_positive(int, row, "epochs", where)),
     )
 
 
-def _positive(kind: type, row: dict[str, str], key: str, where: str) -> float | int:
+def _positive(kind: type[int] | type[float], row: dict[str, str], key: str, where: str) -> float:
     try:
-        value = kind(row[key])
+        value: float = kind(row[key])
     except ValueError:
         value = 0
     if not 0 < value < 1e9:

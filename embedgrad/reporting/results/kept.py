@@ -5,6 +5,7 @@ import io
 import lzma
 import tarfile
 from pathlib import Path
+from typing import Any
 
 from embedgrad.reporting.tables import csv_bytes
 from embedgrad_core.files import UserError, read_json
@@ -76,7 +77,8 @@ def _versions(results: Path) -> bytes:
 def _archive(results: Path) -> bytes:
     """All other files, names and times kept, so that Snakemake goes on from them; the same files give the same bytes."""
     data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w:xz", preset=9 | lzma.PRESET_EXTREME) as archive:
+    best: Any = 9 | lzma.PRESET_EXTREME  # typeshed knows the levels 0 to 9 alone
+    with tarfile.open(fileobj=data, mode="w:xz", preset=best) as archive:
         for path in sorted(results.rglob("*")):
             inside = path.relative_to(results)
             if not path.is_file() or inside.parts[0] in LEFT_OUT | {"report.html"} or path.suffix == ".state":

@@ -92,22 +92,24 @@ def _opened(
     log: Callable[[str], None],
 ) -> tuple[str, Iterable[tuple[str, Mapping]]]:
     """The name of a source and its rows, each with where it stands."""
-    is_path = isinstance(source, str | Path)
-    path = Path(source) if is_path else None
-    on_hub = is_path and not path.exists() and suffix_of(path) not in SUFFIXES and str(source).count("/") == 1
-    if on_hub:
-        return str(source), hub_rows(str(source), revision or "main", config, split or "train")
     given = {"revision": revision, "config": config, "split": split}
-    if named := next((key for key, value in given.items() if value is not None), None):
-        raise UserError(
-            f"{source if is_path else 'data'}: a {named} (--data-{named}) is a hub data set's, and this is not on the hub; "
-            "leave it out."
-        )
-    if not is_path:
+    if not isinstance(source, str | Path):
+        _refuse_hub_keys("data", given)
         return "data", ((f"data row {number}", row) for number, row in enumerate(named_rows(source), start=1))
+    path = Path(source)
+    if not path.exists() and suffix_of(path) not in SUFFIXES and str(source).count("/") == 1:
+        return str(source), hub_rows(str(source), revision or "main", config, split or "train")
+    _refuse_hub_keys(source, given)
     if path.exists() or suffix_of(path) in SUFFIXES:
         return path.name, rows_of(path, log)
     raise UserError(f"{source}: no such file; give a .jsonl, .csv or .tsv file, or owner/name of a hub data set.")
+
+
+def _refuse_hub_keys(source: str | Path, given: Mapping[str, str | None]) -> None:
+    if named := next((key for key, value in given.items() if value is not None), None):
+        raise UserError(
+            f"{source}: a {named} (--data-{named}) is a hub data set's, and this is not on the hub; leave it out."
+        )
 
 
 def split_own(items: Sequence[Item], dev_fraction: float, seed: int) -> tuple[list[Item], list[Item]]:

@@ -38,15 +38,15 @@ class Labels:
         elif isinstance(given, str) or not all(isinstance(label, str) for label in given):
             raise UserError(f"labels is {given!r}; give a list of texts, like ['good', 'bad'].")
         else:
-            found = [_NUMBERED.fullmatch(label) for label in given]
-            if not given or not all(found):
+            found = [match for label in given if (match := _NUMBERED.fullmatch(label))]
+            if not given or len(found) < len(given):
                 return cls(_checked(given))
             pairs = [(str(int(match[1])), match[2].strip()) for match in found]
+        if not all(isinstance(name, str) for _, name in pairs):
+            raise UserError(f"labels is {given!r}; give each number a text, like {{0: 'bad', 1: 'good'}}.")
         numbers = dict(pairs)
         if len(numbers) < len(pairs):
             raise UserError(f"labels {', '.join('='.join(pair) for pair in pairs)}: one number stands for two labels.")
-        if not all(isinstance(name, str) for name in numbers.values()):
-            raise UserError(f"labels is {given!r}; give each number a text, like {{0: 'bad', 1: 'good'}}.")
         return cls(_checked(list(numbers.values())), numbers)
 
     @cached_property
@@ -61,7 +61,10 @@ class Labels:
         """
         key = value.strip()
         number = _whole(key)
-        if found := self._by_name.get(_folded(key)) or self._by_name.get(number) or self.numbers.get(number):
+        found = self._by_name.get(_folded(key))
+        if number is not None:
+            found = found or self._by_name.get(number) or self.numbers.get(number)
+        if found:
             return found
         if number is not None and not self.numbers and not any(map(_is_number, self._by_name)):
             example = ",".join(f"{place}={name}" for place, name in enumerate(self.names))

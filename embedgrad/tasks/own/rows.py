@@ -39,7 +39,7 @@ def suffix_of(path: Path) -> str:
     return "".join(endings) if endings[-1:] == [".gz"] else path.suffix.lower()
 
 
-def rows_of(path: Path, log: Callable[[str], None] = lambda line: None) -> Iterator[tuple[str, dict]]:
+def rows_of(path: Path, log: Callable[[str], None] = lambda line: None) -> Iterator[tuple[str, Mapping]]:
     """(``file:line``, row) of every row that is not blank.
 
     Args:
@@ -187,7 +187,7 @@ def _delimiter(text: str, kind: str) -> tuple[str, int]:
     return (usual if fields(usual) > 1 else best), 0
 
 
-def _parquet_rows(path: Path, raw: bytes) -> Iterator[tuple[str, dict]]:
+def _parquet_rows(path: Path, raw: bytes) -> Iterator[tuple[str, Mapping]]:
     import datasets
     import pyarrow
     import pyarrow.parquet
@@ -201,7 +201,7 @@ def _parquet_rows(path: Path, raw: bytes) -> Iterator[tuple[str, dict]]:
     return ((f"{path} row {number}", row) for number, row in enumerate(rows, start=1))
 
 
-def named_rows(source: Iterable[Mapping]) -> Iterator[Mapping]:
+def named_rows(source: Iterable[Any]) -> Iterator[Any]:
     """Rows in memory; where a ``datasets.Dataset`` says what its class numbers are called, by those names."""
     names = {column: feature.names for column, feature in _features(source).items() if hasattr(feature, "names")}
     for row in source:
@@ -217,7 +217,7 @@ def _named(number: Any, names: list[str]) -> Any:
     return names[number] if isinstance(number, int) and 0 <= number < len(names) else None
 
 
-def hub_rows(name: str, revision: str, config: str | None, split: str) -> Iterator[tuple[str, dict]]:
+def hub_rows(name: str, revision: str, config: str | None, split: str) -> Iterator[tuple[str, Mapping]]:
     """(``name row number``, row) of a split of a hub data set.
 
     Raises:

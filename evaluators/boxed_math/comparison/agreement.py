@@ -6,11 +6,13 @@ for negative numbers: ``\ln|x|`` is not ``\ln x``. What is real nowhere, or name
 """
 
 from fractions import Fraction
+from typing import Any
 
 from evaluators.boxed_math.bounds import OutOfBounds
 from evaluators.boxed_math.comparison import value
 
 FULL_PRECISION = 13
+Number = Any  # a Fraction, or a number of mpmath, which has no types
 
 
 def same_value(first: tuple, second: tuple) -> bool:
@@ -67,14 +69,14 @@ def _agree(first: tuple, second: tuple, trial: int, real: bool, one_sided: bool 
     return True
 
 
-def _value(tree: tuple, trial: int, digits: int, real: bool) -> object:
+def _value(tree: tuple, trial: int, digits: int, real: bool) -> Number | None:
     try:
         return value.evaluate(tree, trial, digits, real)
     except value.Undefined:
         return None
 
 
-def real_value(tree: tuple) -> object:
+def real_value(tree: tuple) -> Number | None:
     """The real value of a constant to 60 digits, as a Fraction or an mpf; None if it has none."""
     if value.names(tree):
         return None
@@ -95,15 +97,15 @@ def near(exact: tuple, printed: tuple) -> bool:
     return bool(difference * 10**places <= 1)
 
 
-def less(first: object, second: object) -> bool:
+def less(first: Number, second: Number) -> bool:
     """Whether one real value is smaller than another by more than rounding."""
     if isinstance(first, Fraction) and isinstance(second, Fraction):
         return first < second
     difference = _like(second, first) - _like(first, second)
-    return difference.real > 1e-40
+    return bool(difference.real > 1e-40)
 
 
-def ratio(first: tuple, second: tuple) -> object:
+def ratio(first: tuple, second: tuple) -> Number | None:
     """The constant c with first = c · second everywhere, or None; real and not zero."""
     free = value.names(first) | value.names(second)
     found: list = []
@@ -132,7 +134,7 @@ def _ratios(first: tuple, second: tuple, trials: tuple, real: bool) -> list:
     return ratios
 
 
-def _like(number: object, other: object) -> object:
+def _like(number: Number, other: Number) -> Number:
     """A Fraction turned into the other's kind of number."""
     if isinstance(number, Fraction) and not isinstance(other, Fraction):
         context = other.context
@@ -140,7 +142,7 @@ def _like(number: object, other: object) -> object:
     return number
 
 
-def _rounded(first: tuple, second: tuple, a: object, b: object) -> bool:
+def _rounded(first: tuple, second: tuple, a: Number, b: Number) -> bool:
     """Whether one is the other printed to full float precision."""
     for tree, exact in ((first, b), (second, a)):
         printed = tree[1] if tree[0] == "neg" else tree

@@ -181,11 +181,11 @@ def _same_relation(a: tuple, b: tuple) -> bool:
             return True
         if [_FLIPPED.get(operator) for operator in reversed(a[1])] == b[1] and _pairwise(a[2][::-1], b[2]):
             return True
-        ours, theirs = interval(a), interval(b)
-        if None not in (ours, theirs) and _same(ours, theirs):
+        between, beyond = interval(a), interval(b)
+        if between is not None and beyond is not None and _same(between, beyond):
             return True
         (first, ours), (second, theirs) = _stated(a), _stated(b)
-        if None not in (first, second) and not _same(first, second):
+        if first is not None and second is not None and not _same(first, second):
             return False
         return any(_same(one, other) for one in ours for other in theirs)
     relation, other = (a, b) if a[0] == "relation" else (b, a)

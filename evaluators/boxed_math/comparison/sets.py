@@ -8,12 +8,13 @@ before (0) or just after (1) a number: [1, 3) is the piece from (1, 0) to (3, 0)
 from functools import cmp_to_key
 
 from evaluators.boxed_math.bounds import spend
-from evaluators.boxed_math.comparison.agreement import less, real_value
+from evaluators.boxed_math.comparison.agreement import Number, less, real_value
 from evaluators.boxed_math.comparison.relations import INFINITY, interval, is_name
 
 KINDS = frozenset(["union", "meet", "minus", "numbers", "builder", "relation", "list"])
-_LOWEST, _HIGHEST = (None, -1), (None, 2)  # cuts beyond all numbers
-Cut = tuple[object, int]
+Cut = tuple[Number | None, int]
+_LOWEST: Cut = (None, -1)  # cuts beyond all numbers
+_HIGHEST: Cut = (None, 2)
 Pieces = list[tuple[Cut, Cut]]
 _ALL: Pieces = [(_LOWEST, _HIGHEST)]
 
@@ -114,7 +115,7 @@ def _name(side: tuple) -> str:
     return side[1][1]
 
 
-def _number(answer: tuple) -> object:
+def _number(answer: tuple) -> Number:
     number = real_value(answer[1]) if answer[0] == "expr" else None
     if number is None:
         raise _NoSet
@@ -147,9 +148,13 @@ def _order(a: Cut, b: Cut) -> int:
     return 1 if less(b[0], a[0]) else a[1] - b[1]
 
 
+def _by_start(one: tuple[Cut, Cut], other: tuple[Cut, Cut]) -> int:
+    return _order(one[0], other[0])
+
+
 def _union(a: Pieces, b: Pieces) -> Pieces:
     merged: Pieces = []
-    for start, end in sorted(a + b, key=cmp_to_key(lambda one, other: _order(one[0], other[0]))):
+    for start, end in sorted(a + b, key=cmp_to_key(_by_start)):
         if merged and _order(start, merged[-1][1]) <= 0:
             if _order(end, merged[-1][1]) > 0:
                 merged[-1] = (merged[-1][0], end)

@@ -217,8 +217,8 @@ class _Evaluation:
             if value > LARGEST_FACTORIAL:
                 raise OutOfBounds("a factorial is too large to compare")
             return Fraction(math.factorial(int(value)))
-        if function in ("floor", "ceil", "abs") and isinstance(value, Fraction):
-            return Fraction({"floor": math.floor, "ceil": math.ceil, "abs": abs}[function](value))
+        if function in _EXACT and isinstance(value, Fraction):
+            return Fraction(_EXACT[function](value))
         inexact = self.inexact(value)
         spend(2 * self.digits)
         if function in _OF_ANGLES and inexact and self.mp.mag(inexact) > LARGEST_ANGLE_BITS:
@@ -244,6 +244,7 @@ class _Evaluation:
         return Fraction(math.comb(int(top), int(bottom)))
 
 
+_EXACT: dict[str, Callable[[Fraction], int | Fraction]] = {"floor": math.floor, "ceil": math.ceil, "abs": abs}
 _OF_ANGLES = frozenset(["sin", "cos", "tan", "cot", "sec", "csc", "cis"])
 _FUNCTIONS = {"log": "log10", "lg": "log10"} | {
     prefix + name: "a" + name

@@ -247,7 +247,7 @@ class _Parser:
         argument = self.group("(", ")") if self.peek() == ("sign", "(") else self.function_argument()
         if name in INVERSES or name == "cis":
             argument = _in_radians(argument)
-        tree = ("call", name, argument)
+        tree: tuple = ("call", name, argument)
         if base is not None:
             tree = ("div", ("call", "ln", argument), ("call", "ln", base))
         return tree if power is None else ("pow", tree, power)

@@ -33,13 +33,14 @@ def tokens(text: str) -> list[tuple[str, str]]:
     Raises:
         NotAnExpression: something that stands in no expression.
     """
-    found, place = [], 0
+    found: list[tuple[str, str]] = []
+    place = 0
     text = text.strip()
     while place < len(text):
         match = _TOKEN.match(text, place)
         if not match:
             raise NotAnExpression(f"unexpected {text[place : place + 10]!r}")
-        kind = match.lastgroup
+        kind = match.lastgroup or ""  # one of the pattern's four, always
         value = match[kind]
         if kind == "word":
             found += _words(value)

@@ -88,10 +88,11 @@ def _table() -> dict[str, Unit]:
 
 
 _TABLE = _table()
-_BY_SYMBOL: dict[str, Unit] = {symbol: ((name, 1),) for symbol, name in _SYMBOLS.items()} | {
-    prefix + symbol: ((word + _SYMBOLS[symbol], 1),) for prefix, word in _PREFIXES.items() for symbol in _PREFIXED
-}
-_BY_SYMBOL |= {"dB": (("decibel", 1),), "kcal": (("kilocalorie", 1),), "eV": (("electronvolt", 1),)}
+_BY_SYMBOL: dict[str, Unit] = {symbol: ((name, 1),) for symbol, name in _SYMBOLS.items()}
+_BY_SYMBOL.update(
+    {prefix + symbol: ((word + _SYMBOLS[symbol], 1),) for prefix, word in _PREFIXES.items() for symbol in _PREFIXED}
+)
+_BY_SYMBOL.update({"dB": (("decibel", 1),), "kcal": (("kilocalorie", 1),), "eV": (("electronvolt", 1),)})
 
 
 def _known(word: str) -> Unit | None:
@@ -117,7 +118,9 @@ def measure(phrase: str) -> tuple[int, Unit, bool] | None:
 
     None where it is not a unit: it changes the amount in another way, or holds what no unit has.
     """
-    factor, exponents, known, sign, pending, last = 1, {}, True, 1, 1, ()
+    factor, known, sign, pending = 1, True, 1, 1
+    exponents: dict[str, int] = {}
+    last: Unit = ()
     phrase = phrase.replace("\\mu", "u").replace("\\Omega", "Ω").replace("\\cdot", "*")
     phrase = re.sub(r"(?<=[A-Za-z])\.(?=\s*[A-Za-z](?![A-Za-z]))", "", phrase)  # p.m.
     for match in _TOKEN.finditer(_chinese(phrase)):

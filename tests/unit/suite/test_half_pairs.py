@@ -31,7 +31,7 @@ REFUSED = {
     "the suite's items": (the_suites_items, "suite.jsonl:2: 'input' holds half of a surrogate"),
     "a prompt": (
         lambda home, prompt_file, folder: [*tuning(home, folder / "p"), "--prompt", HALF],
-        "argument --prompt: it holds bytes that are no UTF-8",
+        "argument --prompt: it is not UTF-8 text",
     ),
     "an input": (
         lambda home, prompt_file, folder: ["generate", "--prompt-file", prompt_file, "a", HALF],

@@ -9,7 +9,7 @@ from embedgrad_core.decoding.graphed import GraphedDecoder, Workspace
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.decoding.static_cache import StaticCache
 
-LIMIT = 40
+LIMIT = 68
 
 
 @pytest.fixture(scope="module")
