@@ -138,9 +138,7 @@ def _sizes(header: Header, architecture: str) -> dict[str, int]:
 def _check_tensors(header: Header, architecture: str, sizes: dict[str, int]) -> Shape:
     path, tensors = header.path, header.tensors
     if sizes["layers"] * len(_PARTS) > len(tensors):  # before a table of as many layers as a forged number says
-        raise UserError(
-            f"{path}: states {sizes['layers']} layers and lists {len(tensors)} tensors; take a whole copy."
-        )
+        raise UserError(f"{path}: states {sizes['layers']} layers and lists {len(tensors)} tensors; take a whole copy.")
     wanted = {"token_embd.weight": ("v", "d"), "output_norm.weight": ("d",)}
     if "output.weight" in tensors:
         wanted["output.weight"] = ("v", "d")
