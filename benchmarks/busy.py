@@ -42,7 +42,7 @@ def environment_of(side: str, threads: int) -> dict[str, str]:
 
 def a_side(word: str) -> str:
     if word not in ("builtin", "passive", "one") and not word.isdecimal():
-        raise argparse.ArgumentTypeError(f"{word!r} is no side; give builtin, passive, one or a count of spins.")
+        raise argparse.ArgumentTypeError(f"{word!r} is not a side; give builtin, passive, one or a count of spins.")
     return word
 
 

@@ -81,7 +81,7 @@ class TunedPrompt:
         names = where or [f"input {place}" for place in range(1, len(several) + 1)]
         for name, one in zip(names, several, strict=True):
             if not isinstance(one, str) or not is_whole_text(one):
-                raise UserError(f"{name} is no text that UTF-8 can hold; fix it.")
+                raise UserError(f"{name} is not text that UTF-8 can encode; fix it.")
             if not one.strip():
                 raise UserError(f"{name} is empty; write at least one word.")
         items = [Item(f"{place:08d}", one, "", "", None, names[place]) for place, one in enumerate(several)]

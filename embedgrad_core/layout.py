@@ -120,7 +120,7 @@ class Slot:
         rest = self._rest(input_text)
         if self.rendered(input_text) != self._head_text + self.shown + rest:
             raise UserError(
-                f"layout {self.layout.kind}: the chat template shows the prompt otherwise before the input {input_text[:40]!r} "
+                f"layout {self.layout.kind}: the chat template shows the prompt differently before the input {input_text[:40]!r} "
                 "than before others, so that its place cannot be found; use layout bare, or a prompt without blanks at its ends."
             )
         return self.tokenizer(rest, add_special_tokens=False)["input_ids"]

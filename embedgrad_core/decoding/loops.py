@@ -18,7 +18,9 @@ class LoopRule:
 
     def __post_init__(self) -> None:
         if self.repeats < 1 or self.tokens < 1:
-            raise UserError(f"a loop of {self.repeats} repeats over {self.tokens} tokens is none; give at least 1.")
+            raise UserError(
+                f"a loop of {self.repeats} repeats over {self.tokens} tokens cannot be; give at least 1 of each."
+            )
 
 
 def is_loop(ids: Sequence[int], rule: LoopRule) -> bool:

@@ -57,7 +57,7 @@ def export_merged(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, na
             break
     else:
         raise UserError(
-            f"merged: behind an added token this tokenizer reads {wrong} otherwise than behind the prompt's words, so "
+            f"merged: after an added token this tokenizer reads {wrong} differently than after the prompt's words, so "
             "plain text would not give the same answers; export --to vllm, or --to peft (bare layout)."
         )
     network = AutoModelForCausalLM.from_pretrained(

@@ -69,8 +69,8 @@ def test_a_copy_at_another_path_goes_on_and_a_second_start_is_turned_away(whole,
     assert second.returncode != 0
     assert f"run small is being made here by process {first.pid} on" in second.stderr
     assert "Traceback" not in second.stderr
-    assert first.wait() == 0, (copy / "told.log").read_text()[-3000:]
-    assert "left by a run that was killed; removed" in (copy / "told.log").read_text()
+    assert first.wait() == 0, (copy / "output.log").read_text()[-3000:]
+    assert "left by a run that was killed; removed" in (copy / "output.log").read_text()
     assert {name: (copy / name).stat().st_mtime_ns for name in before} == stamps, "what was finished is not made again"
     wanted = results(whole)
     assert CELL[0] in wanted

@@ -1,6 +1,6 @@
 """The DAG on a real Slurm: the same tables as on one machine, whatever happens to jobs, node and Snakemake.
 
-Root and Debian's Slurm are needed (``tests/support/slurm_here.py``); two cards that are none are dealt out by the real scheduler.
+Root and Debian's Slurm are needed (``tests/support/slurm_here.py``); two fake GPUs are dealt out by the real scheduler.
 """
 
 import os
@@ -56,7 +56,7 @@ def test_a_slurm_starts_where_one_was_killed():
 def test_the_tables_are_those_of_one_machine_and_no_card_is_shared(whole, tmp_path):
     folder = checkout(tmp_path / "cluster")
     with slurm() as here:
-        # As if the model needed two cards to be trained.
+        # As if the model needed two GPUs to be trained.
         process = start(folder, CONFIG, *CLUSTER, *CARDS, "--set-resources", "optimize:gpu=2", *TABLES)
         seen = {}
         while process.poll() is None:

@@ -78,5 +78,5 @@ def test_a_template_that_changes_the_prompt_is_refused(tokenizer):
     own.chat_template = CHAT.replace("m['content']", "m['content'] | replace('brief. no', 'short. no')")
     slot = Slot.place(own, Layout("chat"), "Be brief.")
     assert slot.body_ids("yes")
-    with pytest.raises(UserError, match=r"otherwise before the input 'no' than before others"):
+    with pytest.raises(UserError, match=r"differently before the input 'no' than before others"):
         slot.body_ids("no")

@@ -1,4 +1,4 @@
-"""A model whose layers lie on two cards gives the numbers of an undivided one, and a card is never asked for another's tensors."""
+"""A model whose layers lie on two GPUs gives the numbers of an undivided one, and a GPU is never asked for another's tensors."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def folder(frozen, tmp_path):
 def test_one_device_is_never_divided(folder):
     said = []
     assert not load_model(folder, device="cpu", device_map="auto", log=said.append).is_divided
-    assert "cards" not in said[0]
+    assert "GPUs" not in said[0]
     with pytest.raises(UserError, match="device_map is 'somehow'; it must be one of none, auto, balanced"):
         load_model(folder, device="cpu", device_map="somehow")
 
