@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from embedgrad.runtime.run_lock import FOLDER
-from embedgrad_core.files import UserError, read_json, write_json
+from embedgrad_core.files import UserError, read_json, reason_of, write_json
 
 
 def plugin(name: str, *more: str) -> str:
@@ -203,5 +203,4 @@ def _ask(*command: str) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        reason = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[0]
-        raise UserError(f"{command[0]} failed ({reason}); is Slurm up?") from None
+        raise UserError(f"{command[0]} failed ({reason_of(error)}); is Slurm up?") from None

@@ -13,6 +13,7 @@ import torch
 
 from embedgrad_core.decoding.rows import Request, Row, entropy_bits
 from embedgrad_core.decoding.static_cache import Filling, StaticCache, Stepping
+from embedgrad_core.files import reason_of
 from embedgrad_core.model.attention import Plan, attending
 from embedgrad_core.model.memory import is_out_of_memory
 
@@ -196,7 +197,7 @@ class GraphedDecoder:
                 if is_out_of_memory(error):
                     raise
                 self.capturing = False
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+                reason = reason_of(error)
                 self.log(f"steps are not captured as CUDA graphs ({reason}); going on without, results are the same")
 
     def _capture(self, rows: int, read: int) -> None:

@@ -18,7 +18,7 @@ import torch
 from embedgrad_core.decoding.greedy import Row
 from embedgrad_core.decoding.loops import LoopRule, is_loop
 from embedgrad_core.decoding.scoring import forced_entropies
-from embedgrad_core.files import UserError
+from embedgrad_core.files import UserError, reason_of
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.frozen import FrozenModel
 
@@ -125,7 +125,7 @@ def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int, tensor_para
         )
     except (ValueError, RuntimeError, NotImplementedError, AssertionError) as error:
         shutil.rmtree(folder, ignore_errors=True)
-        first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        first = reason_of(error)
         raise UserError(f"engine vllm: vLLM refuses {frozen.name} ({first}); use engine native.") from error
     _folders[llm] = folder
     weakref.finalize(llm, shutil.rmtree, folder, ignore_errors=True)

@@ -17,7 +17,7 @@ from embedgrad_core.files.atomic import (
     write_whole,
 )
 from embedgrad_core.files.blocks import in_blocks, in_order, shard
-from embedgrad_core.files.errors import UserError
+from embedgrad_core.files.errors import UserError, reason_of
 from embedgrad_core.files.folders import check_new_folder, whole_folder
 from embedgrad_core.files.hub_cache import check_snapshot
 from embedgrad_core.files.item import ITEM_KEYS, Item, is_number, is_whole_text

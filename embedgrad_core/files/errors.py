@@ -12,3 +12,9 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return printable(super().__str__())
+
+
+def reason_of(error: BaseException) -> str:
+    """What an exception of another library says, for one line of ours: its first line, or its kind where it says nothing."""
+    said = str(getattr(error, "stderr", None) or "").strip() or str(error).strip() or type(error).__name__
+    return said.splitlines()[0][:200]

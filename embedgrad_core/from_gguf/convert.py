@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
-from embedgrad_core.files import UserError, check_new_folder, sha256_of_file, whole_folder
+from embedgrad_core.files import UserError, check_new_folder, reason_of, sha256_of_file, whole_folder
 from embedgrad_core.from_gguf.families import Shape, check_family, rope_parameters
 from embedgrad_core.from_gguf.header import Header, read_header
 from embedgrad_core.from_gguf.note import write_note
@@ -113,7 +113,7 @@ def _read_weights(header: Header, shape: Shape) -> tuple[PretrainedConfig, dict[
                 )
         # Two packages stand behind this call; each fault becomes one sentence and stays chained.
         except Exception as error:
-            message = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            message = reason_of(error)
             raise UserError(
                 f"{header.path}: transformers cannot read it ({type(error).__name__}: {message}); take the ordinary checkpoint."
             ) from error

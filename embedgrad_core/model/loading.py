@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from embedgrad_core.files import UserError, check_snapshot, folder_fingerprint, folder_hashes, parse_json
+from embedgrad_core.files import UserError, check_snapshot, folder_fingerprint, folder_hashes, parse_json, reason_of
 from embedgrad_core.from_gguf.note import dequantised_from
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.model.kernels import freeze_linears
@@ -196,7 +196,7 @@ def _may_pass(error: BaseException) -> bool:
 
 def _why_not_loaded(name: str, revision: str, is_folder: bool, error: Exception) -> str:
     chain = [type(link).__name__ for link in _chain(error)]
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    first_line = reason_of(error)
     if "trust_remote_code" in str(error):
         return (
             f"model {name}: it brings Python code of its own, which is never run here; choose a model whose "

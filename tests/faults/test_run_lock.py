@@ -218,6 +218,11 @@ def test_a_run_that_slurm_may_still_be_making_is_not_started_elsewhere(tmp_path,
     write_json(".snakemake/embedgrad.small.slurm", {"name": "embedgrad_1234"})
     with pytest.raises(UserError, match=r"squeue failed \(slurm_load_jobs error: .*\); is Slurm up\?"):
         cluster.take_over("small", "embedgrad_5678")
+    squeue.write_text("#!/bin/sh\necho ' ' >&2\nexit 3\n")  # and says nothing
+    with pytest.raises(
+        UserError, match=r"squeue failed \(Command .* returned non-zero exit status 3\.\); is Slurm up\?"
+    ):
+        cluster.take_over("small", "embedgrad_5678")
     assert "1234" in (tmp_path / ".snakemake/embedgrad.small.slurm").read_text()
 
 
