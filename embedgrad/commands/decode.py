@@ -121,4 +121,4 @@ def _batch_invariance(count: int, items: list, rows: list[dict], answer: Callabl
         alone = answer(sample, **at.decoding)
     flipped = [row["id"] for row in alone if row["output"] != together[row["id"]]]
     plain_line(f"batch invariance: {len(flipped)} of {len(sample)} answers differ when decoded one at a time")
-    return {"items": len(sample), "flipped": len(flipped), "rate": len(flipped) / len(sample), "ids": flipped}
+    return {"items": len(sample), "flipped": len(flipped), "rate": len(flipped) / max(1, len(sample)), "ids": flipped}

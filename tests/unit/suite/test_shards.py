@@ -222,3 +222,15 @@ def test_baselines_of_shards_add_up_to_those_of_the_whole(embedgrad, folder):
     write_json(left, read_json(ladders[1]) | {"rungs": rungs | {"few_shot": {"left_out": "too long"}}})
     assert _gather_baselines(embedgrad, folder, [ladders[0], left], recoveries[:2])[0] == 0
     assert read_json(folder / "ladder.json")["rungs"]["few_shot"] == {"left_out": "too long"}
+
+
+@pytest.mark.parametrize(("which", "again"), [("1-of-8", 2), ("8-of-8", 2), ("1-of-9", 0)])
+def test_a_shard_is_answered_again_one_at_a_time_even_if_nothing_was_left_for_it(embedgrad, folder, which, again):
+    run = folder / "checked.run.json"
+    status, said = embedgrad(
+        *("decode", "--model", folder / "model", "--prompt", "step by step", "--max-new-tokens", 4, "--block", 3),
+        *("--device", "cpu", "--shard", which, "--threads", 1, "--batch-invariance-check", 2),
+        *("--data", folder / "test.jsonl", "--out", folder / "checked.jsonl", "--run-info", run),
+    )
+    assert status == 0, said
+    assert read_json(run)["batch_invariance"] == {"items": again, "flipped": 0, "rate": 0.0, "ids": []}
