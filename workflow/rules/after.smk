@@ -31,7 +31,7 @@ rule after:
         shard=shard_flag,
         state=RUN.answers_state("after"),
     shell:
-        "embedgrad decode {params.model} {params.level} {params.decode} {params.shard} --state {params.state:q} --threads {threads} --cards {resources.gpu}"
+        "embedgrad decode {params.model} {params.level} {params.decode} {params.shard} --state {params.state:q} --threads {threads} --gpus {resources.gpu}"
         " --prompt-file {input.prompt:q} --data {input.data:q} --out {output.answers:q}"
         " --run-info {output.run:q} > {log:q} 2>&1"
 

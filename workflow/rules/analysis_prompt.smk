@@ -36,6 +36,6 @@ rule analyse:
         grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
-        "embedgrad analyse {params.model} {params.level} {params.decode} {params.grade} --threads {threads} --cards {resources.gpu}"
+        "embedgrad analyse {params.model} {params.level} {params.decode} {params.grade} --threads {threads} --gpus {resources.gpu}"
         " --prompt-file {input.prompt:q} --dev {input.dev:q} --test {input.test:q} --stimuli {input.stimuli:q}"
         " --before {input.before:q} --after {input.after:q} --out-folder {params.folder:q} > {log:q} 2>&1"

@@ -33,7 +33,7 @@ rule baselines:
         shard=shard_flag,
         state=RUN.answers_state("baselines"),
     shell:
-        "embedgrad baselines {params.model} {params.prompt} {params.rewrite} {params.decode} {params.grade} {params.shard} --state {params.state:q} --threads {threads} --cards {resources.gpu}"
+        "embedgrad baselines {params.model} {params.prompt} {params.rewrite} {params.decode} {params.grade} {params.shard} --state {params.state:q} --threads {threads} --gpus {resources.gpu}"
         " --data {input.data:q} --dev {input.dev:q} --train {input.train:q} --ladder {output.ladder:q} --answers {output.answers:q}"
         " --recovery {output.recovery:q} > {log:q} 2>&1"
 

@@ -30,7 +30,7 @@ rule before:
         shard=shard_flag,
         state=RUN.answers_state("before"),
     shell:
-        "embedgrad decode {params.model} {params.prompt} {params.decode} {params.shard} --state {params.state:q} --threads {threads} --cards {resources.gpu}"
+        "embedgrad decode {params.model} {params.prompt} {params.decode} {params.shard} --state {params.state:q} --threads {threads} --gpus {resources.gpu}"
         " --data {input.data:q} --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
 
 

@@ -30,5 +30,5 @@ rule optimize:
         state=lambda wildcards: f"{RESULTS}/resume/{wildcards.dataset}/{wildcards.model}/seed{wildcards.seed}.state",
     shell:
         "embedgrad optimize {params.model} {params.prompt} {params.settings} {params.decode} {params.grade}"
-        " --threads {threads} --cards {resources.gpu} --train {input.train:q} --dev {input.dev:q} --state {params.state:q}"
+        " --threads {threads} --gpus {resources.gpu} --train {input.train:q} --dev {input.dev:q} --state {params.state:q}"
         " --out {output.prompt:q} --history {output.history:q} --run-info {output.run:q} > {log:q} 2>&1"

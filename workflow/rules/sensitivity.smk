@@ -30,7 +30,7 @@ rule sensitivity:
         state=lambda wildcards: f"{RESULTS}/resume/sensitivity/{wildcards.dataset}/{wildcards.model}/{wildcards.rate}.state",
     shell:
         "embedgrad optimize {params.model} {params.prompt} {params.settings} {params.decode} {params.grade}"
-        " --threads {threads} --cards {resources.gpu} --train {input.train:q} --dev {input.dev:q} --state {params.state:q}"
+        " --threads {threads} --gpus {resources.gpu} --train {input.train:q} --dev {input.dev:q} --state {params.state:q}"
         " --out {output.prompt:q} --history {output.history:q} > {log:q} 2>&1"
 
 

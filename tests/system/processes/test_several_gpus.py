@@ -11,7 +11,7 @@ from places import ROOT
 BOTH = """
 import copy
 import sys
-import pretended_cards
+import fake_gpus
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -45,19 +45,19 @@ def gradient(frozen, vectors, checkpointing):
 
 
 one = FrozenModel(network, None, "one", "main", "")
-with pretended_cards.fake():
-    first, second = (pretended_cards.FakeTensor(torch.ones(2), index) for index in (0, 1))
+with fake_gpus.fake():
+    first, second = (fake_gpus.FakeTensor(torch.ones(2), index) for index in (0, 1))
     try:
         first + second
     except RuntimeError as error:
         assert "tensors on ['fakegpu:0', 'fakegpu:1']" in str(error)
     else:
         raise AssertionError("two GPUs in one operation")
-    two = FrozenModel(pretended_cards.divide(other, 1), None, "two", "main", "")
+    two = FrozenModel(fake_gpus.divide(other, 1), None, "two", "main", "")
     assert two.is_divided and not one.is_divided
     assert str(two.device) == "fakegpu:0"
     assert str(other.lm_head.weight.device) == ("fakegpu:0" if sys.argv[1] == "tied" else "fakegpu:1")
-    vectors = pretended_cards.FakeTensor(start.clone(), 0)
+    vectors = fake_gpus.FakeTensor(start.clone(), 0)
     gate.encode = lambda *_: examples[:1]
     check_step_zero(one, PromptEmbedding(start, start, slot, {}), [])
     check_step_zero(two, PromptEmbedding(vectors, vectors, slot, {}), [])
