@@ -130,6 +130,7 @@ def child(role: str, folder: str, new: int, wanted: list[str]) -> None:
     from embedgrad_core.model.kernels import packed_weights
     from embedgrad_core.objective import Example
     from embedgrad_core.step import MicroBatching, accumulate
+    from embedgrad_core.trainable import prompt_vectors
 
     frozen = load_model(folder, device="cpu", dtype="float32", log=lambda line: None)
     slot = Slot(frozen.tokenizer, Layout(), "", (), tuple(range(100, 100 + K)))
@@ -144,7 +145,7 @@ def child(role: str, folder: str, new: int, wanted: list[str]) -> None:
 
     def step() -> bytes:
         trained = vectors.clone().requires_grad_()
-        accumulate(frozen, slot, trained, examples, MicroBatching())
+        accumulate(prompt_vectors(frozen, slot, trained), examples, MicroBatching())
         return trained.grad.numpy().tobytes()
 
     works = {"answers": answers, "step": step}

@@ -12,6 +12,7 @@ from measure import interleaved, machine, write
 from shapes import Workload, build, slot_of
 
 from embedgrad_core.step import MicroBatching, accumulate
+from embedgrad_core.trainable import prompt_vectors
 
 
 def slopes(arguments: argparse.Namespace) -> list[dict]:
@@ -32,7 +33,7 @@ def slopes(arguments: argparse.Namespace) -> list[dict]:
             vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().requires_grad_()
 
             def work(_: int, f=frozen, s=slot, v=vectors, b=batch) -> None:
-                accumulate(f, s, v, b, MicroBatching())
+                accumulate(prompt_vectors(f, s, v), b, MicroBatching())
 
             seconds = interleaved({"step": work}, arguments.repeats, "cpu")["step"]["seconds"]
             value = {"k": workload.k, "input length": workload.body[0], "items": items}.get(name, 2 << place)

@@ -135,6 +135,7 @@ def child(folder: str, phase: str, dtype: str) -> None:
     from embedgrad_core.model.kernels import packed_weights
     from embedgrad_core.objective import Example
     from embedgrad_core.step import MicroBatching, accumulate
+    from embedgrad_core.trainable import prompt_vectors
 
     frozen = load_model(folder, device="cpu", dtype=dtype, log=lambda line: None)
     slot = Slot(frozen.tokenizer, Layout(), "", (), tuple(range(1000, 1000 + K)))
@@ -142,7 +143,9 @@ def child(folder: str, phase: str, dtype: str) -> None:
     examples = [Example(str(n), list(range(1, 1 + BODY)), list(range(1, 1 + TARGET))) for n in range(ITEMS)]
     if phase.startswith("step"):
         for _ in range(3):
-            accumulate(frozen, slot, vectors.requires_grad_(), examples, MicroBatching(2048, phase != "step"))
+            accumulate(
+                prompt_vectors(frozen, slot, vectors.requires_grad_()), examples, MicroBatching(2048, phase != "step")
+            )
     elif phase == "gate":
         gate = sys.modules[check_step_zero.__module__]
         gate.encode = lambda *_: examples[:1]

@@ -15,6 +15,7 @@ from shapes import SHAPES, WORKLOADS, Workload, build, slot_of
 
 from embedgrad_core.objective import Example
 from embedgrad_core.step import TOKEN_BUDGET, MicroBatching, accumulate
+from embedgrad_core.trainable import prompt_vectors
 
 
 def peft_batch(batch: list[Example], device: str) -> dict[str, torch.Tensor]:
@@ -53,7 +54,7 @@ class Sides:
 
     def ours_gradient(self, batch: list[Example]) -> torch.Tensor:
         self.vectors.grad = None
-        accumulate(self.frozen, self.slot, self.vectors, batch, self.batching)
+        accumulate(prompt_vectors(self.frozen, self.slot, self.vectors), batch, self.batching)
         return self.vectors.grad.div_(len(batch))
 
     def peft_gradient(self, batch: list[Example]) -> torch.Tensor:
@@ -88,9 +89,9 @@ def growth(frozen, arguments: argparse.Namespace) -> list[dict]:
         batch = Workload("growth", (32, 32), (length, length), 18).batches(1, 4)[0]
         vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().requires_grad_()
         batching = MicroBatching(arguments.token_budget)
-        accumulate(frozen, slot, vectors, batch, batching)
+        accumulate(prompt_vectors(frozen, slot, vectors), batch, batching)
         seconds, peak = timed(
-            lambda b=batch, v=vectors, p=batching: accumulate(frozen, slot, v, b, p), arguments.device
+            lambda b=batch, v=vectors, p=batching: accumulate(prompt_vectors(frozen, slot, v), b, p), arguments.device
         )
         whole = 4 * (length + 32 + 18) * frozen.network.config.vocab_size * 4
         rows.append({"target": length, "seconds": seconds, "peak_bytes": peak, "logits_bytes": whole})

@@ -1,6 +1,7 @@
-"""What an interrupted optimisation goes on from: vectors, Adam's moments, the best so far, and how far the epoch has come."""
+"""What an interrupted training goes on from: leaves, Adam's moments, the best so far, and how far the epoch has come."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -11,6 +12,7 @@ from safetensors.torch import save
 
 from embedgrad_core.files import COUNT, UserError, checksum, misfit, write_whole
 from embedgrad_core.prompt import tensors_sha256
+from embedgrad_core.trainable import Trainable
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
@@ -52,26 +54,38 @@ class Snapshot:
     def take(
         cls,
         optimizer: torch.optim.Optimizer,
-        vectors: torch.Tensor,
-        best: torch.Tensor,
+        trainable: Trainable,
+        best: Mapping[str, torch.Tensor],
         history: list[dict],
         progress: EpochProgress,
     ) -> Self:
         """Copy what the next step will change."""
-        tensors = {"vectors": vectors.detach(), "best": best, **optimizer.state.get(vectors, {})}
+        tensors: dict[str, torch.Tensor] = {}
+        for name, leaf in trainable.leaves.items():
+            tensors |= {name: leaf.detach(), f"best {name}": best[name]}
+            tensors |= {f"{moment} {name}": value for moment, value in optimizer.state.get(leaf, {}).items()}
+        tensors |= {f"buffer {name}": value for name, value in trainable.buffers.items()}
         copies = {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items() if tensor is not None}
         return cls(copies, history, progress)
 
     def restore(
-        self, optimizer: torch.optim.Optimizer, vectors: torch.Tensor
-    ) -> tuple[torch.Tensor, list[dict], EpochProgress]:
-        """Put vectors and moments back; returns best vectors, history and the epoch's progress."""
+        self, optimizer: torch.optim.Optimizer, trainable: Trainable
+    ) -> tuple[dict[str, torch.Tensor], list[dict], EpochProgress]:
+        """Put leaves, buffers and moments back; returns the best leaves, history and the epoch's progress."""
+        moments: dict[int, dict[str, torch.Tensor]] = {}
         with torch.no_grad():
-            vectors.copy_(self.tensors["vectors"])
-        moments = {name: self.tensors[name] for name in MOMENTS if name in self.tensors}
+            for place, (name, leaf) in enumerate(trainable.leaves.items()):
+                leaf.copy_(self.tensors[name])
+                own = {
+                    moment: self.tensors[f"{moment} {name}"] for moment in MOMENTS if f"{moment} {name}" in self.tensors
+                }
+                moments |= {place: own} if own else {}
+            for name, buffer in trainable.buffers.items():
+                buffer.copy_(self.tensors[f"buffer {name}"])
         if moments:
-            optimizer.load_state_dict({"state": {0: moments}, "param_groups": optimizer.state_dict()["param_groups"]})
-        return self.tensors["best"].to(vectors.device), self.history, self.progress
+            optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+        best = {name: self.tensors[f"best {name}"].to(leaf.device) for name, leaf in trainable.leaves.items()}
+        return best, self.history, self.progress
 
 
 def save_state(path: str | Path | None, run: str, snapshot: Snapshot) -> None:
@@ -106,15 +120,24 @@ def _misfit_of(history: object) -> str | None:
     return None
 
 
-def _fits(tensor: torch.Tensor | None, name: str, like: torch.Tensor) -> bool:
-    if tensor is None:
-        return name in MOMENTS  # none before the first step, nor with plain gradient descent
-    same = tensor.shape == (like.shape if name != "step" else ()) and tensor.dtype == torch.float32
-    return same and bool(torch.isfinite(tensor).all())
+def _unfit(tensors: Mapping[str, torch.Tensor], trainable: Trainable) -> str | None:
+    """The first tensor that is missing, of another shape or not finite, or None."""
+    wanted: dict[str, torch.Tensor] = {}
+    for name, leaf in trainable.leaves.items():
+        wanted |= {name: leaf, f"best {name}": leaf}
+        # None before the first step, nor with plain gradient descent.
+        own = {"step": leaf.new_zeros(()), "exp_avg": leaf, "exp_avg_sq": leaf}
+        wanted |= {f"{moment} {name}": like for moment, like in own.items() if f"{moment} {name}" in tensors}
+    wanted |= {f"buffer {name}": buffer for name, buffer in trainable.buffers.items()}
+    for name, like in wanted.items():
+        found = tensors.get(name)
+        if found is None or (found.shape, found.dtype) != (like.shape, like.dtype) or not torch.isfinite(found).all():
+            return name
+    return None
 
 
-def load_state(path: str | Path | None, run: str, like: torch.Tensor) -> Snapshot | None:
-    """The snapshot, or None where there is none; its tensors have the shape of the vectors ``like``.
+def load_state(path: str | Path | None, run: str, trainable: Trainable) -> Snapshot | None:
+    """The snapshot, or None where there is none; its tensors have the shapes of what is trained.
 
     Raises:
         UserError: the file is damaged, or belongs to another run.
@@ -130,8 +153,8 @@ def load_state(path: str | Path | None, run: str, like: torch.Tensor) -> Snapsho
         saved, history, progress = head["run"], head["history"], EpochProgress(**head["passed"])
         if wrong := misfit(head["passed"], _PASSED) or _misfit_of(history):
             raise ValueError(f"key {wrong!r} is of the wrong kind")
-        if unfit := [name for name in ("vectors", "best", *MOMENTS) if not _fits(tensors.get(name), name, like)]:
-            raise ValueError(f"tensor {unfit[0]!r} is missing, of another shape or not finite")
+        if unfit := _unfit(tensors, trainable):
+            raise ValueError(f"tensor {unfit!r} is missing, of another shape or not finite")
     # As in a prompt file: a file that lies about its shapes can make the library raise almost anything.
     except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UserError(

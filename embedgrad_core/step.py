@@ -14,12 +14,12 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from embedgrad_core.files import UserError
-from embedgrad_core.layout import Slot
 from embedgrad_core.model.attention import keep_plan
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.model.memory import is_out_of_memory, release_memory
 from embedgrad_core.model.sizes import TOKEN_BUDGET
-from embedgrad_core.objective import Example, target_loss
+from embedgrad_core.objective import Example
+from embedgrad_core.trainable import Trainable
 
 
 @dataclass
@@ -39,42 +39,38 @@ class MicroBatching:
     log: Callable[[str], None] = field(default=lambda line: None, repr=False)
     on_items: Callable[[int], None] = field(default=lambda count: None, repr=False)
 
-    def check(self, slot: Slot, examples: Sequence[Example]) -> None:
+    def check(self, shared: int, examples: Sequence[Example]) -> None:
         """Refuse a budget that the longest item exceeds.
 
         Raises:
             UserError: names the item and the budget that it needs.
         """
         longest = max(examples, key=lambda example: example.length)
-        needed = len(slot.head_ids) + slot.k + longest.length
+        needed = shared + longest.length
         if needed > self.token_budget:
             raise UserError(
                 f"token_budget {self.token_budget} is smaller than item {longest.id} with the prompt ({needed} tokens); "
                 f"give at least {needed}, or shorten the inputs (in a workflow: input_last_words)."
             )
 
-    def cut(self, prefix: int, examples: Sequence[Example]) -> list[list[Example]]:
+    def cut(self, shared: int, examples: Sequence[Example]) -> list[list[Example]]:
         """Micro-batches of items of like length, each within the budget (a single item may exceed it)."""
         micro_batches: list[list[Example]] = []
         tokens = 0
         for example in sorted(examples, key=lambda example: example.length):
             if not micro_batches or tokens + example.length > self.token_budget:
                 micro_batches.append([])
-                tokens = prefix
+                tokens = shared
             micro_batches[-1].append(example)
             tokens += example.length
         return micro_batches
 
 
-def accumulate(
-    frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, examples: Sequence[Example], batching: MicroBatching
-) -> tuple[float, int]:
-    """The summed Eq. 6 over ``examples``; its gradient is added to ``vectors.grad`` unless gradients are switched off.
+def accumulate(trainable: Trainable, examples: Sequence[Example], batching: MicroBatching) -> tuple[float, int]:
+    """The summed Eq. 6 over ``examples``; its gradient is added to the leaves' ``grad`` unless gradients are switched off.
 
     Args:
-        frozen: the frozen model.
-        slot: where the prompt sits.
-        vectors: (k, d) float32 leaf.
+        trainable: the leaves and the loss.
         examples: the batch.
         batching: how to cut it; its budget is lowered for good when memory runs out.
 
@@ -84,23 +80,25 @@ def accumulate(
     Raises:
         UserError: a single item does not fit into memory.
     """
+    frozen, leaves = trainable.frozen, list(trainable.leaves.values())
     losses: list[torch.Tensor] = []  # looked at in the end: a look makes the host wait for a GPU
     targets = 0
-    waiting = batching.cut(len(slot.head_ids) + slot.k, examples)
+    waiting = batching.cut(trainable.shared, examples)
     while waiting:
         micro_batch = waiting.pop(0)
         try:
             with checkpointed(frozen.network, batching.checkpointing):
-                loss, count = target_loss(frozen, slot, vectors, micro_batch)
-                if loss.requires_grad:
-                    loss.backward()
+                loss, count = trainable.loss(micro_batch)
+                # Not `backward`, which adds to the leaves one by one: where memory runs out half way, none has been added to.
+                gradients = torch.autograd.grad(loss, leaves) if loss.requires_grad else ()
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            # Nothing of this micro-batch has reached vectors.grad: the leaf is the last that a backward pass writes.
             loss = None
             waiting = [*_smaller(micro_batch, batching, frozen), *waiting]
             continue
+        for leaf, gradient in zip(leaves, gradients, strict=False):
+            leaf.grad = gradient.clone() if leaf.grad is None else leaf.grad.add_(gradient)
         losses.append(loss.detach())
         targets += count
         batching.on_items(len(micro_batch))

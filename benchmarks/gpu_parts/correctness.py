@@ -16,6 +16,7 @@ from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.files import Item
 from embedgrad_core.objective import Example, encode
 from embedgrad_core.step import MicroBatching, accumulate
+from embedgrad_core.trainable import prompt_vectors
 from gpu_parts.record import Context
 
 PROMPT = "please reason step by step."
@@ -65,7 +66,9 @@ def loss_and_gradient(case: Case) -> Iterator[dict]:
     for frozen, oracle, prompt in case.prompts():
         slot, items = prompt.slot, case.items[:8]
         vectors = prompt.initial.detach().float().to(frozen.device, copy=True).requires_grad_()
-        loss, _ = accumulate(frozen, slot, vectors, encode(slot, items, frozen.context), MicroBatching(64))
+        loss, _ = accumulate(
+            prompt_vectors(frozen, slot, vectors), encode(slot, items, frozen.context), MicroBatching(64)
+        )
         plain = prompt.initial.detach().float().to("cpu", copy=True).requires_grad_()
         rows = [(slot.head_ids, slot.body_ids(item.input), slot.target_ids(item)) for item in items]
         expected = sum(reference.item_loss(oracle.network, plain, *row) for row in rows)
@@ -173,7 +176,7 @@ def out_of_memory(case: Case) -> Iterator[dict]:
         vectors = prompt.initial.detach().float().to(frozen.device, copy=True).requires_grad_()
         # Of what 512 items need at once: a layer keeps about 10 rows of its width for each token.
         with memory_limit(frozen, 3 * 10 * 64 * 512 * 204 * width // 3 if pieces is large else None):
-            accumulate(frozen, slot, vectors, examples, pieces)
+            accumulate(prompt_vectors(frozen, slot, vectors), examples, pieces)
         slopes.append(vectors.grad)
     off = float((slopes[0] - slopes[1]).norm() / slopes[0].norm())
     yield {"what": "a step", "told": lines[:3], "differing": off} | verdict(bool(lines) and off <= BOUND[case.dtype])

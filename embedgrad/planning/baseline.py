@@ -88,6 +88,7 @@ def job(threads: int | None) -> Baseline:
     from embedgrad_core.model.kernels import packed_weights
     from embedgrad_core.objective import Example
     from embedgrad_core.step import MicroBatching, accumulate
+    from embedgrad_core.trainable import prompt_vectors
 
     seconds = time.process_time()  # all that this process has done so far
     if threads:
@@ -111,7 +112,7 @@ def job(threads: int | None) -> Baseline:
     vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().clone()
     examples = [Example(str(n), list(range(1, 1 + BODY)), list(range(1, 1 + TARGET))) for n in range(ITEMS)]
     for _ in range(3):
-        accumulate(frozen, slot, vectors.requires_grad_(), examples, MicroBatching())
+        accumulate(prompt_vectors(frozen, slot, vectors.requires_grad_()), examples, MicroBatching())
     with packed_weights(frozen.network):
         greedy(frozen, slot, vectors.detach(), [list(range(1, 1 + BODY))] * ROWS, NEW, [], batch_size=ROWS)
     shape = Shape.of(config)

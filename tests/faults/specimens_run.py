@@ -149,19 +149,21 @@ def _state(folder: Path, frozen: object) -> tuple[Path, Callable[[], object]]:
     """A broken-off optimisation's state after one step of its second epoch."""
     import torch
 
-    from embedgrad_core.optimization import Settings, _is_over, best_epoch
     from embedgrad_core.resume import EpochProgress, Snapshot, load_state, save_state
+    from embedgrad_core.trainable import Trainable
+    from embedgrad_core.training import Settings, _is_over, best_epoch
 
     def begun() -> tuple:
         vectors = torch.ones(3, frozen.width, requires_grad=True)
-        return vectors, torch.optim.Adam([vectors], lr=0.01)
+        return Trainable(frozen, {"vectors": vectors}, 3, None, None), torch.optim.Adam([vectors], lr=0.01)
 
-    def step(vectors: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
-        vectors.square().sum().backward()
+    def step(trained: Trainable, optimizer: torch.optim.Optimizer) -> None:
+        trained.leaves["vectors"].square().sum().backward()
         optimizer.step()
 
-    vectors, optimizer = begun()
-    step(vectors, optimizer)
+    trained, optimizer = begun()
+    step(trained, optimizer)
+    best = {"vectors": trained.leaves["vectors"].detach()}
     line = {
         "epoch": 0,
         "train_loss": None,
@@ -172,20 +174,18 @@ def _state(folder: Path, frozen: object) -> tuple[Path, Callable[[], object]]:
         "best": True,
     }
     path, settings = folder / "optimize.state", Settings()
-    save_state(
-        path, "r" * 64, Snapshot.take(optimizer, vectors, vectors.detach(), [line], EpochProgress(1, 2.0, 1.0, 30, 0.5))
-    )
+    save_state(path, "r" * 64, Snapshot.take(optimizer, trained, best, [line], EpochProgress(1, 2.0, 1.0, 30, 0.5)))
 
     def read() -> None:
-        vectors, optimizer = begun()
-        found = load_state(path, "r" * 64, vectors)
-        best, history, progress = found.restore(optimizer, vectors)
-        step(vectors, optimizer)
+        trained, optimizer = begun()
+        found = load_state(path, "r" * 64, trained)
+        best, history, progress = found.restore(optimizer, trained)
+        step(trained, optimizer)
         (
             _is_over(history, settings),
             history and best_epoch(history, settings),
             progress.after(1.0, 1.0, 5, 0.1),
-            best.sum().item(),
+            best["vectors"].sum().item(),
         )
 
     return path, read

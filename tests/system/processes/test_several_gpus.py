@@ -21,6 +21,7 @@ from embedgrad_core.lat import hidden_states
 from embedgrad_core.objective import Example
 from embedgrad_core.decoding.scoring import forced_entropies
 from embedgrad_core.step import MicroBatching, accumulate
+from embedgrad_core.trainable import prompt_vectors
 
 gate = sys.modules[check_step_zero.__module__]
 torch.set_num_threads(1)
@@ -40,7 +41,7 @@ start = network.model.embed_tokens.weight[5:8].clone()
 
 def gradient(frozen, vectors, checkpointing):
     vectors = vectors.detach().clone().requires_grad_()
-    loss, _ = accumulate(frozen, slot, vectors, examples, MicroBatching(40, checkpointing))
+    loss, _ = accumulate(prompt_vectors(frozen, slot, vectors), examples, MicroBatching(40, checkpointing))
     return loss, getattr(vectors.grad, "held", vectors.grad)
 
 

@@ -39,13 +39,14 @@ from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.model.kernels import freeze_linears, packed_weights
 from embedgrad_core.objective import Example
 from embedgrad_core.step import MicroBatching, accumulate
+from embedgrad_core.trainable import prompt_vectors
 torch.set_num_threads(2)
 frozen = tiny.tiny_model(tiny.tiny_tokenizer(), hidden_size=512, intermediate_size=1024)
 freeze_linears(frozen.network)
 slot = Slot(frozen.tokenizer, Layout(), "", (), tuple(range(20, 36)))
 vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().clone().requires_grad_()
 examples = [Example(str(n), list(range(1 + n, 40)), list(range(1, 9))) for n in range(4)]
-accumulate(frozen, slot, vectors, examples, MicroBatching())
+accumulate(prompt_vectors(frozen, slot, vectors), examples, MicroBatching())
 with packed_weights(frozen.network) as packed:
     assert packed, "no weight is large enough for oneDNN"
     rows = greedy(frozen, slot, vectors.detach(), [list(range(1, 30))] * 8, 12, [])

@@ -1,7 +1,6 @@
 """The loop against the plain reference; determinism, resuming, early stopping, frozen weights."""
 
 import hashlib
-import importlib
 
 import pytest
 import reference
@@ -9,14 +8,14 @@ import torch
 from tiny import tiny_model
 
 from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
+from embedgrad_core import trainable as TRAINABLE
+from embedgrad_core import training as LOOP
 from embedgrad_core.files import UserError, write_jsonl
 from embedgrad_core.objective import target_loss
-from embedgrad_core.optimization import best_epoch
 from embedgrad_core.resume import EpochProgress, Snapshot, load_state, save_state
+from embedgrad_core.trainable import Trainable
+from embedgrad_core.training import best_epoch
 
-# The package exports the function under the module's name.
-LOOP = importlib.import_module("embedgrad_core.optimization")
-STEP = importlib.import_module("embedgrad_core.step")
 PROMPT = "please reason step by step."
 
 
@@ -87,7 +86,7 @@ def test_non_finite_loss_keeps_the_last_good_prompt(frozen, items, monkeypatch):
         steps.append(loss.requires_grad)
         return (loss * float("inf") if sum(steps) == 3 else loss), tokens
 
-    monkeypatch.setattr(STEP, "target_loss", overflowing)
+    monkeypatch.setattr(TRAINABLE, "target_loss", overflowing)
     trained, history = optimize(frozen, start(frozen), items, items[:2], settings)
     assert [line["epoch"] for line in history] == [0, 1, 2, 3]
     assert "not finite" in history[-1]["stopped"]
@@ -111,7 +110,7 @@ def test_non_finite_dev_loss_keeps_the_last_good_prompt(frozen, items, tmp_path,
     assert torch.equal(trained.vectors, good.vectors)
     write_jsonl(tmp_path / "history.jsonl", history)
     calls[:] = [1, 1, 1]
-    with pytest.raises(UserError, match=f"the loss of the text prompt on dev is {spoilt}: .*in float32"):
+    with pytest.raises(UserError, match=f"the loss on dev is {spoilt} before the first step: .*in float32"):
         optimize(frozen, start(frozen), items, items[:2], settings)
 
 
@@ -149,25 +148,28 @@ LINE = {"epoch": 0, "dev_loss": 1.5, "dev_accuracy": None}
         ({"history": 3}, "history"),
         ({"passed": EpochProgress(steps="x")}, "steps"),
         ({"tensors": {"vectors": torch.ones(1, 3)}}, "'vectors'"),
-        ({"tensors": {"best": torch.full((2, 3), torch.nan)}}, "'best'"),
-        ({"tensors": {"exp_avg": torch.ones(3)}}, "'exp_avg'"),
+        ({"tensors": {"best vectors": torch.full((2, 3), torch.nan)}}, "'best vectors'"),
+        ({"tensors": {"exp_avg vectors": torch.ones(3)}}, "'exp_avg vectors'"),
+        ({"tensors": {"buffer ranks": torch.ones(3)}}, "'buffer ranks'"),
     ],
     ids=str,
 )
 def test_a_forged_state_is_refused(change, told, tmp_path):
     """Its checksum is right: whoever writes a state can write that too."""
-    vectors = torch.ones(2, 3)
-    tensors = {"vectors": vectors, "best": vectors.clone(), **change.get("tensors", {})}
+    vectors, ranks = torch.ones(2, 3), torch.ones(2)
+    trained = Trainable(None, {"vectors": vectors}, 2, None, None, buffers={"ranks": ranks})
+    sound = {"vectors": vectors, "best vectors": vectors.clone(), "buffer ranks": ranks}
+    tensors = sound | change.get("tensors", {})
     path = tmp_path / "p.state"
     save_state(path, "run", Snapshot({**tensors}, change.get("history", [LINE]), change.get("passed", EpochProgress())))
     with pytest.raises(UserError, match=rf"p\.state: unreadable resume state \(.*{told}"):
-        load_state(path, "run", vectors)
+        load_state(path, "run", trained)
     save_state(
         path,
         "run",
-        Snapshot({"vectors": vectors, "best": vectors.clone()}, [LINE, {"epoch": 1, "stopped": "x"}], EpochProgress()),
+        Snapshot({**sound}, [LINE, {"epoch": 1, "stopped": "x"}], EpochProgress()),
     )
-    assert load_state(path, "run", vectors).history[1]["stopped"] == "x"
+    assert load_state(path, "run", trained).history[1]["stopped"] == "x"
 
 
 def test_a_state_of_another_run_is_refused(frozen, items, tmp_path):

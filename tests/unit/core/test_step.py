@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
-from embedgrad_core import step as STEP
+from embedgrad_core import trainable as TRAINABLE
 from embedgrad_core.files import UserError
 from embedgrad_core.objective import Example, encode
 from embedgrad_core.step import MicroBatching, accumulate, checkpointed
+from embedgrad_core.trainable import prompt_vectors
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def prompt(frozen):
 
 def gradient(frozen, prompt, items, batching):
     vectors = prompt.vectors.clone().requires_grad_()
-    loss, targets = accumulate(frozen, prompt.slot, vectors, encode(prompt.slot, items, 256), batching)
+    loss, targets = accumulate(prompt_vectors(frozen, prompt.slot, vectors), encode(prompt.slot, items, 256), batching)
     return loss, targets, vectors.grad
 
 
@@ -69,14 +70,14 @@ def test_a_network_that_cannot_be_checkpointed_is_said(frozen):
 
 def test_out_of_memory_halves_the_pieces_and_keeps_the_sum(frozen, prompt, items, monkeypatch):
     loss, targets, expected = gradient(frozen, prompt, items, MicroBatching(10_000))
-    whole, said = STEP.target_loss, []
+    whole, said = TRAINABLE.target_loss, []
 
     def small_memory(*arguments):
         if len(arguments[3]) > 2:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
         return whole(*arguments)
 
-    monkeypatch.setattr(STEP, "target_loss", small_memory)
+    monkeypatch.setattr(TRAINABLE, "target_loss", small_memory)
     batching = MicroBatching(10_000, log=said.append)
     found = gradient(frozen, prompt, items, batching)
     assert found[0] == pytest.approx(loss, rel=1e-6)
@@ -96,7 +97,7 @@ def test_a_single_item_that_does_not_fit_is_checkpointed_then_named(frozen, prom
     def no_memory(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(STEP, "target_loss", no_memory)
+    monkeypatch.setattr(TRAINABLE, "target_loss", no_memory)
     with pytest.raises(UserError, match=r"item item/0: out of memory with this item alone"):
         gradient(frozen, prompt, items[:1], MicroBatching(log=said.append))
     assert "checkpointing" in said[0]
@@ -106,7 +107,7 @@ def test_other_errors_are_not_taken_for_memory(frozen, prompt, items, monkeypatc
     def broken(*_):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(STEP, "target_loss", broken)
+    monkeypatch.setattr(TRAINABLE, "target_loss", broken)
     with pytest.raises(RuntimeError, match="mat1"):
         gradient(frozen, prompt, items, MicroBatching())
 

@@ -20,6 +20,7 @@ from embedgrad_core.model.costs import Shape
 from embedgrad_core.model.kernels import freeze_linears
 from embedgrad_core.objective import Example
 from embedgrad_core.step import MicroBatching, accumulate
+from embedgrad_core.trainable import prompt_vectors
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +65,7 @@ def test_activations_are_what_the_backward_pass_keeps(tokenizer, dtype):
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        accumulate(frozen, slot, vectors, examples, MicroBatching(4096))
+        accumulate(prompt_vectors(frozen, slot, vectors), examples, MicroBatching(4096))
     weights = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
     counted = sum(t.untyped_storage().nbytes() for place, t in kept.items() if place not in weights)
     tokens = len(slot.head_ids) + slot.k + sum(example.length for example in examples)
