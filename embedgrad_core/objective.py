@@ -15,7 +15,7 @@ import torch
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model import kernels
-from embedgrad_core.model.attention import Pack, attending
+from embedgrad_core.model.attention import Pack, Past, attending
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.model.sizes import CHUNK
 
@@ -69,7 +69,11 @@ def check_prompt(slot: Slot, context: int) -> None:
 
 
 def target_loss(
-    frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, examples: Sequence[Example]
+    frozen: FrozenModel,
+    slot: Slot,
+    vectors: torch.Tensor,
+    examples: Sequence[Example],
+    past: Past | None = None,
 ) -> tuple[torch.Tensor, int]:
     """Sum of Eq. 6 over a batch.
 
@@ -78,17 +82,24 @@ def target_loss(
         slot: where the prompt sits.
         vectors: (k, d) float32 master copy; the gradient flows to it.
         examples: B encoded items.
+        past: keys and values that stand before everything; the gradient flows to them too.
 
     Returns:
         The summed loss (scalar, float32, nats) and the number of target tokens it runs over.
     """
-    hidden = target_hidden(frozen, slot, vectors, examples)
+    hidden = target_hidden(frozen, slot, vectors, examples, past)
     targets = torch.tensor([token for example in examples for token in example.target], device=hidden.device)
     head = frozen.network.get_output_embeddings()
     return _ChunkedCrossEntropy.apply(hidden, head.weight, head.bias, targets), len(targets)
 
 
-def target_hidden(frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, examples: Sequence[Example]) -> torch.Tensor:
+def target_hidden(
+    frozen: FrozenModel,
+    slot: Slot,
+    vectors: torch.Tensor,
+    examples: Sequence[Example],
+    past: Past | None = None,
+) -> torch.Tensor:
     """(N, d) the model's last hidden states where it predicts the N target tokens of a batch, item by item.
 
     On the output layer's device, which may be another than the embeddings'.
@@ -96,7 +107,7 @@ def target_hidden(frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, exampl
     device = frozen.device
     head = torch.tensor(slot.head_ids, dtype=torch.long)
     prefix = len(head) + len(vectors)
-    pack = Pack(prefix, [example.length for example in examples])
+    pack = Pack(prefix, [example.length for example in examples], past)
     rest = torch.tensor([token for example in examples for token in (example.body + example.target)[: example.length]])
     embeds = torch.cat([frozen.embed(head), vectors.to(device, frozen.dtype), frozen.embed(rest.long())])
     predicts, end = [], prefix

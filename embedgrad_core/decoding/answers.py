@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -19,7 +20,7 @@ from embedgrad_core.decoding.rows import Row
 from embedgrad_core.decoding.settings import Decoding
 from embedgrad_core.files import Item, UserError, in_blocks
 from embedgrad_core.layout import Slot
-from embedgrad_core.model.attention import check_attention
+from embedgrad_core.model.attention import Past, check_attention
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.model.kernels import packed_weights
 from embedgrad_core.objective import check_prompt
@@ -56,6 +57,7 @@ def decode(
     on_step: Callable[[float], None] = lambda begun: None,
     log: Callable[[str], None] = lambda line: None,
     kept: KeptRows | None = None,
+    past: Past | None = None,
 ) -> list[Decoded]:
     """Answer every item greedily.
 
@@ -70,15 +72,15 @@ def decode(
             :func:`embedgrad_core.decoding.greedy.greedy`.
         log: where to report that memory ran out and fewer rows run at a time.
         kept: blocks that were answered before, and where new ones are kept.
+        past: keys and values that stand before everything (native engine only).
 
     Raises:
         UserError: an input and the token limit do not fit the context, naming the item; an architecture without a usable
             cache; an engine that is not installed.
     """
     stop_ids = frozen.stop_ids(decoding.stop_rule)
-    rows = decode_rows(
-        frozen, slot, vectors, items, decoding, stop_ids, on_progress=on_progress, on_step=on_step, log=log, kept=kept
-    )
+    reports: dict[str, Any] = {"on_progress": on_progress, "on_step": on_step, "log": log}
+    rows = decode_rows(frozen, slot, vectors, items, decoding, stop_ids, **reports, kept=kept, past=past)
     return [to_decoded(frozen, item, row, stop_ids, decoding.loop) for item, row in rows]
 
 
@@ -94,6 +96,7 @@ def decode_rows(
     on_step: Callable[[float], None] = lambda begun: None,
     log: Callable[[str], None] = lambda line: None,
     kept: KeptRows | None = None,
+    past: Past | None = None,
 ) -> list[tuple[Item, Row]]:
     """Each item, in the order of :func:`embedgrad_core.files.in_order`, with its answer as token ids.
 
@@ -103,7 +106,7 @@ def decode_rows(
     check_attention(frozen.network)
     blocks = in_blocks(items, decoding.block)
     bodies = {item.id: slot.body_ids(item.input) for item in items}
-    check_lengths(frozen, slot, items, bodies, limit)
+    check_lengths(frozen, slot, items, bodies, limit, len(past) if past else 0)
     if not items:  # a shard of which there was nothing left
         return []
     count = 0
@@ -115,6 +118,8 @@ def decode_rows(
 
     run: Callable[..., list[Row]]
     weights: AbstractContextManager
+    if past and decoding.engine != "native":
+        raise UserError(f"engine {decoding.engine}: keys and values before the text need engine native.")
     if decoding.engine == "vllm":
         from embedgrad_core.decoding.vllm_engine import load_vllm, vllm_greedy  # an extra
 
@@ -124,7 +129,7 @@ def decode_rows(
         run = partial(vllm_greedy, llm=load_vllm(frozen, longest, batch_size, decoding.tensor_parallel))
         weights = nullcontext()
     else:
-        run = partial(greedy, log=log, on_step=on_step, workspace=Workspace())
+        run = partial(greedy, log=log, on_step=on_step, workspace=Workspace(), past=past)
         weights = packed_weights(frozen.network)
     run = partial(run, batch_size=batch_size, stop_on_loop=decoding.early, on_end=count_row)
     decides: list = []
@@ -132,6 +137,7 @@ def decode_rows(
         model = [frozen.resolved, str(frozen.dtype), frozen.device.type]
         decides = [*model, decoding.engine, slot.head_ids, vectors_sha256(vectors)]
         decides += [limit, sorted(stop_ids), decoding.early and asdict(decoding.early), batch_size]
+        decides += [vectors_sha256(torch.stack([past.keys, past.values]))] if past else []
     found: list[tuple[Item, Row]] = []
     with weights:
         for some in blocks:
@@ -150,15 +156,20 @@ def decode_rows(
 
 
 def check_lengths(
-    frozen: FrozenModel, slot: Slot, items: Sequence[Item], bodies: dict[str, list[int]], max_new_tokens: int
+    frozen: FrozenModel,
+    slot: Slot,
+    items: Sequence[Item],
+    bodies: dict[str, list[int]],
+    max_new_tokens: int,
+    before: int = 0,
 ) -> None:
-    """Refuse items that leave no room for their answers.
+    """Refuse items that leave no room for their answers; ``before`` positions stand before everything.
 
     Raises:
         UserError: names the item.
     """
     for item in items:
-        needed = len(slot.head_ids) + slot.k + len(bodies[item.id]) + max_new_tokens
+        needed = before + len(slot.head_ids) + slot.k + len(bodies[item.id]) + max_new_tokens
         if needed > frozen.context:
             check_prompt(slot, frozen.context)
             raise UserError(

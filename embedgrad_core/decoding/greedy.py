@@ -18,7 +18,7 @@ from embedgrad_core.decoding.loops import LoopRule
 from embedgrad_core.decoding.rows import Request, Row, entropy_bits
 from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
-from embedgrad_core.model.attention import attending
+from embedgrad_core.model.attention import Past, attending
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.model.memory import is_out_of_memory, release_memory
 
@@ -42,6 +42,7 @@ def greedy(
     log: Callable[[str], None] = lambda line: None,
     graphed: bool | None = None,
     workspace: Workspace | None = None,
+    past: Past | None = None,
 ) -> list[Row]:
     """Greedy continuation of ``[head, vectors, body]`` for bodies of any lengths.
 
@@ -60,6 +61,7 @@ def greedy(
         log: where to report that memory ran out and fewer rows run at a time.
         graphed: whether steps have fixed shapes (:mod:`embedgrad_core.decoding.graphed`); None: on one GPU they do.
         workspace: shared by calls that follow one another with the same model, so that steps are captured once.
+        past: keys and values that stand before everything; the steps then have the shape of what is running.
 
     Returns:
         The rows in the order of ``bodies``.
@@ -69,7 +71,8 @@ def greedy(
     """
     if graphed is None:
         graphed = frozen.device.type == "cuda" and not frozen.is_divided
-    request = Request.of(frozen, slot, vectors, bodies, max_new_tokens, stop_ids, stop_on_loop, on_end, on_step)
+    graphed = graphed and past is None
+    request = Request.of(frozen, slot, vectors, bodies, max_new_tokens, stop_ids, stop_on_loop, on_end, on_step, past)
     workspace = workspace or Workspace()
     finished: dict[int, Row] = {}
     while len(finished) < len(bodies):
@@ -116,16 +119,20 @@ class GrowingDecoder:
         self.active: list[Row] = []
         self.finished: dict[int, Row] = {}
         self.cache = KeyValueLanes(rows, self.frozen.device)
+        self.shared = 0  # places of a lane that all rows share
         self.interval = INTERVAL.get(self.frozen.device.type, 1)
         self.chosen = torch.zeros(0, dtype=torch.long, device=self.frozen.device)  # the last token of each active row
 
     def run(self) -> None:
         """Decode everything that is wanted into ``finished``."""
-        prefix = self.request.prefix
+        prefix, past = self.request.prefix, self.request.past
+        if past:
+            self.cache.preload(past)
         if len(prefix):
             self._forward(prefix, self.cache.begin(0, [(0, len(prefix))]), torch.tensor([0]))
-            for lane in range(1, len(self.cache.lengths)):
-                self.cache.copy(0, lane)
+        self.shared = self.cache.lengths[0]
+        for lane in range(1, len(self.cache.lengths) if self.shared else 1):
+            self.cache.copy(0, lane)
         while self.waiting or self.active:
             self._settle(*self._steps())
 
@@ -180,6 +187,6 @@ class GrowingDecoder:
             self.chosen[place] = self.chosen[last]
         self.active.pop()
         self.chosen = self.chosen[:last]
-        self.cache.truncate(last, len(self.request.prefix))
+        self.cache.truncate(last, self.shared)
         self.finished[row.index] = row
         self.request.on_end(row)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from embedgrad_core.model.attention import Options, attend, attend_one_each, visible
+from embedgrad_core.model.attention import Options, Past, attend, attend_one_each, causal, visible
 from embedgrad_core.model.sizes import GROWTH
 
 
@@ -51,6 +51,14 @@ class KeyValueLanes:
         new = [torch.arange(first, first + tokens, device=self.device) for _, first, tokens in self._stretches]
         return torch.cat([places, *new])
 
+    def preload(self, past: Past) -> None:
+        """Give lane 0 a past, before its first token."""
+        self.lengths[0] = len(past)
+        self._reserve(len(past))
+        for cache, own in ((self._keys, past.keys), (self._values, past.values)):
+            for layer, tensor in enumerate(own):
+                self._cache(cache, layer, tensor[None])[0, :, : len(past)] = tensor
+
     def copy(self, source: int, target: int) -> None:
         """Give lane ``target`` what lane ``source`` holds."""
         length = self.lengths[target] = self.lengths[source]
@@ -79,7 +87,7 @@ class KeyValueLanes:
             keys[lane, :, first:last] = key[0, :, here]
             values[lane, :, first:last] = value[0, :, here]
             seen = (keys[lane : lane + 1, :, :last], values[lane : lane + 1, :, :last])
-            mask = _causal(tokens, last, options.window, query.device) if first else None
+            mask = causal(tokens, last, options.window, query.device) if first else None
             parts.append(attend(query[:, :, here], *seen, options, mask)[0].transpose(0, 1))
             done += tokens
         return torch.cat(parts)
@@ -111,10 +119,3 @@ class KeyValueLanes:
             for layer, old in list(cache.items()):
                 cache[layer] = old.new_zeros(*old.shape[:2], self._capacity, old.shape[3])
                 cache[layer][:, :, : old.shape[2]] = old
-
-
-def _causal(queries: int, keys: int, window: int | None, device: torch.device) -> torch.Tensor:
-    """(queries, keys): the last query sees all keys, each one before it one less."""
-    places = torch.arange(keys, device=device)
-    distance = places[keys - queries :, None] - places
-    return distance >= 0 if window is None else (distance >= 0) & (distance < window)

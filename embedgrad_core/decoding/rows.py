@@ -8,6 +8,7 @@ import torch
 
 from embedgrad_core.decoding.loops import LoopRule, is_loop
 from embedgrad_core.layout import Slot
+from embedgrad_core.model.attention import Past
 from embedgrad_core.model.frozen import FrozenModel
 
 
@@ -40,6 +41,7 @@ class Request:
         on_step: called when rows have been looked at, with what the running ones have of their limits, in rows.
         prefix: (P, d) what all rows share and the model reads once.
         own: (0 or 1, d) what each row brings before its body.
+        past: keys and values that stand before everything.
     """
 
     frozen: FrozenModel
@@ -51,6 +53,7 @@ class Request:
     on_step: Callable[[float], None]
     prefix: torch.Tensor
     own: torch.Tensor
+    past: Past | None = None
 
     @classmethod
     def of(
@@ -64,6 +67,7 @@ class Request:
         stop_on_loop: LoopRule | None,
         on_end: Callable[[Row], None],
         on_step: Callable[[float], None],
+        past: Past | None = None,
     ) -> "Request":
         """Of the arguments of :func:`embedgrad_core.decoding.greedy.greedy`."""
         head = frozen.embed(torch.tensor(slot.head_ids, dtype=torch.long))
@@ -71,7 +75,7 @@ class Request:
         # A row must bring at least one token of its own to be answered: without a body that is the prompt's last vector.
         cut = len(shared) if all(bodies) else len(shared) - 1
         return cls(
-            frozen, bodies, limit, frozenset(stop_ids), stop_on_loop, on_end, on_step, shared[:cut], shared[cut:]
+            frozen, bodies, limit, frozenset(stop_ids), stop_on_loop, on_end, on_step, shared[:cut], shared[cut:], past
         )
 
     @property

@@ -8,6 +8,7 @@ model stays as its authors wrote it (https://huggingface.co/docs/transformers/at
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -169,20 +170,46 @@ def _softcapped(
     return weights.to(value.dtype) @ value
 
 
+@dataclass(frozen=True)
+class Past:
+    """Keys and values that stand before every sequence, as prefix tuning learns them.
+
+    Attributes:
+        keys: (layers, G, P, D) in the model's dtype, as the attention sees them: no position is turned into them any more.
+        values: the same.
+    """
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+    def __len__(self) -> int:
+        """P, the positions that it takes."""
+        return self.keys.shape[2]
+
+
+def causal(queries: int, keys: int, window: int | None, device: torch.device) -> torch.Tensor:
+    """(queries, keys) mask: the last query sees all keys, each one before it one less."""
+    places = torch.arange(keys, device=device)
+    distance = places[keys - queries :, None] - places
+    return distance >= 0 if window is None else (distance >= 0) & (distance < window)
+
+
 class Pack:
     """One shared prefix, then sequences that each continue it, laid end to end without padding.
 
-    A token attends to the prefix and to what stands before it in its own sequence. Only inside the attention itself are
-    the sequences padded to the longest; everything else of the model sees real tokens alone.
+    A token attends to the past, to the prefix and to what stands before it in its own sequence. Only inside the attention itself
+    are the sequences padded to the longest; everything else of the model sees real tokens alone.
     """
 
-    def __init__(self, prefix: int, lengths: Sequence[int]) -> None:
+    def __init__(self, prefix: int, lengths: Sequence[int], past: Past | None = None) -> None:
         self.lengths = [prefix, *lengths]
+        self.past = past
 
     def positions(self) -> torch.Tensor:
-        """(T,) place of each token in its own sequence, the prefix counted in."""
+        """(T,) place of each token in its own sequence, past and prefix counted in."""
         prefix, *lengths = self.lengths
-        return torch.cat([torch.arange(prefix), *(torch.arange(prefix, prefix + length) for length in lengths)])
+        own = [torch.arange(prefix), *(torch.arange(prefix, prefix + length) for length in lengths)]
+        return torch.cat(own) + (len(self.past) if self.past else 0)
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, options: Options
@@ -190,11 +217,23 @@ class Pack:
         """Plan of a forward pass; differentiable."""
         prefix, *lengths = self.lengths
         if len(lengths) <= 1:
-            return attend(query, key, value, options)[0].transpose(0, 1)
+            return self._attend(layer, query, key, value, options)[0].transpose(0, 1)
         # Each row repeats the prefix's queries, too: so the mask is plainly causal, which the fused kernels know how to
         # skip. Padding stands at the end, where no real token looks.
-        out = attend(self._rows(query), self._rows(key), self._rows(value), options).transpose(1, 2)
+        out = self._attend(layer, self._rows(query), self._rows(key), self._rows(value), options).transpose(1, 2)
         return torch.cat([out[0, :prefix], *(row[prefix : prefix + n] for row, n in zip(out, lengths, strict=True))])
+
+    def _attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, options: Options
+    ) -> torch.Tensor:
+        """Each row behind the past."""
+        mask = None
+        if self.past:
+            own = (self.past.keys[layer], self.past.values[layer])
+            before = (part.to(key.device, key.dtype).expand(len(key), *part.shape) for part in own)
+            key, value = (torch.cat(pair, dim=2) for pair in zip(before, (key, value), strict=True))
+            mask = causal(query.shape[2], key.shape[2], options.window, query.device)
+        return attend(query, key, value, options, mask)
 
     def _rows(self, flat: torch.Tensor) -> torch.Tensor:
         """(1, H, T, D) → (B, H, prefix + longest, D)."""
