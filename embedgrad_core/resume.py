@@ -64,7 +64,7 @@ class Snapshot:
         for name, leaf in trainable.leaves.items():
             tensors |= {name: leaf.detach(), f"best {name}": best[name]}
             tensors |= {f"{moment} {name}": value for moment, value in optimizer.state.get(leaf, {}).items()}
-        tensors |= {f"buffer {name}": value for name, value in trainable.buffers.items()}
+        tensors |= {f"buffer {name}": value for name, value in trainable.buffers().items()}
         copies = {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items() if tensor is not None}
         return cls(copies, history, progress)
 
@@ -80,8 +80,9 @@ class Snapshot:
                     moment: self.tensors[f"{moment} {name}"] for moment in MOMENTS if f"{moment} {name}" in self.tensors
                 }
                 moments |= {place: own} if own else {}
-            for name, buffer in trainable.buffers.items():
+            for name, buffer in trainable.buffers().items():
                 buffer.copy_(self.tensors[f"buffer {name}"])
+        trainable.on_restore()
         if moments:
             optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
         best = {name: self.tensors[f"best {name}"].to(leaf.device) for name, leaf in trainable.leaves.items()}
@@ -128,7 +129,7 @@ def _unfit(tensors: Mapping[str, torch.Tensor], trainable: Trainable) -> str | N
         # None before the first step, nor with plain gradient descent.
         own = {"step": leaf.new_zeros(()), "exp_avg": leaf, "exp_avg_sq": leaf}
         wanted |= {f"{moment} {name}": like for moment, like in own.items() if f"{moment} {name}" in tensors}
-    wanted |= {f"buffer {name}": buffer for name, buffer in trainable.buffers.items()}
+    wanted |= {f"buffer {name}": buffer for name, buffer in trainable.buffers().items()}
     for name, like in wanted.items():
         found = tensors.get(name)
         if found is None or (found.shape, found.dtype) != (like.shape, like.dtype) or not torch.isfinite(found).all():

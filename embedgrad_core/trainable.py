@@ -1,7 +1,7 @@
 """What a gradient step changes, and the loss that it lowers: the prompt's vectors here, what a rival method trains elsewhere."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
@@ -24,7 +24,8 @@ class Trainable:
         drift: how far the leaves are from where they started, relative to their length.
         identity: as JSON: what a resumed run must share besides model, data and settings.
         after_step: called after each step with the number of steps taken so far, epochs before included.
-        buffers: tensors that ``after_step`` changes in place; saved and restored with the leaves.
+        buffers: the tensors that ``after_step`` keeps from step to step; saved with the leaves, and copied back into.
+        on_restore: called when leaves and buffers have been put back.
         may_win: steps taken so far → whether an epoch that ends there may be the best one.
     """
 
@@ -35,7 +36,8 @@ class Trainable:
     drift: Callable[[], float]
     identity: Sequence[object] = ()
     after_step: Callable[[int], None] = lambda steps: None
-    buffers: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    buffers: Callable[[], Mapping[str, torch.Tensor]] = dict
+    on_restore: Callable[[], None] = lambda: None
     may_win: Callable[[int], bool] = lambda steps: True
 
 

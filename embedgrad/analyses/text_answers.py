@@ -4,8 +4,9 @@ An answer under a smaller token limit or more end tokens is the beginning of one
 rungs of the text and the protocol search share their decodings.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -40,7 +41,7 @@ class TextAnswers:
         """The layouts that the model has."""
         return ("bare", "chat") if self.frozen.tokenizer.chat_template else ("bare",)
 
-    def rows(self, kind: str, items: Sequence[Item], **callbacks: Callable) -> list[tuple[Item, Row]]:
+    def rows(self, kind: str, items: Sequence[Item], **callbacks: Any) -> list[tuple[Item, Row]]:
         """Each item, as :func:`embedgrad_core.files.in_order` has them, with its answer until the checkpoint says it ends.
 
         Args:
@@ -56,13 +57,13 @@ class TextAnswers:
             self._rows[key] = self._decode(kind, items, callbacks)
         return self._rows[key]
 
-    def decoded(self, kind: str, items: Sequence[Item], **callbacks: Callable) -> list[Decoded]:
+    def decoded(self, kind: str, items: Sequence[Item], **callbacks: Any) -> list[Decoded]:
         """The same as :func:`embedgrad_core.decode` gives them, under the stop rule of ``decoding``."""
         ends, loop = self.frozen.stop_ids(self.decoding.stop_rule), self.decoding.loop
         found = self.rows(kind, items, **callbacks)
         return [to_decoded(self.frozen, item, until(row, ends), ends, loop) for item, row in found]
 
-    def _decode(self, kind: str, items: Sequence[Item], callbacks: dict[str, Callable]) -> list[tuple[Item, Row]]:
+    def _decode(self, kind: str, items: Sequence[Item], callbacks: dict[str, Any]) -> list[tuple[Item, Row]]:
         slot, vectors = text_vectors(self.frozen, replace(self.layout, kind=kind), self.prompt)
         native = replace(self.decoding, engine="native", tensor_parallel=None)
         ends = self.frozen.stop_ids("checkpoint")

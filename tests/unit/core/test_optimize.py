@@ -157,7 +157,7 @@ LINE = {"epoch": 0, "dev_loss": 1.5, "dev_accuracy": None}
 def test_a_forged_state_is_refused(change, told, tmp_path):
     """Its checksum is right: whoever writes a state can write that too."""
     vectors, ranks = torch.ones(2, 3), torch.ones(2)
-    trained = Trainable(None, {"vectors": vectors}, 2, None, None, buffers={"ranks": ranks})
+    trained = Trainable(None, {"vectors": vectors}, 2, None, None, buffers=lambda: {"ranks": ranks})
     sound = {"vectors": vectors, "best vectors": vectors.clone(), "buffer ranks": ranks}
     tensors = sound | change.get("tensors", {})
     path = tmp_path / "p.state"
