@@ -1,0 +1,140 @@
+"""What a family of rivals offers: something to train, and a way to answer with it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from embedgrad_core import FrozenModel, Slot
+from embedgrad_core.files import Item, UserError
+from embedgrad_core.model.attention import Past
+from embedgrad_core.trainable import Trainable
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One method of the comparison.
+
+    Attributes:
+        name: as tables, folders and ``--rival`` have it.
+        family: the module of this package that knows it.
+        paper: who proposed it, for the tables.
+        rates: learning rates of which the dev split chooses one.
+        settings: what the family reads besides; every key it may hold stands here with its default.
+    """
+
+    name: str
+    family: str
+    paper: str
+    rates: tuple[float, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Served:
+    """How a rival answers: what stands before each input. Its modules, if it has any, are in the network already.
+
+    Attributes:
+        slot: the prompt's place; head and inputs come from it.
+        vectors: (k, d) what stands in the prompt's place.
+        past: keys and values before everything, or None.
+    """
+
+    slot: Slot
+    vectors: torch.Tensor
+    past: Past | None = None
+
+    @property
+    def positions(self) -> int:
+        """Positions that an answer takes besides template, input and answer itself."""
+        return len(self.vectors) + (len(self.past) if self.past else 0)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A gradient rival before its first step.
+
+    Attributes:
+        trainable: its leaves and its loss.
+        slot: the prompt's place, by which items are encoded.
+        store: best leaves → the tensors that answering needs, by name; often fewer than are trained.
+        identity: whether it starts as the text prompt: its loss before the first step is then the text prompt's.
+    """
+
+    trainable: Trainable
+    slot: Slot
+    store: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
+    identity: bool
+
+
+class Family(Protocol):
+    """A module of gradient rivals."""
+
+    def begin(
+        self, frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], seed: int, steps: int
+    ) -> Begun:
+        """Make what is trained.
+
+        Args:
+            frozen: the model; modules may be put into its network, so that nothing else may use it afterwards.
+            slot: where the human prompt sits.
+            rival: name and settings.
+            train: the training items.
+            seed: of what is drawn at random.
+            steps: that the loop takes if nothing stops it early.
+
+        Raises:
+            UserError: a model, data or settings that the method cannot take.
+        """
+        ...
+
+    def serve(self, frozen: FrozenModel, slot: Slot, rival: Rival, tensors: Mapping[str, torch.Tensor]) -> Served:
+        """Put stored tensors to work; the same conditions hold."""
+        ...
+
+
+def relative_drift(leaves: Mapping[str, torch.Tensor]) -> Callable[[], float]:
+    """The drift of any leaves from where they are now: the length of all their moves over that of all of them."""
+    start = {name: leaf.detach().clone() for name, leaf in leaves.items()}
+    length = _length(start.values())
+
+    def drift() -> float:
+        return _length(leaf.detach() - start[name] for name, leaf in leaves.items()) / max(length, 1e-12)
+
+    return drift
+
+
+def _length(tensors: Any) -> float:
+    return float(torch.stack([tensor.float().square().sum() for tensor in tensors]).sum().sqrt())
+
+
+def drawn(seed: int) -> Any:
+    """Within the block, the global generator starts at ``seed``, and is as before afterwards: libraries draw from it."""
+    context = torch.random.fork_rng(devices=[])
+
+    class Seeded:
+        def __enter__(self) -> None:
+            context.__enter__()
+            torch.manual_seed(seed)
+
+        def __exit__(self, *details: object) -> None:
+            context.__exit__(*details)
+
+    return Seeded()
+
+
+def check_settings(rival: Rival, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The rival's settings with those of ``found`` in their place.
+
+    Raises:
+        UserError: a setting that the rival does not have, or one of another kind; names those it has.
+    """
+    for key, value in found.items():
+        if key not in rival.settings:
+            has = ", ".join(sorted(rival.settings)) or "none"
+            raise UserError(f"rival {rival.name}: no setting {key!r}; it has {has}.")
+        default = rival.settings[key]
+        if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
+            raise UserError(f"rival {rival.name}: setting {key} is {value!r}; it must be a {type(default).__name__}.")
+    return {**rival.settings, **found}

@@ -1,0 +1,86 @@
+"""All rivals, with the grid of learning rates of each: the dev split chooses one, the same number of tries for everyone.
+
+The middle of a grid is what the method's paper or its authors' files give where they give one for a model of this kind; best rates
+differ by a factor of 300 between methods, so that one rate for all would decide who wins.
+"""
+
+from embedgrad.rivals.method import Rival
+from embedgrad_core.files import UserError
+
+QV, ALL = ("q_proj", "v_proj"), ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+_RIVALS = (
+    # EmbedGrad under its rivals' harness: the null control.
+    Rival("prompt_tuning_text", "soft_prompts", "Lester et al. 2021", (1e-3, 3e-3, 1e-2, 3e-2), {"start": "text"}),
+    Rival("prompt_tuning_random", "soft_prompts", "Lester et al. 2021", (1e-2, 3e-2, 0.1, 0.3), {"start": "random"}),
+    Rival(
+        "prompt_tuning_vocabulary",
+        "soft_prompts",
+        "Lester et al. 2021",
+        (1e-3, 3e-3, 1e-2, 3e-2),
+        {"start": "vocabulary"},
+    ),
+    Rival("prompt_tuning_labels", "soft_prompts", "Lester et al. 2021", (1e-3, 3e-3, 1e-2, 3e-2), {"start": "labels"}),
+    # hidden 0: as wide as the model.
+    Rival(
+        "p_tuning_lstm", "soft_prompts", "Liu et al. 2021", (1e-4, 3e-4, 1e-3, 3e-3), {"encoder": "LSTM", "hidden": 0}
+    ),
+    Rival("p_tuning_mlp", "soft_prompts", "Liu et al. 2021", (1e-4, 3e-4, 1e-3, 3e-3), {"encoder": "MLP", "hidden": 0}),
+    # length 0: as many positions as the prompt has tokens; projection: width of the MLP, 0 for none.
+    Rival(
+        "prefix_tuning",
+        "prefixes",
+        "Li and Liang 2021",
+        (1e-4, 5e-4, 2e-3, 1e-2),
+        {"start": "random", "projection": 512, "length": 0},
+    ),
+    Rival(
+        "p_tuning_v2",
+        "prefixes",
+        "Liu et al. 2022",
+        (3e-3, 1e-2, 3e-2, 0.1),
+        {"start": "random", "projection": 0, "length": 0},
+    ),
+    Rival("prefix_text", "prefixes", "EmbedGrad, one level deeper", (3e-4, 1e-3, 3e-3, 1e-2), {"start": "text"}),
+    Rival(
+        "lora",
+        "weights",
+        "Hu et al. 2022",
+        (1e-4, 3e-4, 1e-3, 3e-3),
+        {"method": "lora", "rank": 8, "alpha": 16, "targets": QV},
+    ),
+    Rival(
+        "qlora",
+        "weights",
+        "Dettmers et al. 2023",
+        (1e-4, 3e-4, 1e-3, 3e-3),
+        {"method": "lora", "rank": 8, "alpha": 16, "targets": ALL, "quantisation": "nf4"},
+    ),
+    Rival(
+        "adalora",
+        "weights",
+        "Zhang et al. 2023",
+        (3e-4, 1e-3, 3e-3, 1e-2),
+        {"method": "adalora", "rank": 4, "alpha": 16, "targets": ALL},
+    ),
+    Rival(
+        "dora",
+        "weights",
+        "Liu et al. 2024",
+        (1e-4, 3e-4, 1e-3, 3e-3),
+        {"method": "dora", "rank": 8, "alpha": 16, "targets": QV},
+    ),
+    Rival("ia3", "weights", "Liu et al. 2022", (3e-3, 1e-2, 3e-2, 0.1), {"method": "ia3"}),
+)
+RIVALS = {rival.name: rival for rival in _RIVALS}
+
+
+def rival_named(name: str) -> Rival:
+    """The rival of that name.
+
+    Raises:
+        UserError: there is none; names those there are.
+    """
+    if name not in RIVALS:
+        raise UserError(f"rival {name!r} is not known; there are {', '.join(RIVALS)}.")
+    return RIVALS[name]

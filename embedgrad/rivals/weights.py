@@ -1,0 +1,146 @@
+"""LoRA, DoRA, AdaLoRA, IA3 and full fine-tuning: weights inside the network change, the prompt stays as text.
+
+PEFT puts its modules into the network in place; loss and decoder are the core's own. QLoRA is LoRA on a network that was loaded
+in 4 bits (:func:`embedgrad_core.load_model` with ``quantisation``). Answers come from the unmerged modules: merging rounds in
+bfloat16 (https://github.com/huggingface/peft/issues/2321) and destroys a 4-bit result.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from embedgrad.rivals.method import Begun, Rival, Served, drawn, relative_drift
+from embedgrad_core import FrozenModel, PromptEmbedding, Slot
+from embedgrad_core.files import Item, UserError
+from embedgrad_core.model.kernels import FrozenLinear
+from embedgrad_core.objective import Example, target_loss
+from embedgrad_core.trainable import Trainable
+
+
+def begin(frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], seed: int, steps: int) -> Begun:
+    """See :class:`~embedgrad.rivals.method.Family`."""
+    tuner = _inject(frozen, rival, seed, steps)
+    leaves = {name: leaf for name, leaf in frozen.network.named_parameters() if leaf.requires_grad}
+    vectors = PromptEmbedding.from_text(frozen, slot).initial.to(frozen.device)
+    hooks: dict[str, Any] = _adalora(tuner, leaves) if rival.settings["method"] == "adalora" else {}
+    penalty: Callable[[], torch.Tensor] | None = hooks.pop("penalty", None)
+
+    def loss(examples: Sequence[Example]) -> tuple[torch.Tensor, int]:
+        value, count = target_loss(frozen, slot, vectors, examples)
+        if penalty and torch.is_grad_enabled():  # a share of it with each item, so that micro-batches add up to one
+            value = value + len(examples) * penalty()
+        return value, count
+
+    identity = (rival.name, dict(rival.settings), seed, steps, slot.header(), slot.prompt_ids)
+    trainable = Trainable(frozen, leaves, len(slot.head_ids) + slot.k, loss, relative_drift(leaves), identity, **hooks)
+    return Begun(trainable, slot, lambda best: {name: leaf.cpu() for name, leaf in best.items()}, identity=True)
+
+
+def serve(frozen: FrozenModel, slot: Slot, rival: Rival, tensors: Mapping[str, torch.Tensor]) -> Served:
+    """The modules in the network, with the stored tensors in them, behind the text prompt."""
+    _inject(frozen, rival, 0, 100)
+    places = {name: leaf for name, leaf in frozen.network.named_parameters() if leaf.requires_grad}
+    if set(places) != set(tensors):
+        other = sorted(set(places) ^ set(tensors))[0]
+        raise UserError(
+            f"rival {rival.name}: the file and the model differ in tensor {other!r}; it is of another model."
+        )
+    with torch.no_grad():
+        for name, leaf in places.items():
+            leaf.copy_(tensors[name])
+            leaf.requires_grad_(False)
+    return Served(slot, PromptEmbedding.from_text(frozen, slot).initial)
+
+
+def _inject(frozen: FrozenModel, rival: Rival, seed: int, steps: int) -> Any:
+    """Put PEFT's modules into the network; returns PEFT's tuner, which knows them."""
+    from peft import AdaLoraConfig, IA3Config, LoraConfig
+    from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
+
+    settings = rival.settings
+    method, rank = settings["method"], settings.get("rank", 0)
+    common = {"task_type": "CAUSAL_LM"}
+    if method == "ia3":
+        config = IA3Config(**common)
+    else:
+        lora = {**common, "lora_alpha": settings["alpha"], "target_modules": list(settings["targets"])}
+        if method == "adalora":
+            # Twice the rank at first, pruned to it over the middle of the run; the last third trains at the final rank.
+            tinit, tfinal = max(1, steps // 10), max(1, steps // 3)
+            if steps < 4:
+                raise UserError(
+                    f"rival {rival.name}: {steps} steps are too few to prune ranks in; give more epochs or items."
+                )
+            own = {
+                "init_r": 2 * rank,
+                "target_r": rank,
+                "tinit": tinit,
+                "tfinal": tfinal,
+                "total_step": steps,
+                "deltaT": 1,
+            }
+            config = AdaLoraConfig(**lora, **own)
+        else:
+            config = LoraConfig(**lora, r=rank, use_dora=method == "dora")
+    if method == "adalora":
+        _thaw(frozen, settings["targets"])
+    try:
+        with drawn(seed):
+            tuner = PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type](frozen.network, config, adapter_name="default")
+    except ValueError as error:
+        raise UserError(f"rival {rival.name}: PEFT does not take {type(frozen.network).__name__} ({error}).") from error
+    frozen.network.eval()
+    for leaf in frozen.network.parameters():
+        if leaf.requires_grad:
+            leaf.data = leaf.data.float()
+    return tuner
+
+
+def _thaw(frozen: FrozenModel, targets: Sequence[str]) -> None:
+    """Plain ``Linear`` again where AdaLoRA adds in place to what its layer gives, which autograd forbids on ours."""
+    for name, module in frozen.network.named_modules():
+        if isinstance(module, FrozenLinear) and name.rsplit(".", 1)[-1] in targets:
+            module.__class__ = torch.nn.Linear
+
+
+def _adalora(tuner: Any, leaves: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """What AdaLoRA does around a step: PEFT adds the orthogonality term only in its own wrapper, and allocates ranks when asked."""
+    config, allocator = tuner.peft_config["default"], tuner.rankallocator
+    final = config.total_step - config.tfinal
+    named = dict(tuner.model.named_parameters())
+    scored = [name for name in named if "lora_" in name]
+
+    def clear() -> None:
+        for counted in (allocator.exp_avg_ipt, allocator.exp_avg_unc, allocator.ipt):
+            counted.update({name: torch.zeros_like(named[name]) for name in scored})
+
+    def buffers() -> dict[str, torch.Tensor]:
+        if not allocator.ipt:  # forgotten when the ranks became final
+            clear()
+        sums = {"ipt": allocator.exp_avg_ipt, "unc": allocator.exp_avg_unc}
+        return {f"{kind} {name}": values[name] for kind, values in sums.items() for name in scored}
+
+    def on_restore() -> None:
+        """The ranks of a run whose ranks are final: what was pruned is exactly zero between two steps."""
+        values = {name: leaf for name, leaf in named.items() if "lora_E" in name}
+        if any(bool((leaf == 0).any()) for leaf in values.values()):
+            config.rank_pattern = {name: (leaf != 0).view(-1).tolist() for name, leaf in values.items()}
+
+    def penalty() -> torch.Tensor:
+        """‖P P^T − I‖ of each A and B, as PEFT's own wrapper adds it (AdaLoRA, Eq. 4)."""
+        terms = []
+        for name, leaf in leaves.items():
+            if "lora_A" in name or "lora_B" in name:
+                product = leaf @ leaf.T if "lora_A" in name else leaf.T @ leaf
+                terms.append(torch.linalg.matrix_norm(product - torch.eye(len(product), device=product.device)))
+        return config.orth_reg_weight * torch.stack(terms).mean()
+
+    clear()
+    return {
+        "penalty": penalty,
+        "buffers": buffers,
+        "on_restore": on_restore,
+        "after_step": tuner.update_and_allocate,
+        "may_win": lambda steps: steps >= final,
+    }
