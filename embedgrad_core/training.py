@@ -48,7 +48,8 @@ def fit(
         dev_accuracy: the accuracy of the leaves as they are, on dev, by decoding and grading; None leaves it out of the history.
         state: file for resuming; a state of other settings, data or model is refused.
         on_epoch: called with each history line: epoch, train_loss and dev_loss (nats per item), dev_accuracy, gradient_norm
-            (mean over steps), drift (relative displacement), tokens_per_s, seconds, peak_memory_bytes, best.
+            (mean over steps), drift (relative displacement), tokens_per_s, seconds, train_seconds (of the steps alone),
+            peak_memory_bytes, best.
         log: where to report that memory ran out and the work goes on in smaller batching.
         on_progress: called with epoch, ``train`` or ``dev loss``, and the items of it done so far and in all.
 
@@ -127,7 +128,8 @@ def fit(
                     line["may_win"] = False
             seconds = time.perf_counter() - started
             line["tokens_per_s"] = round(progress.tokens / seconds, 1) if epoch and not progress.stopped else None
-            line |= {"seconds": round(seconds, 3), "peak_memory_bytes": peak_memory_bytes(frozen)}
+            line |= {"seconds": round(seconds, 3), "train_seconds": round(progress.seconds, 3)}
+            line["peak_memory_bytes"] = peak_memory_bytes(frozen)
             history = [*history, line]
             line["best"] = best_epoch(history, settings) == epoch
             if line["best"]:

@@ -6,7 +6,7 @@ them. The third is EmbedGrad's idea one level deeper: it starts as what the mode
 not be read again, so that it starts as the text prompt.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,9 @@ from embedgrad_core.files import Item, UserError
 from embedgrad_core.model.attention import Past
 from embedgrad_core.objective import Example, target_loss
 from embedgrad_core.trainable import Trainable
+
+# Leaves, how keys and values come out of them, and the slot that stands behind.
+Parts = tuple[dict[str, torch.Tensor], Callable[[Mapping[str, torch.Tensor]], Past], Slot]
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def _shape(frozen: FrozenModel) -> tuple[int, int, int]:
     return config.num_hidden_layers, getattr(config, "num_key_value_heads", None) or heads, width
 
 
-def _from_encoder(frozen: FrozenModel, slot: Slot, rival: Rival, seed: int):
+def _from_encoder(frozen: FrozenModel, slot: Slot, rival: Rival, seed: int) -> Parts:
     """PEFT's encoder, with or without a projection; as in PEFT, it is as wide as the heads that hold keys."""
     from peft import PrefixTuningConfig
     from peft.tuners.prefix_tuning import PrefixEncoder
@@ -102,10 +105,10 @@ def _from_encoder(frozen: FrozenModel, slot: Slot, rival: Rival, seed: int):
         num_attention_heads=heads,
         num_transformer_submodules=1,
         prefix_projection=rival.settings["projection"] > 0,
-        encoder_hidden_size=rival.settings["projection"] or None,
+        encoder_hidden_size=rival.settings["projection"] or heads * width,
     )
     with drawn(seed):
-        encoder = PrefixEncoder(config).to(frozen.device)
+        encoder: torch.nn.Module = PrefixEncoder(config).to(frozen.device)  # type: ignore[no-untyped-call]
     places = torch.arange(length, device=frozen.device)
 
     def read(leaves: Mapping[str, torch.Tensor]) -> Past:
@@ -118,7 +121,7 @@ def _from_encoder(frozen: FrozenModel, slot: Slot, rival: Rival, seed: int):
 
 
 @torch.no_grad()
-def _from_text(frozen: FrozenModel, slot: Slot):
+def _from_text(frozen: FrozenModel, slot: Slot) -> Parts:
     """What the model itself computes of head and prompt."""
     ids = torch.tensor([[*slot.head_ids, *slot.prompt_ids]], device=frozen.device)
     cache = frozen.network(input_ids=ids, use_cache=True).past_key_values

@@ -72,7 +72,7 @@ def _p_tuning(frozen: FrozenModel, slot: Slot, rival: Rival, seed: int) -> Begun
         encoder_hidden_size=settings["hidden"] or frozen.width,
     )
     with drawn(seed):
-        encoder = PromptEncoder(config).to(frozen.device)
+        encoder: torch.nn.Module = PromptEncoder(config).to(frozen.device)  # type: ignore[no-untyped-call]
     places = torch.arange(slot.k, device=frozen.device)
     leaves = dict(encoder.named_parameters())
 

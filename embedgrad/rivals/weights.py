@@ -55,16 +55,18 @@ def serve(frozen: FrozenModel, slot: Slot, rival: Rival, tensors: Mapping[str, t
 
 def _inject(frozen: FrozenModel, rival: Rival, seed: int, steps: int) -> Any:
     """Put PEFT's modules into the network; returns PEFT's tuner, which knows them."""
-    from peft import AdaLoraConfig, IA3Config, LoraConfig
+    from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftConfig
     from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
+    from peft.utils import PeftType
 
     settings = rival.settings
     method, rank = settings["method"], settings.get("rank", 0)
-    common = {"task_type": "CAUSAL_LM"}
+    config: PeftConfig
     if method == "ia3":
-        config = IA3Config(**common)
+        config = IA3Config(task_type="CAUSAL_LM")
     else:
-        lora = {**common, "lora_alpha": settings["alpha"], "target_modules": list(settings["targets"])}
+        lora: dict[str, Any] = {"task_type": "CAUSAL_LM", "lora_alpha": settings["alpha"]}
+        lora["target_modules"] = list(settings["targets"])
         if method == "adalora":
             # Twice the rank at first, pruned to it over the middle of the run; the last third trains at the final rank.
             tinit, tfinal = max(1, steps // 10), max(1, steps // 3)
@@ -87,7 +89,9 @@ def _inject(frozen: FrozenModel, rival: Rival, seed: int, steps: int) -> Any:
         _thaw(frozen, settings["targets"])
     try:
         with drawn(seed):
-            tuner = PEFT_TYPE_TO_TUNER_MAPPING[config.peft_type](frozen.network, config, adapter_name="default")
+            tuner = PEFT_TYPE_TO_TUNER_MAPPING[PeftType(config.peft_type)](
+                frozen.network, config, adapter_name="default"
+            )
     except ValueError as error:
         raise UserError(f"rival {rival.name}: PEFT does not take {type(frozen.network).__name__} ({error}).") from error
     frozen.network.eval()

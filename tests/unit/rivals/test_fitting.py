@@ -1,0 +1,138 @@
+"""Rivals in the common loop: the null control, what is learnt, resuming, the file."""
+
+import pytest
+import torch
+from tiny import REVIEWS, tiny_model
+
+from embedgrad.rivals.artefact import Artefact
+from embedgrad.rivals.fitting import fit_rival, serve
+from embedgrad.rivals.table import RIVALS, rival_named
+from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
+from embedgrad_core.files import Item, UserError
+from embedgrad_core.objective import encode, target_loss
+
+TEXT = "positive or negative?"
+ITEMS = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(REVIEWS)]
+ON_TINY = [name for name in RIVALS if name != "qlora"]
+
+
+def fitted(tokenizer, name, rate=None, epochs=6, **more):
+    rival = rival_named(name)
+    settings = Settings(rate or rival.rates[-1], epochs, batch_size=2, patience=0, seed=1)
+    frozen = tiny_model(tokenizer)
+    artefact, history = fit_rival(frozen, Layout(), TEXT, rival, ITEMS, ITEMS, settings, log=lambda line: None, **more)
+    return frozen, artefact, history
+
+
+def test_prompt_tuning_from_the_text_is_embedgrad(tokenizer):
+    frozen, artefact, history = fitted(tokenizer, "prompt_tuning_text", 0.01)
+    prompt = PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(), TEXT))
+    settings = Settings(0.01, 6, batch_size=2, patience=0, seed=1)
+    trained, lines = optimize(frozen, prompt, ITEMS, ITEMS, settings)
+    assert torch.equal(artefact.tensors["vectors"], trained.vectors)
+    assert [line["dev_loss"] for line in history] == [line["dev_loss"] for line in lines]
+
+
+@pytest.mark.parametrize("name", ON_TINY)
+def test_a_rival_learns_and_its_file_brings_the_same_loss(tokenizer, name, tmp_path):
+    # Keys and values of a random model carry little; the rest learns at the largest rate of its grid.
+    frozen, artefact, history = fitted(tokenizer, name, 0.1 if name == "prefix_text" else None)
+    losses = [line["dev_loss"] for line in history]
+    best = artefact.header["best_epoch"]
+    assert losses[best] < 0.9 * losses[0], losses
+    artefact.save(tmp_path / "rival.safetensors", frozen)
+    other = tiny_model(tokenizer)
+    read = Artefact.load(tmp_path / "rival.safetensors", other)
+    served = serve(other, read)
+    with torch.no_grad():
+        examples = encode(served.slot, ITEMS, other.context)
+        loss, _ = target_loss(other, served.slot, served.vectors, examples, served.past)
+    assert loss.item() / len(ITEMS) == pytest.approx(losses[best], rel=1e-5)
+    assert not any(parameter.requires_grad for parameter in other.network.parameters())
+
+
+@pytest.mark.parametrize("name", ["adalora", "lora", "p_tuning_lstm", "prefix_tuning", "prefix_text"])
+@pytest.mark.parametrize("killed_in", [2, 5])
+def test_a_killed_fit_ends_with_the_same_tensors(tokenizer, name, killed_in, tmp_path, monkeypatch):
+    _, whole, history = fitted(tokenizer, name)
+    state, steps = tmp_path / "fit.state", []
+
+    class Killed(torch.optim.Adam):
+        def step(self, closure=None):
+            steps.append(1)
+            if len(steps) == 2 * killed_in:  # in the middle of an epoch
+                raise KeyboardInterrupt
+            return super().step(closure)
+
+    monkeypatch.setitem(__import__("embedgrad_core.training").training.OPTIMIZERS, "adam", Killed)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tokenizer, name, state=state)
+    assert state.exists()
+    _, again, lines = fitted(tokenizer, name, state=state)
+    assert len(steps) == 2 * killed_in + (len(history) - 1) * 2 - (2 * killed_in - 1)
+    assert [line["dev_loss"] for line in lines] == [line["dev_loss"] for line in history]
+    assert all(torch.equal(again.tensors[key], whole.tensors[key]) for key in whole.tensors)
+
+
+def test_adalora_prunes_to_its_rank_and_only_pruned_epochs_win(tokenizer):
+    _, artefact, history = fitted(tokenizer, "adalora")
+    kept = sum(int((tensor != 0).sum()) for name, tensor in artefact.tensors.items() if "lora_E" in name)
+    matrices = sum("lora_E" in name for name in artefact.tensors)
+    assert kept == artefact.rival.settings["rank"] * matrices
+    assert [line.get("may_win", True) for line in history] == [True, False, False, False, True, True, True]
+    assert artefact.header["best_epoch"] >= 4
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "lorra"}, "rival 'lorra' is not known; there are prompt_tuning_text"),
+        ({"changes": {"ranks": 3}}, "rival lora: no setting 'ranks'; it has alpha, method, rank, targets"),
+        ({"changes": {"rank": "3"}}, "setting rank is '3'; it must be a int"),
+        ({"items": []}, "needs at least one training"),
+    ],
+    ids=str,
+)
+def test_a_bad_request_is_one_error(tokenizer, change, told):
+    frozen = tiny_model(tokenizer)
+    with pytest.raises(UserError, match=told):
+        fit_rival(
+            frozen, Layout(), TEXT, rival_named(change.get("name", "lora")), change.get("items", ITEMS), ITEMS,
+            Settings(0.01, 1), changes=change.get("changes"), log=lambda line: None,
+        )  # fmt: skip
+
+
+def test_labels_are_for_classification(tokenizer):
+    many = [Item(f"i/{n}", f"{n}", f"{n}", f"{n}") for n in range(40)]
+    with pytest.raises(UserError, match=r"40 different answers .* the method is for classification"):
+        fit_rival(
+            tiny_model(tokenizer),
+            Layout(),
+            TEXT,
+            rival_named("prompt_tuning_labels"),
+            many,
+            many,
+            Settings(0.01, 1),
+            log=print,
+        )
+
+
+def test_a_file_of_another_model_or_a_changed_one_is_one_error(tokenizer, tmp_path):
+    path = tmp_path / "rival.safetensors"
+    frozen, artefact, _ = fitted(tokenizer, "lora", epochs=1)
+    artefact.save(path, frozen)
+    other = tiny_model(tokenizer)  # with the same embeddings, and one other weight
+    other.network.model.layers[0].mlp.down_proj.weight.data.neg_()
+    with pytest.raises(
+        UserError, match=r"this rival was fitted to .*, not to .*: the two compute different hidden states"
+    ):
+        Artefact.load(path, other)
+    whole = path.read_bytes()
+    for spoilt in (whole[:-8], whole[:-1] + bytes([whole[-1] ^ 1]), whole.replace(b"lora", b"loar", 1), b"", b"{}"):
+        path.write_bytes(spoilt)
+        with pytest.raises(
+            UserError, match=r"rival\.safetensors: (not a fitted rival|a fitted rival that was changed)"
+        ):
+            Artefact.load(path, tiny_model(tokenizer))
+    with pytest.raises(UserError, match="no such file"):
+        Artefact.load(tmp_path / "none", frozen)
