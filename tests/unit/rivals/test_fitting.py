@@ -6,14 +6,14 @@ from tiny import REVIEWS, tiny_model
 
 from embedgrad.rivals.artefact import Artefact
 from embedgrad.rivals.fitting import fit_rival, serve
-from embedgrad.rivals.table import RIVALS, rival_named
+from embedgrad.rivals.table import GRADIENT, RIVALS, rival_named
 from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.objective import encode, target_loss
 
 TEXT = "positive or negative?"
 ITEMS = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(REVIEWS)]
-ON_TINY = [name for name in RIVALS if name != "qlora"]
+ON_TINY = [name for name, rival in RIVALS.items() if rival.family in GRADIENT and name != "qlora"]
 
 
 def fitted(tokenizer, name, rate=None, epochs=6, **more):

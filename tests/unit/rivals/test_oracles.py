@@ -6,13 +6,13 @@ import pytest
 import torch
 from tiny import tiny_model
 
-from embedgrad.rivals.table import RIVALS
+from embedgrad.rivals.table import GRADIENT, RIVALS
 from embedgrad_core import Layout, Slot
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.objective import encode, target_loss
 from embedgrad_core.prompt import PromptEmbedding
 
-ON_TINY = [name for name in RIVALS if name != "qlora"]
+ON_TINY = [name for name, rival in RIVALS.items() if rival.family in GRADIENT and name != "qlora"]
 IDENTITY = {"prompt_tuning_text", "prefix_text", "lora", "dora", "ia3", "adalora"}
 STEPS = 24
 

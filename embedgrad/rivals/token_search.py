@@ -1,0 +1,265 @@
+"""AutoPrompt (Shin et al. 2020) and GCG (Zou et al. 2023): better words for the prompt, found by the gradient of its embeddings.
+
+Both read off the gradient which tokens would lower the loss if it were linear, and try some of them. AutoPrompt tries the best
+tokens at one random position a step, GCG random ones of the best at all positions; a change stays if it lowers the loss of the
+step's batch. The result is text, and answers as any text prompt does: only candidates count that the tokenizer reads again as the
+very tokens that were tried, before real inputs too (https://github.com/GraySwanAI/nanoGCG/issues/24).
+
+Neither has a kept library for a batch of items: AutoPrompt's own code is for masked models, nanoGCG's loop for one item.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from math import ceil
+from pathlib import Path
+
+import torch
+
+from embedgrad.rivals.method import Rival
+from embedgrad.runtime.progress import Progress
+from embedgrad_core import FrozenModel, Layout, Settings, Slot
+from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, write_json
+from embedgrad_core.objective import Example, encode
+from embedgrad_core.step import MicroBatching, accumulate
+from embedgrad_core.trainable import prompt_vectors
+from embedgrad_core.training import mean_loss
+
+# A forward and a backward pass cost about as much as three forward passes.
+GRADIENT = 3
+
+
+@dataclass
+class Found:
+    """Where a search is.
+
+    Attributes:
+        ids: the prompt's tokens now.
+        best: those with the lowest loss on dev so far.
+        history: a line for each look at dev.
+        forwards: items that have run forward, a gradient counted as three.
+        seconds: of searching, without dev.
+    """
+
+    ids: list[int]
+    best: list[int]
+    history: list[dict]
+    forwards: int = 0
+    seconds: float = 0.0
+
+
+class TokenSearch:
+    """One search.
+
+    Args:
+        frozen: the frozen model.
+        layout: where the prompt sits.
+        text: the human prompt, where the search begins.
+        rival: name and settings.
+        train: training items; each step takes a batch of them.
+        dev: items for the choice of the best; never the test split.
+        settings: epochs, batch size, seed and patience; an epoch ends with a look at dev.
+        log: where plain lines go.
+    """
+
+    def __init__(
+        self,
+        frozen: FrozenModel,
+        layout: Layout,
+        text: str,
+        rival: Rival,
+        train: Sequence[Item],
+        dev: Sequence[Item],
+        settings: Settings,
+        log: Callable[[str], None] = print,
+    ) -> None:
+        self.frozen, self.layout, self.rival, self.settings, self.log = frozen, layout, rival, settings, log
+        self.train, self.dev = list(train), list(dev)
+        self.slot = Slot.place(frozen.tokenizer, layout, text)
+        self.batching = MicroBatching(frozen.tokens_in_flight(False), log=log)
+        self.allowed = self._allowed()
+        self.per_epoch = ceil(len(self.train) / settings.batch_size)
+
+    def run(
+        self, state: Path | None = None, on_epoch: Callable[[dict], None] = lambda line: None
+    ) -> tuple[str, list[dict]]:
+        """Search until the epochs are over or patience is.
+
+        Returns:
+            The best prompt on dev, the human one included, and the history.
+
+        Raises:
+            UserError: a state of another search.
+        """
+        found = self._load(state) or Found(list(self.slot.prompt_ids), list(self.slot.prompt_ids), [])
+        while not self._is_over(found.history):
+            epoch, begun = len(found.history), time.perf_counter()
+            if epoch:
+                with Progress(
+                    f"{self.rival.name}, epoch {epoch}", self.per_epoch, self.log, unit="steps", last=False
+                ) as at:
+                    for step in range((epoch - 1) * self.per_epoch, epoch * self.per_epoch):
+                        self._step(found, step)
+                        at.advance()
+            found.seconds += time.perf_counter() - begun
+            self._look(found, epoch, time.perf_counter() - begun)
+            on_epoch(found.history[-1])
+            self._save(state, found)
+        return self._read(found.best), found.history
+
+    def _look(self, found: Found, epoch: int, train_seconds: float) -> None:
+        """The loss on dev, and whether it is the best so far."""
+        begun = time.perf_counter()
+        slot = self._slot(found.ids)
+        vectors = self.frozen.embed(torch.tensor(found.ids)).float()
+        loss = mean_loss(
+            prompt_vectors(self.frozen, slot, vectors), encode(slot, self.dev, self.frozen.context), self.batching
+        )
+        best = not found.history or loss < min(line["dev_loss"] for line in found.history)
+        if best:
+            found.best = list(found.ids)
+        found.history = [
+            *found.history,
+            {
+                "epoch": epoch,
+                "dev_loss": loss,
+                "dev_accuracy": None,
+                "train_loss": None,
+                "item_forwards": found.forwards,
+                "train_seconds": round(train_seconds, 3),
+                "seconds": round(train_seconds + time.perf_counter() - begun, 3),
+                "changed": sum(one != two for one, two in zip(found.ids, self.slot.prompt_ids, strict=True)),
+                "drift": sum(one != two for one, two in zip(found.ids, self.slot.prompt_ids, strict=True))
+                / len(found.ids),
+                "best": best,
+                "text": self._read(found.ids),
+            },
+        ]
+
+    def _step(self, found: Found, step: int) -> None:
+        """Try candidates on one batch; the best of them stays if it is better than what there is."""
+        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step)
+        start = (step % self.per_epoch) * self.settings.batch_size
+        shuffler = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step // self.per_epoch + 1)
+        order = torch.randperm(len(self.train), generator=shuffler).tolist()
+        batch = [self.train[index] for index in order[start : start + self.settings.batch_size]]
+        slot = self._slot(found.ids)
+        examples = encode(slot, batch, self.frozen.context)
+        vectors = self.frozen.embed(torch.tensor(found.ids)).float().requires_grad_()
+        lowest, _ = accumulate(prompt_vectors(self.frozen, slot, vectors), examples, self.batching)
+        found.forwards += GRADIENT * len(batch)
+        gradient = vectors.grad
+        assert gradient is not None
+        for ids in self._candidates(found.ids, gradient, generator):
+            if not self._is_read_again(ids, batch):
+                continue
+            loss = self._loss(self._slot(ids), ids, examples)
+            found.forwards += len(batch)
+            if loss < lowest:
+                lowest, found.ids = loss, ids
+
+    def _candidates(self, ids: list[int], gradient: torch.Tensor, generator: torch.Generator) -> list[list[int]]:
+        """Prompts that differ in one token each: by the first-order change of the loss, HotFlip's score."""
+        count, top = self.rival.settings["candidates"], self.rival.settings["top"]
+        table = self.frozen.network.get_input_embeddings().weight.detach()
+        scores = -(gradient.to(table.dtype) @ table.T).float().cpu()  # (k, V): how much the loss would fall
+        scores[:, ~self.allowed] = -torch.inf
+        scores[torch.arange(len(ids)), torch.tensor(ids)] = -torch.inf  # no change is no candidate
+        if self.rival.settings["positions"] == "one":
+            place = int(torch.randint(len(ids), (1,), generator=generator))
+            pairs = [(place, int(token)) for token in scores[place].topk(count).indices]
+        else:
+            best = scores.topk(top, dim=1).indices
+            places = torch.randint(len(ids), (count,), generator=generator)
+            ranks = torch.randint(top, (count,), generator=generator)
+            pairs = [(int(place), int(best[place, rank])) for place, rank in zip(places, ranks, strict=True)]
+        return [[*ids[:place], token, *ids[place + 1 :]] for place, token in dict.fromkeys(pairs)]
+
+    @torch.no_grad()
+    def _loss(self, slot: Slot, ids: list[int], examples: Sequence[Example]) -> float:
+        vectors = self.frozen.embed(torch.tensor(ids)).float()
+        return accumulate(prompt_vectors(self.frozen, slot, vectors), examples, self.batching)[0]
+
+    def _read(self, ids: Sequence[int]) -> str:
+        """The text of tokens; of the human prompt's, the human prompt."""
+        if tuple(ids) == self.slot.prompt_ids:
+            return self.slot.text
+        return self.frozen.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+
+    def _slot(self, ids: Sequence[int]) -> Slot:
+        return (
+            self.slot
+            if tuple(ids) == self.slot.prompt_ids
+            else Slot.place(self.frozen.tokenizer, self.layout, self._read(ids))
+        )
+
+    def _is_read_again(self, ids: list[int], items: Sequence[Item]) -> bool:
+        """Whether the tokenizer reads the candidate's text as these tokens, and these inputs behind it as before."""
+        try:
+            slot = self._slot(ids)
+        except UserError:  # it merges with the template, or the template changes it
+            return False
+        if slot.prompt_ids != tuple(ids):
+            return False
+        return all(
+            slot.is_seamless(item.input) and slot.body_ids(item.input) == self.slot.body_ids(item.input)
+            for item in items
+        )
+
+    def _allowed(self) -> torch.Tensor:
+        """(V,): tokens that a candidate may hold: printable ASCII, as the human prompts are English, and nothing special."""
+        tokenizer = self.frozen.tokenizer
+        size = self.frozen.network.get_input_embeddings().num_embeddings
+        texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+        special = set(tokenizer.all_special_ids)
+        written = [text.isascii() and text.isprintable() and token not in special for token, text in enumerate(texts)]
+        return torch.tensor([*written, *([False] * (size - len(written)))][:size])
+
+    def _is_over(self, history: Sequence[dict]) -> bool:
+        if not history:
+            return False
+        waited = history[-1]["epoch"] - max(line["epoch"] for line in history if line["best"])
+        return len(history) > self.settings.epochs or (self.settings.patience > 0 and waited >= self.settings.patience)
+
+    def _identity(self) -> str:
+        parts = [
+            self.frozen.resolved,
+            str(self.frozen.dtype),
+            self.rival.name,
+            dict(self.rival.settings),
+            self.slot.header(),
+            asdict(self.settings),
+            [(item.id, item.input, item.target) for item in (*self.train, *self.dev)],
+        ]
+        return sha256_of_bytes(json.dumps(parts, sort_keys=True).encode())
+
+    def _save(self, state: Path | None, found: Found) -> None:
+        if state:
+            write_json(state, {"run": self._identity(), **asdict(found)})
+
+    def _load(self, state: Path | None) -> Found | None:
+        if state is None or not state.exists():
+            return None
+        kept = read_json(state)
+        if not isinstance(kept, dict) or set(kept) != {"run", *(field.name for field in fields(Found))}:
+            raise UserError(f"{state}: not the state of a search; delete it to start anew.")
+        if kept.pop("run") != self._identity():
+            raise UserError(f"{state}: this state belongs to another model, data or setting; delete it to start anew.")
+        return Found(**kept)
+
+
+def search(
+    frozen: FrozenModel,
+    layout: Layout,
+    text: str,
+    rival: Rival,
+    train: Sequence[Item],
+    dev: Sequence[Item],
+    settings: Settings,
+    *,
+    state: Path | None = None,
+    log: Callable[[str], None] = print,
+) -> tuple[str, list[dict]]:
+    """The best prompt that :class:`TokenSearch` finds, and the history."""
+    return TokenSearch(frozen, layout, text, rival, train, dev, settings, log).run(state)

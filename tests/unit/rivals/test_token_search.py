@@ -1,0 +1,96 @@
+"""AutoPrompt and GCG: candidates by a plain first-order sum, only texts that are read again, a killed search."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import REVIEWS, tiny_model
+
+from embedgrad.rivals.table import rival_named
+from embedgrad.rivals.token_search import TokenSearch, search
+from embedgrad_core import Layout, Settings, Slot
+from embedgrad_core.files import Item, UserError, write_json
+from embedgrad_core.objective import encode, target_loss
+
+TEXT = "positive or negative?"
+ITEMS = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(REVIEWS)]
+SETTINGS = Settings(0.01, 4, batch_size=2, patience=0, seed=3)
+
+
+def rival(name, **changes):
+    found = rival_named(name)
+    return replace(found, settings={**found.settings, "top": 20, **changes})
+
+
+@pytest.fixture(params=["bare", "chat"])
+def layout(request):
+    return Layout(request.param)
+
+
+@pytest.mark.parametrize("name", ["autoprompt", "gcg"])
+def test_a_search_lowers_the_loss_by_a_text_that_is_read_as_it_was_tried(tokenizer, layout, name):
+    frozen = tiny_model(tokenizer)
+    text, history = search(frozen, layout, TEXT, rival(name), ITEMS, ITEMS, SETTINGS, log=lambda line: None)
+    best = next(line for line in reversed(history) if line["best"])
+    assert best["dev_loss"] < 0.95 * history[0]["dev_loss"]
+    assert text == best["text"] != TEXT
+    assert text.isascii()
+    slot = Slot.place(tokenizer, layout, text)
+    assert slot.k == Slot.place(tokenizer, layout, TEXT).k
+    assert all(slot.is_seamless(item.input) for item in ITEMS)
+    with torch.no_grad():  # the text itself, as any text prompt
+        vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float()
+        loss, _ = target_loss(frozen, slot, vectors, encode(slot, ITEMS, frozen.context))
+    assert loss.item() / len(ITEMS) == pytest.approx(best["dev_loss"], rel=1e-6)
+    assert history[-1]["item_forwards"] > history[1]["item_forwards"] > 3 * len(ITEMS)
+
+
+def test_candidates_are_those_of_the_plain_first_order_sum(tokenizer):
+    frozen = tiny_model(tokenizer, "llama")
+    at = TokenSearch(frozen, Layout(), TEXT, rival("autoprompt", candidates=5), ITEMS, ITEMS, SETTINGS)
+    ids = list(at.slot.prompt_ids)
+    gradient = torch.randn(len(ids), frozen.width, generator=torch.Generator().manual_seed(0))
+    found = at._candidates(ids, gradient, torch.Generator().manual_seed(1))
+    place = next(place for place, token in enumerate(found[0]) if token != ids[place])
+    table = frozen.network.get_input_embeddings().weight
+    fall = {
+        token: float(-gradient[place] @ (table[token] - table[ids[place]]))
+        for token in range(len(tokenizer))
+        if at.allowed[token] and token != ids[place]
+    }
+    best = sorted(fall, key=fall.get, reverse=True)[:5]
+    assert [one[place] for one in found] == best
+    assert all(one[:place] + one[place + 1 :] == ids[:place] + ids[place + 1 :] for one in found)
+
+
+def test_no_candidate_holds_what_a_prompt_in_words_would_not(tokenizer):
+    at = TokenSearch(tiny_model(tokenizer), Layout(), TEXT, rival("gcg"), ITEMS, ITEMS, SETTINGS)
+    assert not at.allowed[tokenizer.eos_token_id]
+    assert len(at.allowed) == len(tokenizer) + 5, "the padded rows of the table are there, and not allowed"
+    assert not at.allowed[len(tokenizer) :].any()
+    assert all(tokenizer.decode([token]).isascii() for token in at.allowed.nonzero().flatten().tolist())
+
+
+@pytest.mark.parametrize("name", ["autoprompt", "gcg"])
+def test_a_killed_search_finds_the_same(tokenizer, name, tmp_path):
+    frozen, state = tiny_model(tokenizer), tmp_path / "fit.state"
+    whole = TokenSearch(frozen, Layout(), TEXT, rival(name), ITEMS, ITEMS, SETTINGS).run()
+
+    def kill(line):
+        if line["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        TokenSearch(frozen, Layout(), TEXT, rival(name), ITEMS, ITEMS, SETTINGS).run(state, kill)
+    text, history = TokenSearch(frozen, Layout(), TEXT, rival(name), ITEMS, ITEMS, SETTINGS).run(state)
+    assert text == whole[0]
+    keys = ("epoch", "dev_loss", "item_forwards", "text")
+    assert [[line[key] for key in keys] for line in history] == [[line[key] for key in keys] for line in whole[1]]
+    with pytest.raises(UserError, match="belongs to another model, data or setting"):
+        TokenSearch(frozen, Layout(), TEXT, rival(name, candidates=3), ITEMS, ITEMS, SETTINGS).run(state)
+    state.write_text(state.read_text().replace('"ids"', '"idz"'))
+    with pytest.raises(UserError, match="does not fit its checksum"):
+        TokenSearch(frozen, Layout(), TEXT, rival(name), ITEMS, ITEMS, SETTINGS).run(state)
+    write_json(state, {"run": "x"})
+    with pytest.raises(UserError, match="not the state of a search"):
+        TokenSearch(frozen, Layout(), TEXT, rival(name), ITEMS, ITEMS, SETTINGS).run(state)
