@@ -74,6 +74,11 @@ _RIVALS = (
     # positions one: the best candidates at one random position a step; all: random ones of the top at every position.
     Rival("autoprompt", "token_search", "Shin et al. 2020", (), {"positions": "one", "candidates": 10, "top": 0}),
     Rival("gcg", "token_search", "Zou et al. 2023", (), {"positions": "all", "candidates": 16, "top": 256}),
+    Rival("few_shot_1", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 1}),
+    Rival("few_shot_4", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 4}),
+    Rival("few_shot_16", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 16}),
+    Rival("self_refine_1", "at_test_time", "Madaan et al. 2023", (), {"method": "self_refine", "rounds": 1}),
+    Rival("self_refine_4", "at_test_time", "Madaan et al. 2023", (), {"method": "self_refine", "rounds": 4}),
 )
 GRADIENT = ("soft_prompts", "prefixes", "weights")  # families that train by rates
 RIVALS = {rival.name: rival for rival in _RIVALS}

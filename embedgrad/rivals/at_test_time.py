@@ -1,0 +1,130 @@
+"""What costs at each answer instead of at training: examples in the context, and Self-Refine (Madaan et al. 2023).
+
+``few_shot`` puts right examples behind the prompt. ``self_refine`` lets the model criticise its own answer and write it again, for a
+number of rounds or until it finds nothing wrong. The authors' code is one script a task for closed models; the two requests here
+are theirs in kind, and the same for all tasks.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from embedgrad.analyses.rungs import worked_examples
+from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.rivals.method import Rival
+from embedgrad.runtime.progress import Progress
+from embedgrad_core import Decoding, FrozenModel, Layout, Slot, decode
+from embedgrad_core.decoding.answers import Decoded
+from embedgrad_core.files import Item, UserError
+
+# What ends a dialogue with oneself: the words that the request for feedback asks for.
+CORRECT = "it is correct"
+FEEDBACK = (
+    "Below are a task and an answer to it. Point out every mistake in the answer, briefly. If the answer has no mistake, "
+    'write only "It is correct."'
+)
+REWRITE = (
+    "Below are a task, an answer to it and feedback on the answer. Use the feedback to answer the task again. Write only the "
+    "new answer, in the form that the task asks for."
+)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Answers, and what they took.
+
+    Attributes:
+        rows: one an item; ``n_tokens`` counts all tokens that were generated for it.
+        calls: model calls an item, by id.
+        positions: prompt positions that every call of the first round takes, the human prompt's own counted in.
+    """
+
+    rows: list[Decoded]
+    calls: dict[str, int]
+    positions: int
+
+
+def few_shot(
+    frozen: FrozenModel,
+    layout: Layout,
+    prompt: str,
+    rival: Rival,
+    train: Sequence[Item],
+    items: Sequence[Item],
+    decoding: Decoding,
+    log: Callable[[str], None] = print,
+) -> Answered:
+    """Answer behind ``shots`` training items with their right answers, the answers in turn.
+
+    Raises:
+        UserError: fewer training items than that, or examples that leave no room for an input.
+    """
+    shots = rival.settings["shots"]
+    if shots > len(train):
+        raise UserError(f"rival {rival.name}: {shots} examples of {len(train)} training items; give fewer shots.")
+    examples = worked_examples(train, shots, layout.target_prefix or "\n")
+    slot, vectors = text_vectors(frozen, replace(layout, separator="\n\n"), f"{prompt}\n\n{examples}")
+    with Progress(rival.name, len(items), log) as at:
+        rows = decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
+    return Answered(rows, {row.id: 1 for row in rows}, slot.k)
+
+
+def self_refine(
+    frozen: FrozenModel,
+    layout: Layout,
+    prompt: str,
+    rival: Rival,
+    train: Sequence[Item],
+    items: Sequence[Item],
+    decoding: Decoding,
+    log: Callable[[str], None] = print,
+) -> Answered:
+    """Answer, criticise, answer again, for ``rounds`` rounds at most. ``train`` is not looked at.
+
+    An item whose criticism would not fit the model's context keeps the answer that it has.
+    """
+
+    def ask(request: str, asked: Sequence[Item], what: str) -> dict[str, Decoded]:
+        slot, vectors = text_vectors(
+            frozen, replace(layout, separator="\n\n") if request != prompt else layout, request
+        )
+        fits = [item for item in asked if _fits(frozen, slot, item, decoding)] if request != prompt else list(asked)
+        if not fits:
+            return {}
+        with Progress(f"{rival.name}, {what}", len(fits), log) as at:
+            return {row.id: row for row in decode(frozen, slot, vectors, fits, decoding, log=log, **at.decoding)}
+
+    def about(item: Item, *more: str) -> Item:
+        parts = (f"Task: {prompt}{layout.separator}{item.input}", f"Answer: {answers[item.id].output}", *more)
+        return replace(item, input="\n\n".join(parts))
+
+    answers = ask(prompt, items, "answers")
+    tokens = {item.id: answers[item.id].n_tokens for item in items}
+    calls = dict.fromkeys(tokens, 1)
+    left = list(items)
+    for number in range(1, rival.settings["rounds"] + 1):
+        feedback = ask(FEEDBACK, [about(item) for item in left], f"feedback {number}")
+        for key, row in feedback.items():
+            tokens[key] += row.n_tokens
+            calls[key] += 1
+        left = [item for item in left if item.id in feedback and CORRECT not in feedback[item.id].output.lower()]
+        rewritten = ask(
+            REWRITE, [about(item, f"Feedback: {feedback[item.id].output}") for item in left], f"rewrite {number}"
+        )
+        for key, row in rewritten.items():
+            tokens[key] += row.n_tokens
+            calls[key] += 1
+        answers |= rewritten
+        left = [item for item in left if item.id in rewritten]
+        log(f"{rival.name}: round {number}, {len(rewritten)} of {len(items)} answers rewritten")
+        if not left:
+            break
+    rows = [replace(row, n_tokens=tokens[row.id]) for row in answers.values()]
+    return Answered(rows, calls, text_vectors(frozen, layout, prompt)[0].k)
+
+
+def _fits(frozen: FrozenModel, slot: Slot, item: Item, decoding: Decoding) -> bool:
+    taken = len(slot.head_ids) + slot.k + len(slot.body_ids(item.input))
+    return taken + decoding.max_new_tokens <= frozen.context
+
+
+METHODS = {"few_shot": few_shot, "self_refine": self_refine}

@@ -1,0 +1,87 @@
+"""Few-shot and Self-Refine: what the model is asked, what is counted, and when it ends."""
+
+import pytest
+from tiny import REVIEWS, tiny_model
+
+from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.rivals import at_test_time
+from embedgrad.rivals.at_test_time import FEEDBACK, METHODS, REWRITE
+from embedgrad.rivals.table import rival_named
+from embedgrad_core import Decoding, Layout, decode
+from embedgrad_core.decoding.answers import Decoded
+from embedgrad_core.files import Item, UserError
+
+TEXT = "positive or negative?"
+ITEMS = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(REVIEWS)]
+DECODING = Decoding(max_new_tokens=6)
+
+
+def answered(name, frozen, layout=None):
+    rival = rival_named(name)
+    method = METHODS[rival.settings["method"]]
+    return method(frozen, layout or Layout(), TEXT, rival, ITEMS, ITEMS, DECODING, log=lambda line: None)
+
+
+@pytest.mark.parametrize("kind", ["bare", "chat"])
+def test_examples_stand_with_their_right_answers_behind_the_prompt(tokenizer, kind):
+    frozen = tiny_model(tokenizer)
+    found = answered("few_shot_4", frozen, Layout(kind))
+    # All four items, in the order that a plain reading of the text tells, each with its own answer.
+    pairs = dict(REVIEWS)
+    slot = asked(frozen, lambda: answered("few_shot_4", frozen, Layout(kind)))[0][0]
+    shown = slot.text.removeprefix(f"{TEXT}\n\n").split("\n\n")
+    assert sorted(part.split("\n")[0] for part in shown) == sorted(pairs)
+    assert all(pairs[part.split("\n")[0]] == part.split("\n")[1] for part in shown)
+    assert slot.rendered("the input").count("\n\nthe input") == 1
+    assert (found.positions, found.calls) == (slot.k, {item.id: 1 for item in ITEMS})
+
+
+def asked(frozen, work, outputs=None):
+    """The slots and inputs that ``work`` decodes, and optionally what the model is made to answer: the first words of a request
+    that the prompt begins with → texts in the order of the items."""
+    seen = []
+
+    def answering(frozen, slot, vectors, items, decoding, **more):
+        seen.append((slot, [item.input for item in items]))
+        real = decode(frozen, slot, vectors, items, decoding)
+        texts = next((texts for start, texts in (outputs or {}).items() if slot.text.startswith(start)), {})
+        return [Decoded(row.id, texts.get(row.id, row.output), 5, row.stop, 0.0) for row in real]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(at_test_time, "decode", answering)
+        work()
+    return seen
+
+
+def test_the_model_criticises_and_rewrites_until_it_finds_nothing_wrong(tokenizer):
+    frozen = tiny_model(tokenizer, max_position_embeddings=4096)
+    said = {
+        TEXT: {item.id: f"first {item.id}" for item in ITEMS},
+        FEEDBACK[:20]: {item.id: "It is correct." if item.id == "r/0" else "wrong word" for item in ITEMS},
+        REWRITE[:30]: {item.id: f"second {item.id}" for item in ITEMS},
+    }
+    results = []
+    seen = asked(frozen, lambda: results.append(answered("self_refine_4", frozen)), said)
+    found = results[0]
+    assert {row.id: row.output for row in found.rows} == {
+        "r/0": "first r/0", **{f"r/{n}": f"second r/{n}" for n in (1, 2, 3)}
+    }  # fmt: skip
+    assert found.calls == {"r/0": 2, "r/1": 9, "r/2": 9, "r/3": 9}
+    assert {row.id: row.n_tokens for row in found.rows} == {key: 5 * calls for key, calls in found.calls.items()}
+    assert [len(inputs) for _, inputs in seen] == [4, 4, 3, 3, 3, 3, 3, 3, 3]
+    assert seen[2][1][0] == f"Task: {TEXT} {ITEMS[1].input}\n\nAnswer: first r/1\n\nFeedback: wrong word"
+    assert seen[3][1][0] == f"Task: {TEXT} {ITEMS[1].input}\n\nAnswer: second r/1"
+
+
+def test_what_does_not_fit_the_context_keeps_its_answer(tokenizer):
+    frozen = tiny_model(tokenizer)
+    plain = {row.id: row.output for row in decode(frozen, *text_vectors(frozen, Layout(), TEXT), ITEMS, DECODING)}
+    tight = tiny_model(tokenizer, max_position_embeddings=80)
+    found = answered("self_refine_1", tight)
+    assert {row.id: row.output for row in found.rows} == plain
+    assert set(found.calls.values()) == {1}
+
+
+def test_more_examples_than_items_is_one_error(tokenizer):
+    with pytest.raises(UserError, match="16 examples of 4 training items; give fewer shots"):
+        answered("few_shot_16", tiny_model(tokenizer))
