@@ -1,7 +1,7 @@
 """What costs at each answer instead of at training: examples in the context, and Self-Refine (Madaan et al. 2023).
 
-``few_shot`` puts right examples behind the prompt. ``self_refine`` lets the model criticise its own answer and write it again, for a
-number of rounds or until it finds nothing wrong. The authors' code is one script a task for closed models; the two requests here
+``few_shot`` puts right examples behind the prompt. ``self_refine`` lets the model criticise its own answer and write it again, for
+a number of rounds or until it finds nothing wrong. The authors' code is one script a task for closed models; the two requests here
 are theirs in kind, and the same for all tasks.
 """
 
