@@ -71,6 +71,7 @@ _RIVALS = (
         {"method": "dora", "rank": 8, "alpha": 16, "targets": QV},
     ),
     Rival("ia3", "weights", "Liu et al. 2022", (3e-3, 1e-2, 3e-2, 0.1), {"method": "ia3"}),
+    Rival("fine_tuning", "weights", "all weights", (1e-6, 3e-6, 1e-5, 3e-5), {"method": "full"}),
     # positions one: the best candidates at one random position a step; all: random ones of the top at every position.
     Rival("autoprompt", "token_search", "Shin et al. 2020", (), {"positions": "one", "candidates": 10, "top": 0}),
     Rival("gcg", "token_search", "Zou et al. 2023", (), {"positions": "all", "candidates": 16, "top": 256}),

@@ -35,8 +35,8 @@ def test_prompt_tuning_from_the_text_is_embedgrad(tokenizer):
 
 @pytest.mark.parametrize("name", ON_TINY)
 def test_a_rival_learns_and_its_file_brings_the_same_loss(tokenizer, name, tmp_path):
-    # Keys and values of a random model carry little; the rest learns at the largest rate of its grid.
-    frozen, artefact, history = fitted(tokenizer, name, 0.1 if name == "prefix_text" else None)
+    # In a random model of 30 dimensions all weights or all keys move little; the rest learns at the largest rate of its grid.
+    frozen, artefact, history = fitted(tokenizer, name, {"prefix_text": 0.1, "fine_tuning": 1e-2}.get(name))
     losses = [line["dev_loss"] for line in history]
     best = artefact.header["best_epoch"]
     assert losses[best] < 0.9 * losses[0], losses
