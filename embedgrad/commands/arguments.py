@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from embedgrad.commands.checked import output_file, rows, whole
 from embedgrad.runtime import gpus
@@ -56,8 +56,8 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     group.add_argument("--threads", type=whole(1, MOST_THREADS), help="CPU threads; tiny models are fastest with 1")
 
 
-def load_from(arguments: argparse.Namespace) -> "FrozenModel":
-    """The model that the arguments name; loaded once per process."""
+def load_from(arguments: argparse.Namespace, quantisation: str | None = None) -> "FrozenModel":
+    """The model that the arguments name, in 4 bits where that is asked for; loaded once per process."""
     if arguments.device in ("auto", "cuda"):  # cuda:1 is a choice already
         gpus.claim(arguments.gpus)
         if arguments.gpus and gpus.visible():
@@ -74,7 +74,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
         device, device_map = "cpu", "none"
     log = log_of(arguments)
     with waiting(f"{arguments.model}: loading", log):
-        frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, log)
+        frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, quantisation, log)
     if arguments.sha256 and (found := other_than(frozen.hashes, arguments.sha256)):
         raise UserError(
             f"model {arguments.model}: its files have {found}, wanted is {arguments.sha256}; "
@@ -84,10 +84,13 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, revision: str, device: str, dtype: str, device_map: str, log: Callable) -> "FrozenModel":
+def _load(
+    model: str, revision: str, device: str, dtype: str, device_map: str, quantisation: str | None, log: Callable
+) -> "FrozenModel":
     from embedgrad_core.model.loading import load_model
 
-    return load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, log=log)
+    where: dict[str, Any] = {"revision": revision, "device": device, "dtype": dtype, "device_map": device_map}
+    return load_model(model, **where, quantisation=quantisation, log=log)
 
 
 def add_layout_arguments(parser: argparse.ArgumentParser) -> None:

@@ -94,6 +94,16 @@ def anchor_of(frozen: FrozenModel, slot: Slot) -> torch.Tensor:
     return frozen.network.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -1].float().cpu().clone()
 
 
+def settings_of(path: str | Path) -> dict[str, Any]:
+    """A file's own settings of its rival, for which no model has to be loaded.
+
+    Raises:
+        UserError: not such a file.
+    """
+    settings: dict[str, Any] = _read(path)[1]["settings"]
+    return settings
+
+
 def _as_written(settings: Mapping[str, Any], rival: Rival) -> dict[str, Any]:
     """JSON has no tuples."""
     return {
