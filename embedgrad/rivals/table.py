@@ -75,6 +75,8 @@ _RIVALS = (
     # positions one: the best candidates at one random position a step; all: random ones of the top at every position.
     Rival("autoprompt", "token_search", "Shin et al. 2020", (), {"positions": "one", "candidates": 10, "top": 0}),
     Rival("gcg", "token_search", "Zou et al. 2023", (), {"positions": "all", "candidates": 16, "top": 256}),
+    Rival("textgrad", "feedback", "Yuksekgonul et al. 2025", (), {"library": "textgrad", "batch": 3, "steps": 12}),
+    Rival("gepa", "feedback", "Agrawal et al. 2025", (), {"library": "gepa", "batch": 3, "graded_answers": 600}),
     Rival("few_shot_1", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 1}),
     Rival("few_shot_4", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 4}),
     Rival("few_shot_16", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 16}),
