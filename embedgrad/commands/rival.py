@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
+    add_grading_arguments,
     add_kept_argument,
     add_layout_arguments,
     add_model_arguments,
@@ -68,6 +69,8 @@ def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patience", type=whole(0), default=3, help="epochs without a better one; 0: run all epochs")
     parser.add_argument("--token-budget", type=whole(1), help="tokens run at a time")
     parser.add_argument("--checkpointing", action="store_true", help="less memory, a third more time")
+    add_decoding_arguments(parser, limit=None)
+    add_grading_arguments(parser)
     parser.add_argument("--out", required=True, type=output_file, help="the fitted rival (safetensors)")
     parser.add_argument("--history", type=output_file, help="JSON lines, one per epoch")
     parser.add_argument("--run-info", type=output_file, help="JSON: costs, versions, device, seconds, memory")
@@ -103,11 +106,13 @@ def _fit(arguments: argparse.Namespace) -> None:
     check_writable(state)
     check_outputs(arguments)
     train, dev = (read_items(path, arguments.level) for path in (arguments.train, arguments.dev))
+    from embedgrad.grading import grading_from
     from embedgrad.rivals.fitting import Fitting, fit_rival
     from embedgrad.rivals.method import check_settings
-    from embedgrad.rivals.table import rival_named
+    from embedgrad.rivals.table import TEXTS, rival_named
     from embedgrad.runtime.provenance import Run, versions
-    from embedgrad_core import Settings
+    from embedgrad.tuning import fitting_limit
+    from embedgrad_core import Settings, Slot
 
     rival = rival_named(arguments.rival)
     changes = dict(_setting(text) for text in arguments.changes)
@@ -123,9 +128,15 @@ def _fit(arguments: argparse.Namespace) -> None:
         token_budget=arguments.token_budget,
         checkpointing=arguments.checkpointing,
     )
+    grading = grading_from(arguments) if arguments.task or arguments.evaluator else None
     frozen = load_from(arguments, chosen.get("quantisation"))
     loaded = clock.seconds
-    fitting = Fitting(layout_from(arguments), arguments.prompt, train, dev, settings, Path(state), plain_line)
+    layout = layout_from(arguments)
+    if arguments.max_new_tokens is None:
+        slot = Slot.place(frozen.tokenizer, layout, arguments.prompt)
+        arguments.max_new_tokens = fitting_limit(frozen, slot, [*train, *dev])
+    decoding = decoding_from(arguments, frozen)
+    fitting = Fitting(layout, arguments.prompt, train, dev, settings, Path(state), plain_line, grading, decoding)
     artefact, history = fit_rival(frozen, rival, fitting, changes)
     artefact.header["versions"] = versions()
     artefact.save(arguments.out, frozen)
@@ -145,11 +156,13 @@ def _fit(arguments: argparse.Namespace) -> None:
             fit_seconds=round(training, 3),
             dev_seconds=round(sum(line["seconds"] for line in history) - training, 3),
             load_seconds=round(loaded, 3),
-            item_forwards=_item_forwards(history, len(train)),
+            item_forwards=_item_forwards(history, len(train)) if rival.family != "feedback" else None,
             epochs_run=max(0, len(history) - 1),
             best_epoch=artefact.header.get("best_epoch"),
             stopped=history[-1].get("stopped") if history else None,
-            text=artefact.slot.text if rival.family == "token_search" else None,
+            text=artefact.slot.text if rival.family in TEXTS else None,
+            calls=history[-1].get("calls") if history else None,
+            generated_tokens=history[-1].get("generated_tokens") if history else None,
             items={"train": len(train), "dev": len(dev)},
             data_sha256={path.name: sha256_of_file(path) for path in (arguments.train, arguments.dev)},
         )

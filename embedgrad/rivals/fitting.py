@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.grading import Grading
+from embedgrad.rivals import feedback, token_search
 from embedgrad.rivals.artefact import Artefact, anchor_of
 from embedgrad.rivals.at_test_time import METHODS, Answered, chosen_examples
+from embedgrad.rivals.critic import Model, Task
 from embedgrad.rivals.method import Family, Rival, Served, check_settings
-from embedgrad.rivals.token_search import search
+from embedgrad.rivals.table import TEXTS
 from embedgrad.runtime.progress import Epochs, Progress
 from embedgrad.tuning import history_line
 from embedgrad_core import Decoding, FrozenModel, Layout, Settings, Slot, decode
@@ -34,6 +37,8 @@ class Fitting:
         settings: hyperparameters; ``seed`` also decides what is drawn at random before the first step.
         state: file for resuming.
         log: where plain lines go.
+        grading: how an answer is checked; the text rivals with feedback need it.
+        decoding: how answers and criticism are decoded; they need it too.
     """
 
     layout: Layout
@@ -43,6 +48,8 @@ class Fitting:
     settings: Settings
     state: Path | None = None
     log: Callable[[str], None] = print
+    grading: Grading | None = None
+    decoding: Decoding | None = None
 
 
 def fit_rival(
@@ -76,16 +83,24 @@ def fit_rival(
     if rival.family == "at_test_time":
         header["examples"] = chosen_examples(fitting.layout, rival, fitting.train)
         return Artefact(rival, slot, {}, anchor_of(frozen, slot), header), []
-    if rival.family == "token_search":
-        found, history = search(
-            *(frozen, fitting.layout, fitting.text, rival, fitting.train, fitting.dev, fitting.settings),
-            state=fitting.state,
-            log=fitting.log,
-        )
+    if rival.family in TEXTS:
+        found, history = _by_text(frozen, rival, fitting)
         slot = Slot.place(frozen.tokenizer, fitting.layout, found)
         header["best_epoch"] = next(line["epoch"] for line in reversed(history) if line["best"])
         return Artefact(rival, slot, {}, anchor_of(frozen, slot), header), history
     return _by_gradient(frozen, rival, fitting, slot, header)
+
+
+def _by_text(frozen: FrozenModel, rival: Rival, fitting: Fitting) -> tuple[str, list[dict]]:
+    """The prompt that a search in words finds, and its history."""
+    if rival.family == "token_search":
+        own = (fitting.layout, fitting.text, rival, fitting.train, fitting.dev, fitting.settings)
+        return token_search.search(frozen, *own, state=fitting.state, log=fitting.log)
+    if fitting.grading is None or fitting.decoding is None:
+        raise UserError(f"rival {rival.name} goes by graded answers; say how they are checked (--task or --evaluator).")
+    model = Model(frozen, fitting.layout, fitting.decoding)
+    task = Task(fitting.train, fitting.dev, fitting.grading, fitting.settings.seed)
+    return feedback.search(model, fitting.text, rival, task, fitting.state, fitting.log)
 
 
 def _by_gradient(
@@ -127,7 +142,7 @@ def serve(frozen: FrozenModel, artefact: Artefact) -> Served:
     Raises:
         UserError: its tensors do not fit the model.
     """
-    if artefact.rival.family == "token_search":
+    if artefact.rival.family in TEXTS:
         return Served(*text_vectors(frozen, artefact.slot.layout, artefact.slot.text))
     return family_of(artefact.rival).serve(frozen, artefact.slot, artefact.rival, artefact.tensors)
 

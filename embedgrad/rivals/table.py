@@ -84,6 +84,7 @@ _RIVALS = (
     Rival("self_refine_4", "at_test_time", "Madaan et al. 2023", (), {"method": "self_refine", "rounds": 4}),
 )
 GRADIENT = ("soft_prompts", "prefixes", "weights")  # families that train by rates
+TEXTS = ("token_search", "feedback")  # families whose result is another prompt in words
 RIVALS = {rival.name: rival for rival in _RIVALS}
 
 

@@ -85,6 +85,7 @@ def test_the_list_names_them_all(embedgrad):
         ("lora", ("--set", "rank=big"), "setting rank is 'big'; it must be a int"),
         ("lora", ("--set", 'targets=["nowhere"]'), "rival lora: PEFT does not take"),
         ("lora", ("--learning-rate", "-1"), "learning_rate is -1.0; it must be a positive number"),
+        ("textgrad", (), "rival textgrad goes by graded answers; say how they are checked"),
         ("few_shot_16", (), "16 examples of 4 training items"),
         ("lora", ("--epochs", "0"), "argument --epochs"),
         ("qlora", (), "quantisation nf4 needs bitsandbytes"),
