@@ -4,11 +4,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 from embedgrad.reporting.results.agreement import check_analyses
-from embedgrad.reporting.results.analyses import read_anchoring, read_lat
+from embedgrad.reporting.results.analyses import read_anchoring, read_lat, read_positions
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.collected import Outcome
 from embedgrad.reporting.tables import read_table
@@ -143,7 +142,7 @@ def _anchoring_p(run: Run) -> float | None:
     """The smallest probability of an original token after optimisation, softmax(v·Eᵀ)."""
     values = [
         p
-        for analysis in run.analyses("anchoring.json", partial(read_anchoring, positions=True))
+        for analysis in run.analyses("anchoring.json", read_positions)
         for p in _softmax_after(analysis)
     ]
     return min(values, default=None)

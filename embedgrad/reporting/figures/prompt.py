@@ -6,7 +6,6 @@ Up to twelve cells have a panel each; more are grouped by model, one colour per 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, save, styled
-from embedgrad.reporting.results.analyses import read_anchoring, read_lat
+from embedgrad.reporting.results.analyses import read_lat, read_positions
 from embedgrad.reporting.results.cells import Cell, Seeds, seeds_in
 from embedgrad.reporting.typeset import short
 
@@ -69,7 +68,7 @@ def draw_lat(
 
 def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None = None) -> Figure:
     """The small multiples; see ``draw_anchoring``."""
-    panels, grouped = _panels(cells, Path(folder), seeds, "anchoring.json", partial(read_anchoring, positions=True))
+    panels, grouped = _panels(cells, Path(folder), seeds, "anchoring.json", read_positions)
     figure, grid = _grid(panels)
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     analyses = [analysis for panel in panels for _, found in panel.found for analysis in found]
