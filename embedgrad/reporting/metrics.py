@@ -17,7 +17,7 @@ from embedgrad.reporting.results.answers import read_graded, view
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.history import check_epochs, read_history, training
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
-from embedgrad.reporting.verdict import Ours, verdict
+from embedgrad.reporting.verdict import verdict
 from embedgrad_core.files import Item, UserError, sha256_of_file, write_json
 
 # What metrics.json repeats of optimize.run.json, as far as it is there.
@@ -67,23 +67,13 @@ def build_metrics(
     n = len(wanted)
     one, two = _side(before, names[1]), _side(after, names[2])
     pairs = Paired.of((row["correct"] for row in before), (row["correct"] for row in after))
-    interval = pairs.interval
     p_exact, p_mid = mcnemar(pairs.only_before, pairs.only_after)
-    ours = Ours(
-        n=n,
-        correct_before=one["correct"],
-        correct_after=two["correct"],
-        wilson_before=tuple(100 * end for end in one["wilson"]),
-        wilson_after=tuple(100 * end for end in two["wilson"]),
-        newcombe=interval,
-        p_exact=p_exact,
-    )
     return {
         "cell": {"dataset": cell.dataset, "task": cell.task, "level": cell.level, "model": cell.model, "seed": seed},
         "n": n,
         "before": one,
         "after": two,
-        "delta": {"points": pairs.points, "newcombe": list(interval)},
+        "delta": {"points": pairs.points, "newcombe": list(pairs.interval)},
         "mcnemar": {
             "only_before": pairs.only_before,
             "only_after": pairs.only_after,
@@ -93,7 +83,7 @@ def build_metrics(
         "gain": _gain(before, after),
         "training": training(optimize_history),
         "paper": cell.paper,
-        "verdict": verdict(ours, cell.paper),
+        "verdict": verdict(pairs, cell.paper),
         "prompt": _prompt(runs, prompt_sha256, names[2]),
         "split": {"sha256": split_sha256},
         "run": runs,
