@@ -180,16 +180,15 @@ def _gain(before: Sequence[dict], after: Sequence[dict]) -> dict[str, int]:
 
     "Extractable" is format: the item had no answer on the other side. "Right" is content: it had one, a wrong one.
     """
-    counts: Counter[str] = Counter()
+    counts = dict.fromkeys(("became_extractable", "became_right", "lost_extractable", "lost_right"), 0)
     for one, two in zip(before, after, strict=True):
         if two["correct"] and not one["correct"]:
             counts["became_extractable" if one["extracted"] is None else "became_right"] += 1
         elif one["correct"] and not two["correct"]:
             counts["lost_extractable" if two["extracted"] is None else "lost_right"] += 1
-    kinds = ("became_extractable", "became_right", "lost_extractable", "lost_right")
-    gain = {kind: counts[kind] for kind in kinds}
-    gain["net"] = gain["became_extractable"] + gain["became_right"] - gain["lost_extractable"] - gain["lost_right"]
-    return gain | {
+    net = counts["became_extractable"] + counts["became_right"] - counts["lost_extractable"] - counts["lost_right"]
+    return counts | {
+        "net": net,
         "extracted_before": sum(row["extracted"] is not None for row in before),
         "extracted_after": sum(row["extracted"] is not None for row in after),
     }

@@ -52,10 +52,8 @@ def before_after(outcomes: Sequence[Outcome]) -> Figure:
     width, height = left + 4.0 + right, rows * _ROW + top + bottom
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((left / width, bottom / height, 4.0 / width, 1 - (top + bottom) / height))
-    axes.set(xlim=(-1.5, 101.5), ylim=(rows - 0.5, -0.6))
-    axes.set_xticks(range(0, 101, 20))
+    axes.set(xlim=(-1.5, 101.5), ylim=(rows - 0.5, -0.6), xticks=range(0, 101, 20), xlabel="accuracy on the test split")
     axes.xaxis.set_major_formatter(PercentFormatter(decimals=0))
-    axes.set_xlabel("accuracy on the test split")
     axes.grid(axis="x", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
