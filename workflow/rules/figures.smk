@@ -32,9 +32,7 @@ for drawn, files in DRAWN_FROM.items():
             "../../environment.yml"
         threads: 1
         resources:
-            gpu=0,
-            mem_mb=growing(2000),
-            runtime=growing(10),
+            **light(),
         params:
             cells=CONFIG.table_flags(),
             # Read off the output, and so none of the parameters whose change draws a figure again.
