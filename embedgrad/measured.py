@@ -6,7 +6,6 @@ from pathlib import Path
 from embedgrad.tasks.own.data import fingerprint
 from embedgrad_core import FrozenModel, PromptEmbedding
 from embedgrad_core.files import Item
-from embedgrad_core.prompt import content_sha256
 
 
 def measured(
@@ -22,7 +21,7 @@ def measured(
     trained_on = None if prompt.header.get("seen") is None else set(prompt.header["seen"])
     name = None if data is None else Path(data).name if Path(data).is_file() else str(data)
     return {
-        "prompt": content_sha256(prompt),
+        "prompt": prompt.content_sha256(),
         "model": {"name": frozen.name, "resolved": frozen.resolved},
         "data": name,
         "keep_seen": keep_seen,

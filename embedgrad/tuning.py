@@ -1,7 +1,7 @@
 """From a text prompt and labelled items to an optimised prompt: gate, loop, progress. The command and the API share it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def tune(
             log=log,
             on_progress=epochs.on_progress,
         )
-    trained.header["gate"] = gate.row()
+    trained.header["gate"] = asdict(gate)
     trained.header["grading"] = grading.row() if grading else None
     # How many GPUs answered says nothing about the answers.
     trained.header["decoding"] = replace(decoding, tensor_parallel=None).row() if decoding else None

@@ -61,7 +61,6 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.runtime.progress import Progress
     from embedgrad.runtime.provenance import Run
     from embedgrad_core import Decoding, PromptEmbedding, Slot, decode
-    from embedgrad_core.prompt import prompt_sha256
 
     clock = Run()
     frozen = load_from(arguments)
@@ -92,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
             decoding=decoding.row(),
             batch_invariance=invariance,
             layout=asdict(prompt.slot.layout),
-            prompt_sha256=prompt_sha256(arguments.prompt_file) if arguments.prompt_file else None,
+            prompt_sha256=sha256_of_file(arguments.prompt_file) if arguments.prompt_file else None,
             # What all cells of a table must share; limits and batches are a task's own.
             protocol={
                 "layout": asdict(prompt.slot.layout),

@@ -143,7 +143,7 @@ def run(arguments: argparse.Namespace) -> None:
             settings=asdict(settings),
             layout=asdict(slot.layout),
             anchoring=anchoring_summary(frozen, trained),
-            gate=tuned.gate.row(),
+            gate=asdict(tuned.gate),
             engine="native",
             epochs_run=len(history) - 1,
             best_epoch=trained.header["best_epoch"],

@@ -69,7 +69,7 @@ def greedy(
     """
     if graphed is None:
         graphed = frozen.device.type == "cuda" and not frozen.is_divided
-    request = Request.of(frozen, slot, vectors, bodies, max_new_tokens, stop_ids, stop_on_loop, on_end, on_step)
+    request = Request(frozen, slot, vectors, bodies, max_new_tokens, stop_ids, stop_on_loop, on_end, on_step)
     workspace = workspace or Workspace()
     finished: dict[int, Row] = {}
     while len(finished) < len(bodies):

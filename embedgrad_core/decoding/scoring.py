@@ -6,9 +6,8 @@ import torch
 
 from embedgrad_core.decoding.greedy import entropy_bits
 from embedgrad_core.layout import Slot
-from embedgrad_core.model import kernels
 from embedgrad_core.model.frozen import FrozenModel
-from embedgrad_core.objective import CHUNK, Example, target_hidden
+from embedgrad_core.objective import Example, chunked_logits, target_hidden
 from embedgrad_core.prompt import PromptEmbedding
 from embedgrad_core.step import MicroBatching
 
@@ -39,17 +38,11 @@ def forced_entropies(
     examples = [
         Example(str(row), body, ids) for row, (body, ids) in enumerate(zip(bodies, answers, strict=True)) if ids
     ]
-    head = frozen.network.get_output_embeddings()
     batching = batching or MicroBatching()
     for micro_batch in batching.cut(len(slot.head_ids) + slot.k, examples):
         hidden = target_hidden(frozen, slot, vectors, micro_batch)
-        parts = [
-            entropy_bits(kernels.linear(hidden[start : start + CHUNK], head.weight, head.bias).float())
-            for start in range(0, len(hidden), CHUNK)
-        ]
-        for example, bits in zip(
-            micro_batch, torch.cat(parts).split([len(e.target) for e in micro_batch]), strict=True
-        ):
+        entropies = torch.cat([entropy_bits(logits) for logits in chunked_logits(frozen, hidden)])
+        for example, bits in zip(micro_batch, entropies.split([len(e.target) for e in micro_batch]), strict=True):
             found[example.id] = bits.tolist()
         batching.on_items(len(micro_batch))
     return list(found.values())

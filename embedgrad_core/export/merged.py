@@ -20,11 +20,6 @@ from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
 
-def token_name(place: int) -> str:
-    """Name of the added token at a position of the prompt."""
-    return f"<|eg_{place}|>"
-
-
 @torch.no_grad()
 def export_merged(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name: str) -> str:
     """Write model, tokenizer and ``prompt.txt`` (the text of the added tokens).
@@ -39,7 +34,7 @@ def export_merged(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, na
             read the new text as head, new tokens and body.
     """
     where = {} if Path(frozen.name).is_dir() else {"revision": frozen.revision}
-    names = [token_name(place) for place in range(prompt.slot.k)]
+    names = [f"<|eg_{place}|>" for place in range(prompt.slot.k)]
     text = "".join(names)
     wrong = ""
     # A tokenizer that writes a space as a piece of its own puts one in front of what follows an added token: there the last

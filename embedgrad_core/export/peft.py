@@ -39,7 +39,7 @@ def export_peft(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name
         "task_type": "CAUSAL_LM",
         "auto_mapping": None,
         "base_model_name_or_path": frozen.name,
-        "revision": _commit(frozen),
+        "revision": frozen.resolved if len(frozen.resolved) == 40 else None,  # a commit
         "inference_mode": True,
         "num_virtual_tokens": len(vectors),
         "token_dim": frozen.width,
@@ -62,7 +62,3 @@ def export_peft(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name
         **reading(slot),
         end=sorted(frozen.stop_ids()),
     )
-
-
-def _commit(frozen: FrozenModel) -> str | None:
-    return frozen.resolved if len(frozen.resolved) == 40 else None
