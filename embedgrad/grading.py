@@ -144,7 +144,9 @@ def grading_of_task(name: str, strict: bool = False) -> Grading:
         UserError: no such task.
     """
     task = tasks.find(name)
-    options = {"labels": list(task.LABELS), "synonyms": task.SYNONYMS} if task.EVALUATOR == "label" else {}
+    options = (
+        {"labels": list(task.LABELS), "synonyms": getattr(task, "SYNONYMS", {})} if task.EVALUATOR == "label" else {}
+    )
     return Grading(task.EVALUATOR, options, strict)
 
 
