@@ -182,8 +182,9 @@ def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 
     group.add_argument("--loop-tokens", type=whole(2), default=24, help="… over at least this many tokens")
 
 
-def add_kept_argument(parser: argparse.ArgumentParser) -> None:
-    """--state: where a killed decoding goes on."""
+def add_part_arguments(parser: argparse.ArgumentParser) -> None:
+    """--shard: a part of the items; --state: where a killed decoding goes on."""
+    parser.add_argument("--shard", metavar="I-of-N", help="only shard I of N, in whole blocks; for embedgrad gather")
     parser.add_argument(
         "--state",
         type=output_file,
@@ -197,11 +198,6 @@ def kept_from(arguments: argparse.Namespace) -> "KeptRows | None":
     from embedgrad_core.decoding.kept_rows import KeptRows
 
     return KeptRows(arguments.state) if arguments.state else None
-
-
-def add_shard_argument(parser: argparse.ArgumentParser) -> None:
-    """--shard: a part of the items."""
-    parser.add_argument("--shard", metavar="I-of-N", help="only shard I of N, in whole blocks; for embedgrad gather")
 
 
 def shard_from(arguments: argparse.Namespace, items: "list[Item]") -> "list[Item]":

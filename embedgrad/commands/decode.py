@@ -7,15 +7,15 @@ import argparse
 import random
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
-    add_kept_argument,
     add_layout_arguments,
     add_model_arguments,
-    add_shard_argument,
+    add_part_arguments,
     decoding_from,
     kept_from,
     layout_from,
@@ -39,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="JSON lines: id, input, target, answer, level")
     parser.add_argument("--level", help="only the items of this level")
-    add_shard_argument(parser)
-    add_kept_argument(parser)
+    add_part_arguments(parser)
     add_decoding_arguments(parser)
     parser.add_argument(
         "--out", required=True, type=output_file, help="JSON lines: id, output, n_tokens, stop, entropy_bits"
@@ -67,9 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.prompt_file:
         prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     else:
-        prompt = PromptEmbedding.from_text(
-            frozen, Slot.place(frozen.tokenizer, layout_from(arguments), arguments.prompt)
-        )
+        slot = Slot.place(frozen.tokenizer, layout_from(arguments), arguments.prompt)
+        prompt = PromptEmbedding.from_text(frozen, slot)
     decoding = decoding_from(arguments, frozen)
 
     def answer(some: list, how: Decoding, **more: Any) -> list[dict]:
@@ -79,10 +77,8 @@ def run(arguments: argparse.Namespace) -> None:
         rows = answer(items, decoding, log=plain_line, kept=kept_from(arguments), **at.decoding)
     invariance = None
     if arguments.batch_invariance_check:
-        alone = replace(decoding, batch_size=1, engine="native", tensor_parallel=None)
-        invariance = _batch_invariance(
-            arguments.batch_invariance_check, items, rows, lambda some, **more: answer(some, alone, **more)
-        )
+        alone = partial(answer, how=replace(decoding, batch_size=1, engine="native", tensor_parallel=None))
+        invariance = _batch_invariance(arguments.batch_invariance_check, items, rows, alone)
     write_jsonl(arguments.out, rows)
     if arguments.run_info:
         row = clock.row(
