@@ -48,7 +48,7 @@ def tune(
         settings: hyperparameters.
         grading: how an answer is checked; kept in the prompt's header.
         decoding: how answers are decoded; kept in the header.
-        dev_accuracy: answer and grade dev after each epoch.
+        dev_accuracy: answer and grade dev after each epoch, also where early stopping does not ask for it.
         state: file for resuming.
         log: where plain lines go.
 
@@ -72,6 +72,7 @@ def tune(
         f"{gate.seams} of {gate.items} items merge at the prompt's edge"
     )
     answers = {item.id: item.answer for item in dev}
+    wanted = dev_accuracy or settings.early_stop == "dev_accuracy"
 
     with Epochs(settings.epochs, log) as epochs:
 
@@ -90,7 +91,7 @@ def tune(
             train,
             dev,
             settings,
-            dev_accuracy=partial(accuracy, grading, decoding) if dev_accuracy and grading and decoding else None,
+            dev_accuracy=partial(accuracy, grading, decoding) if wanted and grading and decoding else None,
             state=state,
             on_epoch=on_epoch,
             log=log,
@@ -118,11 +119,12 @@ def check_room(frozen: FrozenModel, slot: Slot, items: Sequence[Item], max_new_t
         )
 
 
-def fitting_limit(frozen: FrozenModel, slot: Slot, items: Sequence[Item]) -> int:
+def fitting_limit(frozen: FrozenModel, layout: Layout, text: str, items: Sequence[Item]) -> int:
     """The token limit where nobody chose: 512, or what the longest input leaves free.
 
     Not less for labels, though they are short: a limit that cuts the text prompt's answers off makes any other prompt look good.
     """
+    slot = Slot.place(frozen.tokenizer, layout, text)
     taken = len(slot.head_ids) + slot.k + max((len(slot.body_ids(item.input)) for item in items), default=0)
     return max(1, min(LIMIT, frozen.context - taken))
 

@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.grading import grading_from
     from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit, tune
-    from embedgrad_core import Settings, Slot
+    from embedgrad_core import Settings
     from embedgrad_core.anchoring import anchoring_summary
 
     clock = Run()
@@ -112,8 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     frozen, layout = load_from(arguments), layout_from(arguments)
     if arguments.max_new_tokens is None:
-        slot = Slot.place(frozen.tokenizer, layout, arguments.prompt)
-        arguments.max_new_tokens = fitting_limit(frozen, slot, [*train, *dev])
+        arguments.max_new_tokens = fitting_limit(frozen, layout, arguments.prompt, [*train, *dev])
     tuned = tune(
         frozen,
         layout,
@@ -123,7 +122,7 @@ def run(arguments: argparse.Namespace) -> None:
         settings,
         grading=grading,
         decoding=decoding_from(arguments, frozen),
-        dev_accuracy=with_accuracy,
+        dev_accuracy=arguments.dev_accuracy,
         state=arguments.state,
         log=log_of(arguments),
     )

@@ -70,11 +70,6 @@ class CellForecast:
     fits: bool
 
 
-def shape_of(parameters: float, access: Access) -> Shape:
-    """A model's own shape, or that of the known model nearest to it in size."""
-    return access.shape or known_shape(parameters)
-
-
 def forecast(
     config: RunConfig, access: Mapping[str, Access], machine: Machine, resources: Resources | None = None
 ) -> list[CellForecast]:
@@ -86,7 +81,7 @@ def forecast(
     rows, shared, start = [], set(), machine.baseline.start
     for cell in config.cells:
         spec = config.values["models"][cell.model]
-        shape = shape_of(spec["parameters"], access[cell.model])
+        shape = access[cell.model].shape or known_shape(spec["parameters"])
         task = config.values["tasks"][cell.task]
         work = work_of(cell.task, task, config.values["split"], cell.level)
         whole = work_of(cell.task, task, config.values["split"], None)
