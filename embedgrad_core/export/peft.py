@@ -54,11 +54,4 @@ def export_peft(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name
     weights = save({"prompt_embeddings": vectors.contiguous()}, {"format": "pt"})
     (folder / "adapter_model.safetensors").write_bytes(weights)
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    return snippet(
-        "peft",
-        name=frozen.name,
-        dtype=str(frozen.dtype).removeprefix("torch."),
-        folder=name,
-        **reading(slot),
-        end=sorted(frozen.stop_ids()),
-    )
+    return snippet("peft", frozen, name, **reading(slot))
