@@ -18,7 +18,7 @@ from typing import Any
 
 from embedgrad.evaluation import Evaluation, evaluation_of, measured, unseen
 from embedgrad.grading import Grading, make_grading
-from embedgrad.keywords import check_names, renamed
+from embedgrad.keywords import check_names
 from embedgrad.runtime.provenance import versions
 from embedgrad.stored import stored_grading, stored_model
 from embedgrad.tasks.own.data import Columns, read_own, split_own
@@ -49,7 +49,6 @@ class TunedPrompt:
     grading: Grading | None
     decoding: Decoding
     history: list[dict] = field(default_factory=list, repr=False)
-    grader = property(lambda self: self.grading, doc="Old name of ``grading``.")
 
     def save(self, path: str | Path) -> None:
         """Write the prompt file."""
@@ -101,7 +100,6 @@ class TunedPrompt:
         on_progress: Callable[[int, int], None] = lambda done, total: None,
         on_step: Callable[[float], None] = lambda begun: None,
         log: Callable[[str], None] = print,
-        say: Callable[[str], None] | None = None,
     ) -> Evaluation:
         """Answer and grade every item with the text prompt and with the optimised one.
 
@@ -116,14 +114,12 @@ class TunedPrompt:
             on_progress: called with the answers so far and in all, both sides counted.
             on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decode` does.
             log: where to report how a file was read.
-            say: old name of ``log``.
 
         Raises:
             UserError: no evaluator, no item left, or data that cannot be read.
         """
         if self.grading is None:
             raise UserError("this prompt does not say how answers are checked; give an evaluator.")
-        log = renamed(log, say)
         found = _items(data, self.grading, columns, log, revision=revision, config=config, split=split)
         items = found if keep_seen else unseen(found, self.prompt)
         gold = {item.id: item.answer for item in items}
@@ -191,7 +187,6 @@ def optimize(
     dtype: str = "auto",
     device_map: str = "none",
     log: Callable[[str], None] = print,
-    say: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> TunedPrompt:
     """Optimise a prompt's embeddings on labelled items while the model stays frozen (Eq. 1-7).
@@ -213,13 +208,11 @@ def optimize(
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         device_map: ``none``, or ``auto`` or ``balanced``: the layers over all visible GPUs.
         log: where lines about the work go.
-        say: old name of ``log``.
         settings: any field of :class:`embedgrad_core.Settings`, e.g. ``learning_rate=0.01``, ``epochs=10``.
 
     Raises:
         UserError: anything about model, prompt or data that the user can fix.
     """
-    log = renamed(log, say)
     check_names(settings, (one.name for one in fields(Settings)), "optimize")
     grading = make_grading(evaluator, labels)
     chosen = Settings(**settings)
@@ -256,7 +249,6 @@ def load(
     dtype: str = "auto",
     device_map: str = "none",
     log: Callable[[str], None] = print,
-    say: Callable[[str], None] | None = None,
     **decoding: Any,
 ) -> TunedPrompt:
     """Read a prompt file and the model it was made for.
@@ -271,13 +263,11 @@ def load(
         dtype: as in :func:`optimize`.
         device_map: as in :func:`optimize`.
         log: where lines about the work go.
-        say: old name of ``log``.
         decoding: fields to change, e.g. ``max_new_tokens=64``.
 
     Raises:
         UserError: no prompt file, or not this model's; a field of decoding that there is not.
     """
-    log = renamed(log, say)
     check_names(decoding, (one.name for one in fields(Decoding)), "load")
     header = read_prompt_file(path)[1]
     grading, stored = stored_grading(path, header), recorded_decoding(path, header)
