@@ -138,31 +138,19 @@ def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], ma
     Returns:
         Nothing where no job trains or answers.
     """
-    durations, counts = (
-        Durations(config, machine, config.resources),
-        Counter((rule, tuple(sorted(w.items()))) for rule, w in jobs),
-    )
+    durations = Durations(config, machine, config.resources)
+    counts = Counter((rule, tuple(sorted(wildcards.items()))) for rule, wildcards in jobs)
     seconds: dict[str, float] = defaultdict(float)
     trained, answered = 0, 0.0
-    alike: dict[tuple, tuple[float, int, float]] = {}
     for (rule, pairs), count in counts.items():
         wildcards = dict(pairs)
         kind = rule.removesuffix("_shard")
         if kind not in LOADING:
             continue
-        # Seeds and shards of a job take the same: thousands of jobs are a few sums.
-        key = (rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
-        if key not in alike:
-            work, (epochs, items) = durations.work(wildcards), durations.effort(rule, wildcards)
-            read = epochs * work.train * (work.input + work.target)
-            alike[key] = (
-                durations.seconds(rule, wildcards),
-                read,
-                items * work.answer / durations.parts(rule, wildcards),
-            )
-        one, read, written = alike[key]
-        seconds["training" if kind in TRAINING else "answering"] += count * one
-        trained, answered = trained + count * read, answered + count * written
+        work, (epochs, items) = durations.work(wildcards), durations.effort(rule, wildcards)
+        seconds["training" if kind in TRAINING else "answering"] += count * durations.seconds(rule, wildcards)
+        trained += count * epochs * work.train * (work.input + work.target)
+        answered += count * (items * work.answer / durations.parts(rule, wildcards))
     if not seconds:
         return ""
     made = sum(count for (rule, _), count in counts.items() if rule == "pretrain")

@@ -115,7 +115,7 @@ class Lookups:
 
         def minutes(wildcards: Wildcards) -> int:
             part = "_shard" if wildcards.get("scatteritem") else ""
-            return self.config.minutes(rule + part, wildcards)
+            return self.config.durations.minutes(rule + part, wildcards)
 
         return {
             "gpu": lambda wildcards, attempt: needed("gpu", wildcards),

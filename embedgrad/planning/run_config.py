@@ -6,8 +6,8 @@ shapes its result: change one and only the jobs that depend on it run again.
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
-from functools import cache, cached_property
+from collections.abc import Mapping
+from functools import cached_property
 
 from embedgrad.config import Config
 from embedgrad.planning.durations import Durations
@@ -54,19 +54,6 @@ class RunConfig(Config):
     def durations(self) -> Durations:
         """Forecasts on the named GPU; on a middling one, or a slow CPU, where none is named."""
         return Durations(self, self.resources.machine(True), self.resources)
-
-    def minutes(self, rule: str, wildcards: Mapping[str, str]) -> int:
-        """The time limit of one job; the same for its seeds and shards."""
-        return self._minutes(rule, wildcards.get("model"), wildcards.get("dataset"), wildcards.get("task"))
-
-    @cached_property
-    def _minutes(self) -> Callable[[str, str | None, str | None, str | None], int]:
-        @cache
-        def minutes(rule: str, model: str | None, dataset: str | None, task: str | None) -> int:
-            named = {"model": model, "dataset": dataset, "task": task}
-            return self.durations.minutes(rule, {name: value for name, value in named.items() if value})
-
-        return minutes
 
     def prompt_flags(self, task: str) -> str:
         """Flags of the human prompt and its layout."""
