@@ -40,17 +40,10 @@ def tune(
     """Check step 0, then optimise.
 
     Args:
-        frozen: the frozen model.
-        layout: where the prompt sits.
-        text: the human prompt.
-        train: items of Eq. 7.
-        dev: items for early stopping.
-        settings: hyperparameters.
         grading: how an answer is checked; kept in the prompt's header.
         decoding: how answers are decoded; kept in the header.
         dev_accuracy: answer and grade dev after each epoch, also where early stopping does not ask for it.
         state: file for resuming.
-        log: where plain lines go.
 
     Raises:
         UserError: what :func:`embedgrad_core.optimize` and the gate refuse; a token limit that leaves no room for any input.

@@ -30,7 +30,6 @@ def continuation_log_likelihoods(
     need a pass of their own: labels of one token each share a single pass an input.
 
     Args:
-        frozen: the frozen model.
         slot: where the prompt sits; a continuation follows the layout's target prefix.
         vectors: (k, d) prompt vectors.
         inputs: N texts.

@@ -128,12 +128,7 @@ def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing
 
 
 def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], machine: Machine) -> str:
-    """One sentence on the jobs that a run still has before it: tokens and time, as if one ran at a time on ``machine``.
-
-    Args:
-        config: the run.
-        jobs: each job's rule and wildcards.
-        machine: what a job is taken to have to itself.
+    """One sentence on the jobs (rule, wildcards) that a run still has before it: tokens and time, if each has the ``machine``.
 
     Returns:
         Nothing where no job trains or answers.
@@ -164,15 +159,9 @@ def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], ma
 def first_lines(
     config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], configfiles: Sequence[str | Path], has_gpus: bool
 ) -> list[str]:
-    """What a run logs before its first job: its outlook, and how to learn more.
+    """What a run of ``configfiles`` logs before its first job: its outlook, and how to learn more.
 
     From shapes and rates alone: measuring this machine would import torch, for seconds.
-
-    Args:
-        config: the run.
-        jobs: each job's rule and wildcards.
-        configfiles: those that were named to Snakemake.
-        has_gpus: whether this machine has any.
 
     Returns:
         Nothing where no job trains or answers. Where no forecast can be made, why: that is no reason not to run.

@@ -17,14 +17,10 @@ ENOUGH = 0.05  # of the forecast must be done before its pace says anything
 
 
 def job_seconds(config: RunConfig, jobs: Mapping[int, tuple[str, Mapping[str, str]]]) -> dict[int, float]:
-    """The forecast of each job, for :class:`Pace`.
-
-    Args:
-        config: the run.
-        jobs: rule and wildcards of each job that has to run, by Snakemake's id of the job.
+    """The forecast of each job (rule and wildcards by Snakemake's id of it), for :class:`Pace`.
 
     Returns:
-        Seconds by the job's id; nothing where no forecast can be made, as :func:`embedgrad.planning.forecast.first_lines` says.
+        Seconds by id; nothing where no forecast can be made, as :func:`embedgrad.planning.forecast.first_lines` says.
     """
     durations = config.durations
     try:

@@ -43,11 +43,7 @@ MOST_GPUS = 8
 
 
 class Resources:
-    """The needs of a configuration's jobs.
-
-    Args:
-        config: the configuration.
-        gpu: a GPU in place of the configuration's own.
+    """The needs of a configuration's jobs, on its own GPU or on ``gpu``.
 
     Raises:
         UserError: a GPU that is not known, or tensor parallelism that this engine or a node does not have.

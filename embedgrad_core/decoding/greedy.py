@@ -46,8 +46,6 @@ def greedy(
     """Greedy continuation of ``[head, vectors, body]`` for bodies of any lengths.
 
     Args:
-        frozen: the frozen model.
-        slot: where the prompt sits.
         vectors: (k, d) prompt vectors.
         bodies: token ids after the prompt, a list for each row.
         max_new_tokens: token limit of a row.
@@ -102,7 +100,6 @@ class GrowingDecoder:
     """Steps of just the rows that run, in a cache that grows; a new row's input runs in the same pass as the others' next tokens.
 
     Args:
-        request: what is to be answered.
         wanted: indices of the bodies.
         rows: that run at a time.
 

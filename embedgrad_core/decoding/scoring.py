@@ -24,8 +24,6 @@ def forced_entropies(
     """Entropy in bits of the next-token distribution before each token of ``answers``, teacher-forced.
 
     Args:
-        frozen: the frozen model.
-        slot: where the prompt sits.
         vectors: (k, d) prompt vectors.
         bodies: token ids after the prompt.
         answers: token ids of each answer, its end token included if it has one.
@@ -71,7 +69,6 @@ def entropy_change(
     ``prompt`` (other prompt, same text) and ``text`` (other text, same prompt), each averaged over both orders.
 
     Args:
-        frozen: the frozen model.
         prompt: its ``initial`` vectors are the text prompt, its ``vectors`` the optimised one.
         identities: of the items.
         bodies: token ids after the prompt.
