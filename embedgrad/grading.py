@@ -52,11 +52,6 @@ class Grading:
         names = tuple(self.options.get("labels", ()))
         return Labels(names, self.numbers) if names else ()
 
-    def numbers_line(self) -> str | None:
-        """Which number of the data stands for which label, for a log; None where the data have no numbers."""
-        pairs = ", ".join(f"{number} is {name}" for number, name in self.numbers.items())
-        return f"labels: {pairs}" if pairs else None
-
     def grade(self, text: str, gold: str) -> evaluators.Verdict:
         """The headline verdict on one answer."""
         return self._grade(text, gold, self.strict)

@@ -48,8 +48,8 @@ def tune(
     Raises:
         UserError: what :func:`embedgrad_core.optimize` and the gate refuse; a token limit that leaves no room for any input.
     """
-    if grading and (line := grading.numbers_line()):
-        log(line)
+    if grading and grading.numbers:
+        log(f"labels: {', '.join(f'{number} is {name}' for number, name in grading.numbers.items())}")
     if grading and grading.knows_strict and len(kinds := {item.answer for item in train}) == 1:
         log(
             f"warning: every training item has the answer {min(kinds)!r}; nothing but always saying it can be learnt from them"

@@ -95,13 +95,11 @@ def forecast(
         batch = rows_at_a_time(config.values["decode"], shape, work.limit, width, gpu_bytes)
         again = resources.checkpointing(cell.model)
         memory = _memory(shape, work, config.values, width, again, machine)
-        own = work.input + work.target
         epochs = int(cell.epochs)
-        train_tokens = epochs * work.train * own
         rows.append(
             CellForecast(
                 cell=f"{cell.dataset}/{cell.model}",
-                train_tokens=train_tokens,
+                train_tokens=epochs * work.train * (work.input + work.target),
                 decode_tokens=items * work.answer,
                 memory=memory,
                 train_seconds=begin
