@@ -1,6 +1,7 @@
 """Arguments that several commands share."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -251,6 +252,11 @@ def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: obj
 def plain_line(text: str) -> None:
     """One line of a log, at once; what strangers wrote cannot steer the terminal that shows it."""
     print(printable(text), flush=True)
+
+
+def tell(arguments: argparse.Namespace, row: dict, text: str) -> None:
+    """What a command has done, as JSON where that was asked for."""
+    plain_line(json.dumps(row, sort_keys=True) if arguments.json else text)
 
 
 def aside(text: str) -> None:
