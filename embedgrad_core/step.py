@@ -72,8 +72,6 @@ def accumulate(
     """The summed Eq. 6 over ``examples``; its gradient is added to ``vectors.grad`` unless gradients are switched off.
 
     Args:
-        frozen: the frozen model.
-        slot: where the prompt sits.
         vectors: (k, d) float32 leaf.
         examples: the batch.
         batching: how to cut it; its budget is lowered for good when memory runs out.

@@ -8,6 +8,7 @@ model stays as its authors wrote it (https://huggingface.co/docs/transformers/at
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -32,13 +33,13 @@ class Plan(Protocol):
         ...
 
 
+@dataclass
 class Options:
     """What a layer asks of its attention besides the tensors."""
 
-    def __init__(self, scaling: float | None, window: int | None, softcap: float | None) -> None:
-        self.scaling = scaling
-        self.window = window
-        self.softcap = softcap
+    scaling: float | None
+    window: int | None
+    softcap: float | None
 
 
 _plan: ContextVar[Plan] = ContextVar("plan")

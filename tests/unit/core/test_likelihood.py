@@ -10,7 +10,7 @@ from embedgrad.reporting.analyses import auroc, likelihood_summary
 from embedgrad.reporting.results.analyses import read_likelihood
 from embedgrad_core import Layout, PromptEmbedding, Slot
 from embedgrad_core.files import UserError, write_json
-from embedgrad_core.likelihood import _runs, choices, continuation_log_likelihoods
+from embedgrad_core.likelihood import _runs, continuation_log_likelihoods
 
 INPUTS = ["What is 12 + 30?", "a lovely film", ""]
 LABELS = ["positive", "negative", "Yes", "positive negative"]
@@ -52,12 +52,6 @@ def test_each_continuation_is_read_where_its_own_beginning_stands(row):
         for place in group:
             assert row[group[0]][: len(row[place]) - 1] == row[place][:-1]
             assert len(row[group[0]]) >= len(row[place])
-
-
-def test_the_likeliest_is_chosen_by_sum_or_by_mean():
-    found = torch.tensor([[-2.0, -3.0], [-1.0, -1.0]])
-    assert choices(found) == [0, 0]
-    assert choices(found, torch.tensor([[1, 2], [1, 1]])) == [1, 0]
 
 
 @given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=30))
