@@ -1,6 +1,7 @@
 """Arguments that several commands share."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -185,8 +186,9 @@ def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 
     group.add_argument("--loop-tokens", type=whole(2), default=24, help="… over at least this many tokens")
 
 
-def add_kept_argument(parser: argparse.ArgumentParser) -> None:
-    """--state: where a killed decoding goes on."""
+def add_part_arguments(parser: argparse.ArgumentParser) -> None:
+    """--shard: a part of the items; --state: where a killed decoding goes on."""
+    parser.add_argument("--shard", metavar="I-of-N", help="only shard I of N, in whole blocks; for embedgrad gather")
     parser.add_argument(
         "--state",
         type=output_file,
@@ -200,11 +202,6 @@ def kept_from(arguments: argparse.Namespace) -> "KeptRows | None":
     from embedgrad_core.decoding.kept_rows import KeptRows
 
     return KeptRows(arguments.state) if arguments.state else None
-
-
-def add_shard_argument(parser: argparse.ArgumentParser) -> None:
-    """--shard: a part of the items."""
-    parser.add_argument("--shard", metavar="I-of-N", help="only shard I of N, in whole blocks; for embedgrad gather")
 
 
 def shard_from(arguments: argparse.Namespace, items: "list[Item]") -> "list[Item]":
@@ -258,6 +255,11 @@ def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: obj
 def plain_line(text: str) -> None:
     """One line of a log, at once; what strangers wrote cannot steer the terminal that shows it."""
     print(printable(text), flush=True)
+
+
+def tell(arguments: argparse.Namespace, row: dict, text: str) -> None:
+    """What a command has done, as JSON where that was asked for."""
+    plain_line(json.dumps(row, sort_keys=True) if arguments.json else text)
 
 
 def aside(text: str) -> None:

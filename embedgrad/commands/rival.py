@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
-    add_kept_argument,
     add_layout_arguments,
     add_model_arguments,
+    add_part_arguments,
     decoding_from,
     kept_from,
     layout_from,
     load_from,
     plain_line,
+    shard_from,
 )
 from embedgrad.commands.checked import check_outputs, check_writable, output_file, some_text, text_of_file, whole
 from embedgrad.files import answers_sha256, read_items
@@ -83,7 +84,7 @@ def _add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, type=Path, help="JSON lines: id, input, target, answer, level")
     parser.add_argument("--level", help="only the items of this level")
     add_decoding_arguments(parser)
-    add_kept_argument(parser)
+    add_part_arguments(parser)
     parser.add_argument("--out", required=True, type=output_file, help="JSON lines, as `embedgrad decode` writes them")
     parser.add_argument("--run-info", type=output_file, help="JSON: costs, versions, device, seconds, memory")
 
@@ -112,7 +113,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     from embedgrad.rivals.table import TEXTS, rival_named
     from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit
-    from embedgrad_core import Settings, Slot
+    from embedgrad_core import Settings
 
     rival = rival_named(arguments.rival)
     changes = dict(_setting(text) for text in arguments.changes)
@@ -133,8 +134,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     loaded = clock.seconds
     layout = layout_from(arguments)
     if arguments.max_new_tokens is None:
-        slot = Slot.place(frozen.tokenizer, layout, arguments.prompt)
-        arguments.max_new_tokens = fitting_limit(frozen, slot, [*train, *dev])
+        arguments.max_new_tokens = fitting_limit(frozen, layout, arguments.prompt, [*train, *dev])
     decoding = decoding_from(arguments, frozen)
     fitting = Fitting(layout, arguments.prompt, train, dev, settings, Path(state), plain_line, grading, decoding)
     artefact, history = fit_rival(frozen, rival, fitting, changes)
@@ -179,7 +179,7 @@ def _item_forwards(history: list[dict], train: int) -> int:
 
 
 def _answer(arguments: argparse.Namespace) -> None:
-    items = read_items(arguments.data, arguments.level)
+    items = shard_from(arguments, read_items(arguments.data, arguments.level))
     from embedgrad.rivals.artefact import Artefact, settings_of
     from embedgrad.rivals.fitting import answer
     from embedgrad.runtime.provenance import Run

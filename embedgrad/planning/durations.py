@@ -4,7 +4,7 @@ What a job adds to its work: importing torch and transformers, and reading the m
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 from embedgrad.config import Config
@@ -65,6 +65,7 @@ class Durations:
     machine: Machine
     resources: Resources
     load: float = LOAD
+    _known: dict[tuple[str | None, ...], float] = field(default_factory=dict, init=False, repr=False)
 
     def minutes(self, rule: str, wildcards: Mapping[str, str]) -> int:
         """The time limit to ask a scheduler for: four times the forecast and half an hour."""
@@ -78,12 +79,18 @@ class Durations:
         return self.machine.baseline.start + shape.weight_bytes(width) / self.load
 
     def seconds(self, rule: str, wildcards: Mapping[str, str]) -> float:
-        """Seconds of one job from its start to its end.
+        """Seconds of one job from its start to its end; seeds and shards of a job take the same.
 
         Args:
             rule: its rule's name; one that loads no model takes the time of its imports.
             wildcards: of the rule.
         """
+        key = (rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
+        if key not in self._known:  # a plan of thousands of jobs is a few sums
+            self._known[key] = self._seconds(rule, wildcards)
+        return self._known[key]
+
+    def _seconds(self, rule: str, wildcards: Mapping[str, str]) -> float:
         if rule == "data":
             return MADE
         kind, fixed = _kind(rule), self.fixed(rule, wildcards)
@@ -123,7 +130,7 @@ class Durations:
 
     def work(self, wildcards: Mapping[str, str]) -> Work:
         """What the cell or task that a rule names asks for."""
-        if "dataset" in wildcards:
+        if wildcards.get("dataset"):  # Snakemake's own wildcards are a list of values to ``in``
             cell = self.config.cell(wildcards["dataset"], wildcards["model"])
             task, level = cell.task, cell.level
         else:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedgrad.planning.durations import TRAINING
 from embedgrad.planning.run_config import RunConfig
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
@@ -26,6 +27,11 @@ def one_of(names: Iterable[str]) -> str:
 def growing(amount: int) -> Callable[[Wildcards, int], int]:
     """Resource function: so much, and again as much with each new try (profiles for clusters try again)."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def light(minutes: int = 10, memory: int = 2000) -> dict[str, int | Callable[[Wildcards, int], int]]:
+    """Resources of a rule that loads no model; ``memory`` in megabytes."""
+    return {"gpu": 0, "mem_mb": growing(memory), "runtime": growing(minutes)}
 
 
 def shard_flag(wildcards: Wildcards) -> str:
@@ -98,23 +104,24 @@ class Lookups:
 
         return path
 
-    def job_resource(self, name: str, training: bool = False) -> Callable[[Wildcards, int], int]:
-        """Resource function: ``gpu`` or ``mem_mb`` from the model's shape; memory grows with each new try."""
+    def job_resources(self, rule: str) -> dict[str, Callable[[Wildcards, int], int]]:
+        """Resource functions of a rule that loads a model: memory and GPUs from its shape, time from the job's forecast.
 
-        def amount(wildcards: Wildcards, attempt: int) -> int:
-            needed = self.config.resources.job(wildcards["model"], training)[name]
-            return needed * (1 if name == "gpu" else attempt)
+        Memory and time grow with each new try.
+        """
 
-        return amount
+        def needed(name: str, wildcards: Wildcards) -> int:
+            return self.config.resources.job(wildcards["model"], rule in TRAINING)[name]
 
-    def job_minutes(self, rule: str) -> Callable[[Wildcards, int], int]:
-        """Resource function: the time limit from the job's forecast; it grows with each new try."""
-
-        def minutes(wildcards: Wildcards, attempt: int) -> int:
+        def minutes(wildcards: Wildcards) -> int:
             part = "_shard" if wildcards.get("scatteritem") else ""
-            return self.config.minutes(rule + part, wildcards) * attempt
+            return self.config.durations.minutes(rule + part, wildcards)
 
-        return minutes
+        return {
+            "gpu": lambda wildcards, attempt: needed("gpu", wildcards),
+            "mem_mb": lambda wildcards, attempt: needed("mem_mb", wildcards) * attempt,
+            "runtime": lambda wildcards, attempt: minutes(wildcards) * attempt,
+        }
 
     def cell_files(self, name: str) -> list[str]:
         """A file of every selected cell and seed."""

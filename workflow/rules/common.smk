@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from embedgrad.planning.run_config import RunConfig
-from embedgrad.planning.lookups import SPLITS, Lookups, cell_command, growing, one_of, shard_flag
+from embedgrad.planning.lookups import SPLITS, Lookups, cell_command, light, one_of, shard_flag
 from embedgrad.runtime.checks import as_workflow_error
 from embedgrad.runtime.interruption import PARENT
 from embedgrad.schemas.plain import check_seed_words
