@@ -8,6 +8,7 @@ r"""Fit one of the methods that EmbedGrad stands beside, and answer with it: sam
 
 import argparse
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,17 @@ from embedgrad.commands.arguments import (
 )
 from embedgrad.commands.checked import check_outputs, check_writable, output_file, some_text, text_of_file, whole
 from embedgrad.files import answers_sha256, read_items
-from embedgrad_core.files import UserError, parse_json, sha256_of_file, write_json, write_jsonl
+from embedgrad_core.files import (
+    UserError,
+    is_number,
+    parse_json,
+    read_json,
+    read_jsonl,
+    sha256_of_file,
+    write_json,
+    write_jsonl,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     pass
@@ -40,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="the rivals with their families, rates and settings, as a table")
     _add_fit_arguments(actions.add_parser("fit", help="fit a rival to training items"))
+    _add_choose_arguments(actions.add_parser("choose", help="take the fit with the lowest loss on dev"))
     _add_answer_arguments(actions.add_parser("answer", help="answer items with a fitted rival"))
 
 
@@ -63,7 +75,9 @@ def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", required=True, type=Path, help="JSON lines with id, input, target, answer, level")
     parser.add_argument("--dev", required=True, type=Path, help="the same, for early stopping and the choice of a rate")
     parser.add_argument("--level", help="only the items of this level")
-    parser.add_argument("--learning-rate", type=float, help="default: the second of the rival's grid")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--learning-rate", type=float, help="default: the second of the rival's grid")
+    rate.add_argument("--chosen", type=Path, help="take the rate from a file that `embedgrad rival choose` wrote")
     parser.add_argument("--epochs", type=whole(1), default=10)
     parser.add_argument("--batch-size", type=whole(1), default=8)
     parser.add_argument("--seed", type=whole(0, 10**12), default=0, help="of the order of items and of what is drawn")
@@ -76,6 +90,12 @@ def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--history", type=output_file, help="JSON lines, one per epoch")
     parser.add_argument("--run-info", type=output_file, help="JSON: costs, versions, device, seconds, memory")
     parser.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
+
+
+def _add_choose_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fits", nargs="+", required=True, type=Path, help="fitted rivals, with fit.jsonl beside them")
+    parser.add_argument("--chosen", required=True, type=output_file, help="JSON: every rate with its loss on dev")
+    parser.add_argument("--out", required=True, type=output_file, help="the chosen one, with its history and run file")
 
 
 def _add_answer_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +111,7 @@ def _add_answer_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do what was asked for."""
-    {"list": _list, "fit": _fit, "answer": _answer}[arguments.action](arguments)
+    {"list": _list, "fit": _fit, "choose": _choose, "answer": _answer}[arguments.action](arguments)
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -109,7 +129,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     train, dev = (read_items(path, arguments.level) for path in (arguments.train, arguments.dev))
     from embedgrad.grading import grading_from
     from embedgrad.rivals.fitting import Fitting, fit_rival
-    from embedgrad.rivals.method import check_settings
+    from embedgrad.rivals.rival import check_settings
     from embedgrad.rivals.table import TEXTS, rival_named
     from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit
@@ -119,7 +139,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     changes = dict(_setting(text) for text in arguments.changes)
     chosen = check_settings(rival, changes)
     clock = Run()
-    rate = arguments.learning_rate or (rival.rates[1] if rival.rates else 1.0)
+    rate = arguments.learning_rate or _chosen_rate(arguments.chosen) or (rival.rates[1] if rival.rates else 1.0)
     settings = Settings(
         rate,
         arguments.epochs,
@@ -169,6 +189,42 @@ def _fit(arguments: argparse.Namespace) -> None:
         write_json(arguments.run_info, row)
     Path(state).unlink(missing_ok=True)
     plain_line(f"{arguments.out}: {rival.name}, {artefact.stored_bytes} bytes of tensors")
+
+
+def _choose(arguments: argparse.Namespace) -> None:
+    """By the lowest loss on dev; of equal ones the smaller rate. All of the chosen fit's files are copied."""
+    tried = []
+    for fitted in arguments.fits:
+        history, run = read_jsonl(fitted.with_name("fit.jsonl")), read_json(fitted.with_name("fit.run.json"))
+        sound = [line for line in history if "dev_loss" in line and line.get("may_win", True)]
+        best = min(line["dev_loss"] for line in sound)
+        rate = run["settings"]["learning_rate"]
+        tried.append({"learning_rate": rate, "dev_loss": best, "best_epoch": run["best_epoch"], "rival": run["rival"]})
+    if len({one["rival"] for one in tried}) != 1:
+        raise UserError(
+            f"--fits: they are of {', '.join(sorted({one['rival'] for one in tried}))}; give fits of one rival."
+        )
+    place = min(range(len(tried)), key=lambda place: (tried[place]["dev_loss"], tried[place]["learning_rate"]))
+    chosen, rates = tried[place], sorted(one["learning_rate"] for one in tried)
+    at_edge = len(rates) > 1 and chosen["learning_rate"] in (rates[0], rates[-1])
+    for name, out in (
+        ("fit.jsonl", arguments.out.with_name("fit.jsonl")),
+        ("fit.run.json", arguments.out.with_name("fit.run.json")),
+        (arguments.fits[place].name, arguments.out),
+    ):
+        with write_whole(out) as temporary:
+            shutil.copyfile(arguments.fits[place].with_name(name), temporary)
+    write_json(arguments.chosen, {**chosen, "at_edge": at_edge, "tried": tried})
+    plain_line(f"{chosen['rival']}: rate {chosen['learning_rate']:g}, dev loss {chosen['dev_loss']:.4g}")
+
+
+def _chosen_rate(path: Path | None) -> float | None:
+    if path is None:
+        return None
+    chosen = read_json(path)
+    if not isinstance(chosen, dict) or not is_number(chosen.get("learning_rate")):
+        raise UserError(f"{path}: not a choice of a rate; `embedgrad rival choose` writes one.")
+    return float(chosen["learning_rate"])
 
 
 def _item_forwards(history: list[dict], train: int) -> int:

@@ -11,11 +11,14 @@ from embedgrad.config import Config
 from embedgrad.planning.demand import WIDTHS, rows_at_a_time
 from embedgrad.planning.gpus import Machine
 from embedgrad.planning.resources import Resources
+from embedgrad.planning.rivals import rival_effort
 from embedgrad.planning.work import Work, work_of
+from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape
 
 # Rules that load a model: those that train it, and those that answer with it.
-TRAINING, ANSWERING = ("optimize", "sensitivity"), ("before", "baselines", "after", "analyse")
+TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit")
+ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer")
 LOADING = TRAINING + ANSWERING
 # Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and the
 # two layouts that it shares with protocol recovery, once per (task, model); the rungs and layouts answer dev too …
@@ -85,7 +88,7 @@ class Durations:
             rule: its rule's name; one that loads no model takes the time of its imports.
             wildcards: of the rule.
         """
-        key = (rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
+        key = (rule, *(wildcards.get(name) for name in ("model", "dataset", "task", "rival")))
         if key not in self._known:  # a plan of thousands of jobs is a few sums
             self._known[key] = self._seconds(rule, wildcards)
         return self._known[key]
@@ -111,6 +114,9 @@ class Durations:
     def effort(self, rule: str, wildcards: Mapping[str, str]) -> tuple[int, int]:
         """Epochs that a job trains and items that it answers; those of all its shards together."""
         kind, work = _kind(rule), self.work(wildcards)
+        if kind.startswith("rival_"):
+            epochs = int(self.config.cell(wildcards["dataset"], wildcards["model"]).epochs)
+            return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)
         if kind not in TRAINING:
             answered = {"baselines": (RUNGS + LAYOUTS) * (work.test + work.dev), "analyse": DEV_DECODINGS * work.dev}
             return 0, answered.get(kind, work.test)

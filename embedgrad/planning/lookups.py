@@ -12,6 +12,7 @@ from pathlib import Path
 
 from embedgrad.planning.durations import TRAINING
 from embedgrad.planning.run_config import RunConfig
+from embedgrad.rivals.table import RIVALS
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
 SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
@@ -146,6 +147,43 @@ class Lookups:
     def sweep_tables(self) -> list[str]:
         """The table of the sweep of learning rates; none where the configuration has no sweep."""
         return [f"{self.results}/sensitivity.csv"] if self.config.sensitivity else []
+
+    @property
+    def rivals_seed(self) -> int:
+        """The seed on which the rates of a method are tried."""
+        spec = self.config.values.get("rivals")
+        return int(spec["seeds"][0]) if spec else 0
+
+    def rivals_pattern(self, with_rates: bool) -> str:
+        """A pattern for the methods whose rate is chosen, or for all."""
+        rivals = {rival.name: rival for _, rival in self.config.rivals}
+        return one_of(name for name, rival in rivals.items() if rival.rates or not with_rates)
+
+    def rival_rates(self, name: str) -> Callable[[Wildcards], list[str]]:
+        """Input function: a file of every rate of a method's grid."""
+
+        def files(wildcards: Wildcards) -> list[str]:
+            folder = self._rival_folder(wildcards["dataset"], wildcards["model"], wildcards["rival"])
+            return [f"{folder}/rate{rate:g}/{name}" for rate in RIVALS[wildcards["rival"]].rates]
+
+        return files
+
+    def rival_chosen(self, wildcards: Wildcards) -> list[str]:
+        """Input function: the choice of a rate, for methods that have rates."""
+        folder = self._rival_folder(wildcards["dataset"], wildcards["model"], wildcards["rival"])
+        return [f"{folder}/chosen.json"] if RIVALS[wildcards["rival"]].rates else []
+
+    def rival_files(self, name: str) -> list[str]:
+        """A file of every cell, method and seed of the comparison."""
+        seeds = (self.config.values.get("rivals") or {}).get("seeds", [])
+        return [
+            f"{self._rival_folder(cell.dataset, cell.model, rival.name)}/seed{seed}/{name}"
+            for cell, rival in self.config.rivals
+            for seed in seeds
+        ]
+
+    def _rival_folder(self, dataset: str, model: str, rival: str) -> str:
+        return f"{self.results}/rivals/{dataset}/{model}/{rival}"
 
     def report_tables(self) -> list[str]:
         """The tables that the page shows beside Table 2."""

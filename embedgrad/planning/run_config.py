@@ -104,6 +104,13 @@ class RunConfig(Config):
         }
         return _flags(flags)
 
+    def rival_flags(self, dataset: str, model: str, seed: int) -> str:
+        """Flags of one fit of a rival, its name and rate aside: the items, epochs and batches of the cell's own optimisation."""
+        cell, settings = self.cell(dataset, model), self.values["optimize"]
+        flags = {"level": cell.level, "epochs": cell.epochs, "seed": seed}
+        flags |= {key: settings.get(key) for key in ("batch_size", "patience", "token_budget")}
+        return _flags(flags | {"checkpointing": self.resources.checkpointing(model)})
+
     def cell_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags that name a cell and its row of the table."""
         flags = {"cell_table": self.values["cell_table"], "dataset": dataset, "model": model, "seed": seed}

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from embedgrad.rivals.method import Rival, check_settings
+from embedgrad.rivals.rival import Rival, check_settings
 from embedgrad.rivals.table import rival_named
 from embedgrad_core import FrozenModel, Slot
 from embedgrad_core.files import UserError, checksum, parse_json, write_whole

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from embedgrad.analyses.rungs import worked_examples
 from embedgrad.analyses.text_answers import text_vectors
-from embedgrad.rivals.method import Rival
+from embedgrad.rivals.rival import Rival
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, Layout, Slot, decode
 from embedgrad_core.decoding.answers import Decoded

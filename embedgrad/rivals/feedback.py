@@ -18,7 +18,7 @@ from typing import Any
 
 from embedgrad.grading import Grading
 from embedgrad.rivals.critic import Model, Task
-from embedgrad.rivals.method import Rival
+from embedgrad.rivals.rival import Rival
 from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, write_json
 
 ROLE = "the instruction that stands before every input of a task and tells a language model how to answer it"

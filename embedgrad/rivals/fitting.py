@@ -13,7 +13,8 @@ from embedgrad.rivals import feedback, token_search
 from embedgrad.rivals.artefact import Artefact, anchor_of
 from embedgrad.rivals.at_test_time import METHODS, Answered, chosen_examples
 from embedgrad.rivals.critic import Model, Task
-from embedgrad.rivals.method import Family, Rival, Served, check_settings
+from embedgrad.rivals.method import Family, Served
+from embedgrad.rivals.rival import Rival, check_settings
 from embedgrad.rivals.table import TEXTS
 from embedgrad.runtime.progress import Epochs, Progress
 from embedgrad.tuning import history_line

@@ -4,7 +4,7 @@ The middle of a grid is what the method's paper or its authors' files give where
 differ by a factor of 300 between methods, so that one rate for all would decide who wins.
 """
 
-from embedgrad.rivals.method import Rival
+from embedgrad.rivals.rival import Rival
 from embedgrad_core.files import UserError
 
 QV, ALL = ("q_proj", "v_proj"), ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

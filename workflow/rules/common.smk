@@ -45,6 +45,7 @@ wildcard_constraints:
     model=one_of(CONFIG.values["models"]),
     seed=r"\d+",
     rate=r"[0-9.e-]+",
+    rival=RUN.rivals_pattern(with_rates=False),
 
 
 def shard_files(pattern):
