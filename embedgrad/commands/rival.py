@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="the rivals with their families, rates and settings, as a table")
     _add_fit_arguments(actions.add_parser("fit", help="fit a rival to training items"))
     _add_choose_arguments(actions.add_parser("choose", help="take the fit with the lowest loss on dev"))
+    _add_table_arguments(actions.add_parser("table", help="the comparison of a run as table and figures"))
     _add_answer_arguments(actions.add_parser("answer", help="answer items with a fitted rival"))
 
 
@@ -109,9 +110,21 @@ def _add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-info", type=output_file, help="JSON: costs, versions, device, seconds, memory")
 
 
+def _add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cell-table", required=True, type=Path)
+    parser.add_argument("--results", required=True, type=Path, help="results/<run>")
+    parser.add_argument("--cells", required=True, nargs="+", metavar="DATASET/MODEL")
+    parser.add_argument("--methods", required=True, nargs="+", metavar="NAME")
+    parser.add_argument("--seeds", required=True, nargs="+", type=whole(0), help="of the methods")
+    parser.add_argument("--run-seeds", required=True, nargs="+", type=whole(0), help="of EmbedGrad's own cells")
+    parser.add_argument("--csv", required=True, type=output_file)
+    parser.add_argument("--md", required=True, type=output_file)
+    parser.add_argument("--figures", required=True, type=Path, help="folder for rivals_<axis>.png and .pdf")
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Do what was asked for."""
-    {"list": _list, "fit": _fit, "choose": _choose, "answer": _answer}[arguments.action](arguments)
+    {"list": _list, "fit": _fit, "choose": _choose, "table": _table, "answer": _answer}[arguments.action](arguments)
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -216,6 +229,24 @@ def _choose(arguments: argparse.Namespace) -> None:
             shutil.copyfile(arguments.fits[place].with_name(name), temporary)
     write_json(arguments.chosen, {**chosen, "at_edge": at_edge, "tried": tried})
     plain_line(f"{chosen['rival']}: rate {chosen['learning_rate']:g}, dev loss {chosen['dev_loss']:.4g}")
+
+
+def _table(arguments: argparse.Namespace) -> None:
+    from embedgrad.reporting.analyses import write_rows
+    from embedgrad.reporting.figures.drawing import save
+    from embedgrad.reporting.figures.rivals import AXES, scatter
+    from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.rivals import markdown, numbers, read_entries
+
+    wanted = [cell for cell in read_cells(arguments.cell_table) if f"{cell.dataset}/{cell.model}" in arguments.cells]
+    own = (arguments.methods, arguments.seeds, arguments.run_seeds)
+    rows = numbers([entry for cell in wanted for entry in read_entries(arguments.results, cell, *own)])
+    write_rows(rows, arguments.csv)
+    with write_whole(arguments.md) as temporary:
+        temporary.write_text(markdown(rows), encoding="utf-8")
+    for axis in AXES:
+        save(scatter(rows, axis), *(arguments.figures / f"rivals_{axis}.{suffix}" for suffix in ("png", "pdf")))
+    plain_line(f"{arguments.csv}: {len(rows)} rows")
 
 
 def _chosen_rate(path: Path | None) -> float | None:

@@ -182,6 +182,25 @@ class Lookups:
             for seed in seeds
         ]
 
+    def rival_cells(self, side: str) -> list[str]:
+        """The graded answers before or after of every cell of the comparison, and what says how they came about."""
+        cells = dict.fromkeys(cell for cell, _ in self.config.rivals)
+        if side == "before":
+            return [f"{self.results}/{cell.task}/{cell.model}/before.jsonl" for cell in cells]
+        folders = [
+            f"{self.results}/{cell.dataset}/{cell.model}" for cell in cells for _ in self.config.seeds(cell.task)
+        ]
+        seeds = [seed for cell in cells for seed in self.config.seeds(cell.task)]
+        return [f"{folder}/seed{seed}/after.jsonl" for folder, seed in zip(folders, seeds, strict=True)]
+
+    def rival_figures(self, *axes: str) -> list[str]:
+        """The figures of the comparison in both forms."""
+        return [f"{self.figures}/rivals_{axis}.{suffix}" for axis in axes for suffix in ("png", "pdf")]
+
+    def rival_tables(self) -> list[str]:
+        """The table of the comparison; none where the configuration has none."""
+        return [f"{self.results}/rivals.csv"] if self.config.rivals else []
+
     def _rival_folder(self, dataset: str, model: str, rival: str) -> str:
         return f"{self.results}/rivals/{dataset}/{model}/{rival}"
 

@@ -111,6 +111,20 @@ class RunConfig(Config):
         flags |= {key: settings.get(key) for key in ("batch_size", "patience", "token_budget")}
         return _flags(flags | {"checkpointing": self.resources.checkpointing(model)})
 
+    def rivals_flags(self) -> str:
+        """Flags of the table of rivals; empty where there are none. EmbedGrad's seeds are those of the first cell's task."""
+        if not self.rivals:
+            return ""
+        cells = list(dict.fromkeys(cell for cell, _ in self.rivals))
+        lists = {
+            "cells": [f"{cell.dataset}/{cell.model}" for cell in cells],
+            "methods": list(dict.fromkeys(rival.name for _, rival in self.rivals)),
+            "seeds": self.values["rivals"]["seeds"],
+            "run-seeds": self.seeds(cells[0].task),
+        }
+        words = [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items()]
+        return " ".join([_flags({"cell_table": self.values["cell_table"]}), *words])
+
     def cell_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags that name a cell and its row of the table."""
         flags = {"cell_table": self.values["cell_table"], "dataset": dataset, "model": model, "seed": seed}

@@ -131,3 +131,33 @@ use rule grade_before as grade_rival with:
         f"{RESULTS}/logs/grade_rival/{{dataset}}/{{model}}/{{rival}}/seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/grade_rival/{{dataset}}/{{model}}/{{rival}}.seed{{seed}}.tsv"
+
+
+rule rivals_table:
+    input:
+        before=RUN.rival_cells("before"),
+        after=RUN.rival_cells("after"),
+        graded=RUN.rival_files("graded.jsonl"),
+        runs=RUN.rival_files("answer.run.json"),
+        fits=RUN.rival_files("fit.run.json"),
+    output:
+        csv=f"{RESULTS}/rivals.csv",
+        seal=f"{RESULTS}/rivals.csv.sha256",
+        md=f"{RESULTS}/rivals.md",
+        figures=RUN.rival_figures("parameters", "seconds", "positions"),
+    log:
+        f"{RESULTS}/logs/rivals_table.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/rivals_table.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **light(),
+    params:
+        run=CONFIG.rivals_flags(),
+        results=RESULTS,
+        figures=FIGURES,
+    shell:
+        "embedgrad rival table {params.run} --results {params.results:q} --csv {output.csv:q} --md {output.md:q}"
+        " --figures {params.figures:q} > {log:q} 2>&1"
