@@ -224,7 +224,7 @@ def _measured(entry: Entry) -> dict:
         "best_epoch": fit.get("best_epoch"),
         "trained_parameters": fit.get("trained_parameters", 0),
         "stored_bytes": fit.get("stored_bytes", 0),
-        "fit_seconds": fit.get("fit_seconds", _training_seconds(history)),
+        "fit_seconds": fit.get("fit_seconds", _training_seconds(history)) if fit else 0.0,
         "item_forwards": fit.get("item_forwards"),
         "generated_tokens": fit.get("generated_tokens"),
         "fit_peak_memory_bytes": fit.get("peak_memory_bytes"),
