@@ -11,14 +11,14 @@ Example::
     print(tuned.generate("A lovely film."))
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from embedgrad.evaluation import Evaluation, evaluation_of, measured, unseen
 from embedgrad.grading import Grading, make_grading
-from embedgrad.keywords import check_names
 from embedgrad.runtime.provenance import versions
 from embedgrad.stored import stored_grading, stored_model
 from embedgrad.tasks.own.data import Columns, read_own, split_own
@@ -213,7 +213,7 @@ def optimize(
     Raises:
         UserError: anything about model, prompt or data that the user can fix.
     """
-    check_names(settings, (one.name for one in fields(Settings)), "optimize")
+    _check_names(settings, (one.name for one in fields(Settings)), "optimize")
     grading = make_grading(evaluator, labels)
     chosen = Settings(**settings)
     if not prompt.strip():
@@ -268,7 +268,7 @@ def load(
     Raises:
         UserError: no prompt file, or not this model's; a field of decoding that there is not.
     """
-    check_names(decoding, (one.name for one in fields(Decoding)), "load")
+    _check_names(decoding, (one.name for one in fields(Decoding)), "load")
     header = read_prompt_file(path)[1]
     grading, stored = stored_grading(path, header), recorded_decoding(path, header)
     settings = replace(stored, **{key: value for key, value in decoding.items() if value is not None})
@@ -280,6 +280,20 @@ def load(
     if evaluator is not None or labels is not None:
         grading = make_grading(evaluator, labels)
     return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grading, settings)
+
+
+def _check_names(given: Mapping[str, object], known: Iterable[str], function: str) -> None:
+    """Refuse a keyword that a function does not know.
+
+    Raises:
+        UserError: there is one; names the nearest that the function knows.
+    """
+    known = sorted(known)
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(known)}."
+            raise UserError(f"{function} knows no {name!r}; {hint}")
 
 
 __all__ = ["Columns", "Evaluation", "Layout", "TunedPrompt", "load", "make_grading", "optimize"]

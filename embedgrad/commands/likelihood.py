@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Read every label after every input; write."""
     items = read_items(arguments.data, arguments.level)
-    from embedgrad.analyses.likelihoods import label_likelihoods
+    from embedgrad.analyses.readings import label_likelihoods
     from embedgrad.grading import grading_from
     from embedgrad.reporting.analyses import likelihood_summary
     from embedgrad.runtime.provenance import made_with

@@ -58,7 +58,7 @@ def table(curves: Sequence[Curve]) -> list[dict]:
         best[key] = min(best.get(key, math.inf), min(_finite(curve.losses), default=math.inf))
     rows = []
     for curve in curves:
-        lowest = min(_finite(curve.losses), default=math.inf)
+        lowest, last = min(_finite(curve.losses), default=math.inf), curve.losses[-1]
         epoch = curve.losses.index(lowest) if math.isfinite(lowest) else None
         rows.append(
             {
@@ -68,7 +68,7 @@ def table(curves: Sequence[Curve]) -> list[dict]:
                 "best_epoch": epoch,
                 "dev_loss": round(lowest, 4) if epoch is not None else None,
                 "dev_accuracy": curve.accuracies[epoch] if epoch is not None else None,
-                "last_dev_loss": _rounded(curve.losses[-1]),
+                "last_dev_loss": None if last is None else round(last, 4),
                 "best_rate": lowest == best[curve.dataset, curve.model],
                 "epochs_5_to_10": epoch is not None and 5 <= epoch <= 10,
             }
@@ -78,10 +78,6 @@ def table(curves: Sequence[Curve]) -> list[dict]:
 
 def _finite(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None and math.isfinite(value)]
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 @styled()

@@ -39,33 +39,6 @@ def mcnemar(only_before: int, only_after: int) -> tuple[float, float]:
     return exact, 1 - point / 2 if only_before == only_after else exact - point
 
 
-def newcombe_paired(both: int, only_before: int, only_after: int, neither: int) -> tuple[float, float]:
-    """95 % interval of after - before for paired proportions: the hybrid score interval, method 10 of Newcombe (1998).
-
-    Stat. Med. 17:2635-2650. The two Wilson intervals are joined with the correlation of the pairs, which is shrunk
-    by n/2 in its numerator when positive and is 0 when a margin is empty.
-    """
-    n = both + only_before + only_after + neither
-    before, after = both + only_before, both + only_after
-    low_before, high_before = wilson(before, n)
-    low_after, high_after = wilson(after, n)
-    p_before, p_after = before / n, after / n
-    margins = before * (n - before) * after * (n - after)
-    numerator: float = both * neither - only_before * only_after
-    if numerator > 0:
-        numerator = max(numerator - n / 2, 0)
-    phi = numerator / math.sqrt(margins) if margins else 0.0
-
-    def reach(one: float, other: float) -> float:
-        # |phi| <= 1 keeps this non-negative but for rounding.
-        return math.sqrt(max(one**2 - 2 * phi * one * other + other**2, 0.0))
-
-    gain = p_after - p_before
-    low = gain - reach(p_after - low_after, high_before - p_before)
-    high = gain + reach(high_after - p_after, p_before - low_before)
-    return max(low, -1.0), min(high, 1.0)
-
-
 @dataclass(frozen=True)
 class Paired:
     """The same items answered twice.
@@ -100,9 +73,29 @@ class Paired:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of ``points``, 95 %: :func:`newcombe_paired`."""
-        low, high = newcombe_paired(self.both, self.only_before, self.only_after, self.neither)
-        return 100 * low, 100 * high
+        """95 % interval of ``points``: the hybrid score interval for paired proportions, method 10 of Newcombe (1998).
+
+        Stat. Med. 17:2635-2650. The two Wilson intervals are joined with the correlation of the pairs, which is shrunk
+        by n/2 in its numerator when positive and is 0 when a margin is empty.
+        """
+        n, before, after = self.n, self.both + self.only_before, self.both + self.only_after
+        low_before, high_before = wilson(before, n)
+        low_after, high_after = wilson(after, n)
+        p_before, p_after = before / n, after / n
+        margins = before * (n - before) * after * (n - after)
+        numerator: float = self.both * self.neither - self.only_before * self.only_after
+        if numerator > 0:
+            numerator = max(numerator - n / 2, 0)
+        phi = numerator / math.sqrt(margins) if margins else 0.0
+
+        def reach(one: float, other: float) -> float:
+            # |phi| <= 1 keeps this non-negative but for rounding.
+            return math.sqrt(max(one**2 - 2 * phi * one * other + other**2, 0.0))
+
+        gain = p_after - p_before
+        low = gain - reach(p_after - low_after, high_before - p_before)
+        high = gain + reach(high_after - p_after, p_before - low_before)
+        return 100 * max(low, -1.0), 100 * min(high, 1.0)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

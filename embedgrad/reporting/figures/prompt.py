@@ -4,7 +4,7 @@ Up to twelve cells have a panel each; more are grouped by model, one colour per 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -55,9 +55,7 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     analyses = [analysis for panel in panels for _, found in panel.found for analysis in found]
     smallest = [_p(row, side) for analysis in analyses for row in analysis["positions"] for side, *_ in SIDES]
-    for axes, panel in zip(grid, panels, strict=True):
-        if not _begin(axes, panel):
-            continue
+    for axes, panel in _begun(grid, panels):
         axes.set_yscale("log")
         axes.set_ylim(min([0.1, *smallest]) / 3, 3)
         axes.axhline(PAPER_P, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
@@ -92,9 +90,7 @@ def lat(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] 
     panels, grouped = _panels(cells, Path(folder), seeds, "lat.json", read_lat)
     figure, grid = _grid(panels)
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
-    for axes, panel in zip(grid, panels, strict=True):
-        if not _begin(axes, panel):
-            continue
+    for axes, panel in _begun(grid, panels):
         axes.axhline(0, color=GREY, linewidth=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         for cell, found in panel.found:
@@ -201,17 +197,19 @@ def _grid(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
     return figure, list(axes)
 
 
-def _begin(axes: Axes, panel: Panel) -> bool:
-    """Title a panel; whether there is anything to draw in it."""
-    missing = [cell.dataset for cell, analyses in panel.found if not analyses]
-    anything = len(missing) < len(panel.found)
-    note = "\n" + short(f"missing: {', '.join(missing)}", 30) if missing and anything else ""
-    drawing.title(axes, panel.title + note)
-    if not anything:
-        axes.set_xticks([])
-        axes.set_yticks([])
-        drawing.note(axes, "missing: not run yet")
-    return anything
+def _begun(grid: Sequence[Axes], panels: Sequence[Panel]) -> Iterator[tuple[Axes, Panel]]:
+    """Title every panel, and yield those in which there is something to draw."""
+    for axes, panel in zip(grid, panels, strict=True):
+        missing = [cell.dataset for cell, analyses in panel.found if not analyses]
+        anything = len(missing) < len(panel.found)
+        note = "\n" + short(f"missing: {', '.join(missing)}", 30) if missing and anything else ""
+        drawing.title(axes, panel.title + note)
+        if anything:
+            yield axes, panel
+        else:
+            axes.set_xticks([])
+            axes.set_yticks([])
+            drawing.note(axes, "missing: not run yet")
 
 
 def _look(dataset: int) -> tuple[str, str]:
