@@ -9,8 +9,7 @@ from typing import Any
 
 from embedgrad.rivals.artefact import Artefact, anchor_of
 from embedgrad.rivals.method import Family, Rival, Served, check_settings
-from embedgrad.runtime.progress import Epochs
-from embedgrad.tuning import history_line
+from embedgrad.runtime.progress import Epochs, history_line
 from embedgrad_core import FrozenModel, Layout, Settings, Slot
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.model.attention import check_attention
