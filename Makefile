@@ -5,7 +5,7 @@ BIN := .venv/bin
 # A file's tests share what they make; the longest files, faults and system, come first.
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check test lint bench paper vllm gguf docs
+.PHONY: demo check test lint bench paper vllm gguf adapters docs
 
 demo: .venv/installed  ## a small Table 2 in minutes, no GPU, no account, no download
 	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
@@ -41,6 +41,8 @@ vllm: .venv/installed  ## the faster decoding engine, on a CPU; an extra
 gguf: .venv/installed  ## reads GGUF files; a small extra
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-gguf.txt
 
+adapters: .venv-adapters/installed  ## the rivals Houlsby, Pfeiffer, AdapterDrop, AdapterFusion: an environment of its own
+
 docs: .venv/installed  ## the site in build/docs, its notebook run; an extra; a warning is an error
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-docs.txt
 	@$(BIN)/sphinx-build -W --keep-going --quiet docs build/docs
@@ -52,4 +54,11 @@ docs: .venv/installed  ## the site in build/docs, its notebook run; an extra; a 
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.hashes
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv-adapters/installed: requirements-adapters.txt pyproject.toml
+	@echo "Making .venv-adapters (a few minutes, once) …"
+	@$(PYTHON) -m venv .venv-adapters
+	@.venv-adapters/bin/pip install --quiet --disable-pip-version-check --requirement requirements-adapters.txt
+	@.venv-adapters/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
