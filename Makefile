@@ -5,7 +5,7 @@ BIN := .venv/bin
 # A file's tests share what they make; the longest files, faults and system, come first.
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check test lint bench paper vllm gguf adapters docs
+.PHONY: demo check test lint bench paper vllm gguf rivals adapters docs
 
 demo: .venv/installed  ## a small Table 2 in minutes, no GPU, no account, no download
 	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
@@ -41,7 +41,10 @@ vllm: .venv/installed  ## the faster decoding engine, on a CPU; an extra
 gguf: .venv/installed  ## reads GGUF files; a small extra
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-gguf.txt
 
-adapters: .venv-adapters/installed  ## the rivals Houlsby, Pfeiffer, AdapterDrop, AdapterFusion: an environment of its own
+rivals: .venv/installed  ## what some of the other methods need (docs/howto/rivals.md); an extra
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-rivals.txt
+
+adapters: .venv-adapters/installed  ## Houlsby, Pfeiffer, AdapterDrop, AdapterFusion (docs/howto/rivals.md): an environment of its own
 
 docs: .venv/installed  ## the site in build/docs, its notebook run; an extra; a warning is an error
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-docs.txt

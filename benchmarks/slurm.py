@@ -45,8 +45,8 @@ def through_slurm(folder: Path, config: str) -> dict:
         "jobs": len(jobs),
         "states": Counter(job.state for job in jobs),
         "most at once": peak,
-        "cards busy": busy / max(1, 2 * samples),
-        "moments with a shared card": shared,
+        "GPUs busy": busy / max(1, 2 * samples),
+        "moments with a shared GPU": shared,
         "left over": leftovers(folder),
     }
 
@@ -73,7 +73,7 @@ def main() -> None:
         one, two = results(local), results(home / "slurm")
         differing = sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
         print(f"files compared: {len(one)}; differing: {len(differing)} {differing[:5]}")
-        sys.exit(bool(differing or found["left over"] or found["moments with a shared card"]))
+        sys.exit(bool(differing or found["left over"] or found["moments with a shared GPU"]))
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

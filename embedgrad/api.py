@@ -11,27 +11,26 @@ Example::
     print(tuned.generate("A lovely film."))
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from embedgrad.evaluation import Evaluation, evaluation_of, unseen
+from embedgrad.evaluation import Evaluation, evaluation_of, measured, unseen
 from embedgrad.grading import Grading, make_grading
-from embedgrad.keywords import check_names, renamed
-from embedgrad.measured import measured
 from embedgrad.runtime.provenance import versions
 from embedgrad.stored import stored_grading, stored_model
 from embedgrad.tasks.own.data import Columns, read_own, split_own
 from embedgrad.tasks.own.rows import named_rows
 from embedgrad.tuning import fitting_limit, tune
 from embedgrad_core import (
+    Decoded,
     Decoding,
     FrozenModel,
     Layout,
     PromptEmbedding,
     Settings,
-    Slot,
     decode,
     load_model,
     read_prompt_file,
@@ -50,7 +49,6 @@ class TunedPrompt:
     grading: Grading | None
     decoding: Decoding
     history: list[dict] = field(default_factory=list, repr=False)
-    grader = property(lambda self: self.grading, doc="Old name of ``grading``.")
 
     def save(self, path: str | Path) -> None:
         """Write the prompt file."""
@@ -85,13 +83,8 @@ class TunedPrompt:
             if not one.strip():
                 raise UserError(f"{name} is empty; write at least one word.")
         items = [Item(f"{place:08d}", one, "", "", None, names[place]) for place, one in enumerate(several)]
-        vectors = self.prompt.vectors if optimized else self.prompt.initial
-
-        def count(done: int) -> None:
-            on_progress(done, len(items))
-
-        rows = decode(self.frozen, self.prompt.slot, vectors, items, self.decoding, on_progress=count, on_step=on_step)
-        answers = [row.output for row in rows]
+        side = "after" if optimized else "before"
+        answers = [row.output for row in self._decoded(items, [side], on_progress, on_step)[side]]
         return answers[0] if isinstance(text, str) else answers
 
     def evaluate(
@@ -107,7 +100,6 @@ class TunedPrompt:
         on_progress: Callable[[int, int], None] = lambda done, total: None,
         on_step: Callable[[float], None] = lambda begun: None,
         log: Callable[[str], None] = print,
-        say: Callable[[str], None] | None = None,
     ) -> Evaluation:
         """Answer and grade every item with the text prompt and with the optimised one.
 
@@ -122,31 +114,42 @@ class TunedPrompt:
             on_progress: called with the answers so far and in all, both sides counted.
             on_step: called with what unfinished answers come to, as :func:`embedgrad_core.decode` does.
             log: where to report how a file was read.
-            say: old name of ``log``.
 
         Raises:
             UserError: no evaluator, no item left, or data that cannot be read.
         """
         if self.grading is None:
             raise UserError("this prompt does not say how answers are checked; give an evaluator.")
-        log = renamed(log, say)
         found = _items(data, self.grading, columns, log, revision=revision, config=config, split=split)
         items = found if keep_seen else unseen(found, self.prompt)
-        graded: dict[str, dict[str, dict]] = {}
         gold = {item.id: item.answer for item in items}
-        for side, vectors in (("before", self.prompt.initial), ("after", self.prompt.vectors)):
-            past = len(items) * (side == "after")
-
-            def count(done: int, past: int = past) -> None:
-                on_progress(past + done, 2 * len(items))
-
-            rows = decode(
-                self.frozen, self.prompt.slot, vectors, items, self.decoding, on_progress=count, on_step=on_step
-            )
-            graded[side] = {row.id: self.grading.line(row.row(), gold[row.id]) for row in rows}
+        graded = {
+            side: {row.id: self.grading.line(row.row(), gold[row.id]) for row in rows}
+            for side, rows in self._decoded(items, ["before", "after"], on_progress, on_step).items()
+        }
         name = str(data) if isinstance(data, str | Path) else name
         about = measured(self.frozen, self.prompt, items, name, keep_seen)
         return evaluation_of(items, graded, len(found) - len(items), about)
+
+    def _decoded(
+        self,
+        items: Sequence[Item],
+        sides: Sequence[str],
+        on_progress: Callable[[int, int], None],
+        on_step: Callable[[float], None],
+    ) -> dict[str, list[Decoded]]:
+        """Answers by the text prompt (``before``) or the optimised one (``after``)."""
+        found: dict[str, list[Decoded]] = {}
+        for side in sides:
+
+            def count(done: int, past: int = len(items) * len(found)) -> None:
+                on_progress(past + done, len(sides) * len(items))
+
+            vectors = self.prompt.initial if side == "before" else self.prompt.vectors
+            found[side] = decode(
+                self.frozen, self.prompt.slot, vectors, items, self.decoding, on_progress=count, on_step=on_step
+            )
+        return found
 
 
 def _items(
@@ -157,15 +160,13 @@ def _items(
     **hub: str | None,
 ) -> list[Item]:
     """Items as they are, all else read."""
-    if isinstance(data, str | Path):
-        return read_own(data, grading.evaluator, grading.labels, columns, log=log, **hub)
-    rows: list[Any] = list(named_rows(data))
-    if rows and all(isinstance(row, Item) for row in rows):
-        return rows
-    if not all(isinstance(row, Mapping) for row in rows):
-        other = next(type(row).__name__ for row in rows if not isinstance(row, Mapping))
-        raise UserError(f"data holds a {other}; give a file, a hub data set, items, or a dictionary per row.")
-    return read_own(rows, grading.evaluator, grading.labels, columns, log=log, **hub)
+    source: Any = data if isinstance(data, str | Path) else list(named_rows(data))
+    if isinstance(source, list):
+        if source and all(isinstance(row, Item) for row in source):
+            return source
+        if other := next((type(row).__name__ for row in source if not isinstance(row, Mapping)), None):
+            raise UserError(f"data holds a {other}; give a file, a hub data set, items, or a dictionary per row.")
+    return read_own(source, grading.evaluator, grading.labels, columns, log=log, **hub)
 
 
 def optimize(
@@ -186,7 +187,6 @@ def optimize(
     dtype: str = "auto",
     device_map: str = "none",
     log: Callable[[str], None] = print,
-    say: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> TunedPrompt:
     """Optimise a prompt's embeddings on labelled items while the model stays frozen (Eq. 1-7).
@@ -208,14 +208,12 @@ def optimize(
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         device_map: ``none``, or ``auto`` or ``balanced``: the layers over all visible GPUs.
         log: where lines about the work go.
-        say: old name of ``log``.
         settings: any field of :class:`embedgrad_core.Settings`, e.g. ``learning_rate=0.01``, ``epochs=10``.
 
     Raises:
         UserError: anything about model, prompt or data that the user can fix.
     """
-    log = renamed(log, say)
-    check_names(settings, (one.name for one in fields(Settings)), "optimize")
+    _check_names(settings, (one.name for one in fields(Settings)), "optimize")
     grading = make_grading(evaluator, labels)
     chosen = Settings(**settings)
     if not prompt.strip():
@@ -234,21 +232,9 @@ def optimize(
     else:
         frozen = model
     if max_new_tokens is None:
-        limit = fitting_limit(frozen, Slot.place(frozen.tokenizer, layout, prompt), [*train, *held])
+        limit = fitting_limit(frozen, layout, prompt, [*train, *held])
     decoding = replace(decoding, max_new_tokens=limit, batch_size=frozen.rows_in_flight(decode_batch_size, limit))
-    with_accuracy = chosen.early_stop == "dev_accuracy"
-    tuned = tune(
-        frozen,
-        layout,
-        prompt,
-        train,
-        held,
-        chosen,
-        grading=grading,
-        decoding=decoding,
-        dev_accuracy=with_accuracy,
-        log=log,
-    )
+    tuned = tune(frozen, layout, prompt, train, held, chosen, grading=grading, decoding=decoding, log=log)
     return TunedPrompt(frozen, tuned.prompt, grading, decoding, tuned.history)
 
 
@@ -263,7 +249,6 @@ def load(
     dtype: str = "auto",
     device_map: str = "none",
     log: Callable[[str], None] = print,
-    say: Callable[[str], None] | None = None,
     **decoding: Any,
 ) -> TunedPrompt:
     """Read a prompt file and the model it was made for.
@@ -278,14 +263,12 @@ def load(
         dtype: as in :func:`optimize`.
         device_map: as in :func:`optimize`.
         log: where lines about the work go.
-        say: old name of ``log``.
         decoding: fields to change, e.g. ``max_new_tokens=64``.
 
     Raises:
         UserError: no prompt file, or not this model's; a field of decoding that there is not.
     """
-    log = renamed(log, say)
-    check_names(decoding, (one.name for one in fields(Decoding)), "load")
+    _check_names(decoding, (one.name for one in fields(Decoding)), "load")
     header = read_prompt_file(path)[1]
     grading, stored = stored_grading(path, header), recorded_decoding(path, header)
     settings = replace(stored, **{key: value for key, value in decoding.items() if value is not None})
@@ -297,6 +280,20 @@ def load(
     if evaluator is not None or labels is not None:
         grading = make_grading(evaluator, labels)
     return TunedPrompt(frozen, PromptEmbedding.load(path, frozen), grading, settings)
+
+
+def _check_names(given: Mapping[str, object], known: Iterable[str], function: str) -> None:
+    """Refuse a keyword that a function does not know.
+
+    Raises:
+        UserError: there is one; names the nearest that the function knows.
+    """
+    known = sorted(known)
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(known)}."
+            raise UserError(f"{function} knows no {name!r}; {hint}")
 
 
 __all__ = ["Columns", "Evaluation", "Layout", "TunedPrompt", "load", "make_grading", "optimize"]

@@ -12,6 +12,8 @@ from typing import Self
 import yaml
 
 from embedgrad.reporting.results.cells import Cell, read_cells
+from embedgrad.rivals.rival import Rival
+from embedgrad.rivals.table import rival_named
 from embedgrad.schemas.check import check_schema
 from embedgrad.schemas.plain import check_plain, whole_numbers
 from embedgrad_core.files import UserError
@@ -44,7 +46,7 @@ class Config:
                         f"{values['cell_table']}: cell {cell.dataset}/{cell.model} names {name!r}, which is not under "
                         f"`{kind}` in {source}."
                     )
-        _ = config.cells, config.sensitivity
+        _ = config.cells, config.sensitivity, config.rivals
         for task, spec in values["tasks"].items():
             if spec.get("shards", 1) > 1 and "block" not in values["decode"]:
                 raise UserError(
@@ -126,6 +128,19 @@ class Config:
         if not spec:
             return []
         return [(cell, rate) for cell in self._named(spec["cells"], "sensitivity") for rate in spec["learning_rates"]]
+
+    @cached_property
+    def rivals(self) -> list[tuple[Cell, Rival]]:
+        """Cells and the methods that are fitted beside EmbedGrad on them; none where the config has no ``rivals``.
+
+        Raises:
+            UserError: a cell that is not in the table or a method that is not known; suggests the nearest cell.
+        """
+        spec = self.values.get("rivals")
+        if not spec:
+            return []
+        methods = [rival_named(name) for name in spec["methods"]]
+        return [(cell, rival) for cell in self._named(spec["cells"], "rivals.cells") for rival in methods]
 
     def _named(self, names: Sequence[str], key: str) -> list[Cell]:
         known = {f"{cell.dataset}/{cell.model}": cell for cell in self.table}

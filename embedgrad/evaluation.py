@@ -1,12 +1,13 @@
-"""Two prompts on the same items: which items may be counted, and what the graded answers say."""
+"""Two prompts on the same items: which items may be counted, what the graded answers say, and whose numbers those are."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
 from embedgrad.tasks.own.data import fingerprint
-from embedgrad_core import PromptEmbedding
+from embedgrad_core import FrozenModel, PromptEmbedding
 from embedgrad_core.files import Item, UserError
 
 
@@ -24,7 +25,7 @@ class Evaluation:
         wilson: 95 % intervals of both accuracies, as fractions.
         failures: for both sides how many answers failed in which way.
         left_out: items that the prompt was trained on.
-        measured: whose numbers these are, see :func:`embedgrad.measured.measured`.
+        measured: whose numbers these are, see :func:`measured`.
         rows: the graded answers of both sides, item by item.
     """
 
@@ -52,6 +53,27 @@ class Evaluation:
     def row(self) -> dict:
         """As JSON, without the answers."""
         return {key: value for key, value in asdict(self).items() if key != "rows"}
+
+
+def measured(
+    frozen: FrozenModel, prompt: PromptEmbedding, items: Sequence[Item], data: str | Path | None, keep_seen: bool
+) -> dict:
+    """The key ``measured`` of what ``embedgrad evaluate --json`` prints.
+
+    Returns:
+        ``prompt``: hash of the prompt's vectors and tokens; ``model``: its name and what that was resolved to; ``data``: a file's
+        name or a hub data set; ``keep_seen``: whether items that the prompt was trained on were kept, and ``seen`` how many of
+        the answered ones they are, null where the prompt does not say what it was trained on.
+    """
+    trained_on = None if prompt.header.get("seen") is None else set(prompt.header["seen"])
+    name = None if data is None else Path(data).name if Path(data).is_file() else str(data)
+    return {
+        "prompt": prompt.content_sha256(),
+        "model": {"name": frozen.name, "resolved": frozen.resolved},
+        "data": name,
+        "keep_seen": keep_seen,
+        "seen": None if trained_on is None else sum(fingerprint(item.input) in trained_on for item in items),
+    }
 
 
 def unseen(items: Sequence[Item], *prompts: PromptEmbedding) -> list[Item]:

@@ -52,11 +52,6 @@ class Grading:
         names = tuple(self.options.get("labels", ()))
         return Labels(names, self.numbers) if names else ()
 
-    def numbers_line(self) -> str | None:
-        """Which number of the data stands for which label, for a log; None where the data have no numbers."""
-        pairs = ", ".join(f"{number} is {name}" for number, name in self.numbers.items())
-        return f"labels: {pairs}" if pairs else None
-
     def grade(self, text: str, gold: str) -> evaluators.Verdict:
         """The headline verdict on one answer."""
         return self._grade(text, gold, self.strict)
@@ -144,7 +139,9 @@ def grading_of_task(name: str, strict: bool = False) -> Grading:
         UserError: no such task.
     """
     task = tasks.find(name)
-    options = {"labels": list(task.LABELS), "synonyms": task.SYNONYMS} if task.EVALUATOR == "label" else {}
+    options = (
+        {"labels": list(task.LABELS), "synonyms": getattr(task, "SYNONYMS", {})} if task.EVALUATOR == "label" else {}
+    )
     return Grading(task.EVALUATOR, options, strict)
 
 

@@ -1,7 +1,7 @@
 """From a text prompt and labelled items to an optimised prompt: gate, loop, progress. The command and the API share it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,23 +40,16 @@ def tune(
     """Check step 0, then optimise.
 
     Args:
-        frozen: the frozen model.
-        layout: where the prompt sits.
-        text: the human prompt.
-        train: items of Eq. 7.
-        dev: items for early stopping.
-        settings: hyperparameters.
         grading: how an answer is checked; kept in the prompt's header.
         decoding: how answers are decoded; kept in the header.
-        dev_accuracy: answer and grade dev after each epoch.
+        dev_accuracy: answer and grade dev after each epoch, also where early stopping does not ask for it.
         state: file for resuming.
-        log: where plain lines go.
 
     Raises:
         UserError: what :func:`embedgrad_core.optimize` and the gate refuse; a token limit that leaves no room for any input.
     """
-    if grading and (line := grading.numbers_line()):
-        log(line)
+    if grading and grading.numbers:
+        log(f"labels: {', '.join(f'{number} is {name}' for number, name in grading.numbers.items())}")
     if grading and grading.knows_strict and len(kinds := {item.answer for item in train}) == 1:
         log(
             f"warning: every training item has the answer {min(kinds)!r}; nothing but always saying it can be learnt from them"
@@ -72,6 +65,7 @@ def tune(
         f"{gate.seams} of {gate.items} items merge at the prompt's edge"
     )
     answers = {item.id: item.answer for item in dev}
+    wanted = dev_accuracy or settings.early_stop == "dev_accuracy"
 
     with Epochs(settings.epochs, log) as epochs:
 
@@ -90,13 +84,13 @@ def tune(
             train,
             dev,
             settings,
-            dev_accuracy=partial(accuracy, grading, decoding) if dev_accuracy and grading and decoding else None,
+            dev_accuracy=partial(accuracy, grading, decoding) if wanted and grading and decoding else None,
             state=state,
             on_epoch=on_epoch,
             log=log,
             on_progress=epochs.on_progress,
         )
-    trained.header["gate"] = gate.row()
+    trained.header["gate"] = asdict(gate)
     trained.header["grading"] = grading.row() if grading else None
     # How many GPUs answered says nothing about the answers.
     trained.header["decoding"] = replace(decoding, tensor_parallel=None).row() if decoding else None
@@ -118,10 +112,11 @@ def check_room(frozen: FrozenModel, slot: Slot, items: Sequence[Item], max_new_t
         )
 
 
-def fitting_limit(frozen: FrozenModel, slot: Slot, items: Sequence[Item]) -> int:
+def fitting_limit(frozen: FrozenModel, layout: Layout, text: str, items: Sequence[Item]) -> int:
     """The token limit where nobody chose: 512, or what the longest input leaves free.
 
     Not less for labels, though they are short: a limit that cuts the text prompt's answers off makes any other prompt look good.
     """
+    slot = Slot.place(frozen.tokenizer, layout, text)
     taken = len(slot.head_ids) + slot.k + max((len(slot.body_ids(item.input)) for item in items), default=0)
     return max(1, min(LIMIT, frozen.context - taken))

@@ -42,14 +42,11 @@ def nearest_tokens(frozen: FrozenModel, vectors: torch.Tensor) -> torch.Tensor:
 
     Chunked over the vocabulary, so that no (k, V) table and no copy of the embedding table is made.
     """
-    rows = frozen.network.get_input_embeddings().num_embeddings
-    wanted = torch.nn.functional.normalize(vectors.to(frozen.device).float(), dim=1)
+    wanted = _unit(vectors.to(frozen.device).float())
     best = torch.full((len(vectors),), -2.0, device=frozen.device)
     nearest = torch.zeros(len(vectors), dtype=torch.long, device=frozen.device)
-    for start in range(0, rows, VOCABULARY_CHUNK):
-        ids = torch.arange(start, min(start + VOCABULARY_CHUNK, rows))
-        table = torch.nn.functional.normalize(frozen.embed(ids).float(), dim=1)
-        value, index = (wanted @ table.T).max(dim=1)
+    for start, table in _chunks(frozen):
+        value, index = (wanted @ _unit(table.float()).T).max(dim=1)
         better = value > best
         best = torch.where(better, value, best)
         nearest = torch.where(better, index + start, nearest)
@@ -95,6 +92,7 @@ def similarities(frozen: FrozenModel, vectors: torch.Tensor, original: torch.Ten
 
 
 def _chunks(frozen: FrozenModel) -> Iterator[tuple[int, torch.Tensor]]:
+    """Stretches of the embedding table in float64, each with the id of its first row."""
     rows = frozen.network.get_input_embeddings().num_embeddings
     for start in range(0, rows, VOCABULARY_CHUNK):
         ids = torch.arange(start, min(start + VOCABULARY_CHUNK, rows))

@@ -6,7 +6,7 @@ logits, which catches architectures that scale or cap their logits after the hea
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 
@@ -34,10 +34,6 @@ class GateResult:
     seams: int
     max_logit_difference: float
     loss_difference: float
-
-    def row(self) -> dict:
-        """As JSON."""
-        return asdict(self)
 
 
 @torch.no_grad()

@@ -48,12 +48,9 @@ class Layout:
     slot: str = "user"
 
     def __post_init__(self) -> None:
-        if self.kind not in ("bare", "chat"):
-            raise UserError(f"layout.kind is {self.kind!r}; it must be bare or chat.")
-        if self.end not in ("eos", "none"):
-            raise UserError(f"layout.end is {self.end!r}; it must be eos or none.")
-        if self.slot not in ("user", "system"):
-            raise UserError(f"layout.slot is {self.slot!r}; it must be user or system.")
+        for name, known in (("kind", ("bare", "chat")), ("end", ("eos", "none")), ("slot", ("user", "system"))):
+            if getattr(self, name) not in known:
+                raise UserError(f"layout.{name} is {getattr(self, name)!r}; it must be {' or '.join(known)}.")
 
 
 @dataclass(frozen=True)

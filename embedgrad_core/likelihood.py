@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 import torch
 
 from embedgrad_core.layout import Slot
-from embedgrad_core.model import kernels
 from embedgrad_core.model.frozen import FrozenModel
-from embedgrad_core.model.sizes import CHUNK
-from embedgrad_core.objective import Example, target_hidden
+from embedgrad_core.objective import Example, chunked_logits, target_hidden
 from embedgrad_core.step import MicroBatching
 
 
@@ -32,7 +30,6 @@ def continuation_log_likelihoods(
     need a pass of their own: labels of one token each share a single pass an input.
 
     Args:
-        frozen: the frozen model.
         slot: where the prompt sits; a continuation follows the layout's target prefix.
         vectors: (k, d) prompt vectors.
         inputs: N texts.
@@ -58,16 +55,12 @@ def continuation_log_likelihoods(
             examples.append(example)
             readers[example.id] = (place, carried)
     found = torch.zeros(len(inputs), len(continuations), dtype=torch.float64)
-    head = frozen.network.get_output_embeddings()
     done = 0
     for micro_batch in (batching or MicroBatching()).cut(len(slot.head_ids) + slot.k, examples):
         hidden = target_hidden(frozen, slot, vectors, micro_batch)
         for example, states in zip(micro_batch, hidden.split([len(one.target) for one in micro_batch]), strict=True):
             place, carried = readers[example.id]
-            rows = [
-                kernels.linear(part, head.weight, head.bias).float().log_softmax(dim=1) for part in states.split(CHUNK)
-            ]
-            chances = torch.cat(rows)
+            chances = torch.cat([logits.log_softmax(dim=1) for logits in chunked_logits(frozen, states)])
             for column in carried:
                 ids = torch.tensor(tokens[place][column], device=chances.device)
                 found[place, column] = chances[: len(ids)].gather(1, ids[:, None]).double().sum().cpu()
@@ -87,9 +80,3 @@ def _runs(row: Sequence[Sequence[int]]) -> list[list[int]]:
         else:
             group.append(place)
     return groups
-
-
-def choices(log_likelihoods: torch.Tensor, lengths: torch.Tensor | None = None) -> list[int]:
-    """The likeliest continuation of each input, the first of equals; with ``lengths`` by mean per token instead of by sum."""
-    scores = log_likelihoods if lengths is None else log_likelihoods / lengths
-    return scores.argmax(dim=1).tolist()

@@ -6,7 +6,7 @@ them at a time. Each chunk's loss is turned into the gradient of its hidden stat
 vocabulary) is ever held.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,6 +123,13 @@ def target_hidden(
     states = output.last_hidden_state[0]
     states = states[torch.tensor(predicts, device=states.device)]
     return states.to(frozen.network.get_output_embeddings().weight.device)
+
+
+def chunked_logits(frozen: FrozenModel, hidden: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Logits (at most ``CHUNK``, V) in float32 of hidden states (N, d), a chunk at a time; without gradient."""
+    head = frozen.network.get_output_embeddings()
+    for part in hidden.split(CHUNK):
+        yield kernels.linear(part, head.weight, head.bias).float()
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):

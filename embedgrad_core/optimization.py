@@ -32,7 +32,6 @@ def optimize(
     """Optimise a prompt's vectors on labelled items.
 
     Args:
-        frozen: the frozen model.
         prompt: where to start; not changed.
         train: items of Eq. 7.
         dev: items for early stopping; never the test split.

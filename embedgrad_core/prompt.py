@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from embedgrad_core.files import UserError, checksum, parse_json, sha256_of_bytes, sha256_of_file, write_whole
+from embedgrad_core.files import UserError, checksum, parse_json, sha256_of_bytes, write_whole
 from embedgrad_core.layout import Slot, layout_from_header
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt_header import check_header
@@ -52,17 +52,24 @@ class PromptEmbedding:
         All metadata is one JSON string with sorted keys: safetensors keeps several keys in a hash map of random order.
         """
         header = {**self.header, **(extra or {}), "format": FORMAT}
-        tensors = {
-            "vectors": self.vectors.detach().float().cpu().contiguous(),
-            "initial": self.initial.float().cpu().contiguous(),
-            "token_ids": torch.tensor(self.slot.prompt_ids, dtype=torch.int64),
-        }
+        tensors = self._tensors()
         header |= {"tensors": tensors_sha256(tensors)}
         header |= {"check": checksum(header)}
         text = json.dumps(header, sort_keys=True, ensure_ascii=False, allow_nan=False)
         with write_whole(path) as temporary:
             # As bytes: safetensors would report a full disk as an error of its own.
             temporary.write_bytes(save(tensors, metadata={"embedgrad": text}))
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        return {
+            "vectors": self.vectors.detach().float().cpu().contiguous(),
+            "initial": self.initial.float().cpu().contiguous(),
+            "token_ids": torch.tensor(self.slot.prompt_ids, dtype=torch.int64),
+        }
+
+    def content_sha256(self) -> str:
+        """Hash of vectors and tokens, the same before the prompt is saved and after it is loaded."""
+        return tensors_sha256(self._tensors())
 
     @classmethod
     def load(cls, path: str | Path, frozen: FrozenModel) -> Self:
@@ -157,18 +164,3 @@ def tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
 def vectors_sha256(vectors: torch.Tensor) -> str:
     """Hash of prompt vectors (k, d) wherever they lie."""
     return tensors_sha256({"vectors": vectors.detach().float().cpu().contiguous()})
-
-
-def prompt_sha256(path: str | Path) -> str:
-    """Hash of a prompt file, as results record it."""
-    return sha256_of_file(path)
-
-
-def content_sha256(prompt: PromptEmbedding) -> str:
-    """Hash of a prompt's vectors and tokens, the same before it is saved and after it is loaded."""
-    tensors = {
-        "vectors": prompt.vectors.detach().float().cpu().contiguous(),
-        "initial": prompt.initial.float().cpu().contiguous(),
-        "token_ids": torch.tensor(prompt.slot.prompt_ids, dtype=torch.int64),
-    }
-    return tensors_sha256(tensors)

@@ -1,7 +1,7 @@
 """Other people's maths evaluators on the same boxes, as a second opinion.
 
-    >>> compare_with_math_verify([("so \\\\boxed{0.5}", "\\\\frac{1}{2}")])
-    []
+    >>> cross_check([("so \\\\boxed{0.5}", "\\\\frac{1}{2}")], ["math_verify"])
+    [{'boxed_math': 'correct', 'math_verify': 'correct'}]
 
 math-verify (https://github.com/huggingface/Math-Verify) and lm-eval's minerva and hendrycks evaluators
 (https://github.com/EleutherAI/lm-evaluation-harness) see the last box as ``boxed_math.extract`` reads it, so that only the
@@ -155,12 +155,3 @@ def cross_check(
                 verdicts[name] = "no_answer" if answer is None else child.grade(name, answer, gold)
             checked.append(verdicts)
     return checked
-
-
-def compare_with_math_verify(rows: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    """Every (text, gold) on which math-verify and ``boxed_math`` disagree: extracted, gold and both verdicts."""
-    return [
-        {"extracted": boxed_math.extract(text) or "", "gold": gold, **verdicts}
-        for (text, gold), verdicts in zip(rows, cross_check(rows, ["math_verify"]), strict=True)
-        if verdicts["boxed_math"] != verdicts["math_verify"]
-    ]

@@ -151,12 +151,8 @@ def without_words_of_one_letter(text: str, letters: frozenset[str]) -> str:
     """``text``, in its own case, without the articles, pronouns and initials that are not an option's letter."""
 
     def keep_or_not(match: re.Match) -> str:
-        letter, before, after = (
-            match[0],
-            text[max(0, match.start() - 30) : match.start()],
-            text[match.end() : match.end() + 30],
-        )
-        return GONE if letter.casefold() in letters and _is_a_word(letter, before, after) else letter
+        before, after = text[max(0, match.start() - 30) : match.start()], text[match.end() : match.end() + 30]
+        return GONE if match[0].casefold() in letters and _is_a_word(match[0], before, after) else match[0]
 
     # One slice a letter of a bounded text.
     return _LETTER.sub(keep_or_not, text) if letters else text

@@ -120,11 +120,8 @@ def stated(
     sure = [mention for mention in found if not _unsure(read, mention)]
     opening, closing = _opening(read, sure, found), _closing(read, sure, found)
     heading = opening if opening and read[opening.end : opening.end + 1] in (":", "\n") else None
-    paragraph = (
-        closing
-        if closing and not heading and _PARAGRAPH.search(read, max(0, closing.start - 99), closing.start)
-        else None
-    )
+    alone = closing and not heading and _PARAGRAPH.search(read, max(0, closing.start - 99), closing.start)
+    paragraph = closing if alone else None
     best = _explicit(read, sure, paragraph, cues) or heading or closing or opening
     best = best and _standing(read, best, sure)
     best = best or (_behind(read, sure, topics) if topics else None)
@@ -242,7 +239,4 @@ def _at_the_end(text: str, known: Forms) -> str | None:
     found = known.mentions(text)
     if not found or text[found[-1].end :].strip(_STRICT_END):
         return None
-    before: tuple[Mention, bool] | None = None
-    for mention in found[-_LAST:]:
-        before = (mention, negated(text, mention, before, "no" not in known.names))
-    return None if before and before[1] else found[-1].name
+    return found[-1].name if found[-1] in _affirmed(text, found[-_LAST:], known) else None

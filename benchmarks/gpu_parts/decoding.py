@@ -69,7 +69,7 @@ def one_step(
 ) -> dict:
     """A step in the middle of a decoding, replayed where it could be captured; what it reads over the machine's copy rate."""
     nothing = {"stop_on_loop": None, "on_end": lambda row: None, "on_step": lambda begun: None}
-    request, lines = Request.of(frozen, slot, vectors, bodies, limit, [], **nothing), []
+    request, lines = Request(frozen, slot, vectors, bodies, limit, [], **nothing), []
     decoder = graphed.GraphedDecoder(request, range(len(bodies)), len(bodies), graphed.Workspace(), lines.append)
     decoder._read(request.prefix, graphed.Filling(decoder.cache, [0], 0, [len(request.prefix)]))
     decoder.cache.spread(0, len(request.prefix))

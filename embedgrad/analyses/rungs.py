@@ -23,7 +23,7 @@ from embedgrad.planning.demand import EXAMPLES
 from embedgrad_core import FrozenModel, Layout, Slot, decode
 from embedgrad_core.decoding.answers import Decoded
 from embedgrad_core.files import Item, UserError
-from embedgrad_core.likelihood import choices, continuation_log_likelihoods
+from embedgrad_core.likelihood import continuation_log_likelihoods
 
 # Items, and the callbacks of decoding → their answers. The model is a rung's own affair.
 Answering = Callable[..., list[Decoded]]
@@ -169,7 +169,8 @@ def _choosing(frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, labels: Se
         inputs = [item.input for item in items]
         found, _lengths = continuation_log_likelihoods(frozen, slot, vectors, inputs, labels, on_progress=on_progress)
         return [
-            Decoded(item.id, labels[chosen], 0, "eos", 0.0) for item, chosen in zip(items, choices(found), strict=True)
+            Decoded(item.id, labels[chosen], 0, "eos", 0.0)
+            for item, chosen in zip(items, found.argmax(dim=1).tolist(), strict=True)
         ]
 
     return answer

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
     parser.add_argument("--seed", type=whole(0, 10**12), default=0, help="of the random control")
-    parser.add_argument("--controls", type=int, default=3, help="random controls decoded in the round trip")
+    parser.add_argument("--controls", type=whole(1), default=3, help="random controls decoded in the round trip")
     parser.add_argument("--data", type=Path, help="grade the round trip on these items (not the test split)")
     parser.add_argument("--level", help="only the items of this level")
     add_decoding_arguments(parser)
@@ -41,8 +41,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Measure, decode and grade if asked, write."""
     from embedgrad.grading import grading_from
 
-    if arguments.controls < 1:
-        raise UserError(f"--controls is {arguments.controls}; give at least 1.")
     wants_grading = bool(arguments.task or arguments.evaluator)
     if wants_grading != bool(arguments.data):
         raise UserError("the round trip needs both --data and --task (or --evaluator); give both or neither.")

@@ -1,12 +1,13 @@
 """Arguments that several commands share."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from embedgrad.commands.checked import output_file, rows, whole
 from embedgrad.runtime import gpus
@@ -56,8 +57,8 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     group.add_argument("--threads", type=whole(1, MOST_THREADS), help="CPU threads; tiny models are fastest with 1")
 
 
-def load_from(arguments: argparse.Namespace) -> "FrozenModel":
-    """The model that the arguments name; loaded once per process."""
+def load_from(arguments: argparse.Namespace, quantisation: str | None = None) -> "FrozenModel":
+    """The model that the arguments name, in 4 bits where that is asked for; loaded once per process."""
     if arguments.device in ("auto", "cuda"):  # cuda:1 is a choice already
         gpus.claim(arguments.gpus)
         if arguments.gpus and gpus.visible():
@@ -74,7 +75,7 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
         device, device_map = "cpu", "none"
     log = log_of(arguments)
     with waiting(f"{arguments.model}: loading", log):
-        frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, log)
+        frozen = _load(arguments.model, arguments.revision, device, dtype, device_map, quantisation, log)
     if arguments.sha256 and (found := other_than(frozen.hashes, arguments.sha256)):
         raise UserError(
             f"model {arguments.model}: its files have {found}, wanted is {arguments.sha256}; "
@@ -84,10 +85,13 @@ def load_from(arguments: argparse.Namespace) -> "FrozenModel":
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, revision: str, device: str, dtype: str, device_map: str, log: Callable) -> "FrozenModel":
+def _load(
+    model: str, revision: str, device: str, dtype: str, device_map: str, quantisation: str | None, log: Callable
+) -> "FrozenModel":
     from embedgrad_core.model.loading import load_model
 
-    return load_model(model, revision=revision, device=device, dtype=dtype, device_map=device_map, log=log)
+    where: dict[str, Any] = {"revision": revision, "device": device, "dtype": dtype, "device_map": device_map}
+    return load_model(model, **where, quantisation=quantisation, log=log)
 
 
 def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
@@ -182,8 +186,9 @@ def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 
     group.add_argument("--loop-tokens", type=whole(2), default=24, help="… over at least this many tokens")
 
 
-def add_kept_argument(parser: argparse.ArgumentParser) -> None:
-    """--state: where a killed decoding goes on."""
+def add_part_arguments(parser: argparse.ArgumentParser) -> None:
+    """--shard: a part of the items; --state: where a killed decoding goes on."""
+    parser.add_argument("--shard", metavar="I-of-N", help="only shard I of N, in whole blocks; for embedgrad gather")
     parser.add_argument(
         "--state",
         type=output_file,
@@ -197,11 +202,6 @@ def kept_from(arguments: argparse.Namespace) -> "KeptRows | None":
     from embedgrad_core.decoding.kept_rows import KeptRows
 
     return KeptRows(arguments.state) if arguments.state else None
-
-
-def add_shard_argument(parser: argparse.ArgumentParser) -> None:
-    """--shard: a part of the items."""
-    parser.add_argument("--shard", metavar="I-of-N", help="only shard I of N, in whole blocks; for embedgrad gather")
 
 
 def shard_from(arguments: argparse.Namespace, items: "list[Item]") -> "list[Item]":
@@ -255,6 +255,11 @@ def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: obj
 def plain_line(text: str) -> None:
     """One line of a log, at once; what strangers wrote cannot steer the terminal that shows it."""
     print(printable(text), flush=True)
+
+
+def tell(arguments: argparse.Namespace, row: dict, text: str) -> None:
+    """What a command has done, as JSON where that was asked for."""
+    plain_line(json.dumps(row, sort_keys=True) if arguments.json else text)
 
 
 def aside(text: str) -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
-    add_kept_argument,
     add_layout_arguments,
     add_model_arguments,
-    add_shard_argument,
+    add_part_arguments,
     decoding_from,
     kept_from,
     layout_from,
@@ -46,8 +45,7 @@ def add_text_prompt_arguments(parser: argparse.ArgumentParser) -> None:
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="the items to answer")
     add_decoding_arguments(parser)
-    add_shard_argument(parser)
-    add_kept_argument(parser)
+    add_part_arguments(parser)
     add_grading_arguments(parser)
 
 

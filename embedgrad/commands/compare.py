@@ -49,12 +49,8 @@ def run(arguments: argparse.Namespace) -> None:
         plain_line(json.dumps(found, sort_keys=True))
         return
     vectors = found["vectors"]
-    plain_line(
-        f"a: {a.prompt.slot.k} vectors, mean drift {vectors['mean_drift']['a']:.3g}; text {a.prompt.slot.text!r}"
-    )
-    plain_line(
-        f"b: {b.prompt.slot.k} vectors, mean drift {vectors['mean_drift']['b']:.3g}; text {b.prompt.slot.text!r}"
-    )
+    for side, slot in (("a", a.prompt.slot), ("b", b.prompt.slot)):
+        plain_line(f"{side}: {slot.k} vectors, mean drift {vectors['mean_drift'][side]:.3g}; text {slot.text!r}")
     for key in vectors["settings"]:
         plain_line(f"{key}: a {vectors['settings'][key]['a']}, b {vectors['settings'][key]['b']}")
     if vectors["move_cosine"] is None:

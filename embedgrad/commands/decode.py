@@ -7,15 +7,15 @@ import argparse
 import random
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
-    add_kept_argument,
     add_layout_arguments,
     add_model_arguments,
-    add_shard_argument,
+    add_part_arguments,
     decoding_from,
     kept_from,
     layout_from,
@@ -39,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_layout_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="JSON lines: id, input, target, answer, level")
     parser.add_argument("--level", help="only the items of this level")
-    add_shard_argument(parser)
-    add_kept_argument(parser)
+    add_part_arguments(parser)
     add_decoding_arguments(parser)
     parser.add_argument(
         "--out", required=True, type=output_file, help="JSON lines: id, output, n_tokens, stop, entropy_bits"
@@ -61,16 +60,14 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.runtime.progress import Progress
     from embedgrad.runtime.provenance import Run
     from embedgrad_core import Decoding, PromptEmbedding, Slot, decode
-    from embedgrad_core.prompt import prompt_sha256
 
     clock = Run()
     frozen = load_from(arguments)
     if arguments.prompt_file:
         prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     else:
-        prompt = PromptEmbedding.from_text(
-            frozen, Slot.place(frozen.tokenizer, layout_from(arguments), arguments.prompt)
-        )
+        slot = Slot.place(frozen.tokenizer, layout_from(arguments), arguments.prompt)
+        prompt = PromptEmbedding.from_text(frozen, slot)
     decoding = decoding_from(arguments, frozen)
 
     def answer(some: list, how: Decoding, **more: Any) -> list[dict]:
@@ -80,10 +77,8 @@ def run(arguments: argparse.Namespace) -> None:
         rows = answer(items, decoding, log=plain_line, kept=kept_from(arguments), **at.decoding)
     invariance = None
     if arguments.batch_invariance_check:
-        alone = replace(decoding, batch_size=1, engine="native", tensor_parallel=None)
-        invariance = _batch_invariance(
-            arguments.batch_invariance_check, items, rows, lambda some, **more: answer(some, alone, **more)
-        )
+        alone = partial(answer, how=replace(decoding, batch_size=1, engine="native", tensor_parallel=None))
+        invariance = _batch_invariance(arguments.batch_invariance_check, items, rows, alone)
     write_jsonl(arguments.out, rows)
     if arguments.run_info:
         row = clock.row(
@@ -92,7 +87,7 @@ def run(arguments: argparse.Namespace) -> None:
             decoding=decoding.row(),
             batch_invariance=invariance,
             layout=asdict(prompt.slot.layout),
-            prompt_sha256=prompt_sha256(arguments.prompt_file) if arguments.prompt_file else None,
+            prompt_sha256=sha256_of_file(arguments.prompt_file) if arguments.prompt_file else None,
             # What all cells of a table must share; limits and batches are a task's own.
             protocol={
                 "layout": asdict(prompt.slot.layout),

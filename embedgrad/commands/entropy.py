@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Read both answers under both prompts, write."""
     items = sorted(read_items(arguments.data, arguments.level), key=lambda item: item.id)[: arguments.max_items]
     before, after = (answers_to(items, path) for path in (arguments.before, arguments.after))
-    from embedgrad.analyses.entropy import entropy_of_answers
+    from embedgrad.analyses.readings import entropy_of_answers
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
 

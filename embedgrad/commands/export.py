@@ -7,13 +7,12 @@ peft: a prompt-tuning adapter (bare layout). merged: an ordinary checkpoint, the
 """
 
 import argparse
-import json
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_model_arguments, plain_line, silent
+from embedgrad.commands.arguments import add_model_arguments, silent, tell
 from embedgrad.commands.checked import check_writable
 from embedgrad.commands.prompts import model_of
-from embedgrad_core.files import UserError, check_new_folder, read_json
+from embedgrad_core.files import UserError, check_new_folder, read_json, sha256_of_file
 
 HELP = "PEFT adapter, merged checkpoint or vLLM prompt embeddings, with a model card"
 
@@ -40,19 +39,16 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{arguments.metrics}: expected a JSON object, found {type(metrics).__name__}.")
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.export import export
-    from embedgrad_core.prompt import prompt_sha256
 
     arguments.log = silent
     frozen = model_of(arguments, arguments.prompt_file)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     licence = arguments.licence if arguments.licence is not None else _licence(arguments.model)
-    about = {"metrics_name": str(arguments.metrics), "prompt_sha256": prompt_sha256(arguments.prompt_file)}
+    about = {"metrics_name": str(arguments.metrics), "prompt_sha256": sha256_of_file(arguments.prompt_file)}
     export(arguments.to, frozen, prompt, arguments.out, metrics=metrics, licence=licence, **about)
-    if arguments.json:
-        row = {"out": str(arguments.out), "to": arguments.to, "vectors": prompt.slot.k, "licence": licence}
-        plain_line(json.dumps(row, sort_keys=True))
-        return
-    plain_line(f"{arguments.out}: {prompt.slot.k} vectors as {arguments.to}; README.md says how to load it")
+    row = {"out": str(arguments.out), "to": arguments.to, "vectors": prompt.slot.k, "licence": licence}
+    text = f"{arguments.out}: {prompt.slot.k} vectors as {arguments.to}; README.md says how to load it"
+    tell(arguments, row, text)
 
 
 def _licence(model: str) -> str | None:

@@ -24,32 +24,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Draw and write."""
     from embedgrad.reporting.analyses import limit_rows
-    from embedgrad.reporting.figures.accuracy import draw_before_after, draw_training_curves
+    from embedgrad.reporting.figures import accuracy, gain, ladder, prompt
     from embedgrad.reporting.figures.drawing import save
-    from embedgrad.reporting.figures.gain import entropy, gain
-    from embedgrad.reporting.figures.ladder import ladder, limits
-    from embedgrad.reporting.figures.prompt import draw_anchoring, draw_lat
     from embedgrad.reporting.ladder import ladder_rows
     from embedgrad.reporting.results.cells import read_cells
     from embedgrad.reporting.results.collected import collect
 
+    name, folder = arguments.figure, arguments.results
     paths = [path for path in (arguments.png, arguments.pdf) if path]
     cells, seeds = read_cells(arguments.cell_table), seeds_from(arguments)
-    if arguments.figure in ("anchoring", "lat"):
-        draw = draw_anchoring if arguments.figure == "anchoring" else draw_lat
-        draw(cells, arguments.results, seeds, *paths)
+    if name in ("anchoring", "lat"):
+        figure = (prompt.anchoring if name == "anchoring" else prompt.lat)(cells, folder, seeds)
     else:
-        outcomes = collect(cells, arguments.results, seeds)
-        if arguments.figure == "before-after":
-            draw_before_after(outcomes, *paths)
-        elif arguments.figure == "ladder":
-            save(ladder(ladder_rows(outcomes, arguments.results)), *paths)
-        elif arguments.figure == "limits":
-            save(limits(limit_rows(outcomes, arguments.results)), *paths)
-        elif arguments.figure == "gain":
-            save(gain(outcomes), *paths)
-        elif arguments.figure == "entropy":
-            save(entropy(outcomes, arguments.results), *paths)
-        else:
-            draw_training_curves(outcomes, arguments.results, *paths)
-    plain_line(f"{arguments.figure}: {', '.join(map(str, paths))}")
+        outcomes = collect(cells, folder, seeds)
+        figure = {
+            "before-after": lambda: accuracy.before_after(outcomes),
+            "training-curves": lambda: accuracy.training_curves(outcomes, folder),
+            "gain": lambda: gain.gain(outcomes),
+            "entropy": lambda: gain.entropy(outcomes, folder),
+            "ladder": lambda: ladder.ladder(ladder_rows(outcomes, folder)),
+            "limits": lambda: ladder.limits(limit_rows(outcomes, folder)),
+        }[name]()
+    save(figure, *paths)
+    plain_line(f"{name}: {', '.join(map(str, paths))}")

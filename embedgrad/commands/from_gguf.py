@@ -9,10 +9,9 @@ pip install 'embedgrad[gguf]', or make gguf.
 """
 
 import argparse
-import json
 from pathlib import Path
 
-from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.arguments import tell
 from embedgrad.commands.checked import check_writable
 from embedgrad_core.files import check_new_folder
 
@@ -36,11 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     logging.disable_progress_bar()
     done = convert_gguf(arguments.file, arguments.out)
-    if arguments.json:
-        plain_line(json.dumps({"out": str(arguments.out), **done}, sort_keys=True))
-        return
     tied = "one embedding matrix" if done["tied"] else "separate output embeddings"
-    plain_line(
-        f"{arguments.out}: {done['architecture']}, {done['parameters']:,} parameters, {tied}, "
-        f"dequantised from {done['quantisation']} to float16"
-    )
+    model = f"{done['architecture']}, {done['parameters']:,} parameters, {tied}"
+    text = f"{arguments.out}: {model}, dequantised from {done['quantisation']} to float16"
+    tell(arguments, {"out": str(arguments.out), **done}, text)

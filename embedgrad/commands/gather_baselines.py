@@ -9,7 +9,7 @@ from pathlib import Path
 
 from embedgrad.analyses.counts import added_grids, added_ladders, lines_by_rung
 from embedgrad.commands.checked import output_file
-from embedgrad.reporting.results.analyses import read_grid, read_ladder
+from embedgrad.reporting.results.analyses import read_grid, read_shard_of_ladder
 from embedgrad_core.files import read_jsonl, write_json, write_jsonl
 
 HELP = "add up the baselines of shards"
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Add up; write."""
-    ladder = added_ladders([read_ladder(path, least=0) for path in arguments.ladders], arguments.ladders)
+    ladder = added_ladders([read_shard_of_ladder(path) for path in arguments.ladders], arguments.ladders)
     grid = added_grids([read_grid(path) for path in arguments.recoveries], arguments.recoveries)
     if arguments.ladder_answers:
         lines = lines_by_rung([read_jsonl(path, ("rung", "split")) for path in arguments.answers])

@@ -9,7 +9,7 @@ from pathlib import Path
 from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file, whole
 from embedgrad.files import read_items
-from embedgrad_core.files import UserError, sha256_of_file, write_json
+from embedgrad_core.files import sha256_of_file, write_json
 
 HELP = "linear artificial tomography (Figure 3) of an optimised prompt"
 
@@ -21,18 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stimuli", required=True, type=Path, help="JSON lines: positive, negative, split")
     parser.add_argument("--data", type=Path, help="items whose last input token is read too (not the test split)")
     parser.add_argument("--level", help="only the items of this level")
-    parser.add_argument("--items", type=int, default=32, help="read at most this many of them, the first by id")
+    parser.add_argument("--items", type=whole(1), default=32, help="read at most this many of them, the first by id")
     parser.add_argument("--seed", type=whole(0, 10**12), default=0, help="of bootstrap and random directions")
-    parser.add_argument("--draws", type=int, default=200, help="bootstrap resamples")
-    parser.add_argument("--random-directions", type=int, default=1000, help="directions of the control")
+    parser.add_argument("--draws", type=whole(1), default=200, help="bootstrap resamples")
+    parser.add_argument("--random-directions", type=whole(1), default=1000, help="directions of the control")
     parser.add_argument("--out", required=True, type=output_file, help="JSON: layers, summary")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Read the stimuli, read the prompt, write."""
-    for name in ("items", "draws", "random_directions"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}; give at least 1.")
     items = read_items(arguments.data, arguments.level) if arguments.data else []
     items = sorted(items, key=lambda item: item.id)[: arguments.items]
     from embedgrad.analyses.lat import lat

@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Read every label after every input; write."""
     items = read_items(arguments.data, arguments.level)
-    from embedgrad.analyses.likelihoods import label_likelihoods
+    from embedgrad.analyses.readings import label_likelihoods
     from embedgrad.grading import grading_from
-    from embedgrad.reporting.likelihood import summary
+    from embedgrad.reporting.analyses import likelihood_summary
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
 
@@ -39,5 +39,5 @@ def run(arguments: argparse.Namespace) -> None:
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
     found = label_likelihoods(frozen, prompt, items, grading, log=plain_line)
     write_json(arguments.out, found | made_with(frozen, arguments.prompt_file))
-    for side, row in summary(found).items():
+    for side, row in likelihood_summary(found).items():
         plain_line(f"{arguments.out}: {side}: {row['correct']} of {row['n']} by likelihood, AUROC {row['auroc']}")

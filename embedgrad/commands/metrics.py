@@ -12,6 +12,8 @@ from embedgrad.commands.checked import output_file
 from embedgrad_core.files import UserError
 
 HELP = "metrics of one cell from its graded answers"
+# What may be left out.
+OPTIONAL = ("split", "history", "prompt", "before_run", "after_run", "optimize_run")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test", required=True, type=Path, help="test.jsonl of the task")
     parser.add_argument("--before", required=True, type=Path, help="graded answers of the text prompt")
     parser.add_argument("--after", required=True, type=Path, help="graded answers of the optimised prompt")
-    for name in ("split", "history", "prompt", "before-run", "after-run", "optimize-run"):
-        parser.add_argument(f"--{name}", type=Path)
+    for name in OPTIONAL:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path)
     parser.add_argument("--out", required=True, type=output_file)
 
 
@@ -37,20 +39,8 @@ def run(arguments: argparse.Namespace) -> None:
     cell = table.get((arguments.dataset, arguments.model))
     if cell is None:
         raise UserError(f"{arguments.cell_table}: no cell {arguments.dataset}/{arguments.model}.")
-    metrics = metrics_from_files(
-        cell,
-        arguments.seed,
-        test=arguments.test,
-        before=arguments.before,
-        after=arguments.after,
-        history=arguments.history,
-        before_run=arguments.before_run,
-        after_run=arguments.after_run,
-        optimize_run=arguments.optimize_run,
-        split=arguments.split,
-        prompt=arguments.prompt,
-        out=arguments.out,
-    )
+    files = {name: getattr(arguments, name) for name in ("test", "before", "after", "out", *OPTIONAL)}
+    metrics = metrics_from_files(cell, arguments.seed, **files)
     before, after = metrics["before"], metrics["after"]
     plain_line(
         f"{arguments.out}: {before['correct']} → {after['correct']} of {metrics['n']}, "

@@ -8,7 +8,6 @@ A killed run continues where it was: the state lies in --state until the prompt 
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -24,7 +23,7 @@ from embedgrad.commands.arguments import (
     load_from,
     log_of,
     own_items_from,
-    plain_line,
+    tell,
 )
 from embedgrad.commands.checked import (
     OutputFile,
@@ -98,7 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.grading import grading_from
     from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit, tune
-    from embedgrad_core import Settings, Slot
+    from embedgrad_core import Settings
     from embedgrad_core.anchoring import anchoring_summary
 
     clock = Run()
@@ -112,8 +111,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     frozen, layout = load_from(arguments), layout_from(arguments)
     if arguments.max_new_tokens is None:
-        slot = Slot.place(frozen.tokenizer, layout, arguments.prompt)
-        arguments.max_new_tokens = fitting_limit(frozen, slot, [*train, *dev])
+        arguments.max_new_tokens = fitting_limit(frozen, layout, arguments.prompt, [*train, *dev])
     tuned = tune(
         frozen,
         layout,
@@ -123,18 +121,14 @@ def run(arguments: argparse.Namespace) -> None:
         settings,
         grading=grading,
         decoding=decoding_from(arguments, frozen),
-        dev_accuracy=with_accuracy,
+        dev_accuracy=arguments.dev_accuracy,
         state=arguments.state,
         log=log_of(arguments),
     )
     trained, history, slot = tuned.prompt, tuned.history, tuned.prompt.slot
-    trained.save(
-        arguments.out,
-        {
-            "versions": versions(),
-            "data": {"train": len(train), "dev": len(dev), "level": arguments.level, "task": arguments.task},
-        },
-    )
+    best, items = trained.header["best_epoch"], {"train": len(train), "dev": len(dev)}
+    data = {**items, "level": arguments.level, "task": arguments.task}
+    trained.save(arguments.out, {"versions": versions(), "data": data})
     if arguments.history:
         write_jsonl(arguments.history, history)
     if arguments.run_info:
@@ -143,29 +137,20 @@ def run(arguments: argparse.Namespace) -> None:
             settings=asdict(settings),
             layout=asdict(slot.layout),
             anchoring=anchoring_summary(frozen, trained),
-            gate=tuned.gate.row(),
+            gate=asdict(tuned.gate),
             engine="native",
             epochs_run=len(history) - 1,
-            best_epoch=trained.header["best_epoch"],
+            best_epoch=best,
             stopped=history[-1].get("stopped"),
-            items={"train": len(train), "dev": len(dev)},
+            items=items,
             data_sha256={path.name: sha256_of_file(path) for path in (arguments.train, arguments.dev) if path},
         )
         write_json(arguments.run_info, row)
     # Only now is the run complete: with the state gone, nothing is left to resume.
     arguments.state.unlink(missing_ok=True)
-    if arguments.json:
-        row = {
-            "out": str(arguments.out),
-            "vectors": slot.k,
-            "width": frozen.width,
-            "best_epoch": trained.header["best_epoch"],
-            "items": {"train": len(train), "dev": len(dev)},
-            "history": history,
-        }
-        plain_line(json.dumps(row, sort_keys=True))
-        return
-    plain_line(f"{arguments.out}: {slot.k} vectors of width {frozen.width}, best epoch {trained.header['best_epoch']}")
+    row = {"out": str(arguments.out), "vectors": slot.k, "width": frozen.width, "items": items, "history": history}
+    text = f"{arguments.out}: {slot.k} vectors of width {frozen.width}, best epoch {best}"
+    tell(arguments, row | {"best_epoch": best}, text)
 
 
 def _items(arguments: argparse.Namespace) -> tuple[list[Item], list[Item]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
+from embedgrad_core.files import write_whole
 
 if TYPE_CHECKING:
     from embedgrad.reporting.results.cells import Seeds
@@ -49,12 +50,13 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.reporting.results.collected import collect
 
     outcomes = collect(read_cells(arguments.cell_table), arguments.results, seeds_from(arguments))
-    for path, write in (
-        (arguments.csv, table2.write_csv),
-        (arguments.markdown, table2.write_markdown),
-        (arguments.latex, table2.write_latex),
+    for path, text in (
+        (arguments.csv, table2.as_csv),
+        (arguments.markdown, table2.markdown),
+        (arguments.latex, table2.latex),
     ):
         if path:
-            write(outcomes, path)
+            with write_whole(path) as temporary:
+                temporary.write_text(text(outcomes), encoding="utf-8", newline="")
     filled = sum(bool(outcome.metrics) for outcome in outcomes)
     plain_line(f"table 2: {filled} of {len(outcomes)} cells filled")

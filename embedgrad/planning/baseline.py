@@ -36,7 +36,8 @@ PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
 
 def baseline() -> Baseline:
     """Of this machine and environment: from the user's cache, else measured; the assumptions where neither can be (no Linux)."""
-    place, key = _place(), _key()
+    place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "embedgrad" / "baseline.json"
+    key = _key()
     with contextlib.suppress(OSError, UserError, TypeError, KeyError):
         kept = read_json(place)
         if kept["key"] == key:
@@ -64,10 +65,6 @@ def measured(threads: int | None = None) -> Baseline | None:
         return Baseline(**json.loads(run.stdout.splitlines()[-1]))
     except (OSError, subprocess.SubprocessError, LookupError, ValueError, TypeError):
         return None
-
-
-def _place() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "embedgrad" / "baseline.json"
 
 
 def _key() -> list[str]:

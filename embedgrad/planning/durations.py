@@ -4,18 +4,21 @@ What a job adds to its work: importing torch and transformers, and reading the m
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 from embedgrad.config import Config
 from embedgrad.planning.demand import WIDTHS, rows_at_a_time
 from embedgrad.planning.gpus import Machine
 from embedgrad.planning.resources import Resources
+from embedgrad.planning.rivals import rival_effort
 from embedgrad.planning.work import Work, work_of
+from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape
 
 # Rules that load a model: those that train it, and those that answer with it.
-TRAINING, ANSWERING = ("optimize", "sensitivity"), ("before", "baselines", "after", "analyse")
+TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit")
+ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer")
 LOADING = TRAINING + ANSWERING
 # Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and the
 # two layouts that it shares with protocol recovery, once per (task, model); the rungs and layouts answer dev too …
@@ -65,6 +68,7 @@ class Durations:
     machine: Machine
     resources: Resources
     load: float = LOAD
+    _known: dict[tuple[str | None, ...], float] = field(default_factory=dict, init=False, repr=False)
 
     def minutes(self, rule: str, wildcards: Mapping[str, str]) -> int:
         """The time limit to ask a scheduler for: four times the forecast and half an hour."""
@@ -78,12 +82,18 @@ class Durations:
         return self.machine.baseline.start + shape.weight_bytes(width) / self.load
 
     def seconds(self, rule: str, wildcards: Mapping[str, str]) -> float:
-        """Seconds of one job from its start to its end.
+        """Seconds of one job from its start to its end; seeds and shards of a job take the same.
 
         Args:
             rule: its rule's name; one that loads no model takes the time of its imports.
             wildcards: of the rule.
         """
+        key = (rule, *(wildcards.get(name) for name in ("model", "dataset", "task", "rival")))
+        if key not in self._known:  # a plan of thousands of jobs is a few sums
+            self._known[key] = self._seconds(rule, wildcards)
+        return self._known[key]
+
+    def _seconds(self, rule: str, wildcards: Mapping[str, str]) -> float:
         if rule == "data":
             return MADE
         kind, fixed = _kind(rule), self.fixed(rule, wildcards)
@@ -104,6 +114,9 @@ class Durations:
     def effort(self, rule: str, wildcards: Mapping[str, str]) -> tuple[int, int]:
         """Epochs that a job trains and items that it answers; those of all its shards together."""
         kind, work = _kind(rule), self.work(wildcards)
+        if kind.startswith("rival_"):
+            epochs = int(self.config.cell(wildcards["dataset"], wildcards["model"]).epochs)
+            return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)
         if kind not in TRAINING:
             answered = {"baselines": (RUNGS + LAYOUTS) * (work.test + work.dev), "analyse": DEV_DECODINGS * work.dev}
             return 0, answered.get(kind, work.test)
@@ -123,7 +136,7 @@ class Durations:
 
     def work(self, wildcards: Mapping[str, str]) -> Work:
         """What the cell or task that a rule names asks for."""
-        if "dataset" in wildcards:
+        if wildcards.get("dataset"):  # Snakemake's own wildcards are a list of values to ``in``
             cell = self.config.cell(wildcards["dataset"], wildcards["model"])
             task, level = cell.task, cell.level
         else:

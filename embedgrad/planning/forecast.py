@@ -70,11 +70,6 @@ class CellForecast:
     fits: bool
 
 
-def shape_of(parameters: float, access: Access) -> Shape:
-    """A model's own shape, or that of the known model nearest to it in size."""
-    return access.shape or known_shape(parameters)
-
-
 def forecast(
     config: RunConfig, access: Mapping[str, Access], machine: Machine, resources: Resources | None = None
 ) -> list[CellForecast]:
@@ -86,7 +81,7 @@ def forecast(
     rows, shared, start = [], set(), machine.baseline.start
     for cell in config.cells:
         spec = config.values["models"][cell.model]
-        shape = shape_of(spec["parameters"], access[cell.model])
+        shape = access[cell.model].shape or known_shape(spec["parameters"])
         task = config.values["tasks"][cell.task]
         work = work_of(cell.task, task, config.values["split"], cell.level)
         whole = work_of(cell.task, task, config.values["split"], None)
@@ -100,13 +95,11 @@ def forecast(
         batch = rows_at_a_time(config.values["decode"], shape, work.limit, width, gpu_bytes)
         again = resources.checkpointing(cell.model)
         memory = _memory(shape, work, config.values, width, again, machine)
-        own = work.input + work.target
         epochs = int(cell.epochs)
-        train_tokens = epochs * work.train * own
         rows.append(
             CellForecast(
                 cell=f"{cell.dataset}/{cell.model}",
-                train_tokens=train_tokens,
+                train_tokens=epochs * work.train * (work.input + work.target),
                 decode_tokens=items * work.answer,
                 memory=memory,
                 train_seconds=begin
@@ -133,41 +126,24 @@ def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing
 
 
 def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], machine: Machine) -> str:
-    """One sentence on the jobs that a run still has before it: tokens and time, as if one ran at a time on ``machine``.
-
-    Args:
-        config: the run.
-        jobs: each job's rule and wildcards.
-        machine: what a job is taken to have to itself.
+    """One sentence on the jobs (rule, wildcards) that a run still has before it: tokens and time, if each has the ``machine``.
 
     Returns:
         Nothing where no job trains or answers.
     """
-    durations, counts = (
-        Durations(config, machine, config.resources),
-        Counter((rule, tuple(sorted(w.items()))) for rule, w in jobs),
-    )
+    durations = Durations(config, machine, config.resources)
+    counts = Counter((rule, tuple(sorted(wildcards.items()))) for rule, wildcards in jobs)
     seconds: dict[str, float] = defaultdict(float)
     trained, answered = 0, 0.0
-    alike: dict[tuple, tuple[float, int, float]] = {}
     for (rule, pairs), count in counts.items():
         wildcards = dict(pairs)
         kind = rule.removesuffix("_shard")
         if kind not in LOADING:
             continue
-        # Seeds and shards of a job take the same: thousands of jobs are a few sums.
-        key = (rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
-        if key not in alike:
-            work, (epochs, items) = durations.work(wildcards), durations.effort(rule, wildcards)
-            read = epochs * work.train * (work.input + work.target)
-            alike[key] = (
-                durations.seconds(rule, wildcards),
-                read,
-                items * work.answer / durations.parts(rule, wildcards),
-            )
-        one, read, written = alike[key]
-        seconds["training" if kind in TRAINING else "answering"] += count * one
-        trained, answered = trained + count * read, answered + count * written
+        work, (epochs, items) = durations.work(wildcards), durations.effort(rule, wildcards)
+        seconds["training" if kind in TRAINING else "answering"] += count * durations.seconds(rule, wildcards)
+        trained += count * epochs * work.train * (work.input + work.target)
+        answered += count * (items * work.answer / durations.parts(rule, wildcards))
     if not seconds:
         return ""
     made = sum(count for (rule, _), count in counts.items() if rule == "pretrain")
@@ -181,15 +157,9 @@ def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], ma
 def first_lines(
     config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], configfiles: Sequence[str | Path], has_gpus: bool
 ) -> list[str]:
-    """What a run logs before its first job: its outlook, and how to learn more.
+    """What a run of ``configfiles`` logs before its first job: its outlook, and how to learn more.
 
     From shapes and rates alone: measuring this machine would import torch, for seconds.
-
-    Args:
-        config: the run.
-        jobs: each job's rule and wildcards.
-        configfiles: those that were named to Snakemake.
-        has_gpus: whether this machine has any.
 
     Returns:
         Nothing where no job trains or answers. Where no forecast can be made, why: that is no reason not to run.

@@ -27,8 +27,6 @@ UNNAMED = "a100-40"
 # Another (AVX2, its cores shared with other jobs) did 37e9 and 14e9. Limits of time have four times the seconds (durations.py), so
 # that they hold for a quarter of these rates; ``embedgrad plan`` measures the machine at hand.
 CPU_FLOPS, CPU_READ = 40e9, 5e9
-
-
 # Seconds in which a job imports torch and transformers, where nobody has measured. On one machine 4.4 s; on another 9 s, and 38 s
 # beside other jobs: what the limits of time add (durations.MINUTES) is fifty times that.
 START = 6.0

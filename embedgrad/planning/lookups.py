@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedgrad.planning.durations import TRAINING
 from embedgrad.planning.run_config import RunConfig
+from embedgrad.rivals.table import RIVALS
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
 SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
@@ -26,6 +28,11 @@ def one_of(names: Iterable[str]) -> str:
 def growing(amount: int) -> Callable[[Wildcards, int], int]:
     """Resource function: so much, and again as much with each new try (profiles for clusters try again)."""
     return lambda wildcards, attempt: amount * attempt
+
+
+def light(minutes: int = 10, memory: int = 2000) -> dict[str, int | Callable[[Wildcards, int], int]]:
+    """Resources of a rule that loads no model; ``memory`` in megabytes."""
+    return {"gpu": 0, "mem_mb": growing(memory), "runtime": growing(minutes)}
 
 
 def shard_flag(wildcards: Wildcards) -> str:
@@ -98,23 +105,24 @@ class Lookups:
 
         return path
 
-    def job_resource(self, name: str, training: bool = False) -> Callable[[Wildcards, int], int]:
-        """Resource function: ``gpu`` or ``mem_mb`` from the model's shape; memory grows with each new try."""
+    def job_resources(self, rule: str) -> dict[str, Callable[[Wildcards, int], int]]:
+        """Resource functions of a rule that loads a model: memory and GPUs from its shape, time from the job's forecast.
 
-        def amount(wildcards: Wildcards, attempt: int) -> int:
-            needed = self.config.resources.job(wildcards["model"], training)[name]
-            return needed * (1 if name == "gpu" else attempt)
+        Memory and time grow with each new try.
+        """
 
-        return amount
+        def needed(name: str, wildcards: Wildcards) -> int:
+            return self.config.resources.job(wildcards["model"], rule in TRAINING)[name]
 
-    def job_minutes(self, rule: str) -> Callable[[Wildcards, int], int]:
-        """Resource function: the time limit from the job's forecast; it grows with each new try."""
-
-        def minutes(wildcards: Wildcards, attempt: int) -> int:
+        def minutes(wildcards: Wildcards) -> int:
             part = "_shard" if wildcards.get("scatteritem") else ""
-            return self.config.minutes(rule + part, wildcards) * attempt
+            return self.config.durations.minutes(rule + part, wildcards)
 
-        return minutes
+        return {
+            "gpu": lambda wildcards, attempt: needed("gpu", wildcards),
+            "mem_mb": lambda wildcards, attempt: needed("mem_mb", wildcards) * attempt,
+            "runtime": lambda wildcards, attempt: minutes(wildcards) * attempt,
+        }
 
     def cell_files(self, name: str) -> list[str]:
         """A file of every selected cell and seed."""
@@ -139,6 +147,62 @@ class Lookups:
     def sweep_tables(self) -> list[str]:
         """The table of the sweep of learning rates; none where the configuration has no sweep."""
         return [f"{self.results}/sensitivity.csv"] if self.config.sensitivity else []
+
+    @property
+    def rivals_seed(self) -> int:
+        """The seed on which the rates of a method are tried."""
+        spec = self.config.values.get("rivals")
+        return int(spec["seeds"][0]) if spec else 0
+
+    def rivals_pattern(self, with_rates: bool) -> str:
+        """A pattern for the methods whose rate is chosen, or for all."""
+        rivals = {rival.name: rival for _, rival in self.config.rivals}
+        return one_of(name for name, rival in rivals.items() if rival.rates or not with_rates)
+
+    def rival_rates(self, name: str) -> Callable[[Wildcards], list[str]]:
+        """Input function: a file of every rate of a method's grid."""
+
+        def files(wildcards: Wildcards) -> list[str]:
+            folder = self._rival_folder(wildcards["dataset"], wildcards["model"], wildcards["rival"])
+            return [f"{folder}/rate{rate:g}/{name}" for rate in RIVALS[wildcards["rival"]].rates]
+
+        return files
+
+    def rival_chosen(self, wildcards: Wildcards) -> list[str]:
+        """Input function: the choice of a rate, for methods that have rates."""
+        folder = self._rival_folder(wildcards["dataset"], wildcards["model"], wildcards["rival"])
+        return [f"{folder}/chosen.json"] if RIVALS[wildcards["rival"]].rates else []
+
+    def rival_files(self, name: str) -> list[str]:
+        """A file of every cell, method and seed of the comparison."""
+        seeds = (self.config.values.get("rivals") or {}).get("seeds", [])
+        return [
+            f"{self._rival_folder(cell.dataset, cell.model, rival.name)}/seed{seed}/{name}"
+            for cell, rival in self.config.rivals
+            for seed in seeds
+        ]
+
+    def rival_cells(self, side: str) -> list[str]:
+        """The graded answers before or after of every cell of the comparison, and what says how they came about."""
+        cells = dict.fromkeys(cell for cell, _ in self.config.rivals)
+        if side == "before":
+            return [f"{self.results}/{cell.task}/{cell.model}/before.jsonl" for cell in cells]
+        folders = [
+            f"{self.results}/{cell.dataset}/{cell.model}" for cell in cells for _ in self.config.seeds(cell.task)
+        ]
+        seeds = [seed for cell in cells for seed in self.config.seeds(cell.task)]
+        return [f"{folder}/seed{seed}/after.jsonl" for folder, seed in zip(folders, seeds, strict=True)]
+
+    def rival_figures(self, *axes: str) -> list[str]:
+        """The figures of the comparison in both forms."""
+        return [f"{self.figures}/rivals_{axis}.{suffix}" for axis in axes for suffix in ("png", "pdf")]
+
+    def rival_tables(self) -> list[str]:
+        """The table of the comparison; none where the configuration has none."""
+        return [f"{self.results}/rivals.csv"] if self.config.rivals else []
+
+    def _rival_folder(self, dataset: str, model: str, rival: str) -> str:
+        return f"{self.results}/rivals/{dataset}/{model}/{rival}"
 
     def report_tables(self) -> list[str]:
         """The tables that the page shows beside Table 2."""

@@ -17,27 +17,20 @@ ENOUGH = 0.05  # of the forecast must be done before its pace says anything
 
 
 def job_seconds(config: RunConfig, jobs: Mapping[int, tuple[str, Mapping[str, str]]]) -> dict[int, float]:
-    """The forecast of each job, for :class:`Pace`.
-
-    Args:
-        config: the run.
-        jobs: rule and wildcards of each job that has to run, by Snakemake's id of the job.
+    """The forecast of each job (rule and wildcards by Snakemake's id of it), for :class:`Pace`.
 
     Returns:
-        Seconds by the job's id; nothing where no forecast can be made, as :func:`embedgrad.planning.forecast.first_lines` says.
+        Seconds by id; nothing where no forecast can be made, as :func:`embedgrad.planning.forecast.first_lines` says.
     """
-    durations, alike, seconds = config.durations, {}, {}
+    durations = config.durations
     try:
-        for number, (rule, wildcards) in jobs.items():
-            key = (rule, *(wildcards.get(name) for name in ("model", "dataset", "task")))
-            if key not in alike:  # seeds and shards of a job take the same
-                # How long a network takes says nothing of the pace of the rest.
-                works = rule.removesuffix("_shard") in LOADING
-                alike[key] = (durations.seconds if works else durations.fixed)(rule, wildcards)
-            seconds[number] = alike[key]
+        # How long a network takes says nothing of the pace of the rest.
+        return {
+            number: (durations.seconds if rule.removesuffix("_shard") in LOADING else durations.fixed)(rule, wildcards)
+            for number, (rule, wildcards) in jobs.items()
+        }
     except UNFORESEEN:
         return {}
-    return seconds
 
 
 class Pace(logging.Handler):

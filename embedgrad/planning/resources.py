@@ -43,11 +43,7 @@ MOST_GPUS = 8
 
 
 class Resources:
-    """The needs of a configuration's jobs.
-
-    Args:
-        config: the configuration.
-        gpu: a GPU in place of the configuration's own.
+    """The needs of a configuration's jobs, on its own GPU or on ``gpu``.
 
     Raises:
         UserError: a GPU that is not known, or tensor parallelism that this engine or a node does not have.
@@ -77,7 +73,7 @@ class Resources:
 
     def _works(self, model: str) -> list[Work]:
         """Each task that a selected cell or the sweep has with the model."""
-        cells = [*self.config.cells, *(cell for cell, _ in self.config.sensitivity)]
+        cells = [*self.config.cells, *(cell for cell, _ in [*self.config.sensitivity, *self.config.rivals])]
         tasks = dict.fromkeys(cell.task for cell in cells if cell.model == model)
         return [
             work_of(task, self.values["tasks"][task], self.values["split"], None)
@@ -100,8 +96,8 @@ class Resources:
                 found.append(answer_demand(shape, work, self.values["decode"], width))
         return found
 
-    def _needed(self, model: str, training: bool, checkpointing: bool) -> int | None:
-        demands = self._demands(model, training, checkpointing)
+    def _needed(self, model: str, checkpointing: bool) -> int | None:
+        demands = self._demands(model, True, checkpointing)
         return gpus_needed(self.shape(model), self.width(model), demands, self.gpu_bytes, self.most)
 
     def _checkpointing(self, model: str) -> bool:
@@ -112,7 +108,7 @@ class Resources:
             return True
         if not self.gpu:
             return False
-        plain, less = self._needed(model, True, False), self._needed(model, True, True)
+        plain, less = self._needed(model, False), self._needed(model, True)
         return less is not None and (plain is None or less < plain)
 
     def _gpus(self, model: str, training: bool) -> int:
@@ -134,17 +130,23 @@ class Resources:
             if needs <= room:
                 return parts
             todo = "raise decode.tensor_parallel, name a larger GPU or leave its cells out (--config cells=…)"
-            raise UserError(_too_large(model, needs, parts, self.gpu, self.gpu_bytes, todo))
+            raise self._too_large(model, needs, parts, todo)
         count = gpus_needed(shape, width, demands, self.gpu_bytes, self.most)
         if count is None:
             needs = largest(shape, width, demands, self.most)
             todo = "name a larger GPU, raise cards_per_node or leave its cells out (--config cells=…)"
-            raise UserError(_too_large(model, needs, self.most, self.gpu, self.gpu_bytes, todo))
+            raise self._too_large(model, needs, self.most, todo)
         if count > 1 and self.values.get("device_map") == "none":
             needs = largest(shape, width, demands, 1)
             todo = f"it needs {count} of them: set device_map: auto, or name a larger GPU"
-            raise UserError(_too_large(model, needs, 1, self.gpu, self.gpu_bytes, todo))
+            raise self._too_large(model, needs, 1, todo)
         return count
+
+    def _too_large(self, model: str, needs: int, count: int, todo: str) -> UserError:
+        each, memory = f"on each of {count}" if count > 1 else "on one", self.gpu_bytes / 1e9
+        return UserError(
+            f"model {model}: needs {needs / 1e9:.1f} GB {each} {self.gpu}, which has {memory:.0f} GB; {todo}."
+        )
 
     def device_map(self, model: str) -> str | None:
         """How the model is split: as configured, or ``auto`` where the named GPU is too small for one of its jobs."""
@@ -167,12 +169,11 @@ class Resources:
             main += shape.weight_bytes(width)
         if not (self.gpu or self.device.startswith("cuda")):  # it may run on a CPU
             optimize, decode = self.values["optimize"], self.values["decode"]
-            found = [answer_on_cpu(shape, work, decode, width) for work in works if not training]
-            if training:
-                found = [step_on_cpu(shape, work, optimize, width, self.checkpointing(model)) for work in works]
-                if optimize.get("dev_accuracy"):
-                    found += [answer_on_cpu(shape, work, decode, width) for work in works]
-            main = max([main, *found])
+            for work in works:
+                if training:
+                    main = max(main, step_on_cpu(shape, work, optimize, width, self.checkpointing(model)))
+                if not training or optimize.get("dev_accuracy"):
+                    main = max(main, answer_on_cpu(shape, work, decode, width))
         return {"gpu": gpus, "mem_mb": ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100}
 
     def machine(self, has_gpus: bool) -> Machine:
@@ -180,11 +181,6 @@ class Resources:
         if self.gpu or (has_gpus and self.device != "cpu"):
             return named_gpu(self.gpu or UNNAMED)
         return some_cpu(self.values.get("threads", 4))
-
-
-def _too_large(model: str, needs: int, count: int, gpu: str, memory: int, todo: str) -> str:
-    each = f"on each of {count} {gpu}" if count > 1 else f"on one {gpu}"
-    return f"model {model}: needs {needs / 1e9:.1f} GB {each}, which has {memory / 1e9:.0f} GB; {todo}."
 
 
 def _cached(hub_id: str, revision: str) -> Path | None:

@@ -6,8 +6,8 @@ shapes its result: change one and only the jobs that depend on it run again.
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
-from functools import cache, cached_property
+from collections.abc import Mapping
+from functools import cached_property
 
 from embedgrad.config import Config
 from embedgrad.planning.durations import Durations
@@ -33,10 +33,10 @@ class RunConfig(Config):
                 "revision": spec.get("revision", "main"),
                 "dtype": spec["dtype"],
                 "device": self.values.get("device", "auto"),
-                "device-map": self.resources.device_map(model),
+                "device_map": self.resources.device_map(model),
                 # Of a folder's files; from the hub the same model has other files, and its revision.
                 "sha256": spec.get("sha256") if folder else None,
-                "dequantised-from": spec.get("dequantised_from") if folder else None,
+                "dequantised_from": spec.get("dequantised_from") if folder else None,
             }
         )
 
@@ -55,26 +55,12 @@ class RunConfig(Config):
         """Forecasts on the named GPU; on a middling one, or a slow CPU, where none is named."""
         return Durations(self, self.resources.machine(True), self.resources)
 
-    def minutes(self, rule: str, wildcards: Mapping[str, str]) -> int:
-        """The time limit of one job; the same for its seeds and shards."""
-        return self._minutes(rule, wildcards.get("model"), wildcards.get("dataset"), wildcards.get("task"))
-
-    @cached_property
-    def _minutes(self) -> Callable[[str, str | None, str | None, str | None], int]:
-        @cache
-        def minutes(rule: str, model: str | None, dataset: str | None, task: str | None) -> int:
-            named = {"model": model, "dataset": dataset, "task": task}
-            return self.durations.minutes(rule, {name: value for name, value in named.items() if value})
-
-        return minutes
-
     def prompt_flags(self, task: str) -> str:
         """Flags of the human prompt and its layout."""
         layout = {**self.values["layout"], **self.values["tasks"][task].get("layout", {})}
-        escaped = {key.replace("_", "-"): value.replace("\n", "\\n") for key, value in layout.items()}
-        return _flags(
-            {"prompt": self.values["tasks"][task]["prompt"], "layout": escaped.pop("kind", "bare"), **escaped}
-        )
+        escaped = {key: value.replace("\n", "\\n") for key, value in layout.items()}
+        prompt = self.values["tasks"][task]["prompt"]
+        return _flags({"prompt": prompt, "layout": escaped.pop("kind", "bare"), **escaped})
 
     def rewrite_flags(self, task: str) -> str:
         """The rewrite of the human prompt, where the task has one."""
@@ -82,19 +68,10 @@ class RunConfig(Config):
 
     def decode_flags(self, task: str) -> str:
         """Flags of decoding."""
-        decode = self.values["decode"]
-        flags = {
-            "max-new-tokens": self.values["tasks"][task]["max_new_tokens"],
-            "decode-batch-size": decode.get("batch_size"),
-            "block": decode.get("block"),
-            "stop-rule": decode.get("stop_rule"),
-            "engine": decode.get("engine"),
-            "tensor-parallel": decode.get("tensor_parallel"),
-            "stop-on-loop": decode.get("stop_on_loop"),
-            "loop-repeats": decode.get("loop_repeats"),
-            "loop-tokens": decode.get("loop_tokens"),
-        }
-        return _flags(flags)
+        limit, decode = self.values["tasks"][task]["max_new_tokens"], self.values["decode"]
+        keys = ("block", "stop_rule", "engine", "tensor_parallel", "stop_on_loop", "loop_repeats", "loop_tokens")
+        flags = {"max_new_tokens": limit, "decode_batch_size": decode.get("batch_size")}
+        return _flags(flags | {key: decode.get(key) for key in keys})
 
     def grade_flags(self, task: str) -> str:
         """Flags of grading."""
@@ -105,10 +82,10 @@ class RunConfig(Config):
         cell, settings = self.cell(dataset, model), self.values["optimize"]
         flags = {
             "level": cell.level,
-            "learning-rate": cell.learning_rate,
+            "learning_rate": cell.learning_rate,
             "epochs": cell.epochs,
             "seed": seed,
-            **{key.replace("_", "-"): value for key, value in settings.items()},
+            **settings,
             "checkpointing": self.resources.checkpointing(model),
         }
         return _flags(flags)
@@ -116,20 +93,41 @@ class RunConfig(Config):
     def sensitivity_flags(self, dataset: str, model: str, rate: str) -> str:
         """Flags of one learning rate of the sweep: all epochs, the dev accuracy after each."""
         flags = {
-            **{key.replace("_", "-"): value for key, value in self.values["optimize"].items()},
+            **self.values["optimize"],
             "level": self.cell(dataset, model).level,
-            "learning-rate": rate,
+            "learning_rate": rate,
             "epochs": self.values["sensitivity"]["epochs"],
             "seed": self.seeds(self.cell(dataset, model).task)[0],
             "patience": 0,
-            "dev-accuracy": True,
+            "dev_accuracy": True,
             "checkpointing": self.resources.checkpointing(model),
         }
         return _flags(flags)
 
+    def rival_flags(self, dataset: str, model: str, seed: int) -> str:
+        """Flags of one fit of a rival, its name and rate aside: the items, epochs and batches of the cell's own optimisation."""
+        cell, settings = self.cell(dataset, model), self.values["optimize"]
+        flags = {"level": cell.level, "epochs": cell.epochs, "seed": seed}
+        flags |= {key: settings.get(key) for key in ("batch_size", "patience", "token_budget")}
+        return _flags(flags | {"checkpointing": self.resources.checkpointing(model)})
+
+    def rivals_flags(self) -> str:
+        """Flags of the table of rivals; empty where there are none. EmbedGrad's seeds are those of the first cell's task."""
+        if not self.rivals:
+            return ""
+        cells = list(dict.fromkeys(cell for cell, _ in self.rivals))
+        lists = {
+            "cells": [f"{cell.dataset}/{cell.model}" for cell in cells],
+            "methods": list(dict.fromkeys(rival.name for _, rival in self.rivals)),
+            "seeds": self.values["rivals"]["seeds"],
+            "run-seeds": self.seeds(cells[0].task),
+        }
+        words = [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items()]
+        return " ".join([_flags({"cell_table": self.values["cell_table"]}), *words])
+
     def cell_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags that name a cell and its row of the table."""
-        flags = {"cell-table": self.values["cell_table"], "dataset": dataset, "model": model, "seed": seed}
+        flags = {"cell_table": self.values["cell_table"], "dataset": dataset, "model": model, "seed": seed}
         return _flags(flags)
 
     def table_flags(self) -> str:
@@ -138,7 +136,7 @@ class RunConfig(Config):
         parts = [self.values["seeds"], *own.values()]
         names = ["", *(f"{task}=" for task in own)]
         seeds = ";".join(name + ",".join(map(str, part)) for name, part in zip(names, parts, strict=True))
-        return _flags({"cell-table": self.values["cell_table"], "results": f"results/{self.run}", "seeds": seeds})
+        return _flags({"cell_table": self.values["cell_table"], "results": f"results/{self.run}", "seeds": seeds})
 
     def level_flags(self, dataset: str) -> str:
         """``--level N`` for a level's cell, nothing for a whole task."""
@@ -155,28 +153,21 @@ class RunConfig(Config):
         IMDB that matters: the mirror holds 2,000 of the hub's 25,000 reviews, and the drawn pool differs.)
         """
         spec, split = self.values["tasks"][task], self.values["split"]
-        return _flags(
-            {
-                "task": task,
-                "revision": spec.get("revision"),
-                "pool": spec.get("pool"),
-                "input-last-words": spec.get("input_last_words"),
-                "options": json.dumps(spec.get("options", {}), ensure_ascii=False, sort_keys=True),
-                "split-seed": split["seed"],
-                "split-rule": split["rule"],
-                "dev-fraction": split["dev_fraction"],
-            }
-        )
+        flags = {"task": task, **{key: spec.get(key) for key in ("revision", "pool", "input_last_words")}}
+        flags["options"] = json.dumps(spec.get("options", {}), ensure_ascii=False, sort_keys=True)
+        flags |= {"split_seed": split["seed"], "split_rule": split["rule"], "dev_fraction": split["dev_fraction"]}
+        return _flags(flags)
 
 
 def _flags(values: Mapping) -> str:
-    """Shell-quoted flags; None and False leave a flag out, True gives it without a value."""
+    """Shell-quoted flags by the names of their keys; None and False leave a flag out, True gives it without a value."""
     words: list[str] = []
     for key, value in values.items():
+        flag = f"--{key.replace('_', '-')}"
         if value is True:
-            words.append(f"--{key}")
+            words.append(flag)
         elif str(value).startswith("-"):  # apart it would be read as a flag itself
-            words.append(shlex.quote(f"--{key}={value}"))
+            words.append(shlex.quote(f"{flag}={value}"))
         elif value is not None and value is not False:
-            words += [f"--{key}", shlex.quote(str(value))]
+            words += [flag, shlex.quote(str(value))]
     return " ".join(words)

@@ -62,7 +62,10 @@ def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level:
         count = min(count, spec["pool"])
     if spec.get("input_last_words"):
         body = min(body, round(spec["input_last_words"] * TOKENS_A_WORD))
-    count = round(count * LEVELS.get(level or "", 1.0)) if task == "math500" else _of_level(task, spec, level, count)
+    if task == "math500":
+        count = round(count * LEVELS.get(level or "", 1.0))
+    elif level is not None:
+        count = sum(item.level == level for item in _generated(task, spec))
     half = count // 2
     dev = round(half * split.get("dev_fraction", 0.2))
     prompt = max(1, round(len(spec["prompt"]) / CHARACTERS_A_TOKEN))
@@ -80,12 +83,6 @@ def _counted(task: str, spec: Mapping[str, Any]) -> tuple[int, int, int]:
     inputs = sum(len(item.input) for item in items) / len(items) / CHARACTERS_A_TOKEN
     targets = sum(len(item.target) for item in items) / len(items) / CHARACTERS_A_TOKEN
     return len(items), round(inputs), round(targets)
-
-
-def _of_level(task: str, spec: Mapping[str, Any], level: str | None, count: int) -> int:
-    if level is None:
-        return count
-    return sum(item.level == level for item in _generated(task, spec))
 
 
 def _generated(task: str, spec: Mapping[str, Any]) -> list[Item]:

@@ -4,13 +4,13 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from scipy import stats
 
-from embedgrad.reporting.likelihood import summary as likelihood_summary
 from embedgrad.reporting.results.agreement import check_analyses
 from embedgrad.reporting.results.analyses import read_anchoring, read_entropy, read_lat, read_likelihood, read_limits
 from embedgrad.reporting.results.answers import answer_files, read_answers
-from embedgrad.reporting.results.collected import Outcome
+from embedgrad.reporting.results.collected import Outcome, analyses_of
 from embedgrad.reporting.statistics import crossed_bootstrap
 from embedgrad.reporting.tables import write_table
 from embedgrad_core.files import UserError
@@ -24,10 +24,8 @@ def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     """
     rows, analyses = [], []
     for outcome in outcomes:
-        for metrics in outcome.metrics:
-            cell, seed = outcome.cell, metrics["cell"]["seed"]
-            home = Path(folder) / cell.dataset / cell.model / f"seed{seed}"
-            row = {"dataset": cell.dataset, "model": cell.model, "seed": seed}
+        for metrics, home in outcome.homes(folder):
+            row = _cell_and_seed(outcome, metrics)
             row["gain_points"] = round(metrics["delta"]["points"], 2)
             before, after = (metrics[side]["entropy_bits"]["mean"] for side in ("before", "after"))
             row["entropy_change_bits"] = None if None in (before, after) else round(after - before, 4)
@@ -40,6 +38,10 @@ def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
             rows.append(row)
     check_analyses(analyses)
     return rows
+
+
+def _cell_and_seed(outcome: Outcome, metrics: dict) -> dict:
+    return {"dataset": outcome.cell.dataset, "model": outcome.cell.model, "seed": metrics["cell"]["seed"]}
 
 
 def _anchoring(analysis: dict) -> dict:
@@ -87,29 +89,17 @@ def limit_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     Raises:
         UserError: an unreadable file, or one of another model than the cell's; names the file.
     """
-    rows, analyses = [], []
-    for outcome in outcomes:
-        for metrics in outcome.metrics:
-            cell, seed = outcome.cell, metrics["cell"]["seed"]
-            path = Path(folder) / cell.dataset / cell.model / f"seed{seed}" / "limits.json"
-            if not path.exists():
-                continue
-            analysis = read_limits(path)
-            analyses.append((analysis, metrics, path))
-            for before, after in zip(analysis["before"], analysis["after"], strict=True):
-                row = {
-                    "dataset": cell.dataset,
-                    "model": cell.model,
-                    "seed": seed,
-                    "limit": before["limit"],
-                    "n": analysis["n"],
-                }
-                sides = {"before": before, "after": after}
-                row |= {side: round(100 * one["correct"] / analysis["n"], 2) for side, one in sides.items()}
-                row["gain_points"] = round(100 * (after["correct"] - before["correct"]) / analysis["n"], 2)
-                row |= {f"{side}_{key}": one[key] for side, one in sides.items() for key in ("ended", "loops", "cut")}
-                rows.append(row)
-    check_analyses(analyses)
+    rows = []
+    for outcome, metrics, analysis in analyses_of(outcomes, folder, "limits.json", read_limits):
+        n, where = analysis["n"], _cell_and_seed(outcome, metrics)
+        for before, after in zip(analysis["before"], analysis["after"], strict=True):
+            row = {**where, "limit": before["limit"], "n": n}
+            sides = {"before": before, "after": after}
+            row |= {side: round(100 * one["correct"] / n, 2) for side, one in sides.items()}
+            row["gain_points"] = round(100 * (after["correct"] - before["correct"]) / n, 2)
+            rows.append(
+                row | {f"{side}_{key}": one[key] for side, one in sides.items() for key in ("ended", "loops", "cut")}
+            )
     return rows
 
 
@@ -152,6 +142,45 @@ def seed_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
             }
         )
     return rows
+
+
+def auroc(scores: Sequence[float] | np.ndarray, positive: Sequence[bool] | np.ndarray) -> float | None:
+    """Area under the ROC curve: the chance that a positive outranks a negative, ties counted half (Mann-Whitney's U over n·m).
+
+    Returns:
+        None where there are only positives or only negatives.
+    """
+    truth, values = np.asarray(positive, dtype=bool), np.asarray(scores)
+    if truth.all() or not truth.any():
+        return None
+    above = stats.mannwhitneyu(values[truth], values[~truth], method="asymptotic").statistic
+    return float(above / (truth.sum() * (~truth).sum()))
+
+
+def likelihood_summary(analysis: dict) -> dict[str, dict]:
+    """Per side, ``before`` and ``after``: ``n``, ``correct`` (the likeliest label is the answer), and ``auroc``.
+
+    The score of a label is its log-odds against the others together. Two labels have one curve; more have the mean over their
+    curves, each against the rest (Hand and Till 2001 discuss the choice). Nothing for an analysis without labels.
+    """
+    labels, items = analysis["labels"], analysis["items"]
+    if not labels or not items:
+        return {}
+    answers = np.array([labels.index(row["answer"]) for row in items])
+    found = {}
+    for side in ("before", "after"):
+        values = np.array([row[side] for row in items], dtype=float)
+        areas = [auroc(_log_odds(values, label), answers == label) for label in range(len(labels))]
+        known = [area for area in areas[: 1 if len(labels) == 2 else None] if area is not None]
+        correct = int((values.argmax(axis=1) == answers).sum())
+        found[side] = {"n": len(items), "correct": correct, "auroc": round(float(np.mean(known)), 4) if known else None}
+    return found
+
+
+def _log_odds(values: np.ndarray, label: int) -> np.ndarray:
+    """Of a label against the rest, (items, labels) → (items,)."""
+    rest = np.delete(values, label, axis=1)
+    return values[:, label] - (np.logaddexp.reduce(rest, axis=1) if rest.shape[1] else 0.0)
 
 
 def correlation(rows: Sequence[dict]) -> dict:

@@ -12,17 +12,7 @@ from embedgrad.reporting.typeset import markdown_table, short_p
 from embedgrad_core.files import UserError, markdown_escape
 
 # Cheapest first: of rungs that are equal on dev, the first counts as the best.
-RUNGS = (
-    "majority",
-    "no_prompt",
-    "bare",
-    "chat",
-    "rewrite",
-    "likelihood",
-    "likelihood_rewrite",
-    "few_shot",
-    "examples",
-)
+RUNGS = ("majority", "no_prompt", "bare", "chat", "rewrite", "likelihood", "likelihood_rewrite", "few_shot", "examples")
 
 
 def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
@@ -71,18 +61,8 @@ def ladder_markdown(rows: Sequence[dict], weights: Sequence[str] = ()) -> str:
 
     ``weights`` are notes on the models' weights.
     """
-    head = [
-        "dataset",
-        "model",
-        "n",
-        "before %",
-        "after %",
-        "Δ points [95 %]",
-        "p",
-        "best rung without training",
-        "its %",
-    ]
-    head += ["Δ over it [95 %]", "p", "p (Holm)"]
+    head = ["dataset", "model", "n", "before %", "after %", "Δ points [95 %]", "p"]
+    head += ["best rung without training", "its %", "Δ over it [95 %]", "p", "p (Holm)"]
     body = []
     for row in rows:
         line = [row["dataset"], row["model"], str(row["n"]), f"{row['before']:.1f}", f"{row['optimised']:.1f}"]
@@ -97,13 +77,9 @@ def ladder_markdown(rows: Sequence[dict], weights: Sequence[str] = ()) -> str:
         "p is the exact McNemar test over the same items, the interval Newcombe's; of several seeds, those of the lowest.",
         "The best rung is chosen on dev; what the rungs are: docs/protocol.md. Holm's correction is over the cells of this table.",
     ]
-    left = {"dataset", "model", "best rung without training"}
-    return (
-        "\n".join(
-            [markdown_table(head, body, left), "", *(f"- {note}" for note in (*notes, *map(markdown_escape, weights)))]
-        )
-        + "\n"
-    )
+    notes += [markdown_escape(weight) for weight in weights]
+    table = markdown_table(head, body, {"dataset", "model", "best rung without training"})
+    return "\n".join([table, "", *(f"- {note}" for note in notes)]) + "\n"
 
 
 def headline(rows: Sequence[dict]) -> str:

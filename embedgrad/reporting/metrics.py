@@ -17,7 +17,7 @@ from embedgrad.reporting.results.answers import read_graded, view
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.history import check_epochs, read_history, training
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
-from embedgrad.reporting.verdict import Ours, verdict
+from embedgrad.reporting.verdict import verdict
 from embedgrad_core.files import Item, UserError, sha256_of_file, write_json
 
 # What metrics.json repeats of optimize.run.json, as far as it is there.
@@ -67,23 +67,13 @@ def build_metrics(
     n = len(wanted)
     one, two = _side(before, names[1]), _side(after, names[2])
     pairs = Paired.of((row["correct"] for row in before), (row["correct"] for row in after))
-    interval = pairs.interval
     p_exact, p_mid = mcnemar(pairs.only_before, pairs.only_after)
-    ours = Ours(
-        n=n,
-        correct_before=one["correct"],
-        correct_after=two["correct"],
-        wilson_before=tuple(100 * end for end in one["wilson"]),
-        wilson_after=tuple(100 * end for end in two["wilson"]),
-        newcombe=interval,
-        p_exact=p_exact,
-    )
     return {
         "cell": {"dataset": cell.dataset, "task": cell.task, "level": cell.level, "model": cell.model, "seed": seed},
         "n": n,
         "before": one,
         "after": two,
-        "delta": {"points": pairs.points, "newcombe": list(interval)},
+        "delta": {"points": pairs.points, "newcombe": list(pairs.interval)},
         "mcnemar": {
             "only_before": pairs.only_before,
             "only_after": pairs.only_after,
@@ -93,7 +83,7 @@ def build_metrics(
         "gain": _gain(before, after),
         "training": training(optimize_history),
         "paper": cell.paper,
-        "verdict": verdict(ours, cell.paper),
+        "verdict": verdict(pairs, cell.paper),
         "prompt": _prompt(runs, prompt_sha256, names[2]),
         "split": {"sha256": split_sha256},
         "run": runs,
@@ -190,16 +180,15 @@ def _gain(before: Sequence[dict], after: Sequence[dict]) -> dict[str, int]:
 
     "Extractable" is format: the item had no answer on the other side. "Right" is content: it had one, a wrong one.
     """
-    counts: Counter[str] = Counter()
+    counts = dict.fromkeys(("became_extractable", "became_right", "lost_extractable", "lost_right"), 0)
     for one, two in zip(before, after, strict=True):
         if two["correct"] and not one["correct"]:
             counts["became_extractable" if one["extracted"] is None else "became_right"] += 1
         elif one["correct"] and not two["correct"]:
             counts["lost_extractable" if two["extracted"] is None else "lost_right"] += 1
-    kinds = ("became_extractable", "became_right", "lost_extractable", "lost_right")
-    gain = {kind: counts[kind] for kind in kinds}
-    gain["net"] = gain["became_extractable"] + gain["became_right"] - gain["lost_extractable"] - gain["lost_right"]
-    return gain | {
+    net = counts["became_extractable"] + counts["became_right"] - counts["lost_extractable"] - counts["lost_right"]
+    return counts | {
+        "net": net,
         "extracted_before": sum(row["extracted"] is not None for row in before),
         "extracted_after": sum(row["extracted"] is not None for row in after),
     }

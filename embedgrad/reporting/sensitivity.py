@@ -4,10 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from embedgrad.reporting.figures.drawing import styled
+from embedgrad.reporting.figures.drawing import BEFORE, styled
 from embedgrad.reporting.results.history import check_epochs, read_history
 from embedgrad_core.files import UserError
 
@@ -56,7 +58,7 @@ def table(curves: Sequence[Curve]) -> list[dict]:
         best[key] = min(best.get(key, math.inf), min(_finite(curve.losses), default=math.inf))
     rows = []
     for curve in curves:
-        lowest = min(_finite(curve.losses), default=math.inf)
+        lowest, last = min(_finite(curve.losses), default=math.inf), curve.losses[-1]
         epoch = curve.losses.index(lowest) if math.isfinite(lowest) else None
         rows.append(
             {
@@ -66,7 +68,7 @@ def table(curves: Sequence[Curve]) -> list[dict]:
                 "best_epoch": epoch,
                 "dev_loss": round(lowest, 4) if epoch is not None else None,
                 "dev_accuracy": curve.accuracies[epoch] if epoch is not None else None,
-                "last_dev_loss": _rounded(curve.losses[-1]),
+                "last_dev_loss": None if last is None else round(last, 4),
                 "best_rate": lowest == best[curve.dataset, curve.model],
                 "epochs_5_to_10": epoch is not None and 5 <= epoch <= 10,
             }
@@ -78,54 +80,32 @@ def _finite(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None and math.isfinite(value)]
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
-
-
+@styled()
 def heat_map(curves: Sequence[Curve]) -> Figure:
     """Dev loss by learning rate (down) and epoch (across), a panel per cell; the accuracy is written in, the best is framed."""
     cells = list(dict.fromkeys((curve.dataset, curve.model) for curve in curves))
-    with styled():
-        width = max((len(curve.losses) for curve in curves), default=1)
-        most = max((sum((c.dataset, c.model) == cell for c in curves) for cell in cells), default=1)
-        figure = Figure(
-            figsize=(1.6 + 0.45 * width, 0.5 + len(cells) * (0.7 + 0.34 * max(most, 2))), layout="constrained"
-        )
-        grid = figure.subplots(max(len(cells), 1), 1, squeeze=False)[:, 0]
-        for axes, cell in zip(grid, cells, strict=False):
-            mine = [curve for curve in curves if (curve.dataset, curve.model) == cell]
-            # A curve that stopped early (not finite) leaves the rest of its line empty.
-            values = [
-                [math.nan if v is None else v for v in c.losses] + [math.nan] * (width - len(c.losses)) for c in mine
-            ]
-            image = axes.imshow(values, aspect="auto", cmap="cividis_r")
-            figure.colorbar(image, ax=axes, label="dev loss")
-            lowest = min(_finite([value for row in values for value in row]), default=math.nan)
-            for line, curve in enumerate(mine):
-                for epoch, value in enumerate(curve.accuracies):
-                    if value is not None:
-                        axes.text(
-                            epoch,
-                            line,
-                            f"{100 * value:.0f}",
-                            ha="center",
-                            va="center",
-                            fontsize=6.5,
-                            color="white",
-                            bbox={"boxstyle": "round,pad=0.1", "facecolor": "#00000088", "linewidth": 0},
-                        )
-                    if curve.losses[epoch] == lowest:
-                        axes.add_patch(_frame(epoch, line))
-            axes.set_yticks(range(len(mine)), [f"{curve.rate:g}" for curve in mine])
-            axes.set_xticks(range(width))
-            axes.set(xlabel="epoch", ylabel="learning rate")
-            axes.set_title(
-                f"{cell[0]} · {cell[1]} (numbers: dev accuracy, %; frame: lowest loss)", fontsize=8, loc="left"
-            )
+    width = max((len(curve.losses) for curve in curves), default=1)
+    most = max((sum((c.dataset, c.model) == cell for c in curves) for cell in cells), default=1)
+    figure = Figure(figsize=(1.6 + 0.45 * width, 0.5 + len(cells) * (0.7 + 0.34 * max(most, 2))), layout="constrained")
+    grid = figure.subplots(max(len(cells), 1), 1, squeeze=False)[:, 0]
+    box = {"boxstyle": "round,pad=0.1", "facecolor": "#00000088", "linewidth": 0}
+    number: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6.5, "color": "white", "bbox": box}
+    for axes, cell in zip(grid, cells, strict=False):
+        mine = [curve for curve in curves if (curve.dataset, curve.model) == cell]
+        # A curve that stopped early (not finite) leaves the rest of its line empty.
+        values = [[math.nan if v is None else v for v in c.losses] + [math.nan] * (width - len(c.losses)) for c in mine]
+        image = axes.imshow(values, aspect="auto", cmap="cividis_r")
+        figure.colorbar(image, ax=axes, label="dev loss")
+        lowest = min(_finite([value for row in values for value in row]), default=math.nan)
+        for line, curve in enumerate(mine):
+            for epoch, value in enumerate(curve.accuracies):
+                if value is not None:
+                    axes.text(epoch, line, f"{100 * value:.0f}", **number)
+                if curve.losses[epoch] == lowest:
+                    frame = Rectangle((epoch - 0.5, line - 0.5), 1, 1, fill=False, edgecolor=BEFORE, linewidth=2)
+                    axes.add_patch(frame)
+        axes.set_yticks(range(len(mine)), [f"{curve.rate:g}" for curve in mine])
+        axes.set_xticks(range(width))
+        axes.set(xlabel="epoch", ylabel="learning rate")
+        axes.set_title(f"{cell[0]} · {cell[1]} (numbers: dev accuracy, %; frame: lowest loss)", fontsize=8, loc="left")
     return figure
-
-
-def _frame(epoch: int, line: int) -> object:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((epoch - 0.5, line - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2)

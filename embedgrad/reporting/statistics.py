@@ -20,11 +20,11 @@ POWER = 0.80
 DISCORDANCE = 0.20
 
 
-def wilson(correct: int, n: int, alpha: float = ALPHA) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927; statsmodels)."""
+def wilson(correct: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a proportion (Wilson 1927; statsmodels)."""
     if not 0 <= correct <= n or n < 1:
         raise ValueError(f"{correct} of {n} is no proportion")
-    low, high = proportion_confint(correct, n, alpha=alpha, method="wilson")
+    low, high = proportion_confint(correct, n, alpha=ALPHA, method="wilson")
     # The ends are exact at 0 of n and n of n; rounding must not put them a hair off.
     return (0.0 if correct == 0 else float(low)), (1.0 if correct == n else float(high))
 
@@ -37,35 +37,6 @@ def mcnemar(only_before: int, only_after: int) -> tuple[float, float]:
     exact = float(binomtest(only_before, discordant, 0.5).pvalue)
     point = float(binom.pmf(only_before, discordant, 0.5))
     return exact, 1 - point / 2 if only_before == only_after else exact - point
-
-
-def newcombe_paired(
-    both: int, only_before: int, only_after: int, neither: int, alpha: float = ALPHA
-) -> tuple[float, float]:
-    """Interval of after - before for paired proportions: the hybrid score interval, method 10 of Newcombe (1998).
-
-    Stat. Med. 17:2635-2650. The two Wilson intervals are joined with the correlation of the pairs, which is shrunk
-    by n/2 in its numerator when positive and is 0 when a margin is empty.
-    """
-    n = both + only_before + only_after + neither
-    before, after = both + only_before, both + only_after
-    low_before, high_before = wilson(before, n, alpha)
-    low_after, high_after = wilson(after, n, alpha)
-    p_before, p_after = before / n, after / n
-    margins = before * (n - before) * after * (n - after)
-    numerator: float = both * neither - only_before * only_after
-    if numerator > 0:
-        numerator = max(numerator - n / 2, 0)
-    phi = numerator / math.sqrt(margins) if margins else 0.0
-
-    def reach(one: float, other: float) -> float:
-        # |phi| <= 1 keeps this non-negative but for rounding.
-        return math.sqrt(max(one**2 - 2 * phi * one * other + other**2, 0.0))
-
-    gain = p_after - p_before
-    low = gain - reach(p_after - low_after, high_before - p_before)
-    high = gain + reach(high_after - p_after, p_before - low_before)
-    return max(low, -1.0), min(high, 1.0)
 
 
 @dataclass(frozen=True)
@@ -102,9 +73,29 @@ class Paired:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of ``points``, 95 %: :func:`newcombe_paired`."""
-        low, high = newcombe_paired(self.both, self.only_before, self.only_after, self.neither)
-        return 100 * low, 100 * high
+        """95 % interval of ``points``: the hybrid score interval for paired proportions, method 10 of Newcombe (1998).
+
+        Stat. Med. 17:2635-2650. The two Wilson intervals are joined with the correlation of the pairs, which is shrunk
+        by n/2 in its numerator when positive and is 0 when a margin is empty.
+        """
+        n, before, after = self.n, self.both + self.only_before, self.both + self.only_after
+        low_before, high_before = wilson(before, n)
+        low_after, high_after = wilson(after, n)
+        p_before, p_after = before / n, after / n
+        margins = before * (n - before) * after * (n - after)
+        numerator: float = self.both * self.neither - self.only_before * self.only_after
+        if numerator > 0:
+            numerator = max(numerator - n / 2, 0)
+        phi = numerator / math.sqrt(margins) if margins else 0.0
+
+        def reach(one: float, other: float) -> float:
+            # |phi| <= 1 keeps this non-negative but for rounding.
+            return math.sqrt(max(one**2 - 2 * phi * one * other + other**2, 0.0))
+
+        gain = p_after - p_before
+        low = gain - reach(p_after - low_after, high_before - p_before)
+        high = gain + reach(high_after - p_after, p_before - low_before)
+        return 100 * max(low, -1.0), 100 * min(high, 1.0)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -112,8 +103,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
 
 
-def power_of_gain(n: int, gain: float, discordance: float, alpha: float = ALPHA) -> float:
-    """Exact unconditional power of the exact McNemar test for a gain of ``gain`` with this share of discordant pairs.
+def power_of_gain(n: int, gain: float, discordance: float) -> float:
+    """Exact unconditional power of the exact McNemar test at .05 for a gain of ``gain`` with this share of discordant pairs.
 
     The number of discordant pairs is binomial(n, discordance), and a share of (discordance + gain) / (2 discordance)
     of them is won. Both tails count, as the test is two-sided.
@@ -122,7 +113,6 @@ def power_of_gain(n: int, gain: float, discordance: float, alpha: float = ALPHA)
         n: items.
         gain: true difference of the proportions, after - before.
         discordance: true share of discordant pairs, at least ``|gain|``.
-        alpha: level of the test.
 
     Raises:
         ValueError: ``|gain|`` exceeds the discordance.
@@ -133,17 +123,16 @@ def power_of_gain(n: int, gain: float, discordance: float, alpha: float = ALPHA)
         return 0.0
     won = min((discordance + gain) / (2 * discordance), 1.0)
     pairs = np.arange(1, n + 1)
-    # Rejection region of a symmetric binomial: k of one kind or fewer, k the largest with 2 P(X <= k) < alpha.
-    k = binom.ppf(alpha / 2, pairs, 0.5)
-    k = np.where(2 * binom.cdf(k, pairs, 0.5) < alpha, k, k - 1)
+    # Rejection region of a symmetric binomial: k of one kind or fewer, k the largest with 2 P(X <= k) < ALPHA.
+    k = binom.ppf(ALPHA / 2, pairs, 0.5)
+    k = np.where(2 * binom.cdf(k, pairs, 0.5) < ALPHA, k, k - 1)
     rejected = binom.cdf(k, pairs, won) + binom.sf(pairs - k - 1, pairs, won)
-    power = np.sum(binom.pmf(pairs, n, discordance) * np.where(k >= 0, rejected, 0.0))
-    return float(power)
+    return float(np.sum(binom.pmf(pairs, n, discordance) * np.where(k >= 0, rejected, 0.0)))
 
 
-def best_case_power(n: int, gain: float, alpha: float = ALPHA) -> float:
+def best_case_power(n: int, gain: float) -> float:
     """Power for ``gain`` in the pairing that favours it most: no item changes against it, discordance = ``|gain|``."""
-    return power_of_gain(n, gain, abs(gain), alpha)
+    return power_of_gain(n, gain, abs(gain))
 
 
 def smallest_significant_gain(alpha: float = ALPHA) -> int:
@@ -151,15 +140,13 @@ def smallest_significant_gain(alpha: float = ALPHA) -> int:
     return math.floor(1 - math.log2(alpha)) + 1
 
 
-def detectable_gain(
-    n: int, discordance: float = DISCORDANCE, power: float = POWER, alpha: float = ALPHA
-) -> float | None:
-    """Smallest gain that McNemar's test finds with the given power; None if even gain = discordance is too small.
+def detectable_gain(n: int, discordance: float = DISCORDANCE) -> float | None:
+    """Smallest gain that McNemar's test finds with 80 % power; None if even gain = discordance is too small.
 
     Approximation of Connor (1987, Biometrics 43:207-211): n = (z_a sqrt(psi) + z_b sqrt(psi - d^2))^2 / d^2, solved
     for d in closed form. It treats discordance as fixed and n as large; ``power_of_gain`` is exact.
     """
-    z_alpha, z_beta = norm.ppf(1 - alpha / 2), norm.ppf(power)
+    z_alpha, z_beta = norm.ppf(1 - ALPHA / 2), norm.ppf(POWER)
     # d sqrt(n) - z_a sqrt(psi) = z_b sqrt(psi - d^2), squared: a quadratic in d whose larger root is the solution.
     a, b, c = n + z_beta**2, math.sqrt(n * discordance) * z_alpha, discordance * (z_alpha**2 - z_beta**2)
     gain = (b + math.sqrt(b**2 - a * c)) / a

@@ -4,19 +4,18 @@ With one seed the statistics are those of its items. With several, the table sho
 paired statistics (Newcombe's interval, McNemar's p) are those of the lowest seed, which the CSV names.
 """
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from embedgrad.files import FAILURES
 from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad.reporting.statistics import ALPHA, holm
+from embedgrad.reporting.tables import csv_bytes
 from embedgrad.reporting.typeset import latex_escape, markdown_table, short, short_p
 from embedgrad.reporting.verdict import WORDS
-from embedgrad_core.files import markdown_escape, sheet_cell, write_whole
+from embedgrad_core.files import markdown_escape
 
 _LETTERS = {"wrong": "W", "no_answer": "N", "truncated": "T", "loop": "L", "undecided": "U"}
 _LEGEND = "W wrong, N no answer found, T cut at the token limit, L repetition loop, U undecided"
@@ -99,29 +98,14 @@ def _verdict(outcome: Outcome) -> str | None:
     return ", ".join(f"{count}× {word}" for word, count in words.items()) or None
 
 
-def write_csv(outcomes: Sequence[Outcome], path: str | Path) -> None:
-    """Write the flat rows, whole or not at all."""
+def as_csv(outcomes: Sequence[Outcome]) -> str:
+    """The flat rows."""
     rows = numbers(outcomes)
-    with write_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: sheet_cell(value) for key, value in row.items()} for row in rows)
+    return csv_bytes(rows, list(rows[0])).decode("utf-8")
 
 
-def write_markdown(outcomes: Sequence[Outcome], path: str | Path, title: str = "Table 2") -> None:
-    """Write the readable table, its legend, and the intervals and failures in full, whole or not at all."""
-    with write_whole(path) as temporary:
-        temporary.write_text(markdown(outcomes, title), encoding="utf-8")
-
-
-def write_latex(outcomes: Sequence[Outcome], path: str | Path) -> None:
-    """Write a ``table*`` for ``\\input`` (packages booktabs and graphicx), whole or not at all."""
-    with write_whole(path) as temporary:
-        temporary.write_text(latex(outcomes), encoding="utf-8")
-
-
-def markdown(outcomes: Sequence[Outcome], title: str = "Table 2") -> str:
-    """The table as Markdown that reads well in a terminal too."""
+def markdown(outcomes: Sequence[Outcome]) -> str:
+    """The readable table, its legend, and the intervals and failures in full, as Markdown that reads well in a terminal too."""
     rows = numbers(outcomes)
     with_paper = any(outcome.cell.paper for outcome in outcomes)
     with_note = with_paper or any(row["status"] != "done" or row["stopped"] for row in rows)
@@ -135,11 +119,11 @@ def markdown(outcomes: Sequence[Outcome], title: str = "Table 2") -> str:
         new = place == 0 or rows[place - 1]["task"] != row["task"]
         line = [row["task"] if new else "", row["dataset"], row["model"], _or_dash(row["n"])]
         line += [_paper(row)] if with_paper else []
-        line += [_side(row, "before"), _side(row, "after"), _delta(row), short_p(row["p_exact"]), _failures(row)]
+        line += _ours(row)
         line += [_note(row)] if with_note else []
         body.append([markdown_escape(field) for field in line])
     notes = [*_notes(rows, with_paper), *(f"- {markdown_escape(note)}" for note in weights_notes(outcomes))]
-    parts = [f"# {title}", "", markdown_table(head, body, left), "", *notes, ""]
+    parts = ["# Table 2", "", markdown_table(head, body, left), "", *notes, ""]
     done = [row for row in rows if row["status"] != "missing"]
     if done:
         parts += ["## Intervals and failures in full", "", _in_full(done), ""]
@@ -209,9 +193,14 @@ def _paper(row: dict) -> str:
     return f"{row['paper_before']} → {row['paper_after']} ({row['paper_delta']})"
 
 
-def _side(row: dict, side: str) -> str:
+def _ours(row: dict) -> list[str]:
+    """Before, after, gain, p and failures."""
     if row["status"] == "missing":
-        return "–"
+        return ["–"] * 5
+    return [_side(row, "before"), _side(row, "after"), _delta(row), short_p(row["p_exact"]), _failures(row)]
+
+
+def _side(row: dict, side: str) -> str:
     if side == "after" and row["seeds"] > 1:
         mean, low, high = (100 * row[f"after_accuracy_{kind}"] for kind in ("mean", "min", "max"))
         return f"{mean:.2f} ({low:.2f} to {high:.2f}, {row['seeds']} seeds)"
@@ -219,8 +208,6 @@ def _side(row: dict, side: str) -> str:
 
 
 def _delta(row: dict) -> str:
-    if row["status"] == "missing":
-        return "–"
     if row["seeds"] > 1:
         mean, low, high = (row[f"delta_points_{kind}"] for kind in ("mean", "min", "max"))
         return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
@@ -228,8 +215,6 @@ def _delta(row: dict) -> str:
 
 
 def _failures(row: dict) -> str:
-    if row["status"] == "missing":
-        return "–"
     pairs = [(letter, row[f"before_{name}"], row[f"after_{name}"]) for name, letter in _LETTERS.items()]
     return " ".join(f"{letter}{one}→{two}" for letter, one, two in pairs if one or two) or "none"
 
@@ -244,7 +229,7 @@ def _note(row: dict) -> str:
 
 
 def latex(outcomes: Sequence[Outcome]) -> str:
-    """The table as LaTeX."""
+    """A ``table*`` for ``\\input`` (packages booktabs and graphicx)."""
     rows = numbers(outcomes)
     head = (
         r"Dataset & Model & $n$ & before & after & $\Delta$ & before & after & $\Delta$ [95\,\%] & $p$ "
@@ -273,8 +258,7 @@ def latex(outcomes: Sequence[Outcome]) -> str:
         task = row["task"]
         fields = [row["dataset"], row["model"], _or_dash(row["n"])]
         fields += [_or_dash(row[f"paper_{key}"]) for key in ("before", "after", "delta")]
-        fields += [_side(row, "before"), _side(row, "after"), _delta(row), short_p(row["p_exact"])]
-        fields += [_failures(row), _note(row)]
+        fields += [*_ours(row), _note(row)]
         escaped = [latex_escape(field) for field in fields]
         escaped[9] = re.sub(r"^(\d)e-0*(\d+)$", r"$\1\\cdot10^{-\2}$", fields[9])
         lines.append(" & ".join(escaped) + r" \\")

@@ -5,7 +5,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from embedgrad_core.files import UserError, sha256_of_bytes, sheet_cell, write_whole
@@ -55,6 +55,36 @@ def read_table(path: str | Path) -> tuple[list[str], list[list[str]]]:
     except (ValueError, csv.Error) as error:
         raise UserError(f"{path}: not a table ({error}); delete it and run again.") from None
     return header, rows
+
+
+def read_tsv(path: str | Path, columns: Sequence[str], like: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """The lines of a table that a person wrote, with their numbers; empty ones are passed over.
+
+    Args:
+        path: tab-separated, without quoting.
+        columns: the header it must have.
+        like: a file that messages give as a pattern.
+
+    Raises:
+        UserError: it cannot be read, has other columns, or a line of more or fewer fields; names file and line.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark in front
+        header, *lines = [*csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)] or [[]]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; give a table like {like}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
+    except csv.Error as error:
+        raise UserError(f"{path}: not a table ({error}); fix it or take {like} as a pattern.") from None
+    if header != list(columns):
+        raise UserError(f"{path}:1: the header must be these columns, separated by tabs: {', '.join(columns)}.")
+    for number, fields in enumerate(lines, start=2):
+        if not any(fields):
+            continue
+        if len(fields) != len(columns):
+            raise UserError(f"{path}:{number}: {len(fields)} fields, the header has {len(columns)}; check the tabs.")
+        yield number, dict(zip(columns, fields, strict=True))
 
 
 def _seal(path: str | Path) -> Path:

@@ -1,7 +1,8 @@
 """Text that is safe in LaTeX tables, and Markdown tables that line up; Markdown's own escapes are in ``embedgrad_core.files``."""
 
-import unicodedata
 from collections.abc import Collection, Sequence
+
+from rich.cells import cell_len
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -51,21 +52,14 @@ def latex_escape(text: str) -> str:
     return "".join(out)
 
 
-def width(text: str) -> int:
-    """Columns that the text takes in a terminal."""
-    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
-    marks = sum(bool(unicodedata.combining(char)) for char in text)
-    return len(text) + wide - marks
-
-
 def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]], left: Collection[str]) -> str:
     """A pipe table with padded columns; columns named in ``left`` lie to the left, the others to the right."""
-    widths = [max(3, *(width(line[place]) for line in [head, *body])) for place in range(len(head))]
+    widths = [max(3, *(cell_len(line[place]) for line in [head, *body])) for place in range(len(head))]
 
     def line(fields: Sequence[str]) -> str:
         padded = []
         for name, field, columns in zip(head, fields, widths, strict=True):
-            space = " " * (columns - width(field))
+            space = " " * (columns - cell_len(field))
             padded.append(field + space if name in left else space + field)
         return "| " + " | ".join(padded) + " |"
 

@@ -21,9 +21,15 @@ names the number that missed. It does not excuse: "not testable" is never the ve
 printed gain.
 """
 
-from dataclasses import dataclass
-
-from embedgrad.reporting.statistics import ALPHA, POWER, best_case_power, smallest_significant_gain
+from embedgrad.reporting.statistics import (
+    ALPHA,
+    POWER,
+    Paired,
+    best_case_power,
+    mcnemar,
+    smallest_significant_gain,
+    wilson,
+)
 
 REPLICATED, PARTLY, NOT, NOT_TESTABLE = "replicated", "partly", "not", "not testable at this n"
 WORDS = (REPLICATED, PARTLY, NOT, NOT_TESTABLE)
@@ -32,24 +38,11 @@ _ROUNDING = 0.005
 _GAIN_ROUNDING = 0.01
 
 
-@dataclass(frozen=True)
-class Ours:
-    """What the verdict looks at: counts, and intervals in percent (Wilson) and percentage points (Newcombe)."""
-
-    n: int
-    correct_before: int
-    correct_after: int
-    wilson_before: tuple[float, float]
-    wilson_after: tuple[float, float]
-    newcombe: tuple[float, float]
-    p_exact: float
-
-
-def verdict(ours: Ours, paper: dict[str, str] | None) -> dict[str, str | None]:
+def verdict(pairs: Paired, paper: dict[str, str] | None) -> dict[str, str | None]:
     """Judge one cell by the rule above.
 
     Args:
-        ours: our counts and intervals.
+        pairs: our items before and after.
         paper: printed ``before`` and ``after`` as text in percent, or None.
 
     Returns:
@@ -58,43 +51,49 @@ def verdict(ours: Ours, paper: dict[str, str] | None) -> dict[str, str | None]:
     if paper is None:
         return {"word": None, "reason": "The paper prints nothing for this cell."}
     before, after = float(paper["before"]), float(paper["after"])
-    printed, gained = after - before, ours.correct_after - ours.correct_before
-    same_direction = gained * printed > 0
-    significant = ours.p_exact < ALPHA
+    printed, ours = after - before, pairs.interval
+    same_direction = pairs.points * printed > 0
+    p_exact, _ = mcnemar(pairs.only_before, pairs.only_after)
+    significant = p_exact < ALPHA
     outside = [
         f"the printed {name} of {value:.2f} is outside {low:.1f} to {high:.1f}"
         for name, value, (low, high), slack in (
-            ("before", before, ours.wilson_before, _ROUNDING),
-            ("after", after, ours.wilson_after, _ROUNDING),
-            ("gain", printed, ours.newcombe, _GAIN_ROUNDING),
+            ("before", before, _percent(pairs.both + pairs.only_before, pairs.n), _ROUNDING),
+            ("after", after, _percent(pairs.both + pairs.only_after, pairs.n), _ROUNDING),
+            ("gain", printed, ours, _GAIN_ROUNDING),
         )
         if not low - slack <= value <= high + slack
     ]
-    p = f"exact p {ours.p_exact:.2g}"
+    p = f"exact p {p_exact:.2g}"
     if significant and same_direction:
         if not outside:
             return _verdict(REPLICATED, f"A significant gain ({p}), and all three printed numbers are in our intervals")
         return _verdict(PARTLY, f"A significant gain ({p}), but {_join(outside)}")
     if significant:
         return _verdict(NOT, f"A significant change against the printed direction ({p})")
-    low, high = ours.newcombe
+    low, high = ours
     beyond = high + _GAIN_ROUNDING < printed if printed >= 0 else low - _GAIN_ROUNDING > printed
     if beyond:
         return _verdict(NOT, f"No significant gain ({p}), and the printed gain of {printed:.2f} is beyond our interval")
-    power = best_case_power(ours.n, printed / 100)
+    power = best_case_power(pairs.n, printed / 100)
     if power < POWER:
-        items = abs(printed) / 100 * ours.n
+        items = abs(printed) / 100 * pairs.n
         never = ", which no pairing brings below p = .05" if round(items) < smallest_significant_gain() else ""
         return _verdict(
             NOT_TESTABLE,
-            f"The printed gain is {items:.1f} of {ours.n} items{never}; at best the test would see a true gain of "
+            f"The printed gain is {items:.1f} of {pairs.n} items{never}; at best the test would see a true gain of "
             f"that size in {power:.0%} of repeats",
         )
-    gain = 100 * gained / ours.n
+    gain = pairs.points
     if abs(gain - printed) < abs(gain) and not outside:
         return _verdict(PARTLY, f"The printed numbers are in our intervals, but the gain is not significant ({p})")
     reason = _join(outside) if outside else f"our change of {gain:+.2f} is nearer to none than to the printed gain"
     return _verdict(NOT, f"No significant gain ({p}), and {reason}")
+
+
+def _percent(correct: int, n: int) -> tuple[float, float]:
+    low, high = wilson(correct, n)
+    return 100 * low, 100 * high
 
 
 def _verdict(word: str, reason: str) -> dict[str, str | None]:

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from embedgrad.rivals.method import Rival, check_settings
+from embedgrad.rivals.rival import Rival, check_settings
 from embedgrad.rivals.table import rival_named
 from embedgrad_core import FrozenModel, Slot
 from embedgrad_core.files import UserError, checksum, parse_json, write_whole
@@ -92,6 +92,16 @@ def anchor_of(frozen: FrozenModel, slot: Slot) -> torch.Tensor:
     """(d,) float32: the last hidden state of the text prompt, of a network into which nothing has been put yet."""
     ids = torch.tensor([[*slot.head_ids, *slot.prompt_ids]], device=frozen.device)
     return frozen.network.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -1].float().cpu().clone()
+
+
+def settings_of(path: str | Path) -> dict[str, Any]:
+    """A file's own settings of its rival, for which no model has to be loaded.
+
+    Raises:
+        UserError: not such a file.
+    """
+    settings: dict[str, Any] = _read(path)[1]["settings"]
+    return settings
 
 
 def _as_written(settings: Mapping[str, Any], rival: Rival) -> dict[str, Any]:

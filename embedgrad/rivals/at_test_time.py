@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from embedgrad.analyses.rungs import worked_examples
 from embedgrad.analyses.text_answers import text_vectors
-from embedgrad.rivals.method import Rival
+from embedgrad.rivals.rival import Rival
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, Layout, Slot, decode
 from embedgrad_core.decoding.answers import Decoded
@@ -43,25 +43,33 @@ class Answered:
     positions: int
 
 
+def chosen_examples(layout: Layout, rival: Rival, train: Sequence[Item]) -> str:
+    """As many training items as the rival shows, with their right answers, the answers in turn.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    shots = rival.settings.get("shots", 0)
+    if shots > len(train):
+        raise UserError(f"rival {rival.name}: {shots} examples of {len(train)} training items; give fewer shots.")
+    return worked_examples(train, shots, layout.target_prefix or "\n") if shots else ""
+
+
 def few_shot(
     frozen: FrozenModel,
     layout: Layout,
     prompt: str,
     rival: Rival,
-    train: Sequence[Item],
+    examples: str,
     items: Sequence[Item],
     decoding: Decoding,
     log: Callable[[str], None] = print,
 ) -> Answered:
-    """Answer behind ``shots`` training items with their right answers, the answers in turn.
+    """Answer behind :func:`chosen_examples`.
 
     Raises:
-        UserError: fewer training items than that, or examples that leave no room for an input.
+        UserError: examples that leave no room for an input.
     """
-    shots = rival.settings["shots"]
-    if shots > len(train):
-        raise UserError(f"rival {rival.name}: {shots} examples of {len(train)} training items; give fewer shots.")
-    examples = worked_examples(train, shots, layout.target_prefix or "\n")
     slot, vectors = text_vectors(frozen, replace(layout, separator="\n\n"), f"{prompt}\n\n{examples}")
     with Progress(rival.name, len(items), log) as at:
         rows = decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
@@ -73,12 +81,12 @@ def self_refine(
     layout: Layout,
     prompt: str,
     rival: Rival,
-    train: Sequence[Item],
+    examples: str,
     items: Sequence[Item],
     decoding: Decoding,
     log: Callable[[str], None] = print,
 ) -> Answered:
-    """Answer, criticise, answer again, for ``rounds`` rounds at most. ``train`` is not looked at.
+    """Answer, criticise, answer again, for ``rounds`` rounds at most; there are no examples.
 
     An item whose criticism would not fit the model's context keeps the answer that it has.
     """

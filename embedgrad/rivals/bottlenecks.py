@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from embedgrad.rivals.environment import library_of
-from embedgrad.rivals.method import Begun, Rival, Served, drawn, relative_drift
+from embedgrad.rivals.method import Begun, Served, drawn, relative_drift
+from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.objective import Example, target_loss

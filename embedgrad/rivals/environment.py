@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from embedgrad.rivals.method import Rival
+from embedgrad.rivals.rival import Rival
 from embedgrad_core.files import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

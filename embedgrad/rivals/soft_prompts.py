@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from embedgrad.rivals.method import Begun, Rival, Served, drawn, relative_drift
+from embedgrad.rivals.method import Begun, Served, drawn, relative_drift
+from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.objective import target_loss

@@ -4,7 +4,7 @@ The middle of a grid is what the method's paper or its authors' files give where
 differ by a factor of 300 between methods, so that one rate for all would decide who wins.
 """
 
-from embedgrad.rivals.method import Rival
+from embedgrad.rivals.rival import Rival
 from embedgrad_core.files import UserError
 
 QV, ALL = ("q_proj", "v_proj"), ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -105,9 +105,12 @@ _RIVALS = (
         {"config": "pfeiffer", "reduction": 16, "fuse": "levels"},
         "adapters",
     ),
+    Rival("fine_tuning", "weights", "all weights", (1e-6, 3e-6, 1e-5, 3e-5), {"method": "full"}),
     # positions one: the best candidates at one random position a step; all: random ones of the top at every position.
     Rival("autoprompt", "token_search", "Shin et al. 2020", (), {"positions": "one", "candidates": 10, "top": 0}),
     Rival("gcg", "token_search", "Zou et al. 2023", (), {"positions": "all", "candidates": 16, "top": 256}),
+    Rival("textgrad", "feedback", "Yuksekgonul et al. 2025", (), {"library": "textgrad", "batch": 3, "steps": 12}),
+    Rival("gepa", "feedback", "Agrawal et al. 2025", (), {"library": "gepa", "batch": 3, "graded_answers": 600}),
     Rival("few_shot_1", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 1}),
     Rival("few_shot_4", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 4}),
     Rival("few_shot_16", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 16}),
@@ -115,6 +118,7 @@ _RIVALS = (
     Rival("self_refine_4", "at_test_time", "Madaan et al. 2023", (), {"method": "self_refine", "rounds": 4}),
 )
 GRADIENT = ("soft_prompts", "prefixes", "weights", "bottlenecks")  # families that train by rates
+TEXTS = ("token_search", "feedback")  # families whose result is another prompt in words
 RIVALS = {rival.name: rival for rival in _RIVALS}
 
 

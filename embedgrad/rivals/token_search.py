@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from embedgrad.rivals.method import Rival
+from embedgrad.rivals.rival import Rival
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import FrozenModel, Layout, Settings, Slot
 from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, write_json

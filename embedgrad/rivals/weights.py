@@ -10,16 +10,18 @@ from typing import Any
 
 import torch
 
-from embedgrad.rivals.method import Begun, Rival, Served, drawn, relative_drift
+from embedgrad.rivals.method import Begun, Served, drawn, relative_drift
+from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.model.kernels import FrozenLinear
-from embedgrad_core.objective import Example, target_loss
+from embedgrad_core.objective import Example, target_hidden, target_loss
 from embedgrad_core.trainable import Trainable
 
 
 def begin(frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], seed: int, steps: int) -> Begun:
     """See :class:`~embedgrad.rivals.method.Family`."""
+    full = rival.settings["method"] == "full"
     tuner = _inject(frozen, rival, seed, steps)
     leaves = {name: leaf for name, leaf in frozen.network.named_parameters() if leaf.requires_grad}
     vectors = PromptEmbedding.from_text(frozen, slot).initial.to(frozen.device)
@@ -27,6 +29,8 @@ def begin(frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], 
     penalty: Callable[[], torch.Tensor] | None = hooks.pop("penalty", None)
 
     def loss(examples: Sequence[Example]) -> tuple[torch.Tensor, int]:
+        if full:
+            return _whole_loss(frozen, slot, examples)
         value, count = target_loss(frozen, slot, vectors, examples)
         if penalty and torch.is_grad_enabled():  # a share of it with each item, so that micro-batches add up to one
             value = value + len(examples) * penalty()
@@ -54,13 +58,21 @@ def serve(frozen: FrozenModel, slot: Slot, rival: Rival, tensors: Mapping[str, t
 
 
 def _inject(frozen: FrozenModel, rival: Rival, seed: int, steps: int) -> Any:
-    """Put PEFT's modules into the network; returns PEFT's tuner, which knows them."""
+    """Put PEFT's modules into the network, or make all of it trainable; returns PEFT's tuner, which knows its modules."""
     from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftConfig
     from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
     from peft.utils import PeftType
 
     settings = rival.settings
     method, rank = settings["method"], settings.get("rank", 0)
+    if method == "full":
+        _thaw(frozen, None)
+        frozen.network.requires_grad_(True)
+        if frozen.dtype != torch.float32:
+            raise UserError(
+                f"rival {rival.name}: trains the model's own weights, which must be float32; give --dtype float32."
+            )
+        return None
     config: PeftConfig
     if method == "ia3":
         config = IA3Config(task_type="CAUSAL_LM")
@@ -101,10 +113,22 @@ def _inject(frozen: FrozenModel, rival: Rival, seed: int, steps: int) -> Any:
     return tuner
 
 
-def _thaw(frozen: FrozenModel, targets: Sequence[str]) -> None:
-    """Plain ``Linear`` again where AdaLoRA adds in place to what its layer gives, which autograd forbids on ours."""
+def _whole_loss(frozen: FrozenModel, slot: Slot, examples: Sequence[Example]) -> tuple[torch.Tensor, int]:
+    """Eq. 6 with a gradient to every weight: the prompt's embeddings and the output layer are trained too."""
+    vectors = frozen.embed(torch.tensor(slot.prompt_ids))
+    hidden = target_hidden(frozen, slot, vectors, examples)
+    targets = torch.tensor([token for example in examples for token in example.target], device=hidden.device)
+    logits = frozen.network.get_output_embeddings()(hidden).float()
+    return torch.nn.functional.cross_entropy(logits, targets, reduction="sum"), len(targets)
+
+
+def _thaw(frozen: FrozenModel, targets: Sequence[str] | None) -> None:
+    """Plain ``Linear`` again: for AdaLoRA, which adds in place to what its layer gives, and for weights that are to be trained.
+
+    ``targets`` are the modules' own names; None means all.
+    """
     for name, module in frozen.network.named_modules():
-        if isinstance(module, FrozenLinear) and name.rsplit(".", 1)[-1] in targets:
+        if isinstance(module, FrozenLinear) and (targets is None or name.rsplit(".", 1)[-1] in targets):
             module.__class__ = torch.nn.Linear
 
 

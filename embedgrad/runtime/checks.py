@@ -39,12 +39,7 @@ def _loading(jobs: Iterable[Job]) -> Iterator[tuple[str, str]]:
 
 
 def check_gpus(config: RunConfig, jobs: Iterable[Job], there: int) -> None:
-    """On one machine Snakemake cuts what a job asks for down to what is there: a model would not fit on it.
-
-    Args:
-        config: the run's configuration.
-        jobs: those that have to run.
-        there: GPUs that jobs may have at a time.
+    """On one machine Snakemake cuts what a job asks for down to the GPUs that are ``there``: a model would not fit on it.
 
     Raises:
         UserError: a job needs more; names its model and rule.
@@ -60,11 +55,6 @@ def check_gpus(config: RunConfig, jobs: Iterable[Job], there: int) -> None:
 
 def check_models(config: RunConfig, jobs: Iterable[Job], log: Callable[[str], None]) -> None:
     """Refuse to start if a model that one of these jobs loads can be had nowhere; says each licence that the hub names.
-
-    Args:
-        config: the run's configuration.
-        jobs: those that have to run.
-        log: where lines go.
 
     Raises:
         WorkflowError: one line for each model that is missing.

@@ -117,7 +117,6 @@ def check_fit(jobs: Iterable, partitions: Iterable, place: str) -> None:
     """Each job must fit into one of the partitions; the plugin would send it to the cluster's default one.
 
     Args:
-        jobs: Snakemake's jobs and groups.
         partitions: the plugin's own, which say what fits (``score_job_fit``).
         place: where they are written, for the message.
 

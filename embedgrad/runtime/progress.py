@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self, TypedDict
 
@@ -42,7 +43,6 @@ class Progress:
         further: from the items per second to words about what comes after this phase, for the end of the line.
         last: whether the end of the phase is worth a line even if it took but a moment.
         bar: whether a terminal gets a bar, or nothing.
-        every: seconds between two lines, at most; None: :data:`EVERY`.
         now: the clock, in seconds; with one of the caller's own there is no timer beside the work.
 
     Example::
@@ -62,14 +62,13 @@ class Progress:
         further: Callable[[float], str] | None = None,
         last: bool = True,
         bar: bool = True,
-        every: float | None = None,
         now: Callable[[], float] | None = None,
     ) -> None:
         self.phase, self.total, self.log, self.unit, self.last = phase, total, log, unit, last
         self.further = further
         self.first = self.done = done
         self.begun = 0.0  # items' worth of what is under way, each by its own share
-        self.every = EVERY if every is None else every
+        self.every = EVERY
         self.now, self.timed = now or time.monotonic, now is None
         self.started = self.logged_at = self.now()
         self.logged_share = self._share()
@@ -176,7 +175,7 @@ class Progress:
                 self._tell()
 
 
-class Epochs:
+class Epochs(AbstractContextManager["Epochs"]):
     """The phases of an optimisation, one at a time; a context manager.
 
     Training also shows what all epochs still take at most: early stopping may end them sooner.
@@ -232,12 +231,8 @@ class Epochs:
             self.at.__exit__(kind, None, None)
             self.at = None
 
-    def __enter__(self) -> Self:
-        """Nothing is under way yet."""
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Nor any more."""
+        """Nothing is under way any more."""
         self.close(kind)
 
 

@@ -48,6 +48,11 @@ class Run:
     def __init__(self) -> None:
         self._started = time.perf_counter()
 
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self._started
+
     def row(self, frozen: "FrozenModel", **more: object) -> dict:
         """The sidecar's content."""
         import torch
@@ -58,7 +63,7 @@ class Run:
             **made_with(frozen),
             "git": git_state(),
             "threads": torch.get_num_threads(),
-            "seconds": round(time.perf_counter() - self._started, 3),
+            "seconds": round(self.seconds, 3),
             "peak_memory_bytes": peak_memory_bytes(frozen),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             **more,

@@ -18,7 +18,7 @@ TASKS: dict[str, ModuleType] = {
 
 
 def find(name: str) -> ModuleType:
-    """The module of task ``name``: EVALUATOR, LABELS, SYNONYMS, REVISION and ``load``.
+    """The module of task ``name``: EVALUATOR, REVISION and ``load``; LABELS and SYNONYMS where it has them.
 
     Raises:
         UserError: no such task; the message names the known ones.

@@ -18,8 +18,6 @@ from embedgrad.tasks import generated
 from embedgrad.tasks.loaded import Loaded
 
 EVALUATOR = "boxed_math"
-LABELS = None
-SYNONYMS: dict[str, str] = {}
 REVISION = "generated"
 ADDITIONS = {"1": 1, "2": 2, "3": 4}
 
@@ -42,7 +40,7 @@ def load(mirror: Path | None, *, revision: str = REVISION, seed: int = 0, items_
     """
     rows, classes = [], []
     for level in ADDITIONS:
-        triples = generated.distinct(partial(draw, level=level), items_per_level, seed, held_out=True)
+        triples = generated.distinct(partial(draw, level=level), items_per_level, seed)
         rows += generated.items("arithmetic", triples, level)
         classes += ["sum"] * items_per_level
     return Loaded(rows, classes, {"kind": "generated", "id": "arithmetic", "revision": revision, "seed": seed})

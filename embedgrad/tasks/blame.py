@@ -18,7 +18,6 @@ from embedgrad.tasks.loaded import Loaded
 
 EVALUATOR = "yes_no"
 LABELS = ("Yes", "No")
-SYNONYMS: dict[str, str] = {}
 REVISION = "generated"
 
 NAMES = ("Tom", "Ana", "Lily", "Max", "Ben", "Zoe")
@@ -44,6 +43,6 @@ def load(mirror: Path | None, *, revision: str = REVISION, seed: int = 0, count:
     Raises:
         UserError: more items are asked for than there are.
     """
-    rows = generated.items("blame", generated.distinct(draw, count, seed, held_out=True))
+    rows = generated.items("blame", generated.distinct(draw, count, seed))
     provenance = {"kind": "generated", "id": "blame", "revision": revision, "seed": seed}
     return Loaded(rows, [row.answer for row in rows], provenance)

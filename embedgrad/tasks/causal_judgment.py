@@ -30,7 +30,6 @@ from embedgrad_core.files import Item, UserError
 
 EVALUATOR = "yes_no"
 LABELS = ("Yes", "No")
-SYNONYMS: dict[str, str] = {}
 REVISION = "main"
 TASK_PREFIX = "How would a typical person answer each of the following questions about causation?"
 SOURCE = Source(

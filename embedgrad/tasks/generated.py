@@ -14,8 +14,8 @@ def is_held_out(text: str) -> bool:
     return hashlib.sha256(text.encode()).digest()[0] < HELD_OUT
 
 
-def distinct(draw: Callable[[Random], tuple[str, str, str]], count: int, seed: int, held_out: bool) -> Iterator[tuple]:
-    """``count`` different (input, target, answer) triples from one side of the hold-out.
+def distinct(draw: Callable[[Random], tuple[str, str, str]], count: int, seed: int) -> Iterator[tuple]:
+    """``count`` different (input, target, answer) triples whose inputs pretraining never draws.
 
     Raises:
         UserError: the generator cannot make that many.
@@ -27,7 +27,7 @@ def distinct(draw: Callable[[Random], tuple[str, str, str]], count: int, seed: i
         tries += 1
         if tries > 200 * count:
             raise UserError(f"only {len(seen)} different items of {count} could be generated; ask for fewer.")
-        if text not in seen and is_held_out(text) == held_out:
+        if text not in seen and is_held_out(text):
             seen.add(text)
             yield text, target, answer
 

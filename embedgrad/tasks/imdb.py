@@ -26,7 +26,6 @@ from embedgrad_core.files import Item, UserError
 
 EVALUATOR = "label"
 LABELS = ("positive", "negative")
-SYNONYMS: dict[str, str] = {}
 REVISION = "main"
 SOURCE = Source(
     file="imdb_subset.jsonl",

@@ -24,8 +24,6 @@ from embedgrad.tasks.source import Source, read
 from embedgrad_core.files import Item, UserError
 
 EVALUATOR = "boxed_math"
-LABELS = None
-SYNONYMS: dict[str, str] = {}
 REVISION = "main"
 _COLUMNS = ("problem", "solution", "answer", "subject", "level", "unique_id")
 SOURCE = Source(

@@ -17,7 +17,6 @@ from embedgrad.tasks.loaded import Loaded
 
 EVALUATOR = "label"
 LABELS = ("happy", "sad", "angry", "calm")
-SYNONYMS: dict[str, str] = {}
 REVISION = "generated"
 
 WORDS = {
@@ -45,6 +44,6 @@ def load(mirror: Path | None, *, revision: str = REVISION, seed: int = 0, count:
     Raises:
         UserError: more items are asked for than there are.
     """
-    rows = generated.items("mood", generated.distinct(draw, count, seed, held_out=True))
+    rows = generated.items("mood", generated.distinct(draw, count, seed))
     provenance = {"kind": "generated", "id": "mood", "revision": revision, "seed": seed}
     return Loaded(rows, [row.answer for row in rows], provenance)

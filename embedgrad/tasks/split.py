@@ -122,11 +122,17 @@ def choose(
         off = sum(abs(total[level] - sizes[level]) for level in levels)
         return ends, off, sum(abs(taken[cell] + filled[cell] - quota[cell]) for cell in counts)
 
+    def coin(start: int, group: Sequence[int]) -> bool:
+        """Heads with the probability that an item of the group's level is wanted."""
+        level = cells[group[0]][0]
+        share = Fraction(sizes[level], sum(levels[level].values()))
+        return Fraction(_draw(f"{salt}/{start}/coin", min(items[place].id for place in group)), 2**256) < share
+
     best: tuple[int, int, int] | None = None
     chosen: list[bool] = []
     taken: Counter[Cell] = Counter()
     for start in range(_STARTS):
-        sides = [_coin(f"{salt}/{start}", items, group, sizes, levels, cells) for group in bound]
+        sides = [coin(start, group) for group in bound]
         found = _mended(weights, sides, cost)
         if best is None or found[0] < best:
             best, chosen, taken = found
@@ -193,20 +199,6 @@ def _fill(
             filled[cell] += step
             short -= step
     return filled
-
-
-def _coin(
-    salt: str,
-    items: Sequence[Item],
-    group: Sequence[int],
-    sizes: Mapping,
-    levels: Levels,
-    cells: Mapping[int, Cell],
-) -> bool:
-    """Heads with the probability that an item of the group's level is wanted."""
-    level = cells[group[0]][0]
-    share = Fraction(sizes[level], sum(levels[level].values()))
-    return Fraction(_draw(f"{salt}/coin", min(items[place].id for place in group)), 2**256) < share
 
 
 def _with_singles(groups: Sequence[Sequence[int]], places: range) -> list[list[int]]:

@@ -62,8 +62,6 @@ def decode(
     """Answer every item greedily.
 
     Args:
-        frozen: the frozen model.
-        slot: where the prompt sits.
         vectors: (k, d) prompt vectors, optimised or the text's own.
         items: what to answer; returned in the order of :func:`embedgrad_core.files.in_order`.
         decoding: limits, batches, stop and loop rules, engine.

@@ -72,7 +72,6 @@ class GraphedDecoder:
     """Rows in lanes that keep their place; a lane whose row has ended takes the next one.
 
     Args:
-        request: what is to be answered.
         wanted: indices of the bodies.
         rows: that run at a time.
         workspace: whose buffers are used.

@@ -47,8 +47,6 @@ def greedy(
     """Greedy continuation of ``[head, vectors, body]`` for bodies of any lengths.
 
     Args:
-        frozen: the frozen model.
-        slot: where the prompt sits.
         vectors: (k, d) prompt vectors.
         bodies: token ids after the prompt, a list for each row.
         max_new_tokens: token limit of a row.
@@ -72,7 +70,7 @@ def greedy(
     if graphed is None:
         graphed = frozen.device.type == "cuda" and not frozen.is_divided
     graphed = graphed and past is None
-    request = Request.of(frozen, slot, vectors, bodies, max_new_tokens, stop_ids, stop_on_loop, on_end, on_step, past)
+    request = Request(frozen, slot, vectors, bodies, max_new_tokens, stop_ids, stop_on_loop, on_end, on_step, past)
     workspace = workspace or Workspace()
     finished: dict[int, Row] = {}
     while len(finished) < len(bodies):
@@ -105,7 +103,6 @@ class GrowingDecoder:
     """Steps of just the rows that run, in a cache that grows; a new row's input runs in the same pass as the others' next tokens.
 
     Args:
-        request: what is to be answered.
         wanted: indices of the bodies.
         rows: that run at a time.
 

@@ -33,6 +33,8 @@ class Request:
 
     Attributes:
         frozen: the frozen model.
+        slot: where the prompt sits.
+        vectors: (k, d) prompt vectors.
         bodies: token ids after the prompt, a list for each row.
         limit: new tokens of a row at most.
         stop_ids: token ids that end a row.
@@ -45,38 +47,24 @@ class Request:
     """
 
     frozen: FrozenModel
+    slot: Slot
+    vectors: torch.Tensor
     bodies: Sequence[list[int]]
     limit: int
-    stop_ids: frozenset[int]
+    stop_ids: Sequence[int]
     stop_on_loop: LoopRule | None
     on_end: Callable[[Row], None]
     on_step: Callable[[float], None]
-    prefix: torch.Tensor
-    own: torch.Tensor
     past: Past | None = None
+    prefix: torch.Tensor = field(init=False)
+    own: torch.Tensor = field(init=False)
 
-    @classmethod
-    def of(
-        cls,
-        frozen: FrozenModel,
-        slot: Slot,
-        vectors: torch.Tensor,
-        bodies: Sequence[list[int]],
-        limit: int,
-        stop_ids: Sequence[int],
-        stop_on_loop: LoopRule | None,
-        on_end: Callable[[Row], None],
-        on_step: Callable[[float], None],
-        past: Past | None = None,
-    ) -> "Request":
-        """Of the arguments of :func:`embedgrad_core.decoding.greedy.greedy`."""
-        head = frozen.embed(torch.tensor(slot.head_ids, dtype=torch.long))
-        shared = torch.cat([head, vectors.to(frozen.device, frozen.dtype)])
+    def __post_init__(self) -> None:
+        head = self.frozen.embed(torch.tensor(self.slot.head_ids, dtype=torch.long))
+        shared = torch.cat([head, self.vectors.to(self.frozen.device, self.frozen.dtype)])
         # A row must bring at least one token of its own to be answered: without a body that is the prompt's last vector.
-        cut = len(shared) if all(bodies) else len(shared) - 1
-        return cls(
-            frozen, bodies, limit, frozenset(stop_ids), stop_on_loop, on_end, on_step, shared[:cut], shared[cut:], past
-        )
+        cut = len(shared) if all(self.bodies) else len(shared) - 1
+        self.prefix, self.own = shared[:cut], shared[cut:]
 
     @property
     def longest(self) -> int:

@@ -6,9 +6,8 @@ import torch
 
 from embedgrad_core.decoding.greedy import entropy_bits
 from embedgrad_core.layout import Slot
-from embedgrad_core.model import kernels
 from embedgrad_core.model.frozen import FrozenModel
-from embedgrad_core.objective import CHUNK, Example, target_hidden
+from embedgrad_core.objective import Example, chunked_logits, target_hidden
 from embedgrad_core.prompt import PromptEmbedding
 from embedgrad_core.step import MicroBatching
 
@@ -25,8 +24,6 @@ def forced_entropies(
     """Entropy in bits of the next-token distribution before each token of ``answers``, teacher-forced.
 
     Args:
-        frozen: the frozen model.
-        slot: where the prompt sits.
         vectors: (k, d) prompt vectors.
         bodies: token ids after the prompt.
         answers: token ids of each answer, its end token included if it has one.
@@ -39,17 +36,11 @@ def forced_entropies(
     examples = [
         Example(str(row), body, ids) for row, (body, ids) in enumerate(zip(bodies, answers, strict=True)) if ids
     ]
-    head = frozen.network.get_output_embeddings()
     batching = batching or MicroBatching()
     for micro_batch in batching.cut(len(slot.head_ids) + slot.k, examples):
         hidden = target_hidden(frozen, slot, vectors, micro_batch)
-        parts = [
-            entropy_bits(kernels.linear(hidden[start : start + CHUNK], head.weight, head.bias).float())
-            for start in range(0, len(hidden), CHUNK)
-        ]
-        for example, bits in zip(
-            micro_batch, torch.cat(parts).split([len(e.target) for e in micro_batch]), strict=True
-        ):
+        entropies = torch.cat([entropy_bits(logits) for logits in chunked_logits(frozen, hidden)])
+        for example, bits in zip(micro_batch, entropies.split([len(e.target) for e in micro_batch]), strict=True):
             found[example.id] = bits.tolist()
         batching.on_items(len(micro_batch))
     return list(found.values())
@@ -78,7 +69,6 @@ def entropy_change(
     ``prompt`` (other prompt, same text) and ``text`` (other text, same prompt), each averaged over both orders.
 
     Args:
-        frozen: the frozen model.
         prompt: its ``initial`` vectors are the text prompt, its ``vectors`` the optimised one.
         identities: of the items.
         bodies: token ids after the prompt.

@@ -44,9 +44,7 @@ def export(
     if kind not in EXPORTS:
         raise UserError(f"export to {kind!r} is unknown; choose one of {', '.join(EXPORTS)}.")
     check_licence(licence)
-    numbers = None
-    if metrics is not None:
-        numbers = card_numbers(metrics, frozen, prompt, prompt_sha256, metrics_name)
+    numbers = None if metrics is None else card_numbers(metrics, frozen, prompt, prompt_sha256, metrics_name)
     with whole_folder(out) as folder:
         code = EXPORTS[kind](frozen, prompt, folder, Path(out).name)
         text = card(kind, frozen, prompt, code, metrics=numbers, licence=licence)

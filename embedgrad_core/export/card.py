@@ -21,8 +21,10 @@ _ENVIRONMENT = jinja2.Environment(
 _ENVIRONMENT.filters["md"] = lambda value: markdown_escape(str(value))
 
 
-def snippet(kind: str, **values: Any) -> str:
-    """Python lines that load an export and answer one input; every value stands in them as a literal."""
+def snippet(kind: str, frozen: FrozenModel, folder: str, **values: Any) -> str:
+    """Python lines that load an export from ``folder`` and answer one input; every value stands in them as a literal."""
+    values |= {"name": frozen.name, "dtype": str(frozen.dtype).removeprefix("torch.")}
+    values |= {"folder": folder, "end": sorted(frozen.stop_ids())}
     literal = {key: value if isinstance(value, (list, bool, int)) else _quoted(value) for key, value in values.items()}
     return _ENVIRONMENT.get_template(f"{kind}.py.j2").render(literal)
 

@@ -10,6 +10,8 @@ from embedgrad_core.prompt import PromptEmbedding
 # Inputs that an export's lines must read as ours does. None begins with white space, which a swallowing token would take.
 PROBES = ("a", "12 + 30", "The film was long.\nI liked it, mostly.", "“Ça va?” 開心 😀")
 
+_INPUT = "EMBEDGRADINPUTSLOT"
+
 
 def reading(slot: Slot) -> dict:
     """How plain tokenizer calls find an input's ids after the prompt.
@@ -21,9 +23,7 @@ def reading(slot: Slot) -> dict:
     Raises:
         UserError: no such call gives the ids that the prompt was trained with.
     """
-    head, marker = len(slot.head_ids) + slot.k, "EMBEDGRADINPUTSLOT"
-    whole = slot.rendered(marker).partition(marker)[0]
-    tail = tail_text(slot)
+    head, (whole, tail) = len(slot.head_ids) + slot.k, around_input(slot)
     # In one piece with the prompt's words, since a sentencepiece tokenizer reads " day" otherwise at the start of a text;
     # apart where the tokenizer would merge across the seam.
     for before, special, start in ((whole, slot.layout.kind == "bare", head), (separator_text(slot), False, 0)):
@@ -36,16 +36,15 @@ def reading(slot: Slot) -> dict:
     )
 
 
-def tail_text(slot: Slot) -> str:
-    """What follows the input: the suffix, in the chat layout the rest of the template too."""
-    marker = "EMBEDGRADINPUTSLOT"
-    return slot.rendered(marker).partition(marker)[2]
+def around_input(slot: Slot) -> tuple[str, str]:
+    """What stands before the input, and what follows it: the suffix, in the chat layout the rest of the template too."""
+    before, _, tail = slot.rendered(_INPUT).partition(_INPUT)
+    return before, tail
 
 
 def separator_text(slot: Slot) -> str:
     """What stands between prompt and input: the separator, or the template's own words where the prompt is the system message."""
-    marker = "EMBEDGRADINPUTSLOT"
-    before = slot.rendered(marker).partition(marker)[0]
+    before, _ = around_input(slot)
     return before[before.rindex(slot.shown) + len(slot.shown) :]
 
 

@@ -13,16 +13,11 @@ from tokenizers import AddedToken
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from embedgrad_core.export.card import snippet
-from embedgrad_core.export.folder import PROBES, separator_text, tail_text
+from embedgrad_core.export.folder import PROBES, around_input, separator_text
 from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
-
-
-def token_name(place: int) -> str:
-    """Name of the added token at a position of the prompt."""
-    return f"<|eg_{place}|>"
 
 
 @torch.no_grad()
@@ -39,7 +34,7 @@ def export_merged(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, na
             read the new text as head, new tokens and body.
     """
     where = {} if Path(frozen.name).is_dir() else {"revision": frozen.revision}
-    names = [token_name(place) for place in range(prompt.slot.k)]
+    names = [f"<|eg_{place}|>" for place in range(prompt.slot.k)]
     text = "".join(names)
     wrong = ""
     # A tokenizer that writes a space as a piece of its own puts one in front of what follows an added token: there the last
@@ -67,18 +62,9 @@ def export_merged(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, na
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "prompt.txt").write_text(text, encoding="utf-8")
-    marker = "EMBEDGRADINPUTSLOT"
-    return snippet(
-        "merged",
-        dtype=str(frozen.dtype).removeprefix("torch."),
-        folder=name,
-        prompt=text,
-        before=slot.rendered(marker).partition(text)[0],
-        separator=separator_text(slot),
-        tail=tail_text(slot),
-        special=slot.layout.kind == "bare",
-        end=sorted(frozen.stop_ids()),
-    )
+    before, tail = around_input(slot)
+    values = {"prompt": text, "before": before.partition(text)[0], "separator": separator_text(slot), "tail": tail}
+    return snippet("merged", frozen, name, special=slot.layout.kind == "bare", **values)
 
 
 def _misread(old: Slot, new: Slot, ids: list[int]) -> str:

@@ -2,7 +2,7 @@
 
 from embedgrad_core.files import UserError, markdown_escape
 from embedgrad_core.model.frozen import FrozenModel
-from embedgrad_core.prompt import PromptEmbedding, content_sha256
+from embedgrad_core.prompt import PromptEmbedding
 
 
 def card_numbers(
@@ -50,7 +50,7 @@ def _cell(metrics: dict, frozen: FrozenModel, prompt_sha256: str | None, name: s
 def _own(metrics: dict, frozen: FrozenModel, prompt: PromptEmbedding, name: str) -> dict:
     """What evaluate found on data of one's own."""
     measured = metrics["measured"]
-    own = content_sha256(prompt)
+    own = prompt.content_sha256()
     _check(
         measured["prompt"] == own,
         name,

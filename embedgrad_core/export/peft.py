@@ -39,7 +39,7 @@ def export_peft(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name
         "task_type": "CAUSAL_LM",
         "auto_mapping": None,
         "base_model_name_or_path": frozen.name,
-        "revision": _commit(frozen),
+        "revision": frozen.resolved if len(frozen.resolved) == 40 else None,  # a commit
         "inference_mode": True,
         "num_virtual_tokens": len(vectors),
         "token_dim": frozen.width,
@@ -54,15 +54,4 @@ def export_peft(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name
     weights = save({"prompt_embeddings": vectors.contiguous()}, {"format": "pt"})
     (folder / "adapter_model.safetensors").write_bytes(weights)
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    return snippet(
-        "peft",
-        name=frozen.name,
-        dtype=str(frozen.dtype).removeprefix("torch."),
-        folder=name,
-        **reading(slot),
-        end=sorted(frozen.stop_ids()),
-    )
-
-
-def _commit(frozen: FrozenModel) -> str | None:
-    return frozen.resolved if len(frozen.resolved) == 40 else None
+    return snippet("peft", frozen, name, **reading(slot))

@@ -22,11 +22,4 @@ def export_vllm(frozen: FrozenModel, prompt: PromptEmbedding, folder: Path, name
         Python lines that answer one input with vLLM.
     """
     (folder / FILE).write_bytes(save({"before": before_input(frozen, prompt).contiguous()}, {"format": "pt"}))
-    return snippet(
-        "vllm",
-        name=frozen.name,
-        dtype=str(frozen.dtype).removeprefix("torch."),
-        folder=name,
-        **reading(prompt.slot),
-        end=sorted(frozen.stop_ids()),
-    )
+    return snippet("vllm", frozen, name, **reading(prompt.slot))

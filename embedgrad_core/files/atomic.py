@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,12 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{path}: is not an ordinary file, and nothing else is written over; give another name.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
-        os.close(handle)
-        temporary = Path(name)
+        new = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+        new.touch(exist_ok=False)  # mkstemp would make it private, whatever the umask says
+        temporary = new
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         flush_folder(path.parent)
     except OSError as error:
@@ -61,12 +60,6 @@ def flush_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -182,7 +182,7 @@ def _check_loads(header: Header, folder: Path) -> None:
     """Some classes put a rule of their own in the place of the folder's; the ids must be the file's all the same."""
     written = Tokenizer.from_file(str(folder / "tokenizer.json"))
     loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    texts = [*_PROBES, *("a" + token + "b" for token in _added(written))]
+    texts = [*_PROBES, *(f"a{token.content}b" for token in written.get_added_tokens_decoder().values())]
     if not isinstance(loaded, PreTrainedTokenizerFast) or any(
         written.encode(text).ids != loaded(text)["input_ids"] for text in texts
     ):
@@ -191,7 +191,3 @@ def _check_loads(header: Header, folder: Path) -> None:
             f"{header.path}: transformers reads text differently from the rule {pre!r} in a folder of architecture {architecture}; "
             "take the model's ordinary checkpoint."
         )
-
-
-def _added(tokenizer: Tokenizer) -> list[str]:
-    return [token.content for token in tokenizer.get_added_tokens_decoder().values()]

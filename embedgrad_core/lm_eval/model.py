@@ -25,10 +25,9 @@ from embedgrad_core import FrozenModel, PromptEmbedding, load_model, read_prompt
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.files import UserError
 from embedgrad_core.lm_eval.requests import check_cache, fingerprint, user_text
-from embedgrad_core.model import kernels
 from embedgrad_core.model.attention import check_attention
 from embedgrad_core.model.kernels import packed_weights
-from embedgrad_core.objective import CHUNK, Example, target_hidden
+from embedgrad_core.objective import CHUNK, Example, chunked_logits, target_hidden
 from embedgrad_core.prompt_header import recorded_decoding, recorded_model
 from embedgrad_core.step import MicroBatching
 
@@ -188,7 +187,6 @@ class EmbedGradLM(HFLM):
     @torch.inference_mode()
     def _score(self, examples: Sequence[Example]) -> list[tuple[float, bool]]:
         found = {example.id: (0.0, True) for example in examples}
-        head = self.frozen.network.get_output_embeddings()
         # Options of one token after the same context (Yes or No) are all read off one pass over it.
         sharing: dict[Hashable, list[Example]] = {}
         for example in examples:
@@ -205,9 +203,7 @@ class EmbedGradLM(HFLM):
             micro_batch = [example for one in micro_batch for example in options[one.id]]
             targets = torch.tensor([token for example in micro_batch for token in example.target], device=hidden.device)
             values, greedy_hits = [], []
-            for start in range(0, len(hidden), CHUNK):
-                logits = kernels.linear(hidden[start : start + CHUNK], head.weight, head.bias).float()
-                wanted = targets[start : start + CHUNK]
+            for logits, wanted in zip(chunked_logits(self.frozen, hidden), targets.split(CHUNK), strict=True):
                 values.append(logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(dim=1))
                 greedy_hits.append(logits.argmax(dim=1) == wanted)
             sizes = [len(example.target) for example in micro_batch]

@@ -18,14 +18,12 @@ def fingerprint(slot: Slot, vectors: torch.Tensor, resolved: str, dtype: torch.d
     return sha256_of_bytes(repr(decides).encode())
 
 
-def check_cache(answers: MutableMapping | None, own: str) -> None:
+def check_cache(answers: MutableMapping, own: str) -> None:
     """Make sure that a cache (``--use_cache``) holds this prompt's answers alone: lm-eval distinguishes them by the request alone.
 
     Raises:
         UserError: it holds another prompt's or model's.
     """
-    if answers is None:
-        return
     owner = answers.get(_OWNER)
     if owner is None and not len(answers):
         answers[_OWNER] = own

@@ -33,13 +33,13 @@ class Plan(Protocol):
         ...
 
 
+@dataclass
 class Options:
     """What a layer asks of its attention besides the tensors."""
 
-    def __init__(self, scaling: float | None, window: int | None, softcap: float | None) -> None:
-        self.scaling = scaling
-        self.window = window
-        self.softcap = softcap
+    scaling: float | None
+    window: int | None
+    softcap: float | None
 
 
 _plan: ContextVar[Plan] = ContextVar("plan")

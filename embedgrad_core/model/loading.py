@@ -1,15 +1,17 @@
 """Load a language model, frozen: from where, on which device and in which dtype, and why; what goes wrong is one sentence."""
 
+import importlib.util
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
 from embedgrad_core.files import UserError, check_snapshot, folder_fingerprint, folder_hashes, parse_json, reason_of
@@ -64,12 +66,14 @@ def load_model(
     device: str = "auto",
     dtype: str = "auto",
     device_map: str = "none",
+    quantisation: str | None = None,
     log: Callable[[str], None] = print,
 ) -> FrozenModel:
     """Load a causal language model and its tokenizer from a hub id or a local folder, frozen.
 
     ``device_map`` spreads the layers over all visible GPUs: ``auto`` or ``balanced`` (accelerate), or ``none``. With one
-    GPU, or on a CPU, nothing is divided.
+    GPU, or on a CPU, nothing is divided. ``quantisation`` ``nf4`` keeps the weights of all layers but the last in 4 bits
+    (bitsandbytes, an extra), as QLoRA has them, on one device.
 
     Raises:
         UserError: no such folder or repository, a gated repository without access, no network, a broken file, a cached
@@ -91,7 +95,10 @@ def load_model(
     if is_folder:
         _check_layers(Path(name))
     where = {} if is_folder else {"revision": revision}
-    split = {"device_map": device_map} if divided else {}
+    split: dict[str, Any] = {"device_map": device_map} if divided else {}
+    if quantisation:
+        split = {"quantization_config": _in_4_bits(quantisation, chosen), "device_map": {"": place}}
+        divided = False
     if not sys.stderr.isatty():
         transformers_logging.disable_progress_bar()  # a log holds plain lines
     for wait in (*RETRIES, None):
@@ -122,9 +129,9 @@ def load_model(
         )
     network.requires_grad_(False)
     network.eval()
-    if not divided:
+    if not divided and not quantisation:  # in 4 bits it lies where it was quantised
         network.to(place)
-    elif left := {"cpu", "disk"} & {str(part) for part in network.hf_device_map.values()}:
+    if divided and (left := {"cpu", "disk"} & {str(part) for part in network.hf_device_map.values()}):
         raise UserError(
             f"model {name}: the {torch.cuda.device_count()} visible GPUs do not hold it (parts are left to "
             f"{' and '.join(sorted(left))}); give it more or larger GPUs, or a smaller dtype."
@@ -136,6 +143,17 @@ def load_model(
     hashes = folder_hashes(Path(name))
     source = dequantised_from(Path(name), hashes)
     return FrozenModel(network, tokenizer, name, revision, folder_fingerprint(hashes), source, hashes)
+
+
+def _in_4_bits(quantisation: str, dtype: torch.dtype) -> BitsAndBytesConfig:
+    """NF4 with double quantisation, as the authors of QLoRA have it (https://arxiv.org/abs/2305.14314, Section 3)."""
+    if quantisation != "nf4":
+        raise UserError(f"quantisation is {quantisation!r}; it must be nf4.")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError("quantisation nf4 needs bitsandbytes, which is not installed: make rivals.")
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
 
 
 def _check_layers(folder: Path) -> None:

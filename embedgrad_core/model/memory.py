@@ -1,10 +1,9 @@
 """Memory as the machine has it: what is free, what was the peak, and what to do when it runs out."""
 
-import os
 import resource
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import torch
 
 if TYPE_CHECKING:
@@ -13,11 +12,7 @@ if TYPE_CHECKING:
 
 def free_memory() -> int:
     """Bytes that this machine can still give."""
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return psutil.virtual_memory().available
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -21,9 +21,7 @@ rule after:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=RUN.job_resource("gpu"),
-        mem_mb=RUN.job_resource("mem_mb"),
-        runtime=RUN.job_minutes("after"),
+        **RUN.job_resources("after"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
@@ -70,9 +68,7 @@ rule gather_after:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        **light(),
     params:
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
     shell:

@@ -26,9 +26,7 @@ rule analyse:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=RUN.job_resource("gpu"),
-        mem_mb=RUN.job_resource("mem_mb"),
-        runtime=RUN.job_minutes("analyse"),
+        **RUN.job_resources("analyse"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),

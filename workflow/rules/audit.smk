@@ -19,9 +19,7 @@ rule audit:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        **light(),
     params:
         cells=CONFIG.table_flags(),
         folder=subpath(output[0], parent=True),

@@ -21,9 +21,7 @@ rule baselines:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=RUN.job_resource("gpu"),
-        mem_mb=RUN.job_resource("mem_mb"),
-        runtime=RUN.job_minutes("baselines"),
+        **RUN.job_resources("baselines"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         prompt=lambda wildcards: CONFIG.prompt_flags(wildcards.task),
@@ -70,9 +68,7 @@ rule gather_baselines:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        **light(),
     shell:
         "embedgrad gather-baselines --ladders {input.ladders:q} --recoveries {input.recoveries:q} --answers {input.answers:q}"
         " --ladder {output.ladder:q} --ladder-answers {output.answers:q} --recovery {output.recovery:q} > {log:q} 2>&1"
@@ -107,9 +103,7 @@ rule summary:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        **light(),
     params:
         cells=CONFIG.table_flags(),
     shell:

@@ -20,9 +20,7 @@ rule before:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=RUN.job_resource("gpu"),
-        mem_mb=RUN.job_resource("mem_mb"),
-        runtime=RUN.job_minutes("before"),
+        **RUN.job_resources("before"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         prompt=lambda wildcards: CONFIG.prompt_flags(wildcards.task),
@@ -68,9 +66,7 @@ rule gather_before:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        **light(),
     shell:
         "embedgrad gather --data {input.data:q} --outputs {input.answers:q} --runs {input.runs:q}"
         " --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
@@ -92,9 +88,7 @@ rule grade_before:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        **light(minutes=30),
     params:
         grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
     shell:

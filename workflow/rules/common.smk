@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from embedgrad.planning.run_config import RunConfig
-from embedgrad.planning.lookups import SPLITS, Lookups, cell_command, growing, one_of, shard_flag
+from embedgrad.planning.lookups import SPLITS, Lookups, cell_command, light, one_of, shard_flag
 from embedgrad.runtime.checks import as_workflow_error
 from embedgrad.runtime.interruption import PARENT
 from embedgrad.schemas.plain import check_seed_words
@@ -45,6 +45,7 @@ wildcard_constraints:
     model=one_of(CONFIG.values["models"]),
     seed=r"\d+",
     rate=r"[0-9.e-]+",
+    rival=RUN.rivals_pattern(with_rates=False),
 
 
 def shard_files(pattern):

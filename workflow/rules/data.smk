@@ -17,9 +17,7 @@ rule data:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(4000),
-        runtime=growing(60),
+        **light(minutes=60, memory=4000),
     params:
         flags=lambda wildcards: CONFIG.data_flags(wildcards.task),
         folder=subpath(output[0], parent=True),

@@ -24,9 +24,7 @@ rule metrics:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        **light(),
     params:
         cell=lambda wildcards: CONFIG.cell_flags(wildcards.dataset, wildcards.model, wildcards.seed),
     shell:

@@ -12,9 +12,7 @@ rule pretrain:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(30),
+        **light(minutes=30),
     params:
         flags=lambda wildcards: CONFIG.pretrain_flags(wildcards.model),
     shell:

@@ -18,9 +18,7 @@ rule optimize:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=RUN.job_resource("gpu", training=True),
-        mem_mb=RUN.job_resource("mem_mb", training=True),
-        runtime=RUN.job_minutes("optimize"),
+        **RUN.job_resources("optimize"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         prompt=lambda wildcards: CONFIG.prompt_flags(RUN.task_of(wildcards)),

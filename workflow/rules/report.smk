@@ -16,9 +16,7 @@ rule table2:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        **light(),
     params:
         cells=CONFIG.table_flags(),
     shell:
@@ -41,9 +39,7 @@ rule report_page:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(20),
+        **light(minutes=20),
     params:
         cells=CONFIG.table_flags(),
         command=cell_command(workflow.configfiles),

@@ -18,9 +18,7 @@ rule sensitivity:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
     resources:
-        gpu=RUN.job_resource("gpu", training=True),
-        mem_mb=RUN.job_resource("mem_mb", training=True),
-        runtime=RUN.job_minutes("sensitivity"),
+        **RUN.job_resources("sensitivity"),
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         prompt=lambda wildcards: CONFIG.prompt_flags(RUN.task_of(wildcards)),
@@ -50,9 +48,7 @@ rule sensitivity_table:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=growing(2000),
-        runtime=growing(10),
+        **light(),
     params:
         folder=subpath(output.csv, strip_suffix=".csv"),
         epochs=(CONFIG.values.get("sensitivity") or {}).get("epochs", 0),

@@ -3,7 +3,6 @@
 ``config/claims.tsv`` holds the claims; ``kind`` names one of the computations below, nothing is evaluated as code.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
@@ -13,7 +12,7 @@ from typing import Any
 from embedgrad.reporting.claims.values import KINDS, Run
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.collected import Outcome
-from embedgrad.reporting.tables import write_table
+from embedgrad.reporting.tables import read_tsv, write_table
 from embedgrad_core.files import UserError, markdown_escape, write_whole
 
 COLUMNS = ("id", "section", "quotation", "kind", "arguments", "relation", "printed")
@@ -22,13 +21,13 @@ HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
 
 @dataclass(frozen=True)
 class Claim:
-    """A line of ``config/claims.tsv``; ``relation`` is ``=`` or ``>``."""
+    """A line of ``config/claims.tsv``; ``relation`` is ``=`` or ``>``, ``arguments`` are words."""
 
     id: str
     section: str
     quotation: str
     kind: str
-    arguments: tuple[str, ...]
+    arguments: str
     relation: str
     printed: str
 
@@ -54,23 +53,11 @@ def read_claims(path: str | Path) -> list[Claim]:
     Raises:
         UserError: missing, other columns, a line of more or fewer fields, an unknown kind or relation; names file and line.
     """
-    try:
-        with Path(path).open(encoding="utf-8", newline="") as source:
-            reader = csv.DictReader(source, delimiter="\t", quoting=csv.QUOTE_NONE)
-            rows = list(reader)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise UserError(f"{path}:1: the columns must be {', '.join(COLUMNS)}.")
     claims = []
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise UserError(f"{path}:{number}: there must be {len(COLUMNS)} fields, as in the header; check the tabs.")
+    for number, row in read_tsv(path, COLUMNS, "config/claims.tsv"):
         if row["kind"] not in KINDS or row["relation"] not in ("=", ">"):
             raise UserError(f"{path}:{number}: kind {row['kind']!r} or relation {row['relation']!r} is unknown.")
-        arguments = tuple(row["arguments"].split())
-        told = (row["id"], row["section"], row["quotation"], row["kind"])
-        claims.append(Claim(*told, arguments, row["relation"], row["printed"]))
+        claims.append(Claim(**row))
     return claims
 
 
@@ -90,8 +77,9 @@ def check_claims(
     checked = []
     for claim in claims:
         by_table, by_run, note = KINDS[claim.kind]
-        a = by_table(table, *claim.arguments) if by_table else None
-        b, interval = (None, None) if by_run is None else _pair(by_run(run, *claim.arguments))
+        arguments = claim.arguments.split()
+        a = by_table(table, *arguments) if by_table else None
+        b, interval = (None, None) if by_run is None else _pair(by_run(run, *arguments))
         checked.append(
             Checked(
                 claim.id,

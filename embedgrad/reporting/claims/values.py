@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
-from embedgrad.reporting.results.agreement import check_analyses
-from embedgrad.reporting.results.analyses import read_anchoring, read_lat
+from embedgrad.reporting.results.analyses import read_anchoring, read_lat, read_positions
 from embedgrad.reporting.results.cells import Cell
-from embedgrad.reporting.results.collected import Outcome
+from embedgrad.reporting.results.collected import Outcome, analyses_of
 from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import UserError
 
@@ -27,19 +27,11 @@ class Run:
 
     def analyses(self, name: str, read: Callable[[Path], dict]) -> list[dict]:
         """All files of an analysis, which must be of their cells' runs."""
-        found = []
-        for outcome in self.outcomes:
-            home = self.folder / outcome.cell.dataset / outcome.cell.model
-            for metrics in outcome.metrics:
-                path = home / f"seed{metrics['cell']['seed']}" / name
-                if path.exists():
-                    found.append((read(path), metrics, path))
-        check_analyses(found)
-        return [analysis for analysis, _, _ in found]
+        return [analysis for *_, analysis in analyses_of(self.outcomes, self.folder, name, read)]
 
 
-def _gain(cell: Cell) -> Decimal | None:
-    return Decimal(cell.paper["after"]) - Decimal(cell.paper["before"]) if cell.paper else None
+def _gain(cell: Cell | None) -> Decimal | None:
+    return Decimal(cell.paper["after"]) - Decimal(cell.paper["before"]) if cell and cell.paper else None
 
 
 def _table_cell(table: dict, dataset: str, model: str, side: str) -> Decimal | None:
@@ -52,8 +44,7 @@ def _has_cell(table: dict, dataset: str, model: str) -> float:
 
 
 def _table_gain(table: dict, dataset: str, model: str) -> Decimal | None:
-    cell = table.get((dataset, model))
-    return _gain(cell) if cell else None
+    return _gain(table.get((dataset, model)))
 
 
 def _run_cell(run: Run, dataset: str, model: str, side: str) -> tuple | None:
@@ -75,20 +66,17 @@ def _gains(source: "dict | Run") -> dict[tuple[str, str], float]:
     return {key: float(gain) for key, cell in source.items() if (gain := _gain(cell)) is not None}
 
 
-def _model_ratio(source: "dict | Run", small: str, large: str) -> float | None:
-    """Mean gain of one model over another's, on the data sets that both were run on."""
-    gains = _gains(source)
-    both = [dataset for dataset, model in gains if model == small and (dataset, large) in gains]
-    below = sum(gains[dataset, large] for dataset in both)
-    return sum(gains[dataset, small] for dataset in both) / below if both and below else None
+def _ratio(name_at: int, source: "dict | Run", one: str, other: str) -> float | None:
+    """Mean gain of one data set (``name_at`` 0) or model (1) over another's, on what both were run with."""
+    gains: dict[str, dict[str, float]] = defaultdict(dict)
+    for key, gain in _gains(source).items():
+        gains[key[name_at]][key[1 - name_at]] = gain
+    both = [key for key in gains[one] if key in gains[other]]
+    below = sum(gains[other][key] for key in both)
+    return sum(gains[one][key] for key in both) / below if both and below else None
 
 
-def _dataset_ratio(source: "dict | Run", one: str, other: str) -> float | None:
-    """Mean gain on one data set over another's, for the models that were run on both."""
-    gains = _gains(source)
-    both = [model for dataset, model in gains if dataset == one and (other, model) in gains]
-    below = sum(gains[other, model] for model in both)
-    return sum(gains[one, model] for model in both) / below if both and below else None
+_ratio_of_datasets, _ratio_of_models = partial(_ratio, 0), partial(_ratio, 1)
 
 
 def _falls_with_scale(source: "dict | Run") -> float | None:
@@ -98,7 +86,7 @@ def _falls_with_scale(source: "dict | Run") -> float | None:
         size = next((place for place, name in enumerate(SIZES) if f"-{name}" in model), None)
         if size is not None and model.startswith("qwen"):
             by_dataset[dataset].append((size, gain))
-    steps = [b[1] < a[1] for rows in by_dataset.values() for a, b in zip(sorted(rows), sorted(rows)[1:], strict=False)]
+    steps = [b[1] < a[1] for rows in by_dataset.values() for a, b in pairwise(sorted(rows))]
     return sum(steps) / len(steps) if steps else None
 
 
@@ -141,16 +129,8 @@ def _best_epochs(run: Run, low: str, high: str) -> float | None:
 
 def _anchoring_p(run: Run) -> float | None:
     """The smallest probability of an original token after optimisation, softmax(v·Eᵀ)."""
-    values = [
-        p
-        for analysis in run.analyses("anchoring.json", partial(read_anchoring, positions=True))
-        for p in _softmax_after(analysis)
-    ]
-    return min(values, default=None)
-
-
-def _softmax_after(analysis: dict) -> list[float]:
-    return [row["after"]["softmax"]["p"] for row in analysis["positions"]]
+    analyses = run.analyses("anchoring.json", read_positions)
+    return min((row["after"]["softmax"]["p"] for one in analyses for row in one["positions"]), default=None)
 
 
 def _anchoring_same(run: Run) -> float | None:
@@ -200,8 +180,8 @@ KINDS: dict[str, tuple[Callable | None, Callable | None, str]] = {
     "has_cell": (_has_cell, None, "Whether Table 2 has such a row."),
     "cell": (_table_cell, _run_cell, ""),
     "gain": (_table_gain, _run_gain, "After minus before."),
-    "gain_ratio_models": (_model_ratio, _model_ratio, "Ratio of mean gains over the data sets that both have."),
-    "gain_ratio_datasets": (_dataset_ratio, _dataset_ratio, "Ratio of mean gains over the models that both have."),
+    "gain_ratio_models": (_ratio_of_models, _ratio_of_models, "Ratio of mean gains over the data sets that both have."),
+    "gain_ratio_datasets": (_ratio_of_datasets, _ratio_of_datasets, "Ratio of mean gains over the models that both have."),
     "falls_with_scale": (_falls_with_scale, _falls_with_scale, "Share of neighbouring sizes where the larger gains less."),
     "largest_gain": (_largest_sentiment_gain, _largest_sentiment_gain, "Largest gain on IMDB or MEDD."),
     "entropy": (None, _entropy, f"Answers that do not loop. {_RUN_ONLY}"),

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, LINK, save, styled
+from embedgrad.reporting.figures import drawing
+from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, LINK, styled
 from embedgrad.reporting.results.collected import Outcome
 from embedgrad.reporting.results.history import history_of
 from embedgrad.reporting.typeset import short
@@ -28,23 +29,12 @@ _DEV: dict[str, Any] = {"color": AFTER, "linestyle": "-"}
 _ACCURACY: dict[str, Any] = {"color": ACCENT, "linestyle": (0, (1, 1.2))}
 
 
-def draw_before_after(outcomes: Sequence[Outcome], *paths: str | Path) -> None:
-    """Draw one row per cell: ours with Wilson intervals, the paper's as hollow marks, the gain at the right.
+@styled()
+def before_after(outcomes: Sequence[Outcome]) -> Figure:
+    """One row per cell: ours with Wilson intervals, the paper's as hollow marks, the gain at the right.
 
     With several seeds every seed has its mark and the interval is that of the lowest.
     """
-    with styled():
-        save(before_after(outcomes), *paths)
-
-
-def draw_training_curves(outcomes: Sequence[Outcome], folder: str | Path, *paths: str | Path) -> None:
-    """Draw one small panel per cell from ``<folder>/<dataset>/<model>/seed<k>/optimize.jsonl``."""
-    with styled():
-        save(training_curves(outcomes, folder), *paths)
-
-
-def before_after(outcomes: Sequence[Outcome]) -> Figure:
-    """The dot plot; see ``draw_before_after``."""
     places, groups, y = [], [], 0.0
     for task, members in groupby(outcomes, key=lambda outcome: outcome.cell.task):
         groups.append((y, task))
@@ -62,10 +52,8 @@ def before_after(outcomes: Sequence[Outcome]) -> Figure:
     width, height = left + 4.0 + right, rows * _ROW + top + bottom
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((left / width, bottom / height, 4.0 / width, 1 - (top + bottom) / height))
-    axes.set(xlim=(-1.5, 101.5), ylim=(rows - 0.5, -0.6))
-    axes.set_xticks(range(0, 101, 20))
+    axes.set(xlim=(-1.5, 101.5), ylim=(rows - 0.5, -0.6), xticks=range(0, 101, 20), xlabel="accuracy on the test split")
     axes.xaxis.set_major_formatter(PercentFormatter(decimals=0))
-    axes.set_xlabel("accuracy on the test split")
     axes.grid(axis="x", color=FAINT, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
@@ -86,9 +74,7 @@ def before_after(outcomes: Sequence[Outcome]) -> Figure:
             axes.text(-0.03, place, f"n = {outcome.metrics[0]['n']}", ha="right", color=GREY, **label)
         _marks(axes, place, outcome)
         _right(axes, place, outcome, beside, with_paper)
-    figure.legend(
-        handles=_legend(with_paper), loc="upper center", ncols=4, frameon=False, fontsize=8, bbox_to_anchor=(0.5, 1.0)
-    )
+    drawing.legend(figure, _handles(with_paper))
     return figure
 
 
@@ -110,17 +96,8 @@ def _marks(axes: Axes, place: float, outcome: Outcome) -> None:
             accuracy = 100 * metrics[side]["accuracy"]
             axes.plot(accuracy, y, shape, color=colour, markersize=4, markeredgewidth=0, clip_on=False, zorder=3)
         if outcome.cell.paper:
-            axes.plot(
-                float(outcome.cell.paper[side]),
-                y,
-                shape,
-                markerfacecolor="none",
-                markeredgecolor=INK,
-                markersize=6.5,
-                markeredgewidth=0.9,
-                clip_on=False,
-                zorder=4,
-            )
+            paper = float(outcome.cell.paper[side])
+            axes.plot(paper, y, shape, mfc="none", mec=INK, markersize=6.5, mew=0.9, clip_on=False, zorder=4)
 
 
 def _right(axes: Axes, place: float, outcome: Outcome, beside: object, with_paper: bool) -> None:
@@ -135,7 +112,7 @@ def _right(axes: Axes, place: float, outcome: Outcome, beside: object, with_pape
         axes.text(1.19, place, " / ".join(words) if len(words) < 3 else "mixed", **style)
 
 
-def _legend(with_paper: bool) -> list[Line2D]:
+def _handles(with_paper: bool) -> list[Line2D]:
     handles = [
         Line2D([], [], color=colour, marker=shape, markersize=4, linewidth=1.6, label=f"{side}, ours (Wilson 95 %)")
         for side, colour, shape, _ in _SIDES
@@ -148,74 +125,42 @@ def _legend(with_paper: bool) -> list[Line2D]:
     return handles
 
 
+@styled()
 def training_curves(outcomes: Sequence[Outcome], folder: str | Path) -> Figure:
-    """The small multiples; see ``draw_training_curves``.
+    """One small panel per cell, from ``<folder>/<dataset>/<model>/seed<k>/optimize.jsonl``.
 
     Raises:
         UserError: a history that is cut short or has no epoch.
     """
     columns = min(4, len(outcomes))
-    rows = math.ceil(len(outcomes) / columns)
-    head, foot = 0.45, 0.5
-    height = 1.75 * rows + head + foot
+    height = 1.75 * math.ceil(len(outcomes) / columns) + 0.45 + 0.5  # head and foot
     figure = Figure(figsize=(max(2.45 * columns + 0.65, 5.6), height))  # wide enough for the legend
-    grid = figure.add_gridspec(
-        rows,
-        columns,
-        left=0.72 / figure.get_figwidth(),
-        right=1 - 0.5 / figure.get_figwidth(),
-        top=1 - (head + 0.28) / height,
-        bottom=foot / height,
-        hspace=0.62,
-        wspace=0.52,
-    )
-    histories = [_histories(outcome, Path(folder)) for outcome in outcomes]
+    grid = drawing.panels(figure, len(outcomes), columns, (0.72, 0.5, 0.73, 0.5), hspace=0.62, wspace=0.52)
+    histories = [_histories(outcome, folder) for outcome in outcomes]
     last = max((line["epoch"] for found in histories for history, _ in found for line in history), default=1)
     with_accuracy = False
-    for place, (outcome, found) in enumerate(zip(outcomes, histories, strict=True)):
-        axes = figure.add_subplot(grid[place // columns, place % columns])
-        axes.set_title(f"{outcome.cell.dataset}\n{outcome.cell.model}", fontsize=7.5, loc="left", parse_math=False)
-        axes.tick_params(labelsize=7)
+    for axes, outcome, found in zip(grid, outcomes, histories, strict=True):
+        drawing.title(axes, f"{outcome.cell.dataset}\n{outcome.cell.model}")
         axes.set_xlim(-0.3, last + 0.3)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
         if not found:
             axes.set_yticks([])
-            axes.text(
-                0.5,
-                0.5,
-                f"missing: {short(outcome.reason, 24)}" if not outcome.metrics else "no history",
-                transform=axes.transAxes,
-                ha="center",
-                va="center",
-                fontsize=8,
-                style="italic",
-                color=GREY,
-                parse_math=False,
-            )
+            drawing.note(axes, f"missing: {short(outcome.reason, 24)}" if not outcome.metrics else "no history")
             continue
         for history, best in found:
             _losses(axes, history, best, 1.5 if len(found) == 1 else 0.9)
         axes.set_ylim(bottom=0)
         with_accuracy |= _accuracies(axes, [history for history, _ in found])
-    figure.supxlabel("epoch (0: the text prompt)", fontsize=9, y=0.12 / height)
-    figure.supylabel("loss, nats an item", fontsize=9, x=0.08 / figure.get_figwidth())
-    figure.legend(
-        handles=_curve_legend(with_accuracy),
-        loc="upper center",
-        ncols=4,
-        frameon=False,
-        fontsize=8,
-        bbox_to_anchor=(0.5, 1.0),
-    )
+    drawing.name_axes(figure, "epoch (0: the text prompt)", "loss, nats an item")
+    drawing.legend(figure, _curve_handles(with_accuracy))
     return figure
 
 
-def _histories(outcome: Outcome, folder: Path) -> list[tuple[list[dict], int | None]]:
+def _histories(outcome: Outcome, folder: str | Path) -> list[tuple[list[dict], int | None]]:
     """Per seed: the epochs that have losses, and the best epoch."""
     found = []
-    for metrics in outcome.metrics:
-        cell = outcome.cell
-        path = folder / cell.dataset / cell.model / f"seed{metrics['cell']['seed']}" / "optimize.jsonl"
+    for metrics, home in outcome.homes(folder):
+        path = home / "optimize.jsonl"
         if not path.exists():
             continue
         lines = [line for line in history_of(metrics, path) if line.get("dev_loss") is not None]
@@ -232,9 +177,7 @@ def _losses(axes: Axes, history: Sequence[dict], best: int | None, width: float)
         axes.plot([line["epoch"] for line in lines], [line[key] for line in lines], linewidth=width, **style)
     for line in history:
         if line["epoch"] == best:
-            axes.plot(
-                line["epoch"], line["dev_loss"], "o", color=AFTER, markersize=5, markerfacecolor="white", zorder=5
-            )
+            axes.plot(line["epoch"], line["dev_loss"], "o", color=AFTER, markersize=5, mfc="white", zorder=5)
 
 
 def _accuracies(axes: Axes, histories: Sequence[Sequence[dict]]) -> bool:
@@ -244,12 +187,8 @@ def _accuracies(axes: Axes, histories: Sequence[Sequence[dict]]) -> bool:
         return False
     right = axes.twinx()
     for lines in graded:
-        right.plot(
-            [line["epoch"] for line in lines],
-            [100 * line["dev_accuracy"] for line in lines],
-            linewidth=1.5,
-            **_ACCURACY,
-        )
+        epochs = [line["epoch"] for line in lines]
+        right.plot(epochs, [100 * line["dev_accuracy"] for line in lines], linewidth=1.5, **_ACCURACY)
     right.set_ylim(0, 104)
     right.set_yticks([0, 50, 100])
     right.yaxis.set_major_formatter(PercentFormatter(decimals=0))
@@ -259,7 +198,7 @@ def _accuracies(axes: Axes, histories: Sequence[Sequence[dict]]) -> bool:
     return True
 
 
-def _curve_legend(with_accuracy: bool) -> list[Line2D]:
+def _curve_handles(with_accuracy: bool) -> list[Line2D]:
     handles = [
         Line2D([], [], linewidth=1.5, label="train loss", **_TRAIN),
         Line2D([], [], linewidth=1.5, label="dev loss", **_DEV),

@@ -1,12 +1,15 @@
 """One look for all figures, and files that are the same bytes whenever the same numbers are drawn."""
 
 import io
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from embedgrad_core.files import UserError, write_whole
@@ -29,6 +32,7 @@ STYLE: dict[Any, Any] = {
     "axes.linewidth": 0.8,
     "pdf.fonttype": 42,
     "savefig.facecolor": "white",
+    "svg.hashsalt": "embedgrad",
 }
 DPI = 200
 # No dates, no tool names.
@@ -41,7 +45,7 @@ _METADATA = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw inside this block; matplotlib's own settings come back afterwards."""
+    """Draw inside this block, or this function; matplotlib's own settings come back afterwards."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
@@ -69,6 +73,47 @@ def as_svg(figure: Figure) -> bytes:
     return into.getvalue()
 
 
+@styled()
 def _draw(figure: Figure, into: Path | io.BytesIO, kind: str) -> None:
-    with matplotlib.rc_context({"svg.hashsalt": "embedgrad"}):
-        figure.savefig(into, format=kind, dpi=DPI, metadata=_METADATA[kind])
+    figure.savefig(into, format=kind, dpi=DPI, metadata=_METADATA[kind])
+
+
+def panels(
+    figure: Figure, count: int, columns: int, margins: tuple[float, float, float, float], **gaps: float
+) -> Iterator[Axes]:
+    """Axes in rows of ``columns``; ``margins`` are inches left free at left, right, top and bottom, ``gaps`` as of a grid."""
+    (width, height), (left, right, top, bottom) = figure.get_size_inches(), margins
+    grid = figure.add_gridspec(
+        math.ceil(count / columns),
+        columns,
+        left=left / width,
+        right=1 - right / width,
+        top=1 - top / height,
+        bottom=bottom / height,
+        **gaps,
+    )
+    yield from (figure.add_subplot(grid[divmod(place, columns)]) for place in range(count))
+
+
+def title(axes: Axes, text: str) -> None:
+    """Title a panel, in small letters like its ticks."""
+    axes.set_title(text, fontsize=7.5, loc="left", parse_math=False)
+    axes.tick_params(labelsize=7)
+
+
+def note(axes: Axes, text: str) -> None:
+    """Say in the middle of a panel why nothing is drawn there."""
+    style: dict[str, Any] = {"fontsize": 8, "style": "italic", "color": GREY, "parse_math": False}
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", **style)
+
+
+def name_axes(figure: Figure, across: str, up: str) -> None:
+    """What all panels share."""
+    figure.supxlabel(across, fontsize=9, y=0.12 / figure.get_figheight())
+    figure.supylabel(up, fontsize=9, x=0.08 / figure.get_figwidth())
+
+
+def legend(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> None:
+    """A legend above all panels."""
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 1.0)}
+    figure.legend(handles=handles, ncols=columns, frameon=False, fontsize=8, **place)

@@ -4,9 +4,8 @@ Up to twelve cells have a panel each; more are grouped by model, one colour per 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, save, styled
-from embedgrad.reporting.results.analyses import read_anchoring, read_lat
+from embedgrad.reporting.figures import drawing
+from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, styled
+from embedgrad.reporting.results.analyses import read_lat, read_positions
 from embedgrad.reporting.results.cells import Cell, Seeds, seeds_in
 from embedgrad.reporting.typeset import short
 
@@ -43,40 +43,19 @@ class Panel:
     found: list[tuple[Cell, list[dict]]]
 
 
-def draw_anchoring(
-    cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None, *paths: str | Path
-) -> None:
-    """Draw p of the original token (Eq. 10 as softmax) from ``<folder>/<dataset>/<model>/seed<k>/anchoring.json``.
-
-    Raises:
-        UserError: an analysis that lacks a key; names the file.
-    """
-    with styled():
-        save(anchoring(cells, folder, seeds), *paths)
-
-
-def draw_lat(
-    cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None, *paths: str | Path
-) -> None:
-    """Draw the change of activation by layer from ``<folder>/<dataset>/<model>/seed<k>/lat.json``.
-
-    Raises:
-        UserError: an analysis that lacks a key; names the file.
-    """
-    with styled():
-        save(lat(cells, folder, seeds), *paths)
-
-
+@styled()
 def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None = None) -> Figure:
-    """The small multiples; see ``draw_anchoring``."""
-    panels, grouped = _panels(cells, Path(folder), seeds, "anchoring.json", partial(read_anchoring, positions=True))
+    """p of the original token (Eq. 10 as softmax), from ``<folder>/<dataset>/<model>/seed<k>/anchoring.json``.
+
+    Raises:
+        UserError: an analysis that lacks a key; names the file.
+    """
+    panels, grouped = _panels(cells, Path(folder), seeds, "anchoring.json", read_positions)
     figure, grid = _grid(panels)
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     analyses = [analysis for panel in panels for _, found in panel.found for analysis in found]
     smallest = [_p(row, side) for analysis in analyses for row in analysis["positions"] for side, *_ in SIDES]
-    for axes, panel in zip(grid, panels, strict=True):
-        if not _begin(axes, panel):
-            continue
+    for axes, panel in _begun(grid, panels):
         axes.set_yscale("log")
         axes.set_ylim(min([0.1, *smallest]) / 3, 3)
         axes.axhline(PAPER_P, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
@@ -88,41 +67,30 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence
         else:
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
             axes.set_xlabel(_round_trip(panel.found[0][1]), fontsize=6.3, color=INK, loc="left")
-    _axis_names(
+    drawing.name_axes(
         figure, "relative displacement ‖v − e‖ / ‖e‖" if grouped else "prompt position", "p of the original token"
     )
     if grouped:
         handles = _dataset_legend(datasets, "none")
     else:
-        handles = [
-            Line2D([], [], linestyle="none", marker=shape, color=colour, markersize=4, label=label)
-            for _, colour, shape, label in SIDES
-        ]
-    handles.append(
-        Line2D(
-            [],
-            [],
-            linestyle="none",
-            marker="o",
-            mfc="none",
-            mec=INK,
-            markersize=4,
-            label="nearest by cosine: another token",
-        )
-    )
+        handles = [_mark(label, shape, colour, markersize=4) for _, colour, shape, label in SIDES]
+    handles.append(_mark("nearest by cosine: another token", "o", INK, mfc="none", markersize=4))
     handles.append(Line2D([], [], color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label="paper's 0.95"))
     _legend(figure, handles)
     return figure
 
 
+@styled()
 def lat(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None = None) -> Figure:
-    """The small multiples; see ``draw_lat``."""
+    """The change of activation by layer, from ``<folder>/<dataset>/<model>/seed<k>/lat.json``.
+
+    Raises:
+        UserError: an analysis that lacks a key; names the file.
+    """
     panels, grouped = _panels(cells, Path(folder), seeds, "lat.json", read_lat)
     figure, grid = _grid(panels)
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
-    for axes, panel in zip(grid, panels, strict=True):
-        if not _begin(axes, panel):
-            continue
+    for axes, panel in _begun(grid, panels):
         axes.axhline(0, color=GREY, linewidth=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
         for cell, found in panel.found:
@@ -134,7 +102,7 @@ def lat(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] 
                 for name, colour, shape, _ in READINGS:
                     if name in analysis["layers"][0]["readings"]:
                         _by_layer(axes, analysis["layers"], name, colour, shape)
-    _axis_names(figure, "layer (0: embeddings)", "activation, after − before, in sd")
+    drawing.name_axes(figure, "layer (0: embeddings)", "activation, after − before, in sd")
     handles: list[Line2D | Patch]
     if grouped:
         handles = [*_dataset_legend(datasets, "-")]
@@ -144,18 +112,7 @@ def lat(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] 
             for _, colour, shape, label in READINGS
         ]
         handles.append(Patch(color=FAINT, linewidth=0, label="random directions, 95 %"))
-    handles.append(
-        Line2D(
-            [],
-            [],
-            linestyle="none",
-            marker="o",
-            mfc="white",
-            mec=INK,
-            markersize=3.5,
-            label="direction no better than random",
-        )
-    )
+    handles.append(_mark("direction no better than random", "o", INK, mfc="white", markersize=3.5))
     _legend(figure, handles)
     return figure
 
@@ -234,38 +191,25 @@ def _reports(
 
 def _grid(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
     columns = min(4, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    head, foot = 0.85, 0.55
-    width, height = max(2.45 * columns + 0.75, 6.4), 1.95 * rows + head + foot
-    figure = Figure(figsize=(width, height))
-    grid = figure.add_gridspec(
-        rows,
-        columns,
-        left=0.8 / width,
-        right=1 - 0.2 / width,
-        top=1 - (head + 0.1) / height,
-        bottom=(foot + 0.15) / height,
-        hspace=0.75,
-        wspace=0.4,
-    )
-    return figure, [figure.add_subplot(grid[place // columns, place % columns]) for place in range(len(panels))]
+    height = 1.95 * math.ceil(len(panels) / columns) + 0.85 + 0.55  # head and foot
+    figure = Figure(figsize=(max(2.45 * columns + 0.75, 6.4), height))
+    axes = drawing.panels(figure, len(panels), columns, (0.8, 0.2, 0.95, 0.55 + 0.15), hspace=0.75, wspace=0.4)
+    return figure, list(axes)
 
 
-def _begin(axes: Axes, panel: Panel) -> bool:
-    """Title a panel; whether there is anything to draw in it."""
-    axes.set_title(panel.title, fontsize=7.5, loc="left", parse_math=False)
-    axes.tick_params(labelsize=7)
-    missing = [cell.dataset for cell, analyses in panel.found if not analyses]
-    if len(missing) == len(panel.found):
-        axes.set_xticks([])
-        axes.set_yticks([])
-        place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center"}
-        axes.text(0.5, 0.5, "missing: not run yet", fontsize=8, style="italic", color=GREY, **place)
-        return False
-    if missing:
-        note = short(f"missing: {', '.join(missing)}", 30)
-        axes.set_title(f"{panel.title}\n{note}", fontsize=7.5, loc="left", parse_math=False)
-    return True
+def _begun(grid: Sequence[Axes], panels: Sequence[Panel]) -> Iterator[tuple[Axes, Panel]]:
+    """Title every panel, and yield those in which there is something to draw."""
+    for axes, panel in zip(grid, panels, strict=True):
+        missing = [cell.dataset for cell, analyses in panel.found if not analyses]
+        anything = len(missing) < len(panel.found)
+        note = "\n" + short(f"missing: {', '.join(missing)}", 30) if missing and anything else ""
+        drawing.title(axes, panel.title + note)
+        if anything:
+            yield axes, panel
+        else:
+            axes.set_xticks([])
+            axes.set_yticks([])
+            drawing.note(axes, "missing: not run yet")
 
 
 def _look(dataset: int) -> tuple[str, str]:
@@ -280,13 +224,9 @@ def _dataset_legend(datasets: Sequence[str], line: Literal["-", "none"]) -> list
     ]
 
 
-def _axis_names(figure: Figure, across: str, up: str) -> None:
-    figure.supxlabel(across, fontsize=9, y=0.12 / figure.get_figheight())
-    figure.supylabel(up, fontsize=9, x=0.08 / figure.get_figwidth())
+def _mark(label: str, shape: str, colour: str, **look: Any) -> Line2D:
+    return Line2D([], [], linestyle="none", marker=shape, color=colour, label=label, **look)
 
 
 def _legend(figure: Figure, handles: list) -> None:
-    columns = 3 if figure.get_figwidth() < 8 else 5
-    figure.legend(
-        handles=handles, loc="upper center", ncols=columns, frameon=False, fontsize=8, bbox_to_anchor=(0.5, 1.0)
-    )
+    drawing.legend(figure, handles, columns=3 if figure.get_figwidth() < 8 else 5)

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from embedgrad.reporting.figures.accuracy import training_curves
-from embedgrad.reporting.figures.drawing import as_svg, styled
+from embedgrad.reporting.figures.drawing import as_svg
 from embedgrad.reporting.page.examples import examples
 from embedgrad.reporting.results.analyses import read_sidecar
 from embedgrad.reporting.results.collected import Outcome
@@ -127,16 +127,14 @@ def tables(folder: Path) -> list[dict]:
 
 def as_image(figure: Figure) -> str:
     """A figure as the address of an inlined SVG."""
-    with styled():
-        return "data:image/svg+xml;base64," + base64.b64encode(as_svg(figure)).decode()
+    return "data:image/svg+xml;base64," + base64.b64encode(as_svg(figure)).decode()
 
 
 def foldout(outcome: Outcome, folder: Path, line: dict) -> dict:
     """What unfolds for a cell: examples, training curve, provenance."""
     shown, why = examples(outcome, folder)
-    home = folder / outcome.cell.dataset / outcome.cell.model / f"seed{outcome.metrics[0]['cell']['seed']}"
-    with styled():
-        curve = as_image(training_curves([outcome], folder)) if (home / "optimize.jsonl").exists() else None
+    _, home = outcome.homes(folder)[0]
+    curve = as_image(training_curves([outcome], folder)) if (home / "optimize.jsonl").exists() else None
     return {**line, "examples": shown, "why": why, "curve": curve, "provenance": _provenance(outcome, folder, home)}
 
 
@@ -150,10 +148,7 @@ def _provenance(outcome: Outcome, folder: Path, home: Path) -> list[tuple[str, s
         ("data", folder / "data" / outcome.cell.task / "split.json"),
     ):
         if path.exists():
-            rows += [(f"{name}: {key}", value) for key, value in _flat(read_sidecar(path)) if len(value) < 400]
+            # One level of nesting is enough to be read.
+            texts = {key: one if isinstance(one, str) else json.dumps(one) for key, one in read_sidecar(path).items()}
+            rows += [(f"{name}: {key}", text) for key, text in texts.items() if len(text) < 400]
     return rows
-
-
-def _flat(value: dict) -> list[tuple[str, str]]:
-    """A file's keys with their values as text; one level of nesting is enough to be read."""
-    return [(key, found if isinstance(found, str) else json.dumps(found)) for key, found in value.items()]

@@ -2,7 +2,6 @@
 
 import difflib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from embedgrad.files import read_items
@@ -13,22 +12,10 @@ from embedgrad_core.files import Item, UserError
 COUNT, LIMIT = 10, 2000
 
 
-@dataclass(frozen=True)
-class Example:
-    """One item: what was asked, the gold answer, and both outputs as (text, changed) pieces; plain text, not HTML."""
-
-    id: str
-    question: str
-    gold: str
-    kind: str
-    before: list[tuple[str, bool]]
-    after: list[tuple[str, bool]]
-    before_note: str
-    after_note: str
-
-
-def examples(outcome: Outcome, folder: Path) -> tuple[list[Example], str]:
+def examples(outcome: Outcome, folder: Path) -> tuple[list[dict], str]:
     """The examples of a cell's lowest seed; or none and a sentence that says why.
+
+    Each has what was asked, the gold answer, and both outputs as (text, changed) pieces: plain text, not HTML.
 
     Raises:
         UserError: answers or items that are there and cannot be read, or are not those of the metrics.
@@ -60,20 +47,20 @@ def examples(outcome: Outcome, folder: Path) -> tuple[list[Example], str]:
     return [_example(*pair) for pair in chosen], ""
 
 
-def _example(before: dict, after: dict, item: Item) -> Example:
+def _example(before: dict, after: dict, item: Item) -> dict:
     was, now = (_cut(row["output"]) for row in (before, after))
     word = {True: "right", False: "wrong"}
     left, right = marked(was, now)
-    return Example(
-        id=item.id,
-        question=_cut(item.input),
-        gold=_cut(item.answer),
-        kind=f"{word[before['correct']]} → {word[after['correct']]}",
-        before=left,
-        after=right,
-        before_note=_note(before),
-        after_note=_note(after),
-    )
+    return {
+        "id": item.id,
+        "question": _cut(item.input),
+        "gold": _cut(item.answer),
+        "kind": f"{word[before['correct']]} → {word[after['correct']]}",
+        "before": left,
+        "after": right,
+        "before_note": _note(before),
+        "after_note": _note(after),
+    }
 
 
 def _note(row: dict) -> str:

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from embedgrad.reporting.analyses import limit_rows
 from embedgrad.reporting.figures.accuracy import before_after, training_curves
-from embedgrad.reporting.figures.drawing import styled
 from embedgrad.reporting.figures.gain import entropy, gain
 from embedgrad.reporting.figures.ladder import ladder, limits
 from embedgrad.reporting.figures.prompt import anchoring, lat
@@ -96,52 +95,39 @@ def _figures(
     ran_cells = [outcome.cell for outcome in ran]
     if not ran:
         return []
+    made = {
+        name
+        for name in ("limits", "anchoring", "lat")
+        for one in ran
+        if (one.homes(folder)[0][1] / f"{name}.json").exists()
+    }
+    rungs = ladder_rows(outcomes, folder)
     wanted = [
-        ("Before and after", lambda: before_after(outcomes), "Each cell's accuracy before and after with Wilson's 95 % "
+        (True, "Before and after", lambda: before_after(outcomes), "Each cell's accuracy before and after with Wilson's 95 % "
          "intervals; hollow marks are the paper's. Intervals that overlap widely say little."),
-        ("Where the gain comes from", lambda: gain(outcomes), "The change split exactly: answers that became readable, and "
-         "answers that were readable and became right. Blue alone is a gain of format."),
-        ("Entropy", lambda: entropy(outcomes, folder), "Mean entropy of each answer's steps (Eq. 11). Loops are sure of "
+        (rungs, "Against what needs no training", lambda: ladder(rungs), "Every rung without training beside before and "
+         "optimised. The ringed rung did best on dev; the optimised prompt is held against it, item by item."),
+        (True, "Where the gain comes from", lambda: gain(outcomes), "The change split exactly: answers that became readable, "
+         "and answers that were readable and became right. Blue alone is a gain of format."),
+        (True, "Entropy", lambda: entropy(outcomes, folder), "Mean entropy of each answer's steps (Eq. 11). Loops are sure of "
          "themselves for another reason and are drawn apart."),
-        ("Training", lambda: training_curves(ran, folder), "Loss on train and dev by epoch; epoch 0 is the text prompt. The "
-         "marked epoch is the one kept."),
+        (True, "Training", lambda: training_curves(ran, folder), "Loss on train and dev by epoch; epoch 0 is the text prompt. "
+         "The marked epoch is the one kept."),
+        ("limits" in made, "Token limits", lambda: limits(limit_rows(outcomes, folder)), "Accuracy under smaller token limits, "
+         "read off the same answers; dashed: answers that ended by themselves. Where the two sides meet at a larger limit, the "
+         "gain was the limit's."),
+        ("anchoring" in made, "Semantic anchoring", lambda: anchoring(ran_cells, folder, seeds), "Probability of each "
+         "position's own token under softmax(v·Eᵀ), before, after, and moved as far at random. What a random move leaves "
+         "untouched is no finding."),
+        ("lat" in made, "LAT", lambda: lat(ran_cells, folder, seeds), "Figure 3: change of activation along the "
+         "emotional-robotic direction by layer, with the band of random directions. Hollow marks: the direction does not "
+         "separate held-out pairs in this layer."),
     ]  # fmt: skip
-    if rungs := ladder_rows(outcomes, folder):
-        caption = (
-            "Every rung without training beside before and optimised. The ringed rung did best on dev; the optimised prompt is "
-            "held against it, item by item."
-        )
-        wanted.insert(1, ("Against what needs no training", lambda: ladder(rungs), caption))
-    if any(_has(folder, outcome, "limits.json") for outcome in ran):
-        caption = (
-            "Accuracy under smaller token limits, read off the same answers; dashed: answers that ended by themselves. Where the "
-            "two sides meet at a larger limit, the gain was the limit's."
-        )
-        wanted.append(("Token limits", lambda: limits(limit_rows(outcomes, folder)), caption))
-    if any(_has(folder, outcome, "anchoring.json") for outcome in ran):
-        caption = (
-            "Probability of each position's own token under softmax(v·Eᵀ), before, after, and moved as far at random. "
-            "What a random move leaves untouched is no finding."
-        )
-        wanted.append(("Semantic anchoring", lambda: anchoring(ran_cells, folder, seeds), caption))
-    if any(_has(folder, outcome, "lat.json") for outcome in ran):
-        caption = (
-            "Figure 3: change of activation along the emotional-robotic direction by layer, with the band of random "
-            "directions. Hollow marks: the direction does not separate held-out pairs in this layer."
-        )
-        wanted.append(("LAT", lambda: lat(ran_cells, folder, seeds), caption))
-    return [{"title": title, "caption": caption, **_drawn(draw)} for title, draw, caption in wanted]
-
-
-def _has(folder: Path, outcome: Outcome, name: str) -> bool:
-    cell, seed = outcome.cell, outcome.metrics[0]["cell"]["seed"]
-    return (folder / cell.dataset / cell.model / f"seed{seed}" / name).exists()
+    return [{"title": title, "caption": caption, **_drawn(draw)} for there, title, draw, caption in wanted if there]
 
 
 def _drawn(draw: Callable[[], Figure]) -> dict:
     try:
-        with styled():
-            figure = draw()
-        return {"image": collect.as_image(figure), "why": ""}
+        return {"image": collect.as_image(draw()), "why": ""}
     except UserError as error:
         return {"image": None, "why": str(error)}

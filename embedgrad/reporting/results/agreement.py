@@ -1,6 +1,7 @@
 """What results must share to stand in one table: data, model revision and protocol. What disagrees is refused, cell by cell."""
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from embedgrad.files import answers_sha256
@@ -164,14 +165,9 @@ def _check_same(
 
 def _differing(values: dict[str, list[str]]) -> str:
     """The values, from where they begin to differ, and the cells of each."""
-    same = 0
-    while len({value[: same + 1] for value in values}) == 1:
-        same += 1
+    same = next(place for place, letters in enumerate(zip_longest(*values)) if len(set(letters)) > 1)
     start = max(0, same - 24)
-    parts = []
-    for value, names in values.items():
-        parts.append(f"{value[start : start + 60]}: {_first(names)}")
-    return "; ".join(parts)
+    return "; ".join(f"{value[start : start + 60]}: {_first(names)}" for value, names in values.items())
 
 
 def _revision(run: dict | None) -> str | None:

@@ -1,8 +1,11 @@
 """What the analyses of a cell left on disk, one reader a kind of file: each checks all that tables, figures and page read of it.
 
-Whoever changed a file may have written anything there; the readers' errors name the file and the key.
+Whoever changed a file may have written anything there: a reader raises UserError where it cannot be read, or a key is missing, of
+the wrong kind or at odds with another; it names the file and the key.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,108 +38,52 @@ _GRID = {"own": _PROTOCOL, "protocols": [{"protocol": _PROTOCOL, "levels": {ANY:
 _LIMIT = {"limit": COUNT, "correct": COUNT, "ended": COUNT, "loops": COUNT, "cut": COUNT}
 
 
-def read_anchoring(path: str | Path, positions: bool = False) -> dict:
-    """``anchoring.json``: summary and round trip; with ``positions`` each position too, as the figure draws them.
-
-    Raises:
-        UserError: it cannot be read, or a key is missing or of the wrong kind.
-    """
-    return _read(path, _ANCHORING | ({"positions": [_POSITION]} if positions else {}))
-
-
-def read_entropy(path: str | Path) -> dict:
-    """``entropy.json``: what the prompt and what the text changed.
-
-    Raises:
-        UserError: it cannot be read, or a key is missing or of the wrong kind.
-    """
-    return _read(path, {"summary": {"prompt": _PART, "text": _PART}})
-
-
-def read_lat(path: str | Path) -> dict:
-    """``lat.json``: readings layer by layer; every layer has the same ones.
-
-    Raises:
-        UserError: it cannot be read, a key is missing or of the wrong kind, or the layers differ in their readings.
-    """
-    analysis = _read(path, _LAT)
-    names = [set(row["readings"]) for row in analysis["layers"]]
-    if "prompt_mean" not in names[0] or any(one != names[0] for one in names):
-        raise _unlike(path, "layers: the readings of each layer, prompt_mean among them,")
+def _read(shape: Any, path: str | Path, fault: Callable[[dict], str | None] = lambda analysis: None) -> dict:
+    """A file of this shape; ``fault`` says what else is wrong with it."""
+    analysis = read_json(path)
+    wrong = misfit(analysis, shape)
+    if what := f"key {wrong!r}" if wrong else fault(analysis):
+        raise UserError(f"{path}: {what} is missing or of the wrong kind; delete the file and make it again.")
     return analysis
 
 
-def read_limits(path: str | Path) -> dict:
-    """``limits.json``: right and cut answers under each token limit, before and after, under the same limits.
+def _lat_fault(analysis: dict) -> str | None:
+    names = [set(row["readings"]) for row in analysis["layers"]]
+    same = "prompt_mean" in names[0] and all(one == names[0] for one in names)
+    return None if same else "layers: the readings of each layer, prompt_mean among them,"
 
-    Raises:
-        UserError: it cannot be read, a key is missing or of the wrong kind, or the two sides differ in their limits.
-    """
-    analysis = _read(path, {"n": COUNT, "before": [_LIMIT], "after": [_LIMIT]})
+
+def _limits_fault(analysis: dict) -> str | None:
     before, after = ([row["limit"] for row in analysis[side]] for side in ("before", "after"))
     if before != after or any(row["correct"] > analysis["n"] for row in analysis["before"] + analysis["after"]):
-        raise _unlike(path, "before and after: the same limits, and no more right answers than items,")
-    return analysis
+        return "before and after: the same limits, and no more right answers than items,"
+    return None
 
 
-def read_likelihood(path: str | Path) -> dict:
-    """``likelihood.json``: for each item the answer, and per label a log-likelihood before and after; there may be no labels.
-
-    Raises:
-        UserError: it cannot be read, a key is missing or of the wrong kind, or an item has not one number per label.
-    """
-    analysis = read_json(path)
-    wrong = misfit(analysis, {"labels": ANY_LIST, "items": ANY_LIST})
-    if wrong:
-        raise _unlike(path, f"key {wrong!r}")
+def _likelihood_fault(analysis: dict) -> str | None:
     labels = analysis["labels"]
     for place, row in enumerate(analysis["items"]):
         wrong = misfit(row, {"id": str, "answer": str, "before": [float], "after": [float]}, f"items.{place}")
         if wrong or row["answer"] not in labels or any(len(row[side]) != len(labels) for side in ("before", "after")):
-            raise _unlike(path, f"key {(wrong or f'items.{place}')!r}")
-    return analysis
+            return f"key {(wrong or f'items.{place}')!r}"
+    return None
 
 
-def read_ladder(path: str | Path, least: int = 1) -> dict:
-    """``ladder.json``: counts on each rung, by level too, or why a rung was left out; a shard may be of no item at all.
+def _grid_fault(analysis: dict) -> str | None:
+    counts = [one for row in analysis["protocols"] for one in row["levels"].values()]
+    return (
+        "key 'protocols': more right answers than items" if any(one["correct"] > one["n"] for one in counts) else None
+    )
 
-    Raises:
-        UserError: it cannot be read, or a key is missing or of the wrong kind.
-    """
-    analysis = _read(path, {"rungs": {ANY: dict}})
+
+def _ladder_fault(analysis: dict, least: int) -> str | None:
     for name, rung in analysis["rungs"].items():
         if "left_out" in rung:
             continue
         dev = rung.get("dev")
-        wrong = _rung_fault(rung, f"rungs.{name}", least) or (dev and _rung_fault(dev, f"rungs.{name}.dev", 0))
-        if wrong:
-            raise _unlike(path, f"key {wrong!r}")
-    return analysis
-
-
-def read_grid(path: str | Path) -> dict:
-    """``recovery.json``: right answers under each protocol.
-
-    Raises:
-        UserError: it cannot be read, a key is missing or of the wrong kind, or counts that cannot be.
-    """
-    analysis = _read(path, _GRID)
-    for row in analysis["protocols"]:
-        if any(one["correct"] > one["n"] for one in row["levels"].values()):
-            raise _unlike(path, "key 'protocols': more right answers than items")
-    return analysis
-
-
-def read_sidecar(path: str | Path) -> dict:
-    """A ``*.run.json`` or ``split.json``: an object.
-
-    Raises:
-        UserError: it cannot be read, or is not one.
-    """
-    run = read_json(path)
-    if not isinstance(run, dict):
-        raise UserError(f"{path}: expected a JSON object; delete the file and run the step that makes it again.")
-    return run
+        if wrong := _rung_fault(rung, f"rungs.{name}", least) or (dev and _rung_fault(dev, f"rungs.{name}.dev", 0)):
+            return f"key {wrong!r}"
+    return None
 
 
 def _rung_fault(rung: Any, where: str, least: int) -> str | None:
@@ -150,12 +97,31 @@ def _rung_fault(rung: Any, where: str, least: int) -> str | None:
     return None if known and (right is None or len(set(right)) == rung["correct"]) else f"{where}.right"
 
 
-def _read(path: str | Path, shape: Any) -> dict:
-    analysis = read_json(path)
-    if wrong := misfit(analysis, shape):
-        raise _unlike(path, f"key {wrong!r}")
-    return analysis
+# ``anchoring.json``: summary and round trip; and with each position, as the figure draws them.
+read_anchoring = partial(_read, _ANCHORING)
+read_positions = partial(_read, _ANCHORING | {"positions": [_POSITION]})
+# ``entropy.json``: what the prompt and what the text changed.
+read_entropy = partial(_read, {"summary": {"prompt": _PART, "text": _PART}})
+# ``lat.json``: readings layer by layer; every layer has the same ones.
+read_lat = partial(_read, _LAT, fault=_lat_fault)
+# ``limits.json``: right and cut answers under each token limit, before and after, under the same limits.
+read_limits = partial(_read, {"n": COUNT, "before": [_LIMIT], "after": [_LIMIT]}, fault=_limits_fault)
+# ``likelihood.json``: for each item the answer, and per label a log-likelihood before and after; there may be no labels.
+read_likelihood = partial(_read, {"labels": ANY_LIST, "items": ANY_LIST}, fault=_likelihood_fault)
+# ``ladder.json``: counts on each rung, by level too, or why a rung was left out; a shard may be of no item at all.
+read_ladder = partial(_read, {"rungs": {ANY: dict}}, fault=partial(_ladder_fault, least=1))
+read_shard_of_ladder = partial(_read, {"rungs": {ANY: dict}}, fault=partial(_ladder_fault, least=0))
+# ``recovery.json``: right answers under each protocol.
+read_grid = partial(_read, _GRID, fault=_grid_fault)
 
 
-def _unlike(path: str | Path, what: str) -> UserError:
-    return UserError(f"{path}: {what} is missing or of the wrong kind; delete the file and make it again.")
+def read_sidecar(path: str | Path) -> dict:
+    """A ``*.run.json`` or ``split.json``: an object.
+
+    Raises:
+        UserError: it cannot be read, or is not one.
+    """
+    run = read_json(path)
+    if not isinstance(run, dict):
+        raise UserError(f"{path}: expected a JSON object; delete the file and run the step that makes it again.")
+    return run

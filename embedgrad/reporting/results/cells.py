@@ -5,12 +5,12 @@ where its own before and after give 10.52). Two differences of form only: the ar
 Δ, printed "+ 2.11", stands here without its space. A run that replicates nothing leaves the three columns empty.
 """
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedgrad.reporting.tables import read_tsv
 from embedgrad_core.files import UserError
 
 COLUMNS = ("dataset", "task", "level", "model", "before", "after", "delta", "learning_rate", "epochs")
@@ -97,26 +97,10 @@ def read_cells(path: str | Path) -> list[Cell]:
     Raises:
         UserError: a missing file or column, a bad value, or two lines for one cell; the message names file and line.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")  # spreadsheets put a byte order mark in front
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; give the table of cells, like config/cells.tsv.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
-    try:
-        lines = list(csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
-    except csv.Error as error:
-        raise UserError(f"{path}: not a table ({error}); fix it or take config/cells.tsv as a pattern.") from None
-    if not lines or tuple(lines[0]) != COLUMNS:
-        raise UserError(f"{path}:1: the header must be these columns, separated by tabs: {', '.join(COLUMNS)}.")
     cells: list[Cell] = []
     seen: dict[str, int] = {}
-    for number, fields in enumerate(lines[1:], start=2):
-        if not any(fields):
-            continue
-        if len(fields) != len(COLUMNS):
-            raise UserError(f"{path}:{number}: {len(fields)} fields, the header has {len(COLUMNS)}; check the tabs.")
-        cell = _cell(dict(zip(COLUMNS, fields, strict=True)), f"{path}:{number}")
+    for number, row in read_tsv(path, COLUMNS, "config/cells.tsv"):
+        cell = _cell(row, f"{path}:{number}")
         if cell.name in seen:
             raise UserError(f"{path}:{number}: {cell.name} stands at line {seen[cell.name]} too; keep one of them.")
         seen[cell.name] = number

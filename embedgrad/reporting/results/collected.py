@@ -1,11 +1,11 @@
 """What a run has so far: the metrics of every cell of a table, or why they are missing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from embedgrad.files import FAILURES
-from embedgrad.reporting.results.agreement import check_agreement
+from embedgrad.reporting.results.agreement import check_agreement, check_analyses
 from embedgrad.reporting.results.cells import Cell, Seeds, seeds_in
 from embedgrad_core.files import COUNT, UserError, misfit, read_json
 
@@ -48,10 +48,10 @@ class Outcome:
     metrics: tuple[dict, ...]
     missing: dict[int, str]
 
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds that have metrics."""
-        return tuple(metrics["cell"]["seed"] for metrics in self.metrics)
+    def homes(self, folder: str | Path) -> list[tuple[dict, Path]]:
+        """The metrics of each seed, and where the other files of that seed lie in ``results/<run>``."""
+        home = Path(folder) / self.cell.dataset / self.cell.model
+        return [(metrics, home / f"seed{metrics['cell']['seed']}") for metrics in self.metrics]
 
     @property
     def reason(self) -> str:
@@ -86,6 +86,20 @@ def collect(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[i
         outcomes.append(Outcome(cell, tuple(found), missing))
     check_agreement([(metrics, where[id(metrics)]) for outcome in outcomes for metrics in outcome.metrics], folder)
     return outcomes
+
+
+def analyses_of(
+    outcomes: Sequence[Outcome], folder: str | Path, name: str, read: Callable[[Path], dict]
+) -> list[tuple[Outcome, dict, dict]]:
+    """The files ``name`` that lie beside the metrics: cell, metrics, and the analysis as ``read`` gives it.
+
+    Raises:
+        UserError: an unreadable file, or analyses of another model, prompt or data than the cells'; names the files.
+    """
+    paths = [(outcome, metrics, home / name) for outcome in outcomes for metrics, home in outcome.homes(folder)]
+    found = [(outcome, metrics, read(path), path) for outcome, metrics, path in paths if path.exists()]
+    check_analyses([(analysis, metrics, path) for _, metrics, analysis, path in found])
+    return [(outcome, metrics, analysis) for outcome, metrics, analysis, _ in found]
 
 
 def read_metrics(path: str | Path, cell: Cell, seed: int) -> dict:

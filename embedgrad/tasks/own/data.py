@@ -71,8 +71,8 @@ def read_own(
     for where, row in rows:
         if chosen is None:
             chosen = _find_columns(row, evaluator, columns, where)
-            kind = _kind_of_solution(row, chosen, evaluator)
-            if kind:
+            answer = row.get(chosen["answer"])
+            if evaluator == "boxed_math" and isinstance(answer, str) and (kind := kind_of_solution(answer)):
                 log(f"{name}: the answer is {kind} of column {chosen['answer']!r}, which is the target")
         item = _item(row, chosen, where, name, evaluator, known)
         if item.id in seen:
@@ -201,12 +201,6 @@ def _item(row: Mapping, columns: Mapping, where: str, name: str, evaluator: str,
         str(level) if isinstance(level, (str, int)) and str(level) else None,
         where,
     )
-
-
-def _kind_of_solution(row: Mapping, columns: Mapping, evaluator: str) -> str | None:
-    """What stands for the answer of a maths row that gives a whole solution, in words."""
-    answer = row.get(columns["answer"])
-    return kind_of_solution(answer) if evaluator == "boxed_math" and isinstance(answer, str) else None
 
 
 def _checked_answer(answer: str, where: str, evaluator: str, known: Labels | None) -> str:

@@ -203,14 +203,11 @@ def _parquet_rows(path: Path, raw: bytes) -> Iterator[tuple[str, Mapping]]:
 
 def named_rows(source: Iterable[Any]) -> Iterator[Any]:
     """Rows in memory; where a ``datasets.Dataset`` says what its class numbers are called, by those names."""
-    names = {column: feature.names for column, feature in _features(source).items() if hasattr(feature, "names")}
+    features = getattr(source, "features", None)
+    known = features.items() if isinstance(features, Mapping) else ()
+    names = {column: feature.names for column, feature in known if hasattr(feature, "names")}
     for row in source:
         yield {**row, **{column: _named(row[column], of) for column, of in names.items()}} if names else row
-
-
-def _features(source: Any) -> Mapping:
-    found = getattr(source, "features", None)
-    return found if isinstance(found, Mapping) else {}
 
 
 def _named(number: Any, names: list[str]) -> Any:

@@ -65,7 +65,7 @@ def _structurally(a: tuple, b: tuple, kinds: set[str]) -> bool:
             return ours.keys() == theirs.keys() and all(_same(ours[name], theirs[name]) for name in ours)
     if "relation" in kinds:
         return _same_relation(a, b)
-    if kinds <= {"list", "set", "group", "seq"} and "seq" not in kinds:
+    if kinds <= {"list", "set", "group"} or kinds == {"union"}:
         return _same_members(a[1], b[1])
     if kinds == {"group", "seq"}:
         return _pairwise(a[-1], b[-1])
@@ -73,8 +73,6 @@ def _structurally(a: tuple, b: tuple, kinds: set[str]) -> bool:
         return a[1:3] == b[1:3] and _pairwise(a[3], b[3])
     if kinds == {"list", "seq"}:
         return _same_point(a, b)
-    if kinds == {"union"}:
-        return _same_members(a[1], b[1])
     if kinds in ({"meet"}, {"minus"}):
         return _pairwise(a[1], b[1])
     if kinds == {"builder"}:

@@ -55,9 +55,7 @@ def _named(answer: tuple) -> tuple[str | None, Pieces]:
         for part in parts[1:]:
             total = _union(total, part) if kind == "union" else _meet(total, part if kind == "meet" else _without(part))
         return None, total
-    if kind == "numbers" and answer[1] == "R":
-        return None, _ALL
-    if kind == "expr" and answer[1] == ("name", "R"):
+    if answer[:2] in (("numbers", "R"), ("expr", ("name", "R"))):
         return None, _ALL
     if kind in ("set", "group"):
         return None, _points(answer[1])
@@ -148,13 +146,10 @@ def _order(a: Cut, b: Cut) -> int:
     return 1 if less(b[0], a[0]) else a[1] - b[1]
 
 
-def _by_start(one: tuple[Cut, Cut], other: tuple[Cut, Cut]) -> int:
-    return _order(one[0], other[0])
-
-
 def _union(a: Pieces, b: Pieces) -> Pieces:
     merged: Pieces = []
-    for start, end in sorted(a + b, key=cmp_to_key(_by_start)):
+    in_order = cmp_to_key(_order)
+    for start, end in sorted(a + b, key=lambda piece: in_order(piece[0])):
         if merged and _order(start, merged[-1][1]) <= 0:
             if _order(end, merged[-1][1]) > 0:
                 merged[-1] = (merged[-1][0], end)

@@ -94,12 +94,8 @@ def evaluate(tree: tuple, trial: int, digits: int, real: bool = False) -> Any:
         OutOfBounds: too large.
         Undefined: no value here.
     """
-    context = _context(digits) if _needs_digits(tree) else None
+    context = None if tree[0] == "num" else _context(digits)
     return _Evaluation(trial, context, digits, real).of(tree)
-
-
-def _needs_digits(tree: tuple) -> bool:
-    return tree[0] != "num"
 
 
 class _Evaluation:
@@ -188,11 +184,8 @@ class _Evaluation:
                 # The real root of a negative number, as \sqrt[3]{-2} is meant.
                 sign = -1 if exponent.numerator % 2 else 1
                 return sign * self.power(-base, exponent)
-        odd = (
-            exponent
-            if isinstance(exponent, Fraction) and exponent.denominator % 2 and exponent.denominator > 1
-            else None
-        )
+        degree = exponent.denominator if isinstance(exponent, Fraction) else 1
+        odd = exponent if degree % 2 and degree > 1 else None
         base, exponent = self.inexact(base), self.inexact(exponent)
         if base == 0:
             raise Undefined

@@ -5,6 +5,7 @@ Trees: ``("num", Fraction, significant_digits)``, ``("name", str)``, ``("add"|"m
 ``\frac12``, ``\sqrt2``, ``\sqrt[3]{2}``, ``|x|``, ``n!``, ``0.\overline{3}``, ``1e3``.
 """
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NoReturn
 
@@ -51,31 +52,31 @@ class _Parser:
         self.depth += 1
         if self.depth > DEEPEST:
             raise OutOfBounds("nested too deeply")
-        terms = [self.signed()]
+        terms = [self.signed(self.product)]
         while True:
             if self.take("+"):
-                terms.append(self.signed())  # 2 + -3
+                terms.append(self.signed(self.product))  # 2 + -3
             elif self.take("-"):
-                terms.append(("neg", self.signed()))
+                terms.append(("neg", self.signed(self.product)))
             else:
                 break
         self.depth -= 1
         return terms[0] if len(terms) == 1 else ("add", terms)
 
-    def signed(self) -> tuple:
+    def signed(self, operand: Callable[[], tuple]) -> tuple:
         if self.take("-"):
-            return ("neg", self.signed())
+            return ("neg", self.signed(operand))
         if self.take("+"):
-            return self.signed()
-        return self.product()
+            return self.signed(operand)
+        return operand()
 
     def product(self) -> tuple:
         tree = self.power()
         while True:
             if self.take("*") or self.take("cdot") or self.take("times"):
-                tree = ("mul", [tree, self.factor_with_sign()])
+                tree = ("mul", [tree, self.signed(self.power)])
             elif self.take("/") or self.take("div"):
-                tree = ("div", tree, self.factor_with_sign())
+                tree = ("div", tree, self.signed(self.power))
             elif self.starts_a_factor():
                 right_is_fraction = self.peek() == ("command", "frac")
                 plain = self.plain_fraction()
@@ -92,13 +93,7 @@ class _Parser:
     def plain_fraction(self) -> tuple | None:
         """The 1/2 of ``3 1/2``: digits over more digits, right after a number."""
         before, *three = self.tokens[self.place - 1 : self.place + 3]
-        if (
-            len(three) < 3
-            or before[0] != "num"
-            or three[1] != ("sign", "/")
-            or three[0][0] != "num"
-            or three[2][0] != "num"
-        ):
+        if [before[0], *(kind for kind, _ in three)] != ["num", "num", "sign", "num"] or three[1][1] != "/":
             return None
         top, bottom = three[0][1], three[2][1]
         if not (before[1].isdigit() and top.isdigit() and bottom.isdigit() and 0 < int(top) < int(bottom)):
@@ -106,23 +101,12 @@ class _Parser:
         self.place += 3
         return ("div", number(top), number(bottom))
 
-    def factor_with_sign(self) -> tuple:
-        if self.take("-"):
-            return ("neg", self.factor_with_sign())
-        if self.take("+"):
-            return self.factor_with_sign()
-        return self.power()
-
     def starts_a_factor(self) -> bool:
         kind, value = self.peek()
         if kind in ("num", "name"):
             return True
         if kind == "command":
-            return (
-                value in FUNCTIONS
-                or value in GREEK
-                or value in ("frac", "sqrt", "pi", "infty", "left", "binom", "lfloor", "lceil")
-            )
+            return value in FUNCTIONS | GREEK | {"frac", "pi", "infty", "left", "binom", "lfloor", "lceil"}
         return kind == "sign" and (value in "({[" or (value == "|" and self.bars == 0))
 
     def power(self) -> tuple:

@@ -81,16 +81,14 @@ def numeral(word: str) -> tuple | None:
 def base(text: str) -> tuple | None:
     """A number in a base, which may be spelt out."""
     for pattern in _BASES:
-        match = pattern.fullmatch(text)
-        if match:
+        if match := pattern.fullmatch(text):
             return ("base", match[1].upper(), int(_NUMERAL_VALUES.get(match[2], match[2])))
     return None
 
 
 def numbers(text: str) -> tuple | None:
     """ℝ and the like as sets, and words for all of them or none."""
-    match = re.fullmatch(r"\\mathbb\{([RCZNQ])\}", text)
-    if match:
+    if match := re.fullmatch(r"\\mathbb\{([RCZNQ])\}", text):
         return ("numbers", match[1])
     words = re.sub(r"\\text\{([^{}]*)\}", r"\1", text).strip().casefold()
     if _ALL_REALS.fullmatch(words):

@@ -77,15 +77,11 @@ _RULES = tuple(
         (r"\\dot\s*\{?(\d)\s*\}?(\d*)\\dot\s*\{?(\d)\s*\}?", r"\\overline{\1\2\3}"),  # 0.\dot1 4\dot2: from dot to dot
         (r"\\dot\s*\{?(\d)\s*\}?", r"\\overline{\1}"),
         (r"(?<=\d\.)\((\d+)\)", r"\\overline{\1}"),  # 0.(3): nothing else can follow a bare point
-        (
-            r"((?<![\d.])\d*\.\d*?)(\d)\2{2,}\s*\.\.\.",
-            r"\1\\overline{\2}",
-        ),  # 0.333… and 0.1212…, where the period is seen to return
+        # 0.333… and 0.1212…, where the period is seen to return
+        (r"((?<![\d.])\d*\.\d*?)(\d)\2{2,}\s*\.\.\.", r"\1\\overline{\2}"),
         (r"((?<![\d.])\d*\.\d*?)(\d{2,8})\2+\s*\.\.\.", r"\1\\overline{\2}"),
-        (
-            r"^\s*(-?)\s*(?:US|USD)?\s*\\\$\s*(?!.*\\text)(.+)$",
-            r"\1\2\\text{ dollars}",
-        ),  # currency in front is the unit
+        # Currency in front is the unit.
+        (r"^\s*(-?)\s*(?:US|USD)?\s*\\\$\s*(?!.*\\text)(.+)$", r"\1\2\\text{ dollars}"),
         (r"^\s*(-?)\s*€\s*(.+)$", r"\1\2\\text{ euros}"),
         (r"^\s*(-?)\s*(?:£|\\pounds)\s*(.+)$", r"\1\2\\text{ sterling}"),
         (r"^\s*(-?)\s*¥\s*(.+)$", r"\1\2\\text{ ¥}"),

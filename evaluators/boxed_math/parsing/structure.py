@@ -63,36 +63,23 @@ def _members(parts: list[str]) -> list[tuple]:
     first = re.fullmatch(r"([A-Za-z](?:_\{?\w\}?)?\s*(?:=|(\\ne(?![A-Za-z]))))\s*(.*)", parts[0]) if parts else None
     if first and not any(_RELATION.search(part) for part in parts[1:]):
         parts = [parts[0], *(f"{first[1]} {part}" for part in parts[1:])] if first[2] else [first[3], *parts[1:]]
-    return [member for part in parts for member in _flattened(read(part))]
-
-
-def _flattened(answer: tuple) -> list[tuple]:
-    return answer[1] if answer[0] == "list" else [answer]
+    answers = map(read, parts)
+    return [one for answer in answers for one in (answer[1] if answer[0] == "list" else [answer])]
 
 
 def _read_one(text: str) -> tuple:
-    cases = forms.cases(text)
-    if cases:
+    if cases := forms.cases(text):
         return ("list", _members(cases), "and")
-    labelled = forms.choice(text)
-    if labelled:
+    if labelled := forms.choice(text):
         return ("choice", labelled[0].casefold(), read(labelled[1]))
-    relation = _relation(text)
-    if relation:
-        return relation
-    matrix = forms.matrix(text, read)
-    if matrix:
-        return matrix
+    if found := _relation(text) or forms.matrix(text, read):
+        return found
     for kind, operator in (("union", "\\cup"), ("minus", "\\setminus"), ("meet", "\\cap")):
         parts = split(text, operator)
         if len(parts) > 1:
             return (kind, [read(part) for part in parts])
-    bracketed = _bracketed(text)
-    if bracketed:
-        return bracketed
-    numbers = forms.numbers(text)
-    if numbers:
-        return numbers
+    if found := _bracketed(text) or forms.numbers(text):
+        return found
     for sign in (r"\pm", r"\mp"):
         if re.search(re.escape(sign) + "(?![A-Za-z])", text):
             return ("list", [_expression(_chosen(text, plus)) for plus in (True, False)], "or")

@@ -16,7 +16,7 @@ from tiny import tiny_model, tiny_tokenizer
 import embedgrad_core.training as training
 from embedgrad.rivals import bottlenecks
 from embedgrad.rivals.artefact import Artefact
-from embedgrad.rivals.fitting import fit_rival, serve
+from embedgrad.rivals.fitting import Fitting, fit_rival, serve
 from embedgrad.rivals.table import rival_named
 from embedgrad_core import Layout, PromptEmbedding, Settings, Slot
 from embedgrad_core.decoding.greedy import greedy
@@ -221,11 +221,9 @@ def fit(family, case, state, killed_at=0):
             return super().step(closure)
 
     training.OPTIMIZERS["adam"] = Killed
-    changes = dict(rival.settings)
+    fitting = Fitting(Layout(), TEXT, ITEMS, ITEMS, settings, state, log=lambda line: None)
     try:
-        artefact, history = fit_rival(
-            frozen, Layout(), TEXT, rival, ITEMS, ITEMS, settings, changes=changes, state=state, log=lambda line: None
-        )
+        artefact, history = fit_rival(frozen, rival, fitting, dict(rival.settings))
     except KeyboardInterrupt:
         return {"killed": len(steps)}
     artefact.save(f"{state}.safetensors", frozen)

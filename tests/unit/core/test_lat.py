@@ -185,7 +185,7 @@ def test_a_stimulus_longer_than_the_context_is_one_error(saved, capsys):
 
 def test_a_count_below_one_is_one_error(saved, capsys):
     assert lat(saved, "--random-directions", 0) == 2
-    assert "--random-directions is 0; give at least 1" in capsys.readouterr().err
+    assert "--random-directions: give a whole number from 1 to" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedgrad.reporting.likelihood import auroc, summary
+from embedgrad.reporting.analyses import auroc, likelihood_summary
 from embedgrad.reporting.results.analyses import read_likelihood
 from embedgrad_core import Layout, PromptEmbedding, Slot
 from embedgrad_core.files import UserError, write_json
-from embedgrad_core.likelihood import _runs, choices, continuation_log_likelihoods
+from embedgrad_core.likelihood import _runs, continuation_log_likelihoods
 
 INPUTS = ["What is 12 + 30?", "a lovely film", ""]
 LABELS = ["positive", "negative", "Yes", "positive negative"]
@@ -54,12 +54,6 @@ def test_each_continuation_is_read_where_its_own_beginning_stands(row):
             assert len(row[group[0]]) >= len(row[place])
 
 
-def test_the_likeliest_is_chosen_by_sum_or_by_mean():
-    found = torch.tensor([[-2.0, -3.0], [-1.0, -1.0]])
-    assert choices(found) == [0, 0]
-    assert choices(found, torch.tensor([[1, 2], [1, 1]])) == [1, 0]
-
-
 @given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=30))
 def test_auroc_is_the_share_of_pairs_in_the_right_order(rows):
     positive = [score for score, truth in rows if truth]
@@ -83,17 +77,17 @@ def report(labels, rows):
 def test_two_labels_are_judged_by_their_difference():
     # Behind "after" every item is said to be a, and yet the b's are the ones where a is least likely.
     rows = [("a", [-1, -2], [-1, -3]), ("a", [-2, -1], [-1, -3]), ("b", [-1, -2], [-1, -2]), ("b", [-2, -1], [-1, -2])]
-    found = summary(report(["a", "b"], rows))
+    found = likelihood_summary(report(["a", "b"], rows))
     assert found["before"] == {"n": 4, "correct": 2, "auroc": 0.5}
     assert found["after"] == {"n": 4, "correct": 2, "auroc": 1.0}
 
 
 def test_several_labels_have_the_mean_of_their_curves_against_the_rest():
     rows = [("a", [0, -9, -9], [0, 0, 0]), ("b", [-9, 0, -9], [0, 0, 0]), ("c", [-9, -9, 0], [0, 0, 0])]
-    found = summary(report(["a", "b", "c"], rows))
+    found = likelihood_summary(report(["a", "b", "c"], rows))
     assert found["before"] == {"n": 3, "correct": 3, "auroc": 1.0}
     assert found["after"]["auroc"] == 0.5
-    assert summary({"labels": [], "items": []}) == {}
+    assert likelihood_summary({"labels": [], "items": []}) == {}
 
 
 @pytest.mark.parametrize(

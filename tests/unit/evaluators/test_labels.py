@@ -24,7 +24,7 @@ def of_task(name):
     if "|" in name:
         return {"labels": name.split("|")}
     task = tasks.find(name)
-    return {"labels": list(task.LABELS), "synonyms": task.SYNONYMS}
+    return {"labels": list(task.LABELS), "synonyms": getattr(task, "SYNONYMS", {})}
 
 
 LABELS, YES_NO, REAL = table("labels.tsv"), table("yes_no.tsv"), table("real_answers.tsv")

@@ -10,11 +10,11 @@ from scipy.stats import binomtest, multinomial, norm
 from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 
 from embedgrad.reporting.statistics import (
+    Paired,
     best_case_power,
     detectable_gain,
     holm,
     mcnemar,
-    newcombe_paired,
     power_of_gain,
     smallest_significant_gain,
     wilson,
@@ -97,19 +97,23 @@ NEWCOMBE = {
 }
 
 
+def interval(*counts):
+    return tuple(end / 100 for end in Paired(*counts).interval)
+
+
 @pytest.mark.parametrize("table", NEWCOMBE)
 def test_newcombe_published(table):
     both, first, second, neither = table
     # Newcombe's difference is first - second; ours is after - before.
-    assert newcombe_paired(both, second, first, neither) == pytest.approx(NEWCOMBE[table], abs=6e-5)
+    assert interval(both, second, first, neither) == pytest.approx(NEWCOMBE[table], abs=6e-5)
     low, high = NEWCOMBE[table]
-    assert newcombe_paired(both, first, second, neither) == pytest.approx((-high, -low), abs=6e-5)
+    assert interval(both, first, second, neither) == pytest.approx((-high, -low), abs=6e-5)
 
 
 @given(tables)
 def test_newcombe_holds_the_difference_and_stays_in_range(cells):
     both, only_before, only_after, neither = cells
-    low, high = newcombe_paired(both, only_before, only_after, neither)
+    low, high = interval(both, only_before, only_after, neither)
     gain = (only_after - only_before) / sum(cells)
     assert -1 <= low <= gain + 1e-12
     assert gain - 1e-12 <= high <= 1

@@ -1,18 +1,20 @@
 import csv
-import json
+import io
 import re
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
-from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, graded, item, make_run
+from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, graded, item, make_run, write_cells
+from rich.cells import cell_len
 
+from embedgrad.cli import main
 from embedgrad.reporting.metrics import build_metrics
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.statistics import holm
-from embedgrad.reporting.table2 import latex, markdown, numbers, write_csv, write_latex, write_markdown
-from embedgrad.reporting.typeset import latex_escape, markdown_table, short, width
+from embedgrad.reporting.table2 import as_csv, latex, markdown, numbers
+from embedgrad.reporting.typeset import latex_escape, markdown_table, short
 from embedgrad_core.files import UserError, markdown_escape, read_json, sheet_cell, write_json
 
 PAPER = Path(__file__).resolve().parents[3] / "config" / "cells.tsv"
@@ -53,12 +55,10 @@ def test_every_cell_has_its_line_in_order(demo):
     assert [row["p_holm"] for row in rows] == holm([row["p_exact"] for row in rows])
 
 
-def test_csv_reads_back_with_full_precision(demo, tmp_path):
+def test_csv_reads_back_with_full_precision(demo):
     folder, cells = demo
     outcomes = collect(cells, folder)
-    write_csv(outcomes, tmp_path / "table2.csv")
-    with (tmp_path / "table2.csv").open(newline="") as source:
-        back = list(csv.DictReader(source))
+    back = list(csv.DictReader(io.StringIO(as_csv(outcomes), newline="")))
     for text, row in zip(back, numbers(outcomes), strict=True):
         for key, value in row.items():
             if isinstance(value, float):
@@ -72,7 +72,7 @@ def test_markdown_lines_up_and_leaves_out_what_the_paper_does_not_print(demo):
     text = markdown(collect(cells, folder, [0]))
     main = text.split("\n\n")[1].splitlines()
     assert len(main) == 2 + 12
-    assert len({width(line) for line in main}) == 1
+    assert len({cell_len(line) for line in main}) == 1
     assert "paper" not in main[0]
     assert "verdict" not in main[0]
     assert max(map(len, main)) <= 150
@@ -106,11 +106,11 @@ def test_paper_run_with_missing_cells_says_why(tmp_path):
 def test_no_cell_at_all_is_a_table_too(tmp_path):
     cells = [cell(model="a"), cell(model="b")]
     outcomes = collect(cells, tmp_path / "nothing")
-    for write, name in ((write_csv, "t.csv"), (write_markdown, "t.md"), (write_latex, "t.tex")):
-        write(outcomes, tmp_path / name)
-        assert (tmp_path / name).stat().st_size > 0
-    assert (tmp_path / "t.md").read_text().count("missing: not run yet") == 2
-    assert "2 of 2 cells are missing" in (tmp_path / "t.md").read_text()
+    assert as_csv(outcomes).count("missing") > 2
+    assert latex(outcomes).count("missing") == 2
+    text = markdown(outcomes)
+    assert text.count("missing: not run yet") == 2
+    assert "2 of 2 cells are missing" in text
 
 
 def test_several_seeds_show_mean_range_and_count(tmp_path):
@@ -188,7 +188,7 @@ def test_latex_escapes(text, tex):
     assert latex_escape(text) == tex
 
 
-def test_strangers_text_is_no_link_and_no_formula(small, tmp_path):
+def test_strangers_text_is_no_link_and_no_formula(small):
     folder, _ = small
     reason = '=HYPERLINK("http://evil","x")|![t](http://evil/a.png) [c](javascript:alert(1)) \u202e'
     write_json(folder / "sums" / "c" / "seed0" / "skipped.json", {"reason": reason})
@@ -197,9 +197,8 @@ def test_strangers_text_is_no_link_and_no_formula(small, tmp_path):
     assert "<table>" in html
     assert not set(re.findall(r"<(\w+)", html)) & {"a", "img", "s", "em", "code"}
     assert "\u202e" not in html
-    write_csv(outcomes, tmp_path / "table2.csv")
-    with (tmp_path / "table2.csv").open(newline="") as source:
-        assert [row["missing_reason"] for row in csv.DictReader(source)] == ["", f"'{reason}"]
+    back = csv.DictReader(io.StringIO(as_csv(outcomes), newline=""))
+    assert [row["missing_reason"] for row in back] == ["", f"'{reason}"]
     for value in (-3.5, "-3.5", "+40.00", None, 7, "-inf", "gated"):
         assert sheet_cell(value) == value
     for value in ("=1+1", "+cmd", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " =1"):
@@ -215,7 +214,6 @@ def test_markdown_escapes_and_widths():
     )
     assert markdown_escape("+5.0 [-1.4, +23.4] [1](x) causal_judgment") == "+5.0 [-1.4, +23.4] [1\\](x) causal_judgment"
     assert short("a\x1b[0m  b\n" + "c" * 100, 10) == "a [0m b c…"
-    assert width("悲e\u0301") == 3
     lines = markdown_table(["a", "b"], [["悲", "1"], ["x", "22"]], {"a"}).splitlines()
     assert lines == ["| a   |   b |", "| --- | --: |", "| 悲  |   1 |", "| x   |  22 |"]
 
@@ -280,12 +278,14 @@ def test_a_mix_of_protocols_is_refused_with_the_cells_named(small):
 
 def test_nothing_is_overwritten_when_writing_fails(small, tmp_path, monkeypatch):
     folder, cells = small
+    table = write_cells(
+        tmp_path / "cells.tsv", [[c.dataset, c.task, "", c.model, "", "", "", "0.01", "10"] for c in cells]
+    )
     (tmp_path / "table2.md").write_text("old")
-    broken = json.loads(_metrics(folder).read_text())
-    outcomes = collect(cells, folder)
-    del outcomes[0].metrics[0]["delta"]
-    assert broken["delta"]
-    with pytest.raises((KeyError, TypeError)):
-        write_markdown(outcomes, tmp_path / "table2.md")
+    monkeypatch.setattr("embedgrad.reporting.table2.markdown", lambda outcomes: outcomes[0].metrics[0]["no such key"])
+    with pytest.raises(KeyError):
+        main(
+            ["table2", "--cell-table", str(table), "--results", str(folder), "--markdown", str(tmp_path / "table2.md")]
+        )
     assert (tmp_path / "table2.md").read_text() == "old"
     assert list(tmp_path.glob(".table2*")) == []

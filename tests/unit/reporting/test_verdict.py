@@ -6,17 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedgrad.reporting.results.cells import read_cells
-from embedgrad.reporting.statistics import ALPHA, POWER, best_case_power, mcnemar, newcombe_paired, wilson
-from embedgrad.reporting.verdict import NOT, NOT_TESTABLE, PARTLY, REPLICATED, WORDS, Ours, verdict
+from embedgrad.reporting.statistics import ALPHA, POWER, Paired, best_case_power, mcnemar, wilson
+from embedgrad.reporting.verdict import NOT, NOT_TESTABLE, PARTLY, REPLICATED, WORDS, verdict
 
 PAPER = Path(__file__).resolve().parents[3] / "config" / "cells.tsv"
-
-
-def ours(both, only_before, only_after, neither) -> Ours:
-    n, before, after = both + only_before + only_after + neither, both + only_before, both + only_after
-    percent = [tuple(100 * end for end in wilson(k, n)) for k in (before, after)]
-    newcombe = tuple(100 * end for end in newcombe_paired(both, only_before, only_after, neither))
-    return Ours(n, before, after, *percent, newcombe, mcnemar(only_before, only_after)[0])
 
 
 def paper(before: str, after: str) -> dict[str, str]:
@@ -48,21 +41,23 @@ def paper(before: str, after: str) -> dict[str, str]:
     ],
 )
 def test_rule(pairs, printed, word, told):
-    said = verdict(ours(*pairs), paper(*printed))
+    said = verdict(Paired(*pairs), paper(*printed))
     assert said["word"] == word
     assert told in said["reason"]
     assert said["reason"].endswith(".")
 
 
 def test_no_verdict_where_the_paper_prints_nothing():
-    assert verdict(ours(1, 2, 3, 4), None)["word"] is None
+    assert verdict(Paired(1, 2, 3, 4), None)["word"] is None
 
 
 def test_printed_bounds_are_read_with_their_rounding():
-    # 16/22 = 72.727...: a paper that prints 72.73 for our own count must not be called outside of anything.
-    exact = Ours(22, 16, 22, (72.7271, 90.0), (80.0, 100.0), (10.0, 27.2727), 0.03)
-    assert verdict(exact, paper("72.73", "100.00"))["word"] == REPLICATED
-    assert verdict(exact, paper("72.70", "100.00"))["word"] == PARTLY
+    # Before lies in 48.834... to 69.380..., the gain in 3.195... to 20.374...: what prints the same as an end is not outside.
+    ours = Paired(48, 2, 12, 22)
+    assert verdict(ours, paper("48.83", "66.00"))["word"] == REPLICATED
+    assert verdict(ours, paper("48.82", "66.00"))["word"] == PARTLY
+    assert verdict(ours, paper("55.00", "75.38"))["word"] == REPLICATED
+    assert verdict(ours, paper("55.00", "75.39"))["word"] == PARTLY
 
 
 def test_cells_of_the_paper_that_its_sizes_cannot_show():
@@ -92,17 +87,18 @@ percent = st.integers(0, 10000).map(lambda hundredths: f"{hundredths / 100:.2f}"
 @settings(deadline=None, max_examples=times(200))
 @given(st.tuples(counts, counts, counts, counts).filter(any), percent, percent)
 def test_every_result_has_one_verdict_and_it_means_what_it_says(pairs, before, after):
-    mine = ours(*pairs)
+    mine = Paired(*pairs)
     said = verdict(mine, paper(before, after))
     assert said["word"] in WORDS
     printed = float(after) - float(before)
-    significant = mine.p_exact < 0.05
-    same = (mine.correct_after - mine.correct_before) * printed > 0
+    significant = mcnemar(mine.only_before, mine.only_after)[0] < 0.05
+    same = (mine.only_after - mine.only_before) * printed > 0
     if said["word"] == REPLICATED:
         assert significant
         assert same
-        assert mine.wilson_before[0] - 0.01 <= float(before) <= mine.wilson_before[1] + 0.01
-        assert mine.wilson_after[0] - 0.01 <= float(after) <= mine.wilson_after[1] + 0.01
+        for correct, percent in ((mine.both + mine.only_before, before), (mine.both + mine.only_after, after)):
+            low, high = (100 * end for end in wilson(correct, mine.n))
+            assert low - 0.01 <= float(percent) <= high + 0.01
     if said["word"] == NOT_TESTABLE:
         assert not significant
     if significant and same:

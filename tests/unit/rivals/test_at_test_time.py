@@ -5,7 +5,7 @@ from tiny import REVIEWS, tiny_model
 
 from embedgrad.analyses.text_answers import text_vectors
 from embedgrad.rivals import at_test_time
-from embedgrad.rivals.at_test_time import FEEDBACK, METHODS, REWRITE
+from embedgrad.rivals.at_test_time import FEEDBACK, METHODS, REWRITE, chosen_examples
 from embedgrad.rivals.table import rival_named
 from embedgrad_core import Decoding, Layout, decode
 from embedgrad_core.decoding.answers import Decoded
@@ -19,7 +19,9 @@ DECODING = Decoding(max_new_tokens=6)
 def answered(name, frozen, layout=None):
     rival = rival_named(name)
     method = METHODS[rival.settings["method"]]
-    return method(frozen, layout or Layout(), TEXT, rival, ITEMS, ITEMS, DECODING, log=lambda line: None)
+    layout = layout or Layout()
+    examples = chosen_examples(layout, rival, ITEMS)
+    return method(frozen, layout, TEXT, rival, examples, ITEMS, DECODING, log=lambda line: None)
 
 
 @pytest.mark.parametrize("kind", ["bare", "chat"])

@@ -8,7 +8,7 @@ from tiny import REVIEWS, tiny_model
 
 from embedgrad.rivals import environment
 from embedgrad.rivals.environment import interpreter_of
-from embedgrad.rivals.fitting import fit_rival
+from embedgrad.rivals.fitting import Fitting, fit_rival
 from embedgrad.rivals.table import RIVALS, rival_named
 from embedgrad_core import Layout, Settings
 from embedgrad_core.files import Item, UserError
@@ -85,6 +85,5 @@ def test_fusion_needs_steps_for_both_halves(tokenizer):
 
 
 def fit(tokenizer, rival, items=ITEMS, changes=None, epochs=2):
-    settings = Settings(0.01, epochs)
-    frozen = tiny_model(tokenizer)
-    return fit_rival(frozen, Layout(), TEXT, rival, items, items, settings, changes=changes, log=lambda line: None)
+    fitting = Fitting(Layout(), TEXT, items, items, Settings(0.01, epochs), log=lambda line: None)
+    return fit_rival(tiny_model(tokenizer), rival, fitting, changes)

@@ -5,9 +5,9 @@ import torch
 from tiny import REVIEWS, tiny_model
 
 from embedgrad.rivals.artefact import Artefact
-from embedgrad.rivals.fitting import fit_rival, serve
+from embedgrad.rivals.fitting import Fitting, answer, fit_rival, serve
 from embedgrad.rivals.table import GRADIENT, RIVALS, rival_named
-from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
+from embedgrad_core import Decoding, Layout, PromptEmbedding, Settings, Slot, optimize
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.objective import encode, target_loss
 
@@ -22,7 +22,8 @@ def fitted(tokenizer, name, rate=None, epochs=6, **more):
     rival = rival_named(name)
     settings = Settings(rate or rival.rates[-1], epochs, batch_size=2, patience=0, seed=1)
     frozen = tiny_model(tokenizer)
-    artefact, history = fit_rival(frozen, Layout(), TEXT, rival, ITEMS, ITEMS, settings, log=lambda line: None, **more)
+    fitting = Fitting(Layout(), TEXT, ITEMS, ITEMS, settings, log=lambda line: None, **more)
+    artefact, history = fit_rival(frozen, rival, fitting)
     return frozen, artefact, history
 
 
@@ -37,8 +38,8 @@ def test_prompt_tuning_from_the_text_is_embedgrad(tokenizer):
 
 @pytest.mark.parametrize("name", ON_TINY)
 def test_a_rival_learns_and_its_file_brings_the_same_loss(tokenizer, name, tmp_path):
-    # Keys and values of a random model carry little; the rest learns at the largest rate of its grid.
-    frozen, artefact, history = fitted(tokenizer, name, 0.1 if name == "prefix_text" else None)
+    # In a random model of 30 dimensions all weights or all keys move little; the rest learns at the largest rate of its grid.
+    frozen, artefact, history = fitted(tokenizer, name, {"prefix_text": 0.1, "fine_tuning": 1e-2}.get(name))
     losses = [line["dev_loss"] for line in history]
     best = artefact.header["best_epoch"]
     assert losses[best] < 0.9 * losses[0], losses
@@ -96,27 +97,33 @@ def test_adalora_prunes_to_its_rank_and_only_pruned_epochs_win(tokenizer):
     ids=str,
 )
 def test_a_bad_request_is_one_error(tokenizer, change, told):
-    frozen = tiny_model(tokenizer)
     with pytest.raises(UserError, match=told):
         fit_rival(
-            frozen, Layout(), TEXT, rival_named(change.get("name", "lora")), change.get("items", ITEMS), ITEMS,
-            Settings(0.01, 1), changes=change.get("changes"), log=lambda line: None,
-        )  # fmt: skip
+            tiny_model(tokenizer),
+            rival_named(change.get("name", "lora")),
+            Fitting(Layout(), TEXT, change.get("items", ITEMS), ITEMS, Settings(0.01, 1)),
+            change.get("changes"),
+        )
 
 
 def test_labels_are_for_classification(tokenizer):
     many = [Item(f"i/{n}", f"{n}", f"{n}", f"{n}") for n in range(40)]
+    fitting = Fitting(Layout(), TEXT, many, many, Settings(0.01, 1))
     with pytest.raises(UserError, match=r"40 different answers .* the method is for classification"):
-        fit_rival(
-            tiny_model(tokenizer),
-            Layout(),
-            TEXT,
-            rival_named("prompt_tuning_labels"),
-            many,
-            many,
-            Settings(0.01, 1),
-            log=print,
-        )
+        fit_rival(tiny_model(tokenizer), rival_named("prompt_tuning_labels"), fitting)
+
+
+@pytest.mark.parametrize("name", ["autoprompt", "few_shot_4", "self_refine_1", "lora", "prefix_text", "p_tuning_mlp"])
+def test_a_read_file_answers_as_the_fitted_rival(tokenizer, name, tmp_path):
+    frozen, artefact, _ = fitted(tokenizer, name, 0.01, epochs=2)
+    artefact.save(tmp_path / "rival.safetensors", frozen)
+    decoding = Decoding(max_new_tokens=5, batch_size=3)
+    own = tiny_model(tokenizer)
+    first = answer(own, artefact, ITEMS, decoding, log=lambda line: None)
+    other = tiny_model(tokenizer)
+    again = answer(other, Artefact.load(tmp_path / "rival.safetensors", other), ITEMS, decoding, log=lambda line: None)
+    assert again == first
+    assert [row.id for row in first.rows] == [item.id for item in ITEMS]
 
 
 def test_a_file_of_another_model_or_a_changed_one_is_one_error(tokenizer, tmp_path):

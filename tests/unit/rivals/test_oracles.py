@@ -15,7 +15,7 @@ from embedgrad_core.prompt import PromptEmbedding
 ON_TINY = [
     name for name, rival in RIVALS.items() if rival.family in GRADIENT and name != "qlora" and not rival.environment
 ]
-IDENTITY = {"prompt_tuning_text", "prefix_text", "lora", "dora", "ia3", "adalora"}
+IDENTITY = {"prompt_tuning_text", "prefix_text", "lora", "dora", "ia3", "adalora", "fine_tuning"}
 STEPS = 24
 
 
@@ -77,6 +77,10 @@ def by_peft(name, frozen, slot, trained):
     common = {"task_type": "CAUSAL_LM", "num_virtual_tokens": k}
     rival = RIVALS[name]
     leaves = {key: leaf.detach() for key, leaf in trained.trainable.leaves.items()}
+    if name == "fine_tuning":  # transformers' own, all of it
+        frozen.network.load_state_dict(leaves, strict=False)
+        frozen.network.requires_grad_(True)
+        return frozen.network, list(slot.prompt_ids), dict(frozen.network.named_parameters())
     if rival.family == "weights":
         made = {
             "lora": lambda: peft.LoraConfig(

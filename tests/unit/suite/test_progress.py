@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from embedgrad.cli import main
+from embedgrad.runtime import progress
 from embedgrad.runtime.progress import Epochs, Progress
 from embedgrad_core.files import write_jsonl
 
@@ -95,7 +96,7 @@ def test_a_phase_that_was_over_before_it_could_report():
     assert told([], 8) == [(0, "phase: 8 items, took 0 s")]
 
 
-def test_work_that_reports_nothing_is_told_of_all_the_same():
+def test_work_that_reports_nothing_is_told_of_all_the_same(monkeypatch):
     """One long forward pass, or another engine's whole run: the timer speaks for it."""
     lines, spoken = [], threading.Event()
 
@@ -103,7 +104,8 @@ def test_work_that_reports_nothing_is_told_of_all_the_same():
         lines.append(line)
         spoken.set()
 
-    with Progress("phase", 7, log, every=0.01) as at:
+    monkeypatch.setattr(progress, "EVERY", 0.01)
+    with Progress("phase", 7, log) as at:
         assert spoken.wait(60)
     assert lines[0] == "phase: 0 of 7 items, 0 s so far"
     assert not at._timer.is_alive()

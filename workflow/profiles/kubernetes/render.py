@@ -13,7 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+import kubernetes
 import yaml
+from kubernetes import client
 
 PROFILE = Path(__file__).resolve().parent
 
@@ -36,14 +38,10 @@ class Recorder:
 
     def read_namespaced_job_status(self, name: str, namespace: str) -> object:
         """Succeeded at once."""
-        from kubernetes import client
-
         return client.V1Job(status=client.V1JobStatus(succeeded=1))
 
     def list_namespaced_pod(self, **_: object) -> object:
         """None."""
-        from kubernetes import client
-
         return client.V1PodList(items=[])
 
     def delete_namespaced_job(self, *_: object, **__: object) -> None:
@@ -52,8 +50,6 @@ class Recorder:
     delete_namespaced_secret = delete_namespaced_job
 
     def _keep(self, version: str, kind: str, namespace: str, body: object) -> None:
-        from kubernetes import client
-
         sent = client.ApiClient().sanitize_for_serialization(body)
         sent["metadata"]["namespace"] = namespace
         self.posted.append({"apiVersion": version, "kind": kind, **sent})
@@ -65,7 +61,6 @@ def render(arguments: list[str]) -> list[dict]:
     Raises:
         SystemExit: Snakemake did not come to its end; its own messages say why.
     """
-    import kubernetes
     from snakemake.cli import main
     from snakemake.executors import local
     from snakemake_executor_plugin_kubernetes import Executor

@@ -12,7 +12,6 @@ from embedgrad_core import Layout, PromptEmbedding, Slot, load_model
 from embedgrad_core.export import export
 from embedgrad_core.export.card import card
 from embedgrad_core.files import UserError
-from embedgrad_core.prompt import content_sha256
 
 MARKUP = "2 |\n\n# Owned\n\n[click](javascript:alert(1)) ![t](http://evil/x) <b>\n\n```python\nimport os\n```\n\u202e"
 
@@ -54,7 +53,7 @@ def small(tokenizer, tmp_path):
 def evaluated(frozen, prompt, **measured):
     """What `embedgrad evaluate --json` prints."""
     model = {"name": frozen.name, "resolved": frozen.resolved}
-    about = {"prompt": content_sha256(prompt), "model": model, "data": "more.csv", "keep_seen": False, "seen": 0}
+    about = {"prompt": prompt.content_sha256(), "model": model, "data": "more.csv", "keep_seen": False, "seen": 0}
     return {
         "n": 80, "before": 40, "after": 60, "points": 25.0, "interval": [10.0, 40.0], "p": 0.001, "left_out": 2,
         "wilson": {"before": [0.39, 0.61], "after": [0.64, 0.83]}, "measured": about | measured,

@@ -6,8 +6,8 @@ import pytest
 from drawn import texts
 from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, count, demo_cells, make_run
 
-from embedgrad.reporting.figures.accuracy import before_after, draw_before_after, draw_training_curves, training_curves
-from embedgrad.reporting.figures.drawing import styled
+from embedgrad.reporting.figures.accuracy import before_after, training_curves
+from embedgrad.reporting.figures.drawing import save, styled
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
 from embedgrad_core.files import UserError, read_jsonl, write_json, write_jsonl
@@ -98,8 +98,8 @@ def test_files_are_the_same_bytes_each_time(runs, tmp_path):
     made = []
     for turn in ("one", "two"):
         files = [tmp_path / turn / f"{name}.{kind}" for name in ("dots", "curves") for kind in ("png", "pdf")]
-        draw_before_after(outcomes, *files[:2])
-        draw_training_curves(outcomes, folder, *files[2:])
+        save(before_after(outcomes), *files[:2])
+        save(training_curves(outcomes, folder), *files[2:])
         made.append([file.read_bytes() for file in files])
     assert made[0] == made[1]
     for data in (made[0][0], made[0][2]):
@@ -118,15 +118,15 @@ def test_a_history_that_stopped_and_one_that_is_broken(tmp_path):
     first = {"epoch": 0, "train_loss": None, "dev_loss": 2.0, "dev_accuracy": None}
     write_jsonl(path, [first, {"epoch": 1, "stopped": "the loss is not finite"}])
     count(folder, cells[0])
-    draw_training_curves(collect(cells, folder), folder, tmp_path / "curves.png")
+    save(training_curves(collect(cells, folder), folder), tmp_path / "curves.png")
     write_jsonl(path, [{"epoch": 0, "stopped": "the loss is not finite"}])
     count(folder, cells[0])
     with pytest.raises(UserError, match=r"optimize\.jsonl: no epoch with a dev loss"):
-        draw_training_curves(collect(cells, folder), folder, tmp_path / "curves.png")
+        save(training_curves(collect(cells, folder), folder), tmp_path / "curves.png")
     path.unlink()
-    draw_training_curves(collect(cells, folder), folder, tmp_path / "curves.png")
+    save(training_curves(collect(cells, folder), folder), tmp_path / "curves.png")
 
 
 def test_only_png_pdf_and_svg(runs, tmp_path):
     with pytest.raises(UserError, match="only"):
-        draw_before_after(runs["several"][0], tmp_path / "dots.gif")
+        save(before_after(runs["several"][0]), tmp_path / "dots.gif")

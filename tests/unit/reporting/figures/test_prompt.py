@@ -8,8 +8,8 @@ import pytest
 from drawn import texts
 from reporting_samples import cell
 
-from embedgrad.reporting.figures.drawing import styled
-from embedgrad.reporting.figures.prompt import anchoring, draw_anchoring, draw_lat, lat
+from embedgrad.reporting.figures.drawing import save, styled
+from embedgrad.reporting.figures.prompt import anchoring, lat
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad_core.files import UserError, write_json
 
@@ -103,9 +103,9 @@ def test_marks_stand_where_the_reports_say(runs):
 
 def test_the_same_numbers_are_the_same_bytes(runs, tmp_path):
     cells, folder = runs["one"]
-    for draw in (draw_anchoring, draw_lat):
+    for draw in (anchoring, lat):
         for turn in ("a", "b"):
-            draw(cells, folder, [0], tmp_path / f"{turn}.png", tmp_path / f"{turn}.pdf")
+            save(draw(cells, folder, [0]), tmp_path / f"{turn}.png", tmp_path / f"{turn}.pdf")
         for kind in ("png", "pdf"):
             assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 

@@ -152,6 +152,5 @@ def test_rows_of_one_label_are_warned_of(frozen):
     assert any(line.startswith("warning: every training item has the answer 'positive'") for line in said)
     said.clear()
     rows = [{"text": f"film {n}", "label": n % 2} for n in range(4)]
-    with pytest.deprecated_call(match="say= is called log= now"):
-        embedgrad.optimize(frozen, "Is it?", rows, labels={0: "negative", 1: "positive"}, epochs=1, say=said.append)
+    embedgrad.optimize(frozen, "Is it?", rows, labels={0: "negative", 1: "positive"}, epochs=1, log=said.append)
     assert "labels: 0 is negative, 1 is positive" in said

@@ -34,8 +34,7 @@ def test_evaluate_prints_what_the_api_finds(prompt_file, home, capsys):
     data = ["--prompt-file", str(prompt_file), "--data", str(home / "more_reviews.csv")]
     assert main(["evaluate", *data, "--json", "--out", str(home / "graded.jsonl")]) == 0
     printed = json.loads(capsys.readouterr().out)
-    with pytest.deprecated_call(match="say= is called log= now"):  # the old name of log=
-        found = embedgrad.load(prompt_file, say=lambda line: None).evaluate(home / "more_reviews.csv", say=print)
+    found = embedgrad.load(prompt_file, log=lambda line: None).evaluate(home / "more_reviews.csv", log=print)
     assert printed == json.loads(json.dumps(found.row()))
     assert len((home / "graded.jsonl").read_text().splitlines()) == 20
     assert main(["evaluate", *data]) == 0

@@ -101,10 +101,10 @@ def test_no_two_jobs_keep_their_answers_in_one_state():
 
 
 def test_a_new_try_gets_more_memory_and_time_but_no_more_gpus():
-    paper, whole = run("paper", medd={"shards": 5}), {"task": "medd", "model": MODEL}
-    once, again = ([paper.job_resource(name)(whole, attempt) for name in ("gpu", "mem_mb")] for attempt in (1, 2))
+    job, whole = run("paper", medd={"shards": 5}).job_resources("before"), {"task": "medd", "model": MODEL}
+    once, again = ([job[name](whole, attempt) for name in ("gpu", "mem_mb")] for attempt in (1, 2))
     assert again == [once[0], 2 * once[1]]
-    minutes = paper.job_minutes("before")
+    minutes = job["runtime"]
     assert minutes(whole, 3) == 3 * minutes(whole, 1)
     assert minutes(whole | {"scatteritem": "1-of-5"}, 1) < minutes(whole, 1)
     assert [growing(2000)(whole, attempt) for attempt in (1, 2, 3)] == [2000, 4000, 6000]

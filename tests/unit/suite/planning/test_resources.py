@@ -126,20 +126,20 @@ def test_vllm_shares_products_over_cards():
 def test_time_limits_follow_the_forecast_and_not_the_seed():
     fast, slow, unnamed = (with_keys(card="h100"), with_keys(card="t4"), with_keys())
     cell = {"dataset": "medd", "model": MIDDLE}
-    asked = [config.minutes("after", cell) for config in (fast, unnamed, slow)]
+    asked = [config.durations.minutes("after", cell) for config in (fast, unnamed, slow)]
     assert asked == sorted(asked)
     assert asked[0] >= 30
     seconds = fast.durations.seconds("after", cell)
     assert asked[0] == pytest.approx(30 + 4 * seconds / 60, abs=1)
-    assert fast.minutes("after", cell | {"seed": "7"}) == asked[0]
+    assert fast.durations.minutes("after", cell | {"seed": "7"}) == asked[0]
     ladder = {"task": "medd", "model": MIDDLE}
-    assert fast.minutes("baselines", ladder) > asked[0]
+    assert fast.durations.minutes("baselines", ladder) > asked[0]
     in_parts = with_keys(
         card="h100", tasks=PAPER["tasks"] | {"medd": PAPER["tasks"]["medd"] | {"shards": 8}}, decode__block=128
     )
-    assert in_parts.minutes("baselines_shard", ladder) < fast.minutes("baselines", ladder)
+    assert in_parts.durations.minutes("baselines_shard", ladder) < fast.durations.minutes("baselines", ladder)
     on_cpu = with_keys(device="cpu")
-    assert on_cpu.minutes("after", cell) > asked[-1]
+    assert on_cpu.durations.minutes("after", cell) > asked[-1]
 
 
 def test_the_ladders_examples_count_in_what_answering_needs():

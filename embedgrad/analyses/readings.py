@@ -1,4 +1,4 @@
-"""What the frozen model knows after a prompt, whatever it says: the log-likelihood of each label, nothing generated."""
+"""What the frozen model makes of given texts after a prompt, whatever it would say: nothing is generated."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,6 +6,7 @@ from embedgrad.analyses.rungs import label_targets
 from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import FrozenModel, PromptEmbedding
+from embedgrad_core.decoding.scoring import entropy_change, read_answer
 from embedgrad_core.files import Item
 from embedgrad_core.likelihood import continuation_log_likelihoods
 
@@ -44,3 +45,21 @@ def label_likelihoods(
         for place, item in enumerate(items)
     ]
     return {"labels": list(labels), "tokens": lengths[0].tolist(), "items": rows}
+
+
+def entropy_of_answers(
+    frozen: FrozenModel,
+    prompt: PromptEmbedding,
+    items: Sequence[Item],
+    before: Sequence[dict],
+    after: Sequence[dict],
+    log: Callable[[str], None] = print,
+) -> dict:
+    """Section 5.2: is the optimised prompt surer of the same words, or does it only say other words?
+
+    The result of :func:`entropy_change`: both answers of each item, decoded rows in its order, read under both prompts."""
+    old, new = ([read_answer(frozen, row["output"], row["stop"]) for row in rows] for rows in (before, after))
+    readings = 4 * sum(bool(one and other) for one, other in zip(old, new, strict=True))
+    identities, bodies = [item.id for item in items], [prompt.slot.body_ids(item.input) for item in items]
+    with Progress("entropy, answers read", readings, log, unit="answers") as at:
+        return entropy_change(frozen, prompt, identities, bodies, old, new, on_items=at.advance)

@@ -1,0 +1,313 @@
+r"""Fit one of the methods that EmbedGrad stands beside, and answer with it: same loss, order of items, early stop and decoder.
+
+    embedgrad rival list
+    embedgrad rival fit --rival lora --model MODEL --prompt "Positive or negative?" --train train.jsonl --dev dev.jsonl \
+        --learning-rate 0.001 --out lora.safetensors
+    embedgrad rival answer --fitted lora.safetensors --model MODEL --data test.jsonl --out lora.outputs.jsonl
+"""
+
+import argparse
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embedgrad.commands.arguments import (
+    add_decoding_arguments,
+    add_grading_arguments,
+    add_layout_arguments,
+    add_model_arguments,
+    add_part_arguments,
+    decoding_from,
+    kept_from,
+    layout_from,
+    load_from,
+    plain_line,
+    shard_from,
+)
+from embedgrad.commands.checked import check_outputs, check_writable, output_file, some_text, text_of_file, whole
+from embedgrad.files import answers_sha256, read_items
+from embedgrad_core.files import (
+    UserError,
+    is_number,
+    parse_json,
+    read_json,
+    read_jsonl,
+    sha256_of_file,
+    write_json,
+    write_jsonl,
+    write_whole,
+)
+
+if TYPE_CHECKING:
+    pass
+
+HELP = "fit and answer with the methods that EmbedGrad stands beside: LoRA, prompt tuning, AutoPrompt, …"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Three actions, each with its own arguments."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="the rivals with their families, rates and settings, as a table")
+    _add_fit_arguments(actions.add_parser("fit", help="fit a rival to training items"))
+    _add_choose_arguments(actions.add_parser("choose", help="take the fit with the lowest loss on dev"))
+    _add_table_arguments(actions.add_parser("table", help="the comparison of a run as table and figures"))
+    _add_answer_arguments(actions.add_parser("answer", help="answer items with a fitted rival"))
+
+
+def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rival", required=True, metavar="NAME", help="one of `embedgrad rival list`")
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one of its settings, as JSON: rank=16",
+    )
+    add_model_arguments(parser)
+    prompt = parser.add_mutually_exclusive_group(required=True)
+    prompt.add_argument("--prompt", type=some_text, help="the human prompt, verbatim")
+    prompt.add_argument(
+        "--prompt-text-file", dest="prompt", type=text_of_file, metavar="FILE", help="the same, read from a UTF-8 file"
+    )
+    add_layout_arguments(parser)
+    parser.add_argument("--train", required=True, type=Path, help="JSON lines with id, input, target, answer, level")
+    parser.add_argument("--dev", required=True, type=Path, help="the same, for early stopping and the choice of a rate")
+    parser.add_argument("--level", help="only the items of this level")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--learning-rate", type=float, help="default: the second of the rival's grid")
+    rate.add_argument("--chosen", type=Path, help="take the rate from a file that `embedgrad rival choose` wrote")
+    parser.add_argument("--epochs", type=whole(1), default=10)
+    parser.add_argument("--batch-size", type=whole(1), default=8)
+    parser.add_argument("--seed", type=whole(0, 10**12), default=0, help="of the order of items and of what is drawn")
+    parser.add_argument("--patience", type=whole(0), default=3, help="epochs without a better one; 0: run all epochs")
+    parser.add_argument("--token-budget", type=whole(1), help="tokens run at a time")
+    parser.add_argument("--checkpointing", action="store_true", help="less memory, a third more time")
+    add_decoding_arguments(parser, limit=None)
+    add_grading_arguments(parser)
+    parser.add_argument("--out", required=True, type=output_file, help="the fitted rival (safetensors)")
+    parser.add_argument("--history", type=output_file, help="JSON lines, one per epoch")
+    parser.add_argument("--run-info", type=output_file, help="JSON: costs, versions, device, seconds, memory")
+    parser.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
+
+
+def _add_choose_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fits", nargs="+", required=True, type=Path, help="fitted rivals, with fit.jsonl beside them")
+    parser.add_argument("--chosen", required=True, type=output_file, help="JSON: every rate with its loss on dev")
+    parser.add_argument("--out", required=True, type=output_file, help="the chosen one, with its history and run file")
+
+
+def _add_answer_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fitted", required=True, type=Path, help="what `embedgrad rival fit` wrote")
+    add_model_arguments(parser)
+    parser.add_argument("--data", required=True, type=Path, help="JSON lines: id, input, target, answer, level")
+    parser.add_argument("--level", help="only the items of this level")
+    add_decoding_arguments(parser)
+    add_part_arguments(parser)
+    parser.add_argument("--out", required=True, type=output_file, help="JSON lines, as `embedgrad decode` writes them")
+    parser.add_argument("--run-info", type=output_file, help="JSON: costs, versions, device, seconds, memory")
+
+
+def _add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cell-table", required=True, type=Path)
+    parser.add_argument("--results", required=True, type=Path, help="results/<run>")
+    parser.add_argument("--cells", required=True, nargs="+", metavar="DATASET/MODEL")
+    parser.add_argument("--methods", required=True, nargs="+", metavar="NAME")
+    parser.add_argument("--seeds", required=True, nargs="+", type=whole(0), help="of the methods")
+    parser.add_argument("--run-seeds", required=True, nargs="+", type=whole(0), help="of EmbedGrad's own cells")
+    parser.add_argument("--csv", required=True, type=output_file)
+    parser.add_argument("--md", required=True, type=output_file)
+    parser.add_argument("--figures", required=True, type=Path, help="folder for rivals_<axis>.png and .pdf")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Do what was asked for."""
+    {"list": _list, "fit": _fit, "choose": _choose, "table": _table, "answer": _answer}[arguments.action](arguments)
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    from embedgrad.rivals.table import RIVALS
+
+    for rival in RIVALS.values():
+        rates = " ".join(f"{rate:g}" for rate in rival.rates) or "-"
+        plain_line(f"{rival.name:26}{rival.family:14}{rates:26}{json.dumps(dict(rival.settings))}  {rival.paper}")
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    state = arguments.state or output_file(str(arguments.out.with_suffix(".state")))
+    check_writable(state)
+    check_outputs(arguments)
+    train, dev = (read_items(path, arguments.level) for path in (arguments.train, arguments.dev))
+    from embedgrad.grading import grading_from
+    from embedgrad.rivals.fitting import Fitting, fit_rival
+    from embedgrad.rivals.rival import check_settings
+    from embedgrad.rivals.table import TEXTS, rival_named
+    from embedgrad.runtime.provenance import Run, versions
+    from embedgrad.tuning import fitting_limit
+    from embedgrad_core import Settings
+
+    rival = rival_named(arguments.rival)
+    changes = dict(_setting(text) for text in arguments.changes)
+    chosen = check_settings(rival, changes)
+    clock = Run()
+    rate = arguments.learning_rate or _chosen_rate(arguments.chosen) or (rival.rates[1] if rival.rates else 1.0)
+    settings = Settings(
+        rate,
+        arguments.epochs,
+        arguments.batch_size,
+        arguments.seed,
+        patience=arguments.patience,
+        token_budget=arguments.token_budget,
+        checkpointing=arguments.checkpointing,
+    )
+    grading = grading_from(arguments) if arguments.task or arguments.evaluator else None
+    frozen = load_from(arguments, chosen.get("quantisation"))
+    loaded = clock.seconds
+    layout = layout_from(arguments)
+    if arguments.max_new_tokens is None:
+        arguments.max_new_tokens = fitting_limit(frozen, layout, arguments.prompt, [*train, *dev])
+    decoding = decoding_from(arguments, frozen)
+    fitting = Fitting(layout, arguments.prompt, train, dev, settings, Path(state), plain_line, grading, decoding)
+    artefact, history = fit_rival(frozen, rival, fitting, changes)
+    artefact.header["versions"] = versions()
+    artefact.save(arguments.out, frozen)
+    if arguments.history:
+        write_jsonl(arguments.history, history)
+    if arguments.run_info:
+        training = sum(line.get("train_seconds", 0.0) for line in history)
+        row = clock.row(
+            frozen,
+            rival=rival.name,
+            family=rival.family,
+            rival_settings=chosen,
+            settings=asdict(settings) if rival.rates else None,
+            layout=asdict(artefact.slot.layout),
+            trained_parameters=artefact.header["trained_parameters"],
+            stored_bytes=artefact.stored_bytes,
+            fit_seconds=round(training, 3),
+            dev_seconds=round(sum(line["seconds"] for line in history) - training, 3),
+            load_seconds=round(loaded, 3),
+            item_forwards=_item_forwards(history, len(train)) if rival.family != "feedback" else None,
+            epochs_run=max(0, len(history) - 1),
+            best_epoch=artefact.header.get("best_epoch"),
+            stopped=history[-1].get("stopped") if history else None,
+            text=artefact.slot.text if rival.family in TEXTS else None,
+            calls=history[-1].get("calls") if history else None,
+            generated_tokens=history[-1].get("generated_tokens") if history else None,
+            items={"train": len(train), "dev": len(dev)},
+            data_sha256={path.name: sha256_of_file(path) for path in (arguments.train, arguments.dev)},
+        )
+        write_json(arguments.run_info, row)
+    Path(state).unlink(missing_ok=True)
+    plain_line(f"{arguments.out}: {rival.name}, {artefact.stored_bytes} bytes of tensors")
+
+
+def _choose(arguments: argparse.Namespace) -> None:
+    """By the lowest loss on dev; of equal ones the smaller rate. All of the chosen fit's files are copied."""
+    tried = []
+    for fitted in arguments.fits:
+        history, run = read_jsonl(fitted.with_name("fit.jsonl")), read_json(fitted.with_name("fit.run.json"))
+        sound = [line for line in history if "dev_loss" in line and line.get("may_win", True)]
+        best = min(line["dev_loss"] for line in sound)
+        rate = run["settings"]["learning_rate"]
+        tried.append({"learning_rate": rate, "dev_loss": best, "best_epoch": run["best_epoch"], "rival": run["rival"]})
+    if len({one["rival"] for one in tried}) != 1:
+        raise UserError(
+            f"--fits: they are of {', '.join(sorted({one['rival'] for one in tried}))}; give fits of one rival."
+        )
+    place = min(range(len(tried)), key=lambda place: (tried[place]["dev_loss"], tried[place]["learning_rate"]))
+    chosen, rates = tried[place], sorted(one["learning_rate"] for one in tried)
+    at_edge = len(rates) > 1 and chosen["learning_rate"] in (rates[0], rates[-1])
+    for name, out in (
+        ("fit.jsonl", arguments.out.with_name("fit.jsonl")),
+        ("fit.run.json", arguments.out.with_name("fit.run.json")),
+        (arguments.fits[place].name, arguments.out),
+    ):
+        with write_whole(out) as temporary:
+            shutil.copyfile(arguments.fits[place].with_name(name), temporary)
+    write_json(arguments.chosen, {**chosen, "at_edge": at_edge, "tried": tried})
+    plain_line(f"{chosen['rival']}: rate {chosen['learning_rate']:g}, dev loss {chosen['dev_loss']:.4g}")
+
+
+def _table(arguments: argparse.Namespace) -> None:
+    from embedgrad.reporting.analyses import write_rows
+    from embedgrad.reporting.figures.drawing import save
+    from embedgrad.reporting.figures.rivals import AXES, scatter
+    from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.rivals import markdown, numbers, read_entries
+
+    wanted = [cell for cell in read_cells(arguments.cell_table) if f"{cell.dataset}/{cell.model}" in arguments.cells]
+    own = (arguments.methods, arguments.seeds, arguments.run_seeds)
+    rows = numbers([entry for cell in wanted for entry in read_entries(arguments.results, cell, *own)])
+    write_rows(rows, arguments.csv)
+    with write_whole(arguments.md) as temporary:
+        temporary.write_text(markdown(rows), encoding="utf-8")
+    for axis in AXES:
+        save(scatter(rows, axis), *(arguments.figures / f"rivals_{axis}.{suffix}" for suffix in ("png", "pdf")))
+    plain_line(f"{arguments.csv}: {len(rows)} rows")
+
+
+def _chosen_rate(path: Path | None) -> float | None:
+    if path is None:
+        return None
+    chosen = read_json(path)
+    if not isinstance(chosen, dict) or not is_number(chosen.get("learning_rate")):
+        raise UserError(f"{path}: not a choice of a rate; `embedgrad rival choose` writes one.")
+    return float(chosen["learning_rate"])
+
+
+def _item_forwards(history: list[dict], train: int) -> int:
+    """Items that ran forward in training; a step by gradient counts an item three times, for its backward pass."""
+    if not history:
+        return 0
+    return history[-1].get("item_forwards", 3 * train * (len(history) - 1))
+
+
+def _answer(arguments: argparse.Namespace) -> None:
+    items = shard_from(arguments, read_items(arguments.data, arguments.level))
+    from embedgrad.rivals.artefact import Artefact, settings_of
+    from embedgrad.rivals.fitting import answer
+    from embedgrad.runtime.provenance import Run
+
+    clock = Run()
+    frozen = load_from(arguments, settings_of(arguments.fitted).get("quantisation"))
+    artefact = Artefact.load(arguments.fitted, frozen)
+    decoding = decoding_from(arguments, frozen)
+    if decoding.engine != "native":
+        raise UserError("rivals are answered by the native engine; leave --engine out.")
+    found = answer(frozen, artefact, items, decoding, kept=kept_from(arguments), log=plain_line)
+    rows = [row.row() for row in found.rows]
+    write_jsonl(arguments.out, rows)
+    if arguments.run_info:
+        row = clock.row(
+            frozen,
+            rival=artefact.rival.name,
+            engine=decoding.engine,
+            decoding=decoding.row(),
+            layout=asdict(artefact.slot.layout),
+            fitted_sha256=sha256_of_file(arguments.fitted),
+            positions=found.positions,
+            calls=sum(found.calls.values()) / max(1, len(found.calls)),
+            data_sha256={arguments.data.name: sha256_of_file(arguments.data)},
+            answers_sha256=answers_sha256(rows),
+            items=len(items),
+            new_tokens=sum(row["n_tokens"] for row in rows),
+        )
+        write_json(arguments.run_info, row)
+    if arguments.state:
+        arguments.state.unlink(missing_ok=True)
+    plain_line(f"{arguments.out}: {len(rows)} answers")
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """A setting as it was given: JSON, or else plain text."""
+    key, found, value = text.partition("=")
+    if not found or not key:
+        raise UserError(f"--set {text}: write it as KEY=VALUE, for example rank=16.")
+    try:
+        read = parse_json(value)
+    except ValueError:
+        read = value
+    return key, tuple(read) if isinstance(read, list) else read

@@ -1,0 +1,33 @@
+"""How much a job of a rival trains and answers, for the forecast of its time."""
+
+from math import ceil
+
+from embedgrad.planning.work import Work
+from embedgrad.rivals.rival import Rival
+from embedgrad.rivals.table import GRADIENT
+
+# What a step of textual gradient descent asks for besides its items' answers: criticism of each, twice over, and one rewriting.
+CRITICISM = 2
+
+
+def rival_effort(rival: Rival, answers: bool, epochs: int, work: Work) -> tuple[int, int]:
+    """Epochs' worth of training and answers' worth of decoding.
+
+    Args:
+        rival: the method.
+        answers: whether the job answers the test half, or fits.
+        epochs: of the cell's own optimisation.
+        work: items of the cell.
+    """
+    settings = rival.settings
+    if answers:
+        return 0, work.test * (1 + 2 * settings.get("rounds", 0))
+    if rival.family in GRADIENT:
+        return epochs, 0
+    if rival.family == "token_search":  # each candidate is a forward pass; an epoch of training is about three
+        return ceil(epochs * (1 + settings["candidates"] / 3)), 0
+    if rival.family == "feedback":
+        steps = settings.get("steps", 0)
+        asked = steps * (settings["batch"] * (1 + CRITICISM) + 1) + (steps + 1) * work.dev
+        return 0, asked if steps else 2 * settings["graded_answers"]
+    return 0, 0

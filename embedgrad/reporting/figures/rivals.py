@@ -1,0 +1,99 @@
+"""EmbedGrad among its rivals: accuracy over what is trained, over the time of fitting, and over what each answer costs."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from embedgrad.reporting.figures import drawing
+from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, LINK, styled
+
+# Colour and mark of each family; EmbedGrad's own are those that it has in every other figure.
+FAMILIES: dict[str, tuple[str, str, str]] = {
+    "": ("text prompt", BEFORE, "o"),
+    "embedgrad": ("EmbedGrad", AFTER, "o"),
+    "soft_prompts": ("soft prompts", "#56B4E9", "s"),
+    "prefixes": ("prefixes", ACCENT, "D"),
+    "weights": ("weights", "#CC79A7", "^"),
+    "bottlenecks": ("adapters", "#E69F00", "v"),
+    "token_search": ("search over tokens", INK, "P"),
+    "feedback": ("criticism in words", GREY, "X"),
+    "at_test_time": ("at each answer", "#8C6D31", "*"),
+}
+AXES = {
+    "parameters": ("trained_parameters", "trainable parameters (0: words, or nothing)"),
+    "seconds": ("fit_seconds", "seconds of fitting, without dev (0: nothing is fitted)"),
+    "positions": ("extra_tokens", "tokens an answer reads and writes, beside its input"),
+}
+
+
+@styled()
+def scatter(rows: Sequence[dict], over: str) -> Figure:
+    """Accuracy with its interval over one cost, a panel a cell; the line joins what no cheaper method beats.
+
+    Args:
+        rows: as of :func:`embedgrad.reporting.rivals.numbers`.
+        over: ``parameters``, ``seconds`` or ``positions``.
+    """
+    key, label = AXES[over]
+    cells = list(dict.fromkeys((row["dataset"], row["model"]) for row in rows))
+    columns = min(2, max(1, len(cells)))
+    lines = max(1, math.ceil(len(cells) / columns))
+    figure = Figure(figsize=(4.6 * columns, 1.0 + 3.1 * lines), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False)
+    for axes, cell in zip(grid.flat, cells, strict=False):
+        mine = [row | {"extra_tokens": _tokens(row)} for row in rows if (row["dataset"], row["model"]) == cell]
+        _panel(axes, [row for row in mine if row.get(key) is not None], key)
+        drawing.title(axes, " · ".join(cell))
+    for axes in list(grid.flat)[len(cells) :]:
+        axes.set_axis_off()
+    figure.supxlabel(label, fontsize=9)
+    figure.supylabel("accuracy, %", fontsize=9)
+    handles: dict[str, Any] = {}
+    for axes in grid.flat:
+        handles |= {name: handle for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if handles:
+        figure.legend(handles.values(), handles, loc="outside upper center", ncols=5, frameon=False, fontsize=7.5)
+    return figure
+
+
+def _tokens(row: dict) -> float | None:
+    """Prompt positions of each call and tokens written; what a template and the input take is the same for all."""
+    if row.get("positions") is None:
+        return None
+    return row["positions"] * row["calls"] + row["tokens_an_answer"]
+
+
+def _panel(axes: Axes, rows: Sequence[dict], key: str) -> None:
+    for row in rows:
+        label, colour, mark = FAMILIES[row["family"] or ""]
+        accuracy = 100 * row["accuracy"]
+        reach = [[accuracy - 100 * row["wilson_low"]], [100 * row["wilson_high"] - accuracy]]
+        own = row["family"] == "embedgrad"
+        axes.errorbar(row[key], accuracy, yerr=reach, color=FAINT if not own else AFTER, elinewidth=1, zorder=1)
+        axes.plot(
+            row[key], accuracy, mark, color=colour, ms=8 if own else 5.5, label=label, zorder=4 if own else 3, ls=""
+        )
+        name = row["method"].replace("prompt_tuning", "pt").replace("_", " ")
+        axes.annotate(
+            name, (row[key], accuracy), xytext=(3, 3), textcoords="offset points", fontsize=5, color=GREY, zorder=2
+        )
+    front = _front(rows, key)
+    axes.step(
+        [row[key] for row in front], [100 * row["accuracy"] for row in front], where="post", color=LINK, lw=1, zorder=0
+    )
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(left=-0.3)
+    axes.set_ylim(-2, 102)
+    axes.grid(axis="y", color=FAINT, lw=0.6, zorder=0)
+
+
+def _front(rows: Sequence[dict], key: str) -> list[dict]:
+    """The rows that no row of the same or a lower cost beats."""
+    front: list[dict] = []
+    for row in sorted(rows, key=lambda row: (row[key], -row["accuracy"])):
+        if not front or row["accuracy"] > front[-1]["accuracy"]:
+            front.append(row)
+    return front

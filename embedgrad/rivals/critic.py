@@ -1,0 +1,93 @@
+"""The frozen model as its own critic, and what a prompt is improved on: what the text rivals share."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.grading import Grading
+from embedgrad_core import Decoding, FrozenModel, Layout, Slot, decode
+from embedgrad_core.files import Item, UserError
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a prompt is improved on.
+
+    Attributes:
+        train: where the criticised answers come from.
+        dev: by which a prompt is kept or not; never the test split.
+        grading: how an answer is checked.
+        seed: of the order of items.
+    """
+
+    train: Sequence[Item]
+    dev: Sequence[Item]
+    grading: Grading
+    seed: int
+
+    def batch(self, step: int, size: int) -> list[Item]:
+        """The items of a step, drawn without regard to the steps before."""
+        return random.Random(f"{self.seed} {step}").sample(list(self.train), min(size, len(self.train)))
+
+
+@dataclass
+class Model:
+    """The frozen model as the libraries call it: text in, text out.
+
+    Attributes:
+        frozen: the frozen model.
+        layout: where the human prompt sits; a critic's request takes the place of prompt and input.
+        decoding: token limit, stop and loop rules, for answers and criticism alike.
+        calls: made so far.
+        tokens: generated so far.
+    """
+
+    frozen: FrozenModel
+    layout: Layout
+    decoding: Decoding
+    calls: int = 0
+    tokens: int = 0
+    primed: dict[str, str] = field(default_factory=dict)
+
+    def answers(self, prompt: str, items: Sequence[Item]) -> dict[str, str]:
+        """The items' answers behind a prompt, in batches."""
+        slot, vectors = text_vectors(self.frozen, self.layout, prompt)
+        rows = decode(self.frozen, slot, vectors, items, self.decoding)
+        self.calls += len(rows)
+        self.tokens += sum(row.n_tokens for row in rows)
+        return {row.id: row.output for row in rows}
+
+    def ask(self, text: str, system: str = "") -> str:
+        """One reply; empty where the request and its reply do not fit the context."""
+        if text in self.primed:
+            return self.primed.pop(text)
+        own = replace(
+            self.layout, separator="", suffix="", slot="user", system_message=system or self.layout.system_message
+        )
+        try:
+            slot, vectors = text_vectors(self.frozen, own, text.strip())
+            (row,) = decode(self.frozen, slot, vectors, [Item("reply", "", "", "")], self.decoding)
+        except UserError:
+            return ""
+        self.calls += 1
+        self.tokens += row.n_tokens
+        return row.output
+
+    def accuracy(self, prompt: str, task: Task) -> float:
+        """On dev, and not counted as search; 0 for a prompt that leaves no room for the inputs."""
+        calls, tokens = self.calls, self.tokens
+        try:
+            found = task.grading.accuracy(self.answers(prompt, task.dev), {item.id: item.answer for item in task.dev})
+        except UserError:
+            found = 0.0
+        self.calls, self.tokens = calls, tokens
+        return found
+
+    def usable(self, proposal: str) -> str | None:
+        """A proposal that can stand as a prompt: some words, which the template shows as they are; or None."""
+        try:
+            Slot.place(self.frozen.tokenizer, self.layout, proposal.strip())
+        except UserError:
+            return None
+        return proposal.strip()

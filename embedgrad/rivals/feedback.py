@@ -1,0 +1,236 @@
+"""TextGrad (Yuksekgonul et al. 2025) and GEPA (Agrawal et al. 2025): the model's own criticism rewrites the prompt.
+
+The frozen model is its own critic. That is the fair setting here, and a weaker one than the papers', whose critics were larger
+models: a small one often gives no usable rewriting. Each such reply is counted as "no proposal", not tuned away. Both libraries
+call the model through :class:`~embedgrad.rivals.critic.Model`, that is, our own greedy decoder; nothing goes over a network.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from embedgrad.grading import Grading
+from embedgrad.rivals.critic import Model, Task
+from embedgrad.rivals.rival import Rival
+from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, write_json
+
+ROLE = "the instruction that stands before every input of a task and tells a language model how to answer it"
+
+
+def search(
+    model: Model,
+    text: str,
+    rival: Rival,
+    task: Task,
+    state: Path | None = None,
+    log: Callable[[str], None] = print,
+) -> tuple[str, list[dict]]:
+    """Improve a prompt by the library that the rival's settings name.
+
+    Returns:
+        The prompt, and a line for each look at dev: dev_accuracy, whether there was a proposal, calls and tokens so far without
+        those of dev, seconds.
+
+    Raises:
+        UserError: the library is not installed; a state of another search.
+    """
+    library = rival.settings["library"]
+    if importlib.util.find_spec(library) is None:
+        raise UserError(f"rival {rival.name} needs {library}, which is not installed: make rivals.")
+    if library == "gepa":
+        return _gepa(model, text, rival, task, log)
+    with _quiet_textgrad():
+        return _textgrad(model, text, rival, task, state, log)
+
+
+def _textgrad(
+    model: Model, text: str, rival: Rival, task: Task, state: Path | None, log: Callable[[str], None]
+) -> tuple[str, list[dict]]:
+    """Steps of textual gradient descent; as in the authors' evaluation, a new prompt stays if accuracy on dev does not fall."""
+    run = sha256_of_bytes(json.dumps(_identity(model, text, rival, task), sort_keys=True).encode())
+    prompt, history = text, []
+    if state and state.exists():
+        kept = read_json(state)
+        if not isinstance(kept, dict) or kept.get("run") != run:
+            raise UserError(f"{state}: this state belongs to another model, data or setting; delete it to start anew.")
+        prompt, history, model.calls, model.tokens = kept["prompt"], kept["history"], kept["calls"], kept["tokens"]
+    while len(history) <= rival.settings["steps"]:
+        began, proposal = time.perf_counter(), None
+        if history:
+            proposal = _textgrad_step(model, prompt, task.batch(len(history), rival.settings["batch"]), task.grading)
+        trained = time.perf_counter() - began
+        accuracy = None if history and proposal is None else model.accuracy(proposal or prompt, task)
+        best = max((line["dev_accuracy"] for line in history if line["dev_accuracy"] is not None), default=-1.0)
+        if accuracy is not None and accuracy >= best:
+            prompt = proposal or prompt
+        line = _line(model, len(history), accuracy, proposal, prompt, trained, time.perf_counter() - began)
+        history.append(line | {"best": accuracy is not None and accuracy >= best})
+        said = "no proposal" if history[1:] and proposal is None else f"dev accuracy {accuracy:.3f}"
+        log(f"{rival.name}, step {line['epoch']} of {rival.settings['steps']}: {said}, {model.tokens} tokens so far")
+        if state:
+            write_json(
+                state, {"run": run, "prompt": prompt, "history": history, "calls": model.calls, "tokens": model.tokens}
+            )
+    return prompt, history
+
+
+def _textgrad_step(model: Model, text: str, batch: Sequence[Item], grading: Grading) -> str | None:
+    """Answers, their grades, criticism of the prompt for each, one rewriting; None where the reply holds none."""
+    import textgrad
+    from textgrad.autograd.llm_ops import FormattedLLMCall
+    from textgrad.autograd.string_based_ops import StringBasedFunction
+
+    class Engine(textgrad.EngineLM):
+        model_string = "the frozen model"
+
+        def generate(self, prompt: str, system_prompt: str | None = None, **_: Any) -> str:
+            return model.ask(prompt, system_prompt or "")
+
+        __call__ = generate
+
+    class Whole(textgrad.Variable):
+        def get_short_value(self, n_words_offset: int = 10) -> str:
+            """All of it: the library shows the optimizer ten words from each end (https://github.com/zou-group/textgrad/issues/156)."""
+            return str(self.value)
+
+    engine, prompt = Engine(), Whole(text, requires_grad=True, role_description=ROLE)
+    ask = FormattedLLMCall(engine, "{prompt}{question}", {"prompt": {}, "question": {}})
+    grade = StringBasedFunction(
+        lambda prediction, answer: str(int(grading.grade(prediction.value, answer.value).status == "correct")),
+        function_purpose="1 if the prediction is the right answer, 0 if it is not",
+    )
+    answers, losses = model.answers(text, batch), []
+    for item in batch:
+        question = f"{model.layout.separator}{item.input}"
+        model.primed[text + question] = answers[item.id]
+        asked = textgrad.Variable(question, requires_grad=False, role_description="the input of the task")
+        prediction = ask({"prompt": prompt, "question": asked}, response_role_description="the model's answer")
+        right = textgrad.Variable(item.answer, requires_grad=False, role_description="the right answer")
+        losses.append(grade({"prediction": prediction, "answer": right}))
+    model.primed.clear()
+    textgrad.sum(losses).backward(engine=engine)
+    try:
+        textgrad.TGD([prompt], engine=engine).step()
+    except IndexError:  # no tags around a new prompt (https://github.com/zou-group/textgrad/issues/15)
+        return None
+    return model.usable(str(prompt.value))
+
+
+@contextlib.contextmanager
+def _quiet_textgrad() -> Iterator[None]:
+    """On import the library asks the network for prices, and makes a folder for logs where it is run."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        os.environ.setdefault("TEXTGRAD_LOG_DIR", folder)
+        yield
+
+
+def _gepa(model: Model, text: str, rival: Rival, task: Task, log: Callable[[str], None]) -> tuple[str, list[dict]]:
+    """One run of reflective evolution; the budget is a number of graded answers. A killed one begins anew."""
+    import gepa
+
+    began = time.perf_counter()
+    history = [
+        _line(model, 0, model.accuracy(text, task), None, text, 0.0, time.perf_counter() - began) | {"best": False}
+    ]
+
+    class Logger:
+        def log(self, message: str) -> None:
+            log(f"{rival.name}: {' '.join(message.split())[:160]}")
+
+    def reflect(prompt: str | list[dict[str, Any]]) -> str:
+        return model.ask(prompt if isinstance(prompt, str) else "\n\n".join(str(turn["content"]) for turn in prompt))
+
+    began = time.perf_counter()
+    found = gepa.optimize(
+        {"prompt": text},
+        trainset=list(task.train),
+        valset=list(task.dev),
+        adapter=_Adapter(model, task.grading),
+        reflection_lm=reflect,
+        reflection_minibatch_size=rival.settings["batch"],
+        max_metric_calls=rival.settings["graded_answers"],
+        seed=task.seed,
+        logger=Logger(),
+    )
+    seconds = time.perf_counter() - began
+    best = model.usable(str(found.best_candidate["prompt"])) or text
+    accuracy = float(found.val_aggregate_scores[found.best_idx])
+    line = _line(model, 1, accuracy, best if best != text else None, best, seconds, seconds)
+    return best, [*history, line | {"best": True, "candidates": len(found.candidates)}]
+
+
+def _line(
+    model: Model, number: int, accuracy: float | None, proposal: str | None, prompt: str, trained: float, seconds: float
+) -> dict:
+    return {
+        "epoch": number,
+        "dev_accuracy": accuracy,
+        "dev_loss": None,
+        "proposal": proposal,
+        "calls": model.calls,
+        "generated_tokens": model.tokens,
+        "train_seconds": round(trained, 3),
+        "seconds": round(seconds, 3),
+        "text": prompt,
+    }
+
+
+def _identity(model: Model, text: str, rival: Rival, task: Task) -> list:
+    items = [(item.id, item.input, item.answer) for item in (*task.train, *task.dev)]
+    own = [
+        rival.name,
+        dict(rival.settings),
+        text,
+        asdict(model.layout),
+        model.decoding.row(),
+        task.grading.row(),
+        task.seed,
+    ]
+    return [model.frozen.resolved, str(model.frozen.dtype), *own, items]
+
+
+class _Adapter:
+    """What GEPA asks of a system: grade a prompt on items, and say in words how it did."""
+
+    propose_new_texts = None
+
+    def __init__(self, model: Model, grading: Grading) -> None:
+        self.model, self.grading = model, grading
+
+    def evaluate(self, batch: list[Item], candidate: dict[str, str], capture_traces: bool = False) -> Any:
+        """Grades of a batch, answered together; a prompt that leaves no room for the inputs has all wrong."""
+        from gepa import EvaluationBatch
+
+        try:
+            answers = self.model.answers(candidate["prompt"], batch)
+        except UserError:
+            answers = dict.fromkeys((item.id for item in batch), "")
+        outputs = [answers[item.id] for item in batch]
+        right = [
+            self.grading.grade(output, item.answer).status == "correct"
+            for output, item in zip(outputs, batch, strict=True)
+        ]
+        traces = list(zip(batch, outputs, right, strict=True)) if capture_traces else None
+        return EvaluationBatch(outputs=outputs, scores=[float(one) for one in right], trajectories=traces)
+
+    def make_reflective_dataset(
+        self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
+    ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Input, answer and whether it was right."""
+        records = [
+            {
+                "Inputs": item.input,
+                "Generated Outputs": output,
+                "Feedback": "right" if right else f"wrong; the right answer is {item.answer}",
+            }
+            for item, output, right in eval_batch.trajectories
+        ]
+        return dict.fromkeys(components_to_update, records)

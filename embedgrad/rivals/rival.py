@@ -1,0 +1,44 @@
+"""One method of the comparison: its name, its rates, its settings. Needs no torch, so that the workflow can plan with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from embedgrad_core.files import UserError
+
+
+@dataclass(frozen=True)
+class Rival:
+    """One method of the comparison.
+
+    Attributes:
+        name: as tables, folders and ``--rival`` have it.
+        family: the module of this package that knows it.
+        paper: who proposed it, for the tables.
+        rates: learning rates of which the dev split chooses one.
+        settings: what the family reads besides; every key it may hold stands here with its default.
+        environment: the environment of its own that its library needs (:mod:`embedgrad.rivals.environment`), or empty.
+    """
+
+    name: str
+    family: str
+    paper: str
+    rates: tuple[float, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    environment: str = ""
+
+
+def check_settings(rival: Rival, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The rival's settings with those of ``found`` in their place.
+
+    Raises:
+        UserError: a setting that the rival does not have, or one of another kind; names those it has.
+    """
+    for key, value in found.items():
+        if key not in rival.settings:
+            has = ", ".join(sorted(rival.settings)) or "none"
+            raise UserError(f"rival {rival.name}: no setting {key!r}; it has {has}.")
+        default = rival.settings[key]
+        if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
+            raise UserError(f"rival {rival.name}: setting {key} is {value!r}; it must be a {type(default).__name__}.")
+    return {**rival.settings, **found}

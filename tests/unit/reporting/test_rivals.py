@@ -1,0 +1,101 @@
+"""The table of rivals against hand counts, and its figures."""
+
+import pytest
+from reporting_samples import cell, graded
+from scipy.stats import binomtest
+from statsmodels.stats.multitest import multipletests
+
+from embedgrad.reporting.figures.drawing import save
+from embedgrad.reporting.figures.rivals import AXES, FAMILIES, _front, scatter
+from embedgrad.reporting.rivals import NEEDS, Entry, markdown, numbers
+from embedgrad.rivals.table import RIVALS
+
+
+def answers(right, n=40, wrong="wrong"):
+    return [graded(f"i/{k}", "none" if k in right else wrong, n_tokens=10) for k in range(n)]
+
+
+@pytest.fixture
+def entries():
+    one = cell(dataset="imdb", task="imdb")
+    lora = {"settings": {"learning_rate": 0.001}, "best_epoch": 3, "trained_parameters": 1500, "stored_bytes": 6000}
+    lora |= {"fit_seconds": 12.5, "peak_memory_bytes": 10**9, "item_forwards": 600}
+    return [
+        Entry(one, "text prompt", "", [answers(range(10), wrong="truncated")], answers=[{"positions": 20}]),
+        Entry(
+            one,
+            "embedgrad",
+            "embedgrad",
+            [answers(range(20)), answers(range(22)), answers(range(30))],
+            [{"trained_parameters": 640, "settings": {"learning_rate": 0.01}}] * 3,
+            [{"positions": 20}] * 3,
+            [[{"epoch": 0, "train_seconds": 0.0}, {"epoch": 1, "train_seconds": 2.25}]] * 3,
+        ),
+        Entry(
+            one,
+            "lora",
+            "weights",
+            [answers(range(5, 35))],
+            [lora],
+            [{"positions": 20, "calls": 1.0}],
+            chosen={"at_edge": True},
+        ),
+        Entry(one, "self_refine_1", "at_test_time", [answers(range(8))], [{}], [{"positions": 20, "calls": 2.5}]),
+    ]
+
+
+def test_rows_are_paired_with_the_median_seed_on_the_same_items(entries):
+    text, own, lora, refine = numbers(entries)
+    assert (own["correct"], own["lowest_accuracy"], own["highest_accuracy"]) == (22, 0.5, 0.75)
+    assert "delta" not in own
+    # LoRA has items 5-34 right, EmbedGrad's median seed 0-21: 13 more, 5 fewer.
+    assert lora["delta"] == pytest.approx(100 * (13 - 5) / 40)
+    assert lora["p"] == pytest.approx(binomtest(5, 18).pvalue)
+    raw = [text["p"], lora["p"], refine["p"]]
+    assert [text["p_holm"], lora["p_holm"], refine["p_holm"]] == pytest.approx(multipletests(raw, method="holm")[1])
+    assert lora["delta_low"] < lora["delta"] < lora["delta_high"]
+    assert (text["failure_truncated"], text["failure_wrong"]) == (30, 0)
+
+
+def test_costs_are_those_of_the_median_seed(entries):
+    text, own, lora, refine = numbers(entries)
+    assert (lora["learning_rate"], lora["rate_at_edge"], lora["fit_seconds"], lora["needs"]) == (
+        0.001,
+        True,
+        12.5,
+        "modules",
+    )
+    assert (own["fit_seconds"], own["trained_parameters"]) == (2.25, 640)
+    assert (text["trained_parameters"], text["fit_seconds"], text["needs"]) == (0, 0.0, "nothing")
+    assert (refine["calls"], refine["tokens_an_answer"]) == (2.5, 10)
+
+
+def test_the_table_for_people_names_every_method_and_marks_the_edge(entries):
+    text = markdown(numbers(entries))
+    assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][2:] == [
+        "text prompt",
+        "embedgrad",
+        "lora",
+        "self_refine_1",
+    ]
+    assert "0.001*" in text
+    assert "1.5 k" in text
+
+
+def test_every_family_has_a_mark_and_says_what_it_needs():
+    families = {rival.family for rival in RIVALS.values()}
+    assert families <= NEEDS.keys()
+    assert families <= FAMILIES.keys()
+    assert len({(colour, mark) for _, colour, mark in FAMILIES.values()}) == len(FAMILIES)
+
+
+@pytest.mark.parametrize("over", AXES)
+def test_a_figure_is_the_same_bytes_twice(entries, over, tmp_path):
+    for name in ("one.png", "two.png"):
+        save(scatter(numbers(entries), over), tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_the_front_joins_what_no_cheaper_method_beats():
+    rows = [{"x": x, "accuracy": y} for x, y in [(0, 0.2), (5, 0.1), (1, 0.5), (1, 0.6), (9, 0.6), (10, 0.7)]]
+    assert [(row["x"], row["accuracy"]) for row in _front(rows, "x")] == [(0, 0.2), (1, 0.6), (10, 0.7)]
