@@ -5,7 +5,7 @@ BIN := .venv/bin
 # A file's tests share what they make; the longest files, faults and system, come first.
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check test lint bench paper vllm gguf rivals docs
+.PHONY: demo check test lint bench paper vllm gguf rivals adapters docs
 
 demo: .venv/installed  ## a small Table 2 in minutes, no GPU, no account, no download
 	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
@@ -44,6 +44,8 @@ gguf: .venv/installed  ## reads GGUF files; a small extra
 rivals: .venv/installed  ## what some of the other methods need (docs/howto/rivals.md); an extra
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-rivals.txt
 
+adapters: .venv-adapters/installed  ## Houlsby, Pfeiffer, AdapterDrop, AdapterFusion (docs/howto/rivals.md): an environment of its own
+
 docs: .venv/installed  ## the site in build/docs, its notebook run; an extra; a warning is an error
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-docs.txt
 	@$(BIN)/sphinx-build -W --keep-going --quiet docs build/docs
@@ -55,4 +57,11 @@ docs: .venv/installed  ## the site in build/docs, its notebook run; an extra; a 
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements.hashes
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv-adapters/installed: requirements-adapters.txt pyproject.toml
+	@echo "Making .venv-adapters (a few minutes, once) …"
+	@$(PYTHON) -m venv .venv-adapters
+	@.venv-adapters/bin/pip install --quiet --disable-pip-version-check --requirement requirements-adapters.txt
+	@.venv-adapters/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from embedgrad.grading import Grading
-from embedgrad.runtime.progress import Epochs, waiting
+from embedgrad.runtime.progress import Epochs, history_line, waiting
 from embedgrad.tasks.own.data import fingerprint
 from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
 from embedgrad_core.decoding.settings import LIMIT, Decoding
-from embedgrad_core.files import Item, UserError, printable
+from embedgrad_core.files import Item, UserError
 from embedgrad_core.gate import GateResult
 
 
@@ -120,17 +120,3 @@ def fitting_limit(frozen: FrozenModel, layout: Layout, text: str, items: Sequenc
     slot = Slot.place(frozen.tokenizer, layout, text)
     taken = len(slot.head_ids) + slot.k + max((len(slot.body_ids(item.input)) for item in items), default=0)
     return max(1, min(LIMIT, frozen.context - taken))
-
-
-def history_line(line: dict) -> str:
-    """One epoch as a line of a log."""
-    if "stopped" in line:
-        # It names an item, and ids are what a file says.
-        return printable(f"epoch {line['epoch']}: stopped, {line['stopped']}; the best prompt so far is kept")
-    accuracy = "" if line["dev_accuracy"] is None else f", dev accuracy {line['dev_accuracy']:.3f}"
-    train_loss = "" if line["train_loss"] is None else f"train loss {line['train_loss']:.4g}, "
-    best = " (best)" if line["best"] else ""
-    return (
-        f"epoch {line['epoch']}: {train_loss}dev loss {line['dev_loss']:.4g}{accuracy}, drift {line['drift']:.3g}, "
-        f"{line['seconds']:.1f} s{best}"
-    )

@@ -80,7 +80,7 @@ def accumulate(trainable: Trainable, examples: Sequence[Example], batching: Micr
     Raises:
         UserError: a single item does not fit into memory.
     """
-    frozen, leaves = trainable.frozen, list(trainable.leaves.values())
+    frozen = trainable.frozen
     losses: list[torch.Tensor] = []  # looked at in the end: a look makes the host wait for a GPU
     targets = 0
     waiting = batching.cut(trainable.shared, examples)
@@ -89,6 +89,8 @@ def accumulate(trainable: Trainable, examples: Sequence[Example], batching: Micr
         try:
             with checkpointed(frozen.network, batching.checkpointing):
                 loss, count = trainable.loss(micro_batch)
+                # A step may train some of them only; the optimizer does not touch one without a gradient.
+                leaves = [leaf for leaf in trainable.leaves.values() if leaf.requires_grad]
                 # Not `backward`, which adds to the leaves one by one: where memory runs out half way, none has been added to.
                 gradients = torch.autograd.grad(loss, leaves) if loss.requires_grad else ()
         except RuntimeError as error:

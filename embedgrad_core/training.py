@@ -180,6 +180,7 @@ def _train_epoch(
         gradients = [
             leaf.grad.div_(len(batch) if settings.loss_reduction == "item_sum" else targets)
             for leaf in trainable.leaves.values()
+            if leaf.grad is not None
         ]
         norm = math.hypot(*torch.stack([gradient.norm() for gradient in gradients]).tolist())
         if not (math.isfinite(value) and math.isfinite(norm)):

@@ -16,8 +16,7 @@ from embedgrad.rivals.critic import Model, Task
 from embedgrad.rivals.method import Family, Served
 from embedgrad.rivals.rival import Rival, check_settings
 from embedgrad.rivals.table import TEXTS
-from embedgrad.runtime.progress import Epochs, Progress
-from embedgrad.tuning import history_line
+from embedgrad.runtime.progress import Epochs, Progress, history_line
 from embedgrad_core import Decoding, FrozenModel, Layout, Settings, Slot, decode
 from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.files import Item, UserError

@@ -17,6 +17,7 @@ class Rival:
         paper: who proposed it, for the tables.
         rates: learning rates of which the dev split chooses one.
         settings: what the family reads besides; every key it may hold stands here with its default.
+        environment: the environment of its own that its library needs (:mod:`embedgrad.rivals.environment`), or empty.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Rival:
     paper: str
     rates: tuple[float, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    environment: str = ""
 
 
 def check_settings(rival: Rival, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,40 @@ _RIVALS = (
         {"method": "dora", "rank": 8, "alpha": 16, "targets": QV},
     ),
     Rival("ia3", "weights", "Liu et al. 2022", (3e-3, 1e-2, 3e-2, 0.1), {"method": "ia3"}),
+    # reduction: the model's width over the adapter's; drop: share of the layers, from the first, that have none; robust: each step
+    # leaves out another number of them, and answering that share. adapter_fusion needs training items of several levels.
+    Rival(
+        "houlsby",
+        "bottlenecks",
+        "Houlsby et al. 2019",
+        (1e-4, 3e-4, 1e-3, 3e-3),
+        {"config": "houlsby", "reduction": 16},
+        "adapters",
+    ),
+    Rival(
+        "pfeiffer",
+        "bottlenecks",
+        "Pfeiffer et al. 2021",
+        (1e-4, 3e-4, 1e-3, 3e-3),
+        {"config": "pfeiffer", "reduction": 16},
+        "adapters",
+    ),
+    Rival(
+        "adapter_drop",
+        "bottlenecks",
+        "Rücklé et al. 2021",
+        (1e-4, 3e-4, 1e-3, 3e-3),
+        {"config": "pfeiffer", "reduction": 16, "drop": 0.5, "robust": False},
+        "adapters",
+    ),
+    Rival(
+        "adapter_fusion",
+        "bottlenecks",
+        "Pfeiffer et al. 2021",
+        (1e-4, 3e-4, 1e-3, 3e-3),
+        {"config": "pfeiffer", "reduction": 16, "fuse": "levels"},
+        "adapters",
+    ),
     Rival("fine_tuning", "weights", "all weights", (1e-6, 3e-6, 1e-5, 3e-5), {"method": "full"}),
     # positions one: the best candidates at one random position a step; all: random ones of the top at every position.
     Rival("autoprompt", "token_search", "Shin et al. 2020", (), {"positions": "one", "candidates": 10, "top": 0}),
@@ -83,7 +117,7 @@ _RIVALS = (
     Rival("self_refine_1", "at_test_time", "Madaan et al. 2023", (), {"method": "self_refine", "rounds": 1}),
     Rival("self_refine_4", "at_test_time", "Madaan et al. 2023", (), {"method": "self_refine", "rounds": 4}),
 )
-GRADIENT = ("soft_prompts", "prefixes", "weights")  # families that train by rates
+GRADIENT = ("soft_prompts", "prefixes", "weights", "bottlenecks")  # families that train by rates
 TEXTS = ("token_search", "feedback")  # families whose result is another prompt in words
 RIVALS = {rival.name: rival for rival in _RIVALS}
 

@@ -16,6 +16,7 @@ from typing import Self, TypedDict
 from tqdm import tqdm
 
 from embedgrad.runtime.clock import clock
+from embedgrad_core.files import printable
 
 PAUSE = 5.0  # seconds after which the end of any phase is worth a line
 EVERY = 30.0 - PAUSE  # seconds between two lines of a phase, at most: no 30 s pass without one where phases meet
@@ -238,3 +239,17 @@ class Epochs(AbstractContextManager["Epochs"]):
 def waiting(what: str, log: Callable[[str], None]) -> Progress:
     """A phase whose progress is unknown: lines show that it goes on, and how long it took."""
     return Progress(what, None, log, last=False, bar=False)
+
+
+def history_line(line: dict) -> str:
+    """One epoch as a line of a log."""
+    if "stopped" in line:
+        # It names an item, and ids are what a file says.
+        return printable(f"epoch {line['epoch']}: stopped, {line['stopped']}; the best prompt so far is kept")
+    accuracy = "" if line["dev_accuracy"] is None else f", dev accuracy {line['dev_accuracy']:.3f}"
+    train_loss = "" if line["train_loss"] is None else f"train loss {line['train_loss']:.4g}, "
+    best = " (best)" if line["best"] else ""
+    return (
+        f"epoch {line['epoch']}: {train_loss}dev loss {line['dev_loss']:.4g}{accuracy}, drift {line['drift']:.3g}, "
+        f"{line['seconds']:.1f} s{best}"
+    )

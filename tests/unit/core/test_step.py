@@ -10,7 +10,8 @@ from embedgrad_core import trainable as TRAINABLE
 from embedgrad_core.files import UserError
 from embedgrad_core.objective import Example, encode
 from embedgrad_core.step import MicroBatching, accumulate, checkpointed
-from embedgrad_core.trainable import prompt_vectors
+from embedgrad_core.trainable import Trainable, prompt_vectors
+from embedgrad_core.training import fit
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +118,33 @@ def test_a_budget_smaller_than_the_longest_item_is_refused(frozen, prompt, items
         UserError, match=r"token_budget 9 is smaller than item item/\d with the prompt .* give at least"
     ):
         optimize(frozen, prompt, items, items[:2], Settings(0.01, 1, token_budget=9))
+
+
+def test_a_leaf_that_a_step_does_not_train_is_left_as_it_is_and_its_adam_begins_when_it_is(frozen, prompt, items):
+    """As two runs of Adam, one after the other: no moments of zero gradients, no momentum once a leaf is out of it."""
+    leaves = {name: torch.linspace(-1, 1, 5).requires_grad_() for name in ("first", "second")}
+    seen = []
+
+    def loss(examples):
+        if torch.is_grad_enabled():
+            for name, leaf in leaves.items():
+                leaf.requires_grad_(name == ("first" if len(seen) < 2 else "second"))
+        total = sum((leaf**3).sum() + leaf.square().sum() for leaf in leaves.values())
+        return total * len(examples), len(examples)
+
+    def after_step(done):
+        seen.append({name: leaf.detach().clone() for name, leaf in leaves.items()})
+
+    trainable = Trainable(frozen, leaves, 1, loss, lambda: 0.0, after_step=after_step)
+    examples = encode(prompt.slot, items[:4], frozen.context)
+    fit(trainable, examples, examples, Settings(0.1, 2, batch_size=2, patience=0))
+    for name, steps in (("first", seen[:2]), ("second", seen[2:])):
+        alone = torch.linspace(-1, 1, 5).requires_grad_()
+        optimizer = torch.optim.Adam([alone], lr=0.1)
+        for found in steps:
+            optimizer.zero_grad()
+            ((alone**3).sum() + alone.square().sum()).backward()
+            optimizer.step()
+            assert torch.equal(found[name], alone.detach())
+    assert torch.equal(seen[0]["second"], torch.linspace(-1, 1, 5))
+    assert torch.equal(seen[3]["first"], seen[1]["first"])

@@ -13,7 +13,9 @@ from embedgrad_core.objective import encode, target_loss
 
 TEXT = "positive or negative?"
 ITEMS = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(REVIEWS)]
-ON_TINY = [name for name, rival in RIVALS.items() if rival.family in GRADIENT and name != "qlora"]
+ON_TINY = [
+    name for name, rival in RIVALS.items() if rival.family in GRADIENT and name != "qlora" and not rival.environment
+]
 
 
 def fitted(tokenizer, name, rate=None, epochs=6, **more):

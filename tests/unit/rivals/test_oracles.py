@@ -12,7 +12,9 @@ from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.objective import encode, target_loss
 from embedgrad_core.prompt import PromptEmbedding
 
-ON_TINY = [name for name, rival in RIVALS.items() if rival.family in GRADIENT and name != "qlora"]
+ON_TINY = [
+    name for name, rival in RIVALS.items() if rival.family in GRADIENT and name != "qlora" and not rival.environment
+]
 IDENTITY = {"prompt_tuning_text", "prefix_text", "lora", "dora", "ia3", "adalora", "fine_tuning"}
 STEPS = 24
 

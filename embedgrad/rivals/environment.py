@@ -1,0 +1,59 @@
+"""The environments of rivals whose library does not fit the suite's own: which Python runs them, and what to do without it.
+
+``adapters`` 1.3.0 asks for transformers 4.57, the suite for 5 (https://github.com/adapter-hub/adapters/issues/834). Such a rival
+runs as a process of the other environment's Python, which holds the suite too; the core runs there unchanged.
+"""
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from embedgrad.rivals.rival import Rival
+from embedgrad_core.files import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def interpreter_of(rival: Rival) -> Path:
+    """The Python to run a rival with: this one, or that of the environment it needs.
+
+    That is what ``EMBEDGRAD_<ENVIRONMENT>_PYTHON`` names, else ``.venv-<environment>`` beside the checkout.
+
+    Raises:
+        UserError: it is not there; says how it is made.
+    """
+    if not rival.environment:
+        return Path(sys.executable)
+    named = os.environ.get(_variable(rival))
+    python = Path(named) if named else ROOT / f".venv-{rival.environment}" / "bin" / "python"
+    if not (python.is_file() and os.access(python, os.X_OK)):
+        raise UserError(
+            f"rival {rival.name} needs an environment of its own, and there is no Python at {python}; {_how_to(rival)}."
+        )
+    return python
+
+
+def library_of(rival: Rival, name: str) -> Any:
+    """The library of that name, imported.
+
+    Raises:
+        UserError: it is not installed, or does not fit what is: this Python is not of the rival's environment.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"rival {rival.name} runs in an environment of its own, and this Python ({sys.executable}) cannot import {name} "
+            f"({reason}); {_how_to(rival)}."
+        ) from None
+
+
+def _variable(rival: Rival) -> str:
+    return f"EMBEDGRAD_{rival.environment.upper()}_PYTHON"
+
+
+def _how_to(rival: Rival) -> str:
+    return f"`make {rival.environment}` makes it, or let {_variable(rival)} name its Python"
