@@ -141,6 +141,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     check_outputs(arguments)
     train, dev = (read_items(path, arguments.level) for path in (arguments.train, arguments.dev))
     from embedgrad.grading import grading_from
+    from embedgrad.rivals.environment import in_own_environment
     from embedgrad.rivals.fitting import Fitting, fit_rival
     from embedgrad.rivals.rival import check_settings
     from embedgrad.rivals.table import TEXTS, rival_named
@@ -149,6 +150,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     from embedgrad_core import Settings
 
     rival = rival_named(arguments.rival)
+    in_own_environment(rival)
     changes = dict(_setting(text) for text in arguments.changes)
     chosen = check_settings(rival, changes)
     clock = Run()
@@ -267,12 +269,15 @@ def _item_forwards(history: list[dict], train: int) -> int:
 
 def _answer(arguments: argparse.Namespace) -> None:
     items = shard_from(arguments, read_items(arguments.data, arguments.level))
-    from embedgrad.rivals.artefact import Artefact, settings_of
+    from embedgrad.rivals.artefact import Artefact, rival_of
+    from embedgrad.rivals.environment import in_own_environment
     from embedgrad.rivals.fitting import answer
     from embedgrad.runtime.provenance import Run
 
     clock = Run()
-    frozen = load_from(arguments, settings_of(arguments.fitted).get("quantisation"))
+    rival = rival_of(arguments.fitted)
+    in_own_environment(rival)
+    frozen = load_from(arguments, rival.settings.get("quantisation"))
     artefact = Artefact.load(arguments.fitted, frozen)
     decoding = decoding_from(arguments, frozen)
     if decoding.engine != "native":

@@ -72,8 +72,7 @@ class Artefact:
             UserError: not such a file, changed since it was written, or made for another model; names both sides.
         """
         tensors, header = _read(path)
-        rival = rival_named(header["rival"])
-        rival = replace(rival, settings=check_settings(rival, _as_written(header["settings"], rival)))
+        rival = rival_of(path)
         mismatch = f"{path}: this rival was fitted to {(header['model'] or {}).get('name')}, not to {frozen.name}"
         try:
             slot = Slot.place(frozen.tokenizer, layout_from_header(header), header["text"])
@@ -94,14 +93,15 @@ def anchor_of(frozen: FrozenModel, slot: Slot) -> torch.Tensor:
     return frozen.network.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -1].float().cpu().clone()
 
 
-def settings_of(path: str | Path) -> dict[str, Any]:
-    """A file's own settings of its rival, for which no model has to be loaded.
+def rival_of(path: str | Path) -> Rival:
+    """The rival of a file with the settings that it was fitted with; no model has to be loaded.
 
     Raises:
-        UserError: not such a file.
+        UserError: not such a file, or settings that the rival does not have.
     """
-    settings: dict[str, Any] = _read(path)[1]["settings"]
-    return settings
+    header = _read(path)[1]
+    rival = rival_named(header["rival"])
+    return replace(rival, settings=check_settings(rival, _as_written(header["settings"], rival)))
 
 
 def _as_written(settings: Mapping[str, Any], rival: Rival) -> dict[str, Any]:

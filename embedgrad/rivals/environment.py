@@ -35,6 +35,20 @@ def interpreter_of(rival: Rival) -> Path:
     return python
 
 
+def in_own_environment(rival: Rival) -> None:
+    """Become the rival's own Python where this is another one: the same command, in its place.
+
+    Raises:
+        UserError: its environment is not there.
+    """
+    python = interpreter_of(rival)
+    if Path(os.path.abspath(sys.executable)) != Path(
+        os.path.abspath(python)
+    ):  # a link to the same Python is another environment
+        sys.stdout.flush()
+        os.execv(python, [str(python), "-m", "embedgrad", *sys.argv[1:]])
+
+
 def library_of(rival: Rival, name: str) -> Any:
     """The library of that name, imported.
 
