@@ -42,9 +42,8 @@ def in_own_environment(rival: Rival) -> None:
         UserError: its environment is not there.
     """
     python = interpreter_of(rival)
-    if Path(os.path.abspath(sys.executable)) != Path(
-        os.path.abspath(python)
-    ):  # a link to the same Python is another environment
+    # Not resolved: a link to the same Python is another environment.
+    if Path(sys.executable).absolute() != python.absolute():
         sys.stdout.flush()
         os.execv(python, [str(python), "-m", "embedgrad", *sys.argv[1:]])
 

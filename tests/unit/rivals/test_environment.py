@@ -7,7 +7,7 @@ import pytest
 from tiny import REVIEWS, tiny_model
 
 from embedgrad.rivals import environment
-from embedgrad.rivals.environment import interpreter_of
+from embedgrad.rivals.environment import in_own_environment, interpreter_of
 from embedgrad.rivals.fitting import Fitting, fit_rival
 from embedgrad.rivals.table import RIVALS, rival_named
 from embedgrad_core import Layout, Settings
@@ -43,6 +43,22 @@ def test_the_python_is_named_or_lies_beside_the_checkout(tmp_path, monkeypatch):
         interpreter_of(rival)
     monkeypatch.setenv("EMBEDGRAD_ADAPTERS_PYTHON", sys.executable)
     assert str(interpreter_of(rival)) == sys.executable
+
+
+def test_a_command_becomes_that_python_once(tmp_path, monkeypatch):
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    monkeypatch.setenv("EMBEDGRAD_ADAPTERS_PYTHON", str(python))
+    monkeypatch.setattr(sys, "argv", ["embedgrad", "rival", "fit", "--rival", "pfeiffer"])
+    became = []
+    monkeypatch.setattr(environment.os, "execv", lambda *words: became.append(words))
+    in_own_environment(rival_named("lora"))
+    assert not became
+    in_own_environment(rival_named("pfeiffer"))
+    assert became == [(python, [str(python), "-m", "embedgrad", "rival", "fit", "--rival", "pfeiffer"])]
+    monkeypatch.setattr(sys, "executable", str(python))
+    in_own_environment(rival_named("pfeiffer"))
+    assert len(became) == 1
 
 
 @pytest.mark.parametrize("name", BOTTLENECKS)
