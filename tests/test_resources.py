@@ -209,7 +209,9 @@ def test_one_machine_gives_no_more_cards_than_it_has(tmp_path):
 )
 def test_rows_of_auto_by_model_gpu_and_limit(size, gigabytes, limit, rows):
     shape = KNOWN[size]
-    room, tight = (part * gigabytes * 1e9 - shape.parameters * 2 - beside for part, beside in ((0.8, 3e9), (0.92, 1.5e9)))
+    room, tight = (
+        part * gigabytes * 1e9 - shape.parameters * 2 - beside for part, beside in ((0.8, 3e9), (0.92, 1.5e9))
+    )
     each = 2 * shape.layers * shape.groups * shape.head_width * (512 + limit) * 2 + 5 * 4 * shape.vocabulary
     by_hand = 2 ** int(math.log2(max(1, min(256, room / each), min(16, tight / each))))
     assert shape.rows_in_flight(gigabytes * 10**9, limit) == by_hand == rows
