@@ -227,9 +227,9 @@ class Shape:
     def rows_in_flight(self, memory: int, new: int, bytes_each: int = 2) -> int:
         """Rows that a GPU of ``memory`` bytes decodes at a time (``decode.batch_size: auto``), a power of two.
 
-        A large model on a small GPU, which has little to spare, may have all but the last of it for up to 16 rows. From the model, the
-        GPU and the token limit alone, never from items, prompt or what else runs: so it is the same before and after, and in every
-        shard.
+        A large model on a small GPU, which has little to spare, may have all but the last of it for up to 16 rows. From the model,
+        the GPU and the token limit alone, never from items, prompt or what else runs: so it is the same before and after, and in
+        every shard.
         """
         row = self.cache_bytes(INPUT + new, bytes_each) + LOGITS * 4 * self.vocabulary
 
