@@ -47,7 +47,7 @@ napoleon_use_ivar = True
 python_use_unqualified_type_names = True
 # A role that points nowhere is an error; types of other packages are not looked up, since a build asks no network.
 nitpicky = True
-nitpick_ignore_regex = [(r"py:(class|data|obj)", r"(?!embedgrad|evaluators).*")]
+nitpick_ignore_regex = [(r"py:(class|data|exc|obj)", r"(?!embedgrad|evaluators|UserError).*")]
 
 html_theme = "furo"
 html_title = "EmbedGrad replication suite"

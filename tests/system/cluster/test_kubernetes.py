@@ -77,7 +77,7 @@ def test_a_cell_is_made_in_pods_and_what_is_taken_away_goes_on(shared, image, tm
     # Two pods share a decoding.
     text = config.read_text(encoding="utf-8").replace("  mood:\n", "  mood:\n    shards: 2\n")
     config.write_text(text.replace("decode: {", "decode: {block: 16, "), encoding="utf-8")
-    states = shared / "results/small/resume"
+    states = shared / "results/small/resume/mood"  # the optimisation's; decodings keep theirs beside it
     taken, seen = {}, []
 
     def running(name):
