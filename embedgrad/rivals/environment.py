@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embedgrad.rivals.rival import Rival
-from embedgrad_core.files import UserError
+from embedgrad_core.files import UserError, reason_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,10 +57,9 @@ def library_of(rival: Rival, name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"rival {rival.name} runs in an environment of its own, and this Python ({sys.executable}) cannot import {name} "
-            f"({reason}); {_how_to(rival)}."
+            f"({reason_of(error)}); {_how_to(rival)}."
         ) from None
 
 
