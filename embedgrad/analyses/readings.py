@@ -57,7 +57,8 @@ def entropy_of_answers(
 ) -> dict:
     """Section 5.2: is the optimised prompt surer of the same words, or does it only say other words?
 
-    What :func:`~embedgrad_core.decoding.scoring.entropy_change` gives for both answers of each item, each under both prompts."""
+    What :func:`~embedgrad_core.decoding.scoring.entropy_change` gives for both answers of each item, each under both prompts.
+    """
     old, new = ([read_answer(frozen, row["output"], row["stop"]) for row in rows] for rows in (before, after))
     readings = 4 * sum(bool(one and other) for one, other in zip(old, new, strict=True))
     identities, bodies = [item.id for item in items], [prompt.slot.body_ids(item.input) for item in items]

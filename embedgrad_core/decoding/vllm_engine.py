@@ -125,8 +125,7 @@ def load_vllm(frozen: FrozenModel, max_tokens: int, batch_size: int, tensor_para
         )
     except (ValueError, RuntimeError, NotImplementedError, AssertionError) as error:
         shutil.rmtree(folder, ignore_errors=True)
-        first = reason_of(error)
-        raise UserError(f"engine vllm: vLLM refuses {frozen.name} ({first}); use engine native.") from error
+        raise UserError(f"engine vllm: vLLM refuses {frozen.name} ({reason_of(error)}); use engine native.") from error
     _folders[llm] = folder
     weakref.finalize(llm, shutil.rmtree, folder, ignore_errors=True)
     return llm

@@ -25,6 +25,10 @@ def parse(text: str) -> tuple:
     return _Parser(tokens(text)).whole()
 
 
+# Commands that a factor may begin with, also right behind another one.
+_FIRST_OF_A_FACTOR = FUNCTIONS | GREEK | {"frac", "pi", "infty", "left", "binom", "lfloor", "lceil"}
+
+
 class _Parser:
     def __init__(self, tokens: list[tuple[str, str]]) -> None:
         self.tokens, self.place, self.depth, self.bars = tokens, 0, 0, 0
@@ -106,7 +110,7 @@ class _Parser:
         if kind in ("num", "name"):
             return True
         if kind == "command":
-            return value in FUNCTIONS | GREEK | {"frac", "pi", "infty", "left", "binom", "lfloor", "lceil"}
+            return value in _FIRST_OF_A_FACTOR
         return kind == "sign" and (value in "({[" or (value == "|" and self.bars == 0))
 
     def power(self) -> tuple:
