@@ -11,7 +11,7 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
@@ -39,9 +39,6 @@ from embedgrad_core.files import (
     write_jsonl,
     write_whole,
 )
-
-if TYPE_CHECKING:
-    pass
 
 HELP = "fit and answer with the methods that EmbedGrad stands beside: LoRA, prompt tuning, AutoPrompt, …"
 
@@ -141,7 +138,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     check_outputs(arguments)
     train, dev = (read_items(path, arguments.level) for path in (arguments.train, arguments.dev))
     from embedgrad.grading import grading_from
-    from embedgrad.rivals.environment import in_own_environment
+    from embedgrad.rivals.environment import check_library, in_own_environment
     from embedgrad.rivals.fitting import Fitting, fit_rival
     from embedgrad.rivals.rival import check_settings
     from embedgrad.rivals.table import TEXTS, rival_named
@@ -150,6 +147,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     from embedgrad_core import Settings
 
     rival = rival_named(arguments.rival)
+    check_library(rival)
     in_own_environment(rival)
     changes = dict(_setting(text) for text in arguments.changes)
     chosen = check_settings(rival, changes)

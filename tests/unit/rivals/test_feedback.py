@@ -110,13 +110,6 @@ def test_a_killed_search_goes_on_and_ends_the_same(tokenizer, tmp_path, monkeypa
         run(fresh(), "textgrad", tmp_path, batch=2)
 
 
-@pytest.mark.parametrize("name", ["textgrad", "gepa"])
-def test_without_the_library_it_is_one_line(model, name, monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=f"rival {name} needs {name}, which is not installed: make rivals"):
-        run(model, name)
-
-
 def test_a_request_that_does_not_fit_has_an_empty_reply(tokenizer):
     small = Model(tiny_model(tokenizer, max_position_embeddings=64), Layout(), Decoding(max_new_tokens=8))
     assert small.ask("please reason " * 100) == ""
