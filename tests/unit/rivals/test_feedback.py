@@ -1,6 +1,7 @@
 """TextGrad and GEPA over our decoder. The critic's replies are scripted: no model of this size can follow such a request."""
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 from tiny import REVIEWS, tiny_model
@@ -57,7 +58,7 @@ def task(seed=0):
 def run(model, name, tmp_path=None, **changes):
     rival = rival_named(name)
     settings = {**rival.settings, "steps": 3, "graded_answers": 20, **changes}
-    own = type(rival)(name, rival.family, rival.paper, (), {key: settings[key] for key in (*rival.settings,)})
+    own = replace(rival, settings={key: settings[key] for key in rival.settings})
     state = tmp_path / "fit.state" if tmp_path else None
     return feedback.search(model, TEXT, own, task(), state, log=lambda line: None)
 
