@@ -8,8 +8,8 @@ PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 .PHONY: demo check test lint bench paper vllm gguf rivals adapters docs
 
 demo: .venv/installed  ## a small Table 2 in minutes, no GPU, no account, no download
-	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
-	@cat results/demo/table2.md
+	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml config/demo_rivals.yaml
+	@cat results/demo/table2.md results/demo/rivals.md
 	@echo; echo "Page: results/demo/report.html    Table: results/demo/table2.md, .csv, .tex    Figures: figures/demo/"
 
 check: lint  ## before each commit, two minutes: linters, and the tests that start no process and use no network
