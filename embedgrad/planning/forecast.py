@@ -170,6 +170,6 @@ def first_lines(
         text = f"none could be made ({error})"
     if not text:
         return []
-    file = f" --config {os.path.relpath(configfiles[0])}" if len(configfiles) == 1 else ""
+    file = " ".join([" --config", *map(os.path.relpath, configfiles)]) if configfiles else ""
     more = f"by assumed rates; `embedgrad plan{file}` measures this machine and goes by cell"
     return [f"forecast: {text}", f"forecast: {more}"]

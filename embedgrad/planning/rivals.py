@@ -1,7 +1,9 @@
-"""How much a job of a rival trains and answers, for the forecast of its time."""
+"""How much a job of a rival trains and answers, for the forecast of its time; and which jobs there are."""
 
+from collections.abc import Iterator
 from math import ceil
 
+from embedgrad.config import Config
 from embedgrad.planning.work import Work
 from embedgrad.rivals.rival import Rival
 from embedgrad.rivals.table import GRADIENT
@@ -31,3 +33,16 @@ def rival_effort(rival: Rival, answers: bool, epochs: int, work: Work) -> tuple[
         asked = steps * (settings["batch"] * (1 + CRITICISM) + 1) + (steps + 1) * work.dev
         return 0, asked if steps else 2 * settings["graded_answers"]
     return 0, 0
+
+
+def rival_jobs(config: Config) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rule and wildcards of each job that the config's ``rivals`` train and answer by."""
+    seeds = (config.values.get("rivals") or {}).get("seeds", [])
+    for cell, rival in config.rivals:
+        wildcards = {"dataset": cell.dataset, "model": cell.model, "rival": rival.name}
+        for rate in rival.rates:
+            yield "rival_rate", wildcards | {"rate": f"{rate:g}"}
+        for place, seed in enumerate(seeds):
+            if place or not rival.rates:  # the first seed's fit is among those of the rates
+                yield "rival_fit", wildcards | {"seed": str(seed)}
+            yield "rival_answer", wildcards | {"seed": str(seed)}
