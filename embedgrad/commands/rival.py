@@ -4,6 +4,7 @@ r"""Fit one of the methods that EmbedGrad stands beside, and answer with it: sam
     embedgrad rival fit --rival lora --model MODEL --prompt "Positive or negative?" --train train.jsonl --dev dev.jsonl \
         --learning-rate 0.001 --out lora.safetensors
     embedgrad rival answer --fitted lora.safetensors --model MODEL --data test.jsonl --out lora.outputs.jsonl
+    embedgrad rival cost --fitted lora.safetensors --model MODEL --data test.jsonl --out lora.cost.json
 """
 
 import argparse
@@ -13,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from embedgrad.commands import rival_cost
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -44,13 +46,16 @@ HELP = "fit and answer with the methods that EmbedGrad stands beside: LoRA, prom
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Three actions, each with its own arguments."""
+    """The actions, each with its own arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="the rivals with their families, rates and settings, as a table")
     _add_fit_arguments(actions.add_parser("fit", help="fit a rival to training items"))
     _add_choose_arguments(actions.add_parser("choose", help="take the fit with the lowest loss on dev"))
     _add_table_arguments(actions.add_parser("table", help="the comparison of a run as table and figures"))
     _add_answer_arguments(actions.add_parser("answer", help="answer items with a fitted rival"))
+    rival_cost.add_arguments(
+        actions.add_parser("cost", help="time to the first token and a token, beside the text prompt")
+    )
 
 
 def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +126,15 @@ def _add_table_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Do what was asked for."""
-    {"list": _list, "fit": _fit, "choose": _choose, "table": _table, "answer": _answer}[arguments.action](arguments)
+    actions = {
+        "list": _list,
+        "fit": _fit,
+        "choose": _choose,
+        "table": _table,
+        "answer": _answer,
+        "cost": rival_cost.run,
+    }
+    actions[arguments.action](arguments)
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -235,12 +248,14 @@ def _table(arguments: argparse.Namespace) -> None:
     from embedgrad.reporting.analyses import write_rows
     from embedgrad.reporting.figures.drawing import save
     from embedgrad.reporting.figures.rivals import AXES, scatter
+    from embedgrad.reporting.latency import add_latency
     from embedgrad.reporting.results.cells import read_cells
     from embedgrad.reporting.rivals import markdown, numbers, read_entries
 
     wanted = [cell for cell in read_cells(arguments.cell_table) if f"{cell.dataset}/{cell.model}" in arguments.cells]
     own = (arguments.methods, arguments.seeds, arguments.run_seeds)
     rows = numbers([entry for cell in wanted for entry in read_entries(arguments.results, cell, *own)])
+    rows = add_latency(rows, arguments.results, arguments.seeds[0])
     write_rows(rows, arguments.csv)
     with write_whole(arguments.md) as temporary:
         temporary.write_text(markdown(rows), encoding="utf-8")

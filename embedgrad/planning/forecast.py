@@ -140,7 +140,7 @@ def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], ma
         kind = rule.removesuffix("_shard")
         if kind not in LOADING:
             continue
-        work, (epochs, items) = durations.work(wildcards), durations.effort(rule, wildcards)
+        work, (epochs, items) = durations.work(wildcards, rule), durations.effort(rule, wildcards)
         seconds["training" if kind in TRAINING else "answering"] += count * durations.seconds(rule, wildcards)
         trained += count * epochs * work.train * (work.input + work.target)
         answered += count * (items * work.answer / durations.parts(rule, wildcards))

@@ -30,6 +30,21 @@ class Rival:
     library: str = ""
 
 
+@dataclass(frozen=True)
+class Measure:
+    """How latency is measured (:mod:`embedgrad.rivals.latency`).
+
+    Attributes:
+        repeats: how often each item is answered, after once to warm up.
+        items: how many are answered.
+        tokens: of every answer; 2 at least.
+    """
+
+    repeats: int = 5
+    items: int = 3
+    tokens: int = 32
+
+
 def check_settings(rival: Rival, found: Mapping[str, Any]) -> dict[str, Any]:
     """The rival's settings with those of ``found`` in their place.
 
