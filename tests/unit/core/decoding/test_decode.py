@@ -154,7 +154,7 @@ def test_an_empty_input_is_answered_from_the_prompt_alone(frozen, graphed):
 
 def test_stop_on_loop_ends_a_row_where_its_tail_has_repeated(frozen, slot, items):
     vectors = PromptEmbedding.from_text(frozen, slot).vectors
-    settings = {"max_new_tokens": 160, "loop": LoopRule(3, 8)}
+    settings = {"max_new_tokens": 80, "loop": LoopRule(3, 8)}
     whole = decode(frozen, slot, vectors, items, Decoding(**settings))
     early = decode(frozen, slot, vectors, items, Decoding(**settings, stop_on_loop=4))
     stopped = [(a, b) for a, b in zip(whole, early, strict=True) if b.stop == "loop_stopped"]
