@@ -13,7 +13,7 @@ from embedgrad.reporting.figures.prompt import anchoring, lat
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad_core.files import UserError, write_json
 
-PAPER = Path(__file__).resolve().parents[4] / "config" / "cells.tsv"
+PAPER = Path(__file__).resolve().parents[3] / "config" / "cells.tsv"
 
 
 def anchoring_report(chance, k=9):

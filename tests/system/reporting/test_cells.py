@@ -12,7 +12,7 @@ from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
 from embedgrad_core.files import UserError, read_jsonl, write_json, write_jsonl
 
-PAPER = Path(__file__).resolve().parents[4] / "config" / "cells.tsv"
+PAPER = Path(__file__).resolve().parents[3] / "config" / "cells.tsv"
 
 
 @pytest.fixture(scope="module")
