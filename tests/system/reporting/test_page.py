@@ -2,17 +2,17 @@
 
 import json
 import re
-import shutil
 
 import pytest
+from forged import FORGED, of_one_cell, told_of
 from reporting_samples import DEMO_SIZES, count, demo_cells, graded, make_run
 
 from embedgrad.cli import main
 from embedgrad.reporting.page.collect import TABLES, tables
-from embedgrad.reporting.page.examples import COUNT, LIMIT, marked
+from embedgrad.reporting.page.examples import COUNT, LIMIT
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.tables import write_table
-from embedgrad_core.files import UserError, read_jsonl, write_jsonl
+from embedgrad_core.files import UserError, write_jsonl
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -101,58 +101,11 @@ def test_each_cell_shows_its_examples(page):
     assert page.read_text().count("<article>") == 5 * COUNT
 
 
-def test_differences_are_marked_word_by_word():
-    left, right = marked("the answer is 7", "the answer is 42")
-    assert [piece for piece, changed in left if changed] == ["7"]
-    assert [piece for piece, changed in right if changed] == ["42"]
-    assert "".join(piece for piece, _ in right) == "the answer is 42"
-    assert marked("", "a") == ([], [("a", True)])
-
-
-FORGED = {
-    "before.jsonl": [{"output": None}, {"output": 3}, {"id": ["a"]}, {"correct": "x"}, {"correct": None}, {"stop": 1}],
-    "seed0/after.jsonl": [{"output": 3}, {"id": ["a"]}, {"correct": 1}],
-    "seed0/anchoring.json": [1, {}, {"summary": 1, "round_trip": {}}],
-    "seed0/lat.json": [[], {"layers": [], "summary": {}}, {"layers": "x", "summary": {}}],
-    "seed0/entropy.json": [[], {"summary": {"prompt": {"mean": "x"}, "text": {"mean": 1}}}],
-    "seed0/optimize.run.json": [[], 1],
-    "ladder.json": [[], {"rungs": {"bare": {"correct": 1, "n": 0, "levels": {}}}}],
-    "recovery.json": [[], {"own": {}, "protocols": 3}],
-}
-
-
 @pytest.fixture(scope="module")
 def one_cell(tmp_path_factory):
-    """The table of one cell, and its run."""
-    folder = tmp_path_factory.mktemp("one")
-    cells = demo_cells(folder / "cells.tsv")
-    lines = cells.read_text().splitlines()
-    cells.write_text("\n".join([lines[0], next(line for line in lines if line.startswith("sentiment\t")), ""]))
-    make_run(folder / "results", read_cells(cells), DEMO_SIZES)
-    return folder
+    return of_one_cell(tmp_path_factory.mktemp("one"))
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [(name, value) for name, values in FORGED.items() for value in values], ids=str
-)
+@pytest.mark.parametrize(("name", "value"), FORGED, ids=str)
 def test_a_forged_result_is_one_error_that_names_it_or_is_told_on_the_page(one_cell, name, value, tmp_path, capsys):
-    shutil.copytree(one_cell, tmp_path / "run")
-    cells, folder = tmp_path / "run/cells.tsv", tmp_path / "run/results"
-    path = folder / "sentiment/tiny-0.2m" / name
-    if name.endswith(".jsonl"):
-        rows = [{key: kept for key, kept in row.items() if key != "check"} for row in read_jsonl(path)]
-        rows[0] = {key: kept for key, kept in (rows[0] | value).items() if kept is not None}
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        path.write_text(json.dumps(value))
-    tables = ("ladder", "prompts", "correlation", "spread", "recovery")
-    outputs = [word for table in tables for word in (f"--{table}", str(tmp_path / table))]
-    told = ""
-    for command, out in (("report", ["--out", str(tmp_path / "page.html")]), ("summary", outputs)):
-        status = main([command, "--cell-table", str(cells), "--results", str(folder), "--seeds", "0", *out])
-        error = capsys.readouterr().err
-        assert status in (0, 2)
-        assert error.count("\n") == (status == 2)
-        told += error
-    told += (tmp_path / "page.html").read_text() if (tmp_path / "page.html").exists() else ""
-    assert path.name in told
+    told_of(one_cell, name, value, tmp_path, capsys)

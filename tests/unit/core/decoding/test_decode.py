@@ -121,16 +121,6 @@ def test_entropy_survives_impossible_tokens():
     assert float(entropy_bits(torch.tensor([0.0, 0.0, float("-inf")]))) == pytest.approx(1.0)
 
 
-def test_more_rows_than_lanes_in_any_number_of_them(frozen, slot, items):
-    vectors = PromptEmbedding.from_text(frozen, slot).vectors
-    bodies = [slot.body_ids(item.input) for item in items] * 2
-    one = greedy(frozen, slot, vectors, bodies, LIMIT + 44, frozen.stop_ids(), batch_size=1)
-    for size in (2, 5, 64):
-        rows = greedy(frozen, slot, vectors, bodies, LIMIT + 44, frozen.stop_ids(), batch_size=size)
-        assert [row.ids for row in rows] == [row.ids for row in one]
-        assert [row.index for row in rows] == list(range(len(bodies)))
-
-
 def test_looking_at_the_rows_seldom_changes_nothing(frozen, slot, items, monkeypatch):
     vectors = PromptEmbedding.from_text(frozen, slot).vectors
     bodies = [slot.body_ids(item.input) for item in items]
