@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import embedgrad_core  # noqa: F401  # isort: skip  # before torch: it says how long threads spin
 import pytest
+from budget import BUDGET, times
 from places import ROOT
 
 # torch and transformers are imported by the fixtures: the process that only hands out tests to others starts without them.
@@ -112,6 +113,15 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("embedgrad.api.load_model", load)
     monkeypatch.setattr("embedgrad_core.model.loading.load_model", load)
     monkeypatch.setattr("embedgrad.commands.arguments._load", load)
+
+
+def pytest_configure() -> None:
+    """The budget scales tests that name no number of examples, too; Hypothesis asks before their modules are imported."""
+    if BUDGET != 1:
+        from hypothesis import settings
+
+        settings.register_profile("budget", settings.default, max_examples=times(settings.default.max_examples))
+        settings.load_profile("budget")
 
 
 def pytest_collection_finish() -> None:
