@@ -4,11 +4,14 @@ import logging
 import re
 
 import pytest
+import yaml
 from places import ROOT
 
 from embedgrad.planning.access import Access, look_up_data
+from embedgrad.planning.durations import Durations
 from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.gpus import GPUS, named_gpu
+from embedgrad.planning.lookups import Lookups
 from embedgrad.planning.pace import Pace
 from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.work import work_of
@@ -24,6 +27,28 @@ def caches(tmp_path_factory):
 def _measured_once(caches, monkeypatch):
     """What every job takes here is kept for these tests, and not where the user's own figures are."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(caches))
+
+
+def test_latency_is_forecast_by_its_own_few_rows_and_lengths():
+    values = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text(encoding="utf-8"))
+    values["rivals"] = {"cells": ["mood/tiny-0.2m"], "seeds": [0], "methods": ["lora", "self_refine_4"]}
+    config = RunConfig.check(values)
+    machine = config.resources.machine(has_gpus=False)
+    jobs = [
+        ("rival_cost", {"dataset": "mood", "model": "tiny-0.2m", "rival": name}) for name in ("lora", "self_refine_4")
+    ]
+    # A warm-up and five repeats of three items, text prompt and method: 36 calls of 32 tokens; with 8 more calls an answer 180.
+    assert outlook(config, jobs, machine).startswith(f"0 tokens to train on, {(36 + 180) * 32:,} to answer: ")
+    durations = Durations(config, machine, config.resources)
+    lora, refine = (durations.seconds(*job) - durations.fixed(*job) for job in jobs)
+    assert refine == pytest.approx(5 * lora)
+    # One row at a time: no row shares its reading of the weights, as those of the usual batches do.
+    answer = ("rival_answer", jobs[0][1])
+    work, answering = durations.work(jobs[0][1]), durations.seconds(*answer) - durations.fixed(*answer)
+    assert lora / (36 * 32) > answering / (work.test * work.answer)
+    assert Lookups(config).rival_costs() == [
+        f"results/demo/rivals/mood/tiny-0.2m/{name}/cost.json" for name in ("lora", "self_refine_4")
+    ]
 
 
 def test_the_papers_own_counts():
