@@ -115,9 +115,10 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("embedgrad.commands.arguments._load", load)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """The budget scales tests that name no number of examples, too; Hypothesis asks before their modules are imported."""
-    if BUDGET != 1:
+    runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
+    if BUDGET != 1 and runs_tests:
         from hypothesis import settings
 
         settings.register_profile("budget", settings.default, max_examples=times(settings.default.max_examples))
