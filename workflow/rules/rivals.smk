@@ -182,8 +182,8 @@ rule rivals_table:
         **light(),
     params:
         run=CONFIG.rivals_flags(),
-        results=RESULTS,
-        figures=FIGURES,
+        results=lambda wildcards, output: Path(output.csv).parent,
+        figures=lambda wildcards, output: Path(output.figures[0]).parent,
     shell:
         "embedgrad rival table {params.run} --results {params.results:q} --csv {output.csv:q} --md {output.md:q}"
         " --figures {params.figures:q} > {log:q} 2>&1"
