@@ -18,10 +18,11 @@ from embedgrad.reporting.statistics import Paired, detectable_gain, holm, mcnema
 from embedgrad.reporting.typeset import markdown_table, short_p
 from embedgrad_core.files import UserError, parse_json, read_json
 
-EMBEDGRAD, BEFORE = "embedgrad", "text prompt"
+EMBEDGRAD, BEFORE, UNTRAINED = "embedgrad", "text prompt", "untrained"
 # What an answer needs beside the frozen model, by the family of a method.
 NEEDS = {
     "": "nothing",
+    UNTRAINED: "nothing",
     "embedgrad": "vectors",
     "soft_prompts": "vectors",
     "prefixes": "keys and values",
@@ -33,7 +34,8 @@ NEEDS = {
 }
 LEGEND = (
     "Δ: percentage points more than EmbedGrad on the same items, with Newcombe's 95 % interval; p: exact McNemar, Holm's "
-    "correction over the methods of a cell. Seeds: lowest and highest accuracy. Rate: chosen on dev, * at the edge of the grid."
+    "correction over the methods of a cell. Seeds: lowest and highest accuracy. Rate: chosen on dev, * at the edge of the grid. "
+    "Best untrained: the rung of the ladder of baselines that did best on dev, where that is not a row of its own."
 )
 
 
@@ -44,7 +46,7 @@ class Entry:
     Attributes:
         cell: data set and model.
         method: its name.
-        family: see ``embedgrad rival list``; empty for the text prompt.
+        family: see ``embedgrad rival list``; empty for the text prompt, :data:`UNTRAINED` for rungs of the ladder.
         graded: for each seed the graded answers, the cell's items in one order.
         fits: for each seed what the fit's run file says; empty where nothing is fitted.
         answers: the same of answering.

@@ -137,6 +137,7 @@ rule rivals_table:
     input:
         before=RUN.rival_cells("before"),
         after=RUN.rival_cells("after"),
+        ladders=RUN.rival_ladders(),
         graded=RUN.rival_files("graded.jsonl"),
         runs=RUN.rival_files("answer.run.json"),
         fits=RUN.rival_files("fit.run.json"),

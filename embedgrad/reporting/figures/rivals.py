@@ -13,6 +13,7 @@ from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GR
 # Colour and mark of each family; EmbedGrad's own are those that it has in every other figure.
 FAMILIES: dict[str, tuple[str, str, str]] = {
     "": ("text prompt", BEFORE, "o"),
+    "untrained": ("nothing trained", BEFORE, "h"),
     "embedgrad": ("EmbedGrad", AFTER, "o"),
     "soft_prompts": ("soft prompts", "#56B4E9", "s"),
     "prefixes": ("prefixes", ACCENT, "D"),
