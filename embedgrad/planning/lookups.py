@@ -211,7 +211,7 @@ class Lookups:
 
     def report_tables(self) -> list[str]:
         """The tables that the page shows beside Table 2."""
-        return [f"{self.results}/{name}.csv" for name in TABLE_NAMES] + self.sweep_tables()
+        return [f"{self.results}/{name}.csv" for name in TABLE_NAMES] + self.sweep_tables() + self.rival_tables()
 
     def tables(self) -> list[str]:
         """Table 2 in its three forms."""

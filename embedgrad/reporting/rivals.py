@@ -15,7 +15,7 @@ from embedgrad.reporting.results.answers import read_graded, view
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.history import read_history
 from embedgrad.reporting.statistics import Paired, detectable_gain, holm, mcnemar, wilson
-from embedgrad.reporting.typeset import markdown_table, short_p
+from embedgrad.reporting.typeset import markdown_table, short_count, short_p
 from embedgrad_core.files import UserError, parse_json, read_json
 
 EMBEDGRAD, BEFORE, UNTRAINED = "embedgrad", "text prompt", "untrained"
@@ -104,7 +104,8 @@ def read_entries(
             BEFORE,
             "",
             [view(before, wanted, {row["id"] for row in before}, name, "the cell")],
-            answers=[before_run],
+            # As many tokens as EmbedGrad has vectors: it starts from them.
+            answers=[before_run | {"positions": _embedgrad_fit(own / f"seed{run_seeds[0]}")["positions"]}],
         ),
         Entry(
             cell,
@@ -243,10 +244,12 @@ def _training_seconds(history: Sequence[dict]) -> float | None:
 
 def markdown(rows: Sequence[dict]) -> str:
     """The table for people, a block a cell."""
-    return "\n\n".join([*_blocks(rows), LEGEND]) + "\n"
+    told = (f"**{cell}**\n\n{markdown_table(header, lines, ['method'])}" for cell, header, lines in blocks(rows))
+    return "\n\n".join([*told, LEGEND]) + "\n"
 
 
-def _blocks(rows: Sequence[dict]) -> Iterator[str]:
+def blocks(rows: Sequence[dict]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """The name of each cell, what stands above its columns, and a line of texts a method."""
     header = [
         "method",
         "right",
@@ -263,7 +266,7 @@ def _blocks(rows: Sequence[dict]) -> Iterator[str]:
     for cell in dict.fromkeys((row["dataset"], row["model"]) for row in rows):
         mine = [row for row in rows if (row["dataset"], row["model"]) == cell]
         lines = [_line(row) for row in mine]
-        yield f"**{cell[0]} · {cell[1]}**\n\n{markdown_table(header, lines, ['method'])}"
+        yield " · ".join(cell), header, lines
 
 
 def _line(row: dict) -> list[str]:
@@ -280,17 +283,8 @@ def _line(row: dict) -> list[str]:
         delta,
         "" if row.get("p_holm") is None else short_p(row["p_holm"]),
         rate,
-        _count(row["trained_parameters"]),
+        short_count(row["trained_parameters"]),
         "" if row["fit_seconds"] is None else f"{row['fit_seconds']:.0f}",
         "" if row["positions"] is None else str(row["positions"]),
         f"{row['calls']:.3g}",
     ]
-
-
-def _count(value: int | None) -> str:
-    if value is None:
-        return ""
-    for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return str(value)

@@ -22,7 +22,7 @@ NO_PROMPT = "no_prompt"
 def read_entries(
     results: Path, cell: Cell, methods: Sequence[str], seeds: Sequence[int], run_seeds: Sequence[int]
 ) -> list[Entry]:
-    """All rows of a cell: what trains nothing, then what :func:`embedgrad.reporting.rivals.read_entries` gives for the arguments."""
+    """All rows of a cell: what trains nothing, then what :func:`embedgrad.reporting.rivals.read_entries` gives."""
     untrained = untrained_entries(results, cell, run_seeds[0])
     return [*untrained, *read_rivals(results, cell, methods, seeds, run_seeds)]
 
