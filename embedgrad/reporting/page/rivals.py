@@ -5,11 +5,10 @@ from pathlib import Path
 
 from embedgrad.reporting.figures.rivals import AXES, scatter
 from embedgrad.reporting.page.collect import as_image
-from embedgrad.reporting.results.compared import NAME, detectable, difference, read_compared, sign
+from embedgrad.reporting.results.compared import CONTROL, NAME, detectable, difference, read_compared, sign
 from embedgrad.reporting.rivals import EMBEDGRAD, LEGEND, UNTRAINED, blocks
 from embedgrad.reporting.typeset import short_p
 
-CONTROL = "prompt_tuning_text"
 # What a column is sorted by, where that is not the number which its text begins with.
 SORTED_BY = {
     "right": "correct",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from embedgrad.reporting.rivals import EMBEDGRAD, NEEDS
 from embedgrad.reporting.statistics import ALPHA
@@ -9,6 +10,7 @@ from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import COUNT, UserError, misfit
 
 NAME = "rivals.csv"
+CONTROL = "prompt_tuning_text"  # EmbedGrad under the other methods' harness
 _TEXT = ("dataset", "model", "method", "family", "needs")
 _KNOWN, _MAYBE = float, (float,)
 _SHAPE = {
@@ -23,7 +25,6 @@ _SHAPE = {
     "rate_at_edge": (bool,),
 }  # fmt: skip
 _AGAIN = "delete it and run again."
-Value = str | float | bool | None
 
 
 def read_compared(folder: str | Path) -> list[list[dict]]:
@@ -45,7 +46,7 @@ def read_compared(folder: str | Path) -> list[list[dict]]:
     for number, line in enumerate(lines, start=2):
         if len(line) != len(header):
             raise UserError(f"{path}:{number}: {len(line)} fields, the header has {len(header)}; {_AGAIN}")
-        row = {name: _value(name, text) for name, text in zip(header, line, strict=True)}
+        row: dict[str, Any] = {name: _value(name, text) for name, text in zip(header, line, strict=True)}
         wrong = misfit(row, _SHAPE) or ("family" if (row.get("family") or "") not in NEEDS else None)
         if not wrong and not 0 <= row["correct"] <= row["n"] > 0:
             wrong = "n"
@@ -63,7 +64,7 @@ def read_compared(folder: str | Path) -> list[list[dict]]:
     return list(cells.values())
 
 
-def _value(name: str, text: str) -> Value:
+def _value(name: str, text: str) -> Any:
     if name in _TEXT:
         return text or (None if name == "family" else "")
     if text in ("", "True", "False"):
