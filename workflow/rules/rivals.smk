@@ -157,8 +157,8 @@ rule rivals_table:
         **light(),
     params:
         run=CONFIG.rivals_flags(),
-        results=RESULTS,
-        figures=FIGURES,
+        results=subpath(output.csv, parent=True),
+        figures=lambda wildcards, output: dirname(output.figures[0]),
     shell:
         "embedgrad rival table {params.run} --results {params.results:q} --csv {output.csv:q} --md {output.md:q}"
         " --figures {params.figures:q} > {log:q} 2>&1"
