@@ -33,9 +33,9 @@ NEEDS = {
     "at_test_time": "a longer context",
 }
 LEGEND = (
+    "Best untrained: the rung of the ladder of baselines that did best on dev, where that is not a row of its own. "
     "Δ: percentage points more than EmbedGrad on the same items, with Newcombe's 95 % interval; p: exact McNemar, Holm's "
-    "correction over the methods of a cell. Seeds: lowest and highest accuracy. Rate: chosen on dev, * at the edge of the grid. "
-    "Best untrained: the rung of the ladder of baselines that did best on dev, where that is not a row of its own."
+    "correction over the methods of a cell. Seeds: lowest and highest accuracy. Rate: chosen on dev, * at the edge of the grid."
 )
 
 
