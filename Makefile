@@ -4,16 +4,25 @@ CORES ?= 2
 BIN := .venv/bin
 # A file's tests share what they make; the longest files, faults and system, come first.
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+LINT = $(MAKE) --no-print-directory lint
 
 .PHONY: demo check test lint bench paper vllm gguf rivals adapters docs
 
 demo: .venv/installed  ## a small Table 2 in minutes, no GPU, no account, no download
-	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml
-	@cat results/demo/table2.md
+	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml config/demo_rivals.yaml
+	@cat results/demo/table2.md results/demo/rivals.md
 	@echo; echo "Page: results/demo/report.html    Table: results/demo/table2.md, .csv, .tex    Figures: figures/demo/"
 
-check: lint  ## before each commit, two minutes: linters, and the tests that start no process and use no network
-	@$(BIN)/python -m pytest $(PARALLEL) tests/unit
+# The linters run beside the tests and are read behind them. A quarter of what is drawn at random is tried; `make test` tries all.
+check: .venv/installed  ## before each commit, under two minutes: linters, and the tests that start no process and use no network
+	@told=$$(mktemp) || exit 1; \
+	$(LINT) > $$told 2>&1 & linters=$$!; \
+	trap 'kill $$linters 2> /dev/null; rm -f $$told' EXIT; trap 'exit 130' INT TERM; \
+	EMBEDGRAD_TEST_BUDGET=$${EMBEDGRAD_TEST_BUDGET:-0.25} $(BIN)/python -m pytest $(PARALLEL) tests/unit; tests=$$?; \
+	wait $$linters; lint=$$?; cat $$told; \
+	[ $$lint = 0 ] || echo "make check: the linters failed; what they say is above." >&2; \
+	[ $$tests = 0 ] || echo "make check: the tests failed; what they say is above that of the linters." >&2; \
+	[ $$lint = 0 ] && [ $$tests = 0 ]
 
 test: .venv/installed  ## all tests; set EMBEDGRAD_MIRROR to a folder with real data to run the tests that need it
 	@$(BIN)/python -m pytest $(PARALLEL)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import yaml
 
@@ -56,27 +56,20 @@ class Config:
         return config
 
     @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """Read and check a configuration file.
+    def read(cls, *paths: str | Path) -> Self:
+        """Read and check configuration files, later ones on top of the first: as ``snakemake --configfile A B``.
 
         Raises:
             UserError: not there, not YAML, or wrong; names the file and the key.
         """
+        values = _read_yaml(paths[0])
+        for path in paths[1:]:
+            values = _on_top(values, _read_yaml(path))
+        source = " + ".join(map(str, paths))
         try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
-        except RecursionError:
-            raise UserError(f"{path}: not valid YAML (nested too deeply).") from None
-        # The constructors of dates, numbers and tags raise what they please.
-        except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f":{mark.line + 1}" if mark else ""
-            raise UserError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}).") from None
-        try:
-            return cls.check(values, str(path))
+            return cls.check(values, source)
         except UserError as error:  # of a table that the configuration names, or a cell
-            raise error if str(path) in str(error) else UserError(f"{path}: {error}") from None
+            raise error if source in str(error) else UserError(f"{source}: {error}") from None
 
     @property
     def run(self) -> str:
@@ -189,3 +182,24 @@ class Config:
     def shards(self, task: str) -> int:
         """How many jobs share a decoding of the task's test half."""
         return self.values["tasks"][task].get("shards", 1)
+
+
+def _read_yaml(path: str | Path) -> Any:
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+    except RecursionError:
+        raise UserError(f"{path}: not valid YAML (nested too deeply).") from None
+    # The constructors of dates, numbers and tags raise what they please.
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', error)}).") from None
+
+
+def _on_top(below: Any, above: Any) -> Any:
+    """Mappings are merged key by key; of everything else the later one counts."""
+    if isinstance(below, dict) and isinstance(above, dict):
+        return below | {key: _on_top(below[key], value) if key in below else value for key, value in above.items()}
+    return above

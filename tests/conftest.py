@@ -1,35 +1,47 @@
 """Shared fixtures: tiny random models with a real tokenizer, and the mirror of real data."""
 
+from __future__ import annotations
+
 import gc
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import embedgrad_core  # noqa: F401  # isort: skip  # before torch: it says how long threads spin
 import pytest
+from budget import BUDGET, times
 from places import ROOT
-from tiny import REVIEWS, tiny_model, tiny_tokenizer
-from transformers import PreTrainedTokenizerFast
 
-from embedgrad_core import FrozenModel
-from embedgrad_core.files import Item
+# torch and transformers are imported by the fixtures: the process that only hands out tests to others starts without them.
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from embedgrad_core import FrozenModel
+    from embedgrad_core.files import Item
 
 
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     """The same for all tests."""
+    from tiny import tiny_tokenizer
+
     return tiny_tokenizer()
 
 
 @pytest.fixture(scope="session", params=["qwen2", "llama"])
 def frozen(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast) -> FrozenModel:
     """Tied Qwen2 and untied Llama, two layers, random weights, float32."""
+    from tiny import tiny_model
+
     return tiny_model(tokenizer, request.param)
 
 
 @pytest.fixture(scope="session")
 def items() -> list[Item]:
     """Eight items of mixed lengths."""
+    from embedgrad_core.files import Item
+
     words = [
         "12 + 30",
         "a",
@@ -65,6 +77,8 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def home(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder and two files of data of one's own."""
+    from tiny import REVIEWS, tiny_model
+
     folder = tmp_path_factory.mktemp("own")
     tiny_model(tokenizer, max_position_embeddings=1024).network.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
@@ -101,10 +115,28 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("embedgrad.commands.arguments._load", load)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The budget scales tests that name no number of examples, too; Hypothesis asks before their modules are imported."""
+    runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
+    if BUDGET != 1 and runs_tests:
+        from hypothesis import settings
+
+        settings.register_profile("budget", settings.default, max_examples=times(settings.default.max_examples))
+        settings.load_profile("budget")
+
+
+def pytest_collectstart() -> None:
+    """Imports make what stays; looking through it for garbage again and again takes a sixth of their time."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What the imports left is for good: a collection of garbage need not walk it again.
 
     statsmodels collects at each correction for multiple tests, so that each table and page would take 0.4 s for that alone.
     """
+    import tiny  # noqa: F401  # before the first test: torch takes one thread
+
+    gc.enable()
     gc.collect()
     gc.freeze()

@@ -4,6 +4,7 @@ Forecasts are arithmetic from the models' shapes and a machine's rates; how long
 are looked up in the mirror, the local cache and on the hub, where licence and gate are read. Exits with 1 if one is missing.
 
     embedgrad plan --config config/laptop.yaml
+    embedgrad plan --config config/laptop.yaml config/rivals.yaml
     embedgrad plan --config config/paper.yaml --card h100
 """
 
@@ -29,7 +30,14 @@ HELP = "forecast a run's tokens, memory, time and disk, and list what is missing
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Configuration and machine."""
-    parser.add_argument("--config", default=Path("config/paper.yaml"), type=Path, help="default: config/paper.yaml")
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        default=[Path("config/paper.yaml")],
+        type=Path,
+        metavar="FILE",
+        help="as --configfile of snakemake, later files on top; default: config/paper.yaml",
+    )
     parser.add_argument(
         "--card",
         help="forecast for a GPU by its data sheet: h200, h100, a100-80, l40s, t4, …; default: the config's `card`",
@@ -41,13 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Look up, forecast, print."""
     from embedgrad.planning.access import look_up, look_up_data
-    from embedgrad.planning.forecast import forecast
+    from embedgrad.planning.forecast import forecast, outlook
     from embedgrad.planning.gpus import named_gpu
     from embedgrad.planning.machines import this_machine
     from embedgrad.planning.resources import Resources
+    from embedgrad.planning.rivals import rival_jobs
     from embedgrad.planning.run_config import RunConfig
 
-    config = RunConfig.read(arguments.config)
+    config = RunConfig.read(*arguments.config)
     device = config.values.get("device", "auto")
     resources = Resources(config, arguments.card)
     machine = named_gpu(resources.gpu) if resources.gpu else this_machine(device)
@@ -61,6 +70,8 @@ def run(arguments: argparse.Namespace) -> None:
         for name in dict.fromkeys(cell.task for cell in config.cells)
     }
     rows = forecast(config, access, machine, resources)
+    jobs = list(rival_jobs(config))
+    rivals = f"{len(jobs)} fits, answers and timings, {outlook(config, jobs, machine)}" if jobs else ""
     gpus = {name: max(resources.gpus(name, True), resources.gpus(name, False)) for name in wanted}
     missing = [f"{name}: {found.missing}" for name, found in (*access.items(), *data.items()) if found.missing]
     if not resources.gpu:
@@ -73,11 +84,11 @@ def run(arguments: argparse.Namespace) -> None:
         sets = {name: {"where": found.where, "missing": found.missing} for name, found in data.items()}
         # The key that readers of earlier plans know.
         about = {"is_card" if key == "is_gpu" else key: value for key, value in asdict(machine).items()}
-        result: dict[str, Any] = {"machine": about, "models": plain, "data": sets, "cards": gpus}
+        result: dict[str, Any] = {"machine": about, "models": plain, "data": sets, "cards": gpus, "rivals": rivals}
         result |= {"cells": [asdict(row) for row in rows]}
         print(json.dumps(result | {"missing": missing}, indent=1))
     else:
-        _print(config, machine, access, data, rows, gpus, missing)
+        _print(config, machine, access, data, rows, rivals, gpus, missing)
     if missing:
         sys.exit(1)
 
@@ -97,6 +108,7 @@ def _print(
     access: "Mapping[str, Access]",
     data: "Mapping[str, Access]",
     rows: "Sequence[CellForecast]",
+    rivals: str,
     gpus: Mapping[str, int],
     missing: Sequence[str],
 ) -> None:
@@ -113,6 +125,8 @@ def _print(
     counts = sorted({len(config.seeds(cell.task)) for cell in config.cells})
     seeds = f"{counts[0]} seed{'s' * (counts[0] > 1)}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
     plain_line(f"in all {clock(train)} training, {clock(decode)} answering; × {seeds}")
+    if rivals:
+        plain_line(f"rivals: {rivals}")
     for name, found in access.items():
         fetch = f", {_gigabytes(found.bytes_to_fetch)} GB to download" if found.bytes_to_fetch else ""
         gate = ", gated: its licence was accepted" if found.gated and not found.missing else ""

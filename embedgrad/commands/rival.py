@@ -4,15 +4,16 @@ r"""Fit one of the methods that EmbedGrad stands beside, and answer with it: sam
     embedgrad rival fit --rival lora --model MODEL --prompt "Positive or negative?" --train train.jsonl --dev dev.jsonl \
         --learning-rate 0.001 --out lora.safetensors
     embedgrad rival answer --fitted lora.safetensors --model MODEL --data test.jsonl --out lora.outputs.jsonl
+    embedgrad rival cost --fitted lora.safetensors --model MODEL --data test.jsonl --out lora.cost.json
 """
 
 import argparse
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from embedgrad.commands import rival_cost, rival_results
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
@@ -33,27 +34,25 @@ from embedgrad_core.files import (
     is_number,
     parse_json,
     read_json,
-    read_jsonl,
     sha256_of_file,
     write_json,
     write_jsonl,
-    write_whole,
 )
-
-if TYPE_CHECKING:
-    pass
 
 HELP = "fit and answer with the methods that EmbedGrad stands beside: LoRA, prompt tuning, AutoPrompt, …"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Three actions, each with its own arguments."""
+    """The actions, each with its own arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="the rivals with their families, rates and settings, as a table")
     _add_fit_arguments(actions.add_parser("fit", help="fit a rival to training items"))
-    _add_choose_arguments(actions.add_parser("choose", help="take the fit with the lowest loss on dev"))
-    _add_table_arguments(actions.add_parser("table", help="the comparison of a run as table and figures"))
+    rival_results.add_choose_arguments(actions.add_parser("choose", help="take the fit with the lowest loss on dev"))
+    rival_results.add_table_arguments(actions.add_parser("table", help="the comparison of a run as table and figures"))
     _add_answer_arguments(actions.add_parser("answer", help="answer items with a fitted rival"))
+    rival_cost.add_arguments(
+        actions.add_parser("cost", help="time to the first token and a token, beside the text prompt")
+    )
 
 
 def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,12 +92,6 @@ def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
 
 
-def _add_choose_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--fits", nargs="+", required=True, type=Path, help="fitted rivals, with fit.jsonl beside them")
-    parser.add_argument("--chosen", required=True, type=output_file, help="JSON: every rate with its loss on dev")
-    parser.add_argument("--out", required=True, type=output_file, help="the chosen one, with its history and run file")
-
-
 def _add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fitted", required=True, type=Path, help="what `embedgrad rival fit` wrote")
     add_model_arguments(parser)
@@ -110,21 +103,17 @@ def _add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run-info", type=output_file, help="JSON: costs, versions, device, seconds, memory")
 
 
-def _add_table_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cell-table", required=True, type=Path)
-    parser.add_argument("--results", required=True, type=Path, help="results/<run>")
-    parser.add_argument("--cells", required=True, nargs="+", metavar="DATASET/MODEL")
-    parser.add_argument("--methods", required=True, nargs="+", metavar="NAME")
-    parser.add_argument("--seeds", required=True, nargs="+", type=whole(0), help="of the methods")
-    parser.add_argument("--run-seeds", required=True, nargs="+", type=whole(0), help="of EmbedGrad's own cells")
-    parser.add_argument("--csv", required=True, type=output_file)
-    parser.add_argument("--md", required=True, type=output_file)
-    parser.add_argument("--figures", required=True, type=Path, help="folder for rivals_<axis>.png and .pdf")
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Do what was asked for."""
-    {"list": _list, "fit": _fit, "choose": _choose, "table": _table, "answer": _answer}[arguments.action](arguments)
+    actions = {
+        "list": _list,
+        "fit": _fit,
+        "choose": rival_results.choose,
+        "table": rival_results.table,
+        "answer": _answer,
+        "cost": rival_cost.run,
+    }
+    actions[arguments.action](arguments)
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -141,7 +130,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     check_outputs(arguments)
     train, dev = (read_items(path, arguments.level) for path in (arguments.train, arguments.dev))
     from embedgrad.grading import grading_from
-    from embedgrad.rivals.environment import in_own_environment
+    from embedgrad.rivals.environment import check_library, in_own_environment
     from embedgrad.rivals.fitting import Fitting, fit_rival
     from embedgrad.rivals.rival import check_settings
     from embedgrad.rivals.table import TEXTS, rival_named
@@ -150,6 +139,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     from embedgrad_core import Settings
 
     rival = rival_named(arguments.rival)
+    check_library(rival)
     in_own_environment(rival)
     changes = dict(_setting(text) for text in arguments.changes)
     chosen = check_settings(rival, changes)
@@ -204,52 +194,6 @@ def _fit(arguments: argparse.Namespace) -> None:
         write_json(arguments.run_info, row)
     Path(state).unlink(missing_ok=True)
     plain_line(f"{arguments.out}: {rival.name}, {artefact.stored_bytes} bytes of tensors")
-
-
-def _choose(arguments: argparse.Namespace) -> None:
-    """By the lowest loss on dev; of equal ones the smaller rate. All of the chosen fit's files are copied."""
-    tried = []
-    for fitted in arguments.fits:
-        history, run = read_jsonl(fitted.with_name("fit.jsonl")), read_json(fitted.with_name("fit.run.json"))
-        sound = [line for line in history if "dev_loss" in line and line.get("may_win", True)]
-        best = min(line["dev_loss"] for line in sound)
-        rate = run["settings"]["learning_rate"]
-        tried.append({"learning_rate": rate, "dev_loss": best, "best_epoch": run["best_epoch"], "rival": run["rival"]})
-    if len({one["rival"] for one in tried}) != 1:
-        raise UserError(
-            f"--fits: they are of {', '.join(sorted({one['rival'] for one in tried}))}; give fits of one rival."
-        )
-    place = min(range(len(tried)), key=lambda place: (tried[place]["dev_loss"], tried[place]["learning_rate"]))
-    chosen, rates = tried[place], sorted(one["learning_rate"] for one in tried)
-    at_edge = len(rates) > 1 and chosen["learning_rate"] in (rates[0], rates[-1])
-    for name, out in (
-        ("fit.jsonl", arguments.out.with_name("fit.jsonl")),
-        ("fit.run.json", arguments.out.with_name("fit.run.json")),
-        (arguments.fits[place].name, arguments.out),
-    ):
-        with write_whole(out) as temporary:
-            shutil.copyfile(arguments.fits[place].with_name(name), temporary)
-    write_json(arguments.chosen, {**chosen, "at_edge": at_edge, "tried": tried})
-    plain_line(f"{chosen['rival']}: rate {chosen['learning_rate']:g}, dev loss {chosen['dev_loss']:.4g}")
-
-
-def _table(arguments: argparse.Namespace) -> None:
-    from embedgrad.reporting.analyses import write_rows
-    from embedgrad.reporting.figures.drawing import save
-    from embedgrad.reporting.figures.rivals import AXES, scatter
-    from embedgrad.reporting.results.cells import read_cells
-    from embedgrad.reporting.rivals import markdown, numbers
-    from embedgrad.reporting.untrained import read_entries
-
-    wanted = [cell for cell in read_cells(arguments.cell_table) if f"{cell.dataset}/{cell.model}" in arguments.cells]
-    own = (arguments.methods, arguments.seeds, arguments.run_seeds)
-    rows = numbers([entry for cell in wanted for entry in read_entries(arguments.results, cell, *own)])
-    write_rows(rows, arguments.csv)
-    with write_whole(arguments.md) as temporary:
-        temporary.write_text(markdown(rows), encoding="utf-8")
-    for axis in AXES:
-        save(scatter(rows, axis), *(arguments.figures / f"rivals_{axis}.{suffix}" for suffix in ("png", "pdf")))
-    plain_line(f"{arguments.csv}: {len(rows)} rows")
 
 
 def _chosen_rate(path: Path | None) -> float | None:

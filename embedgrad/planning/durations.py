@@ -11,14 +11,14 @@ from embedgrad.config import Config
 from embedgrad.planning.demand import WIDTHS, rows_at_a_time
 from embedgrad.planning.gpus import Machine
 from embedgrad.planning.resources import Resources
-from embedgrad.planning.rivals import rival_effort
+from embedgrad.planning.rivals import rival_effort, timed, timed_answers
 from embedgrad.planning.work import Work, work_of
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape
 
 # Rules that load a model: those that train it, and those that answer with it.
 TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit")
-ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer")
+ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer", "rival_cost")
 LOADING = TRAINING + ANSWERING
 # Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and the
 # two layouts that it shares with protocol recovery, once per (task, model); the rungs and layouts answer dev too …
@@ -99,10 +99,11 @@ class Durations:
         kind, fixed = _kind(rule), self.fixed(rule, wildcards)
         if kind not in LOADING:
             return fixed
-        model, work, (epochs, items) = wildcards["model"], self.work(wildcards), self.effort(rule, wildcards)
+        model, work, (epochs, items) = wildcards["model"], self.work(wildcards, rule), self.effort(rule, wildcards)
         shape, width = self._model(model)
         settings, decode = self.config.values["optimize"], self.config.values["decode"]
         batch = rows_at_a_time(decode, shape, work.limit, width, self.machine.memory if self.machine.is_gpu else None)
+        batch = 1 if kind == "rival_cost" else batch
         again = self.resources.checkpointing(model)
         spent = epochs * epoch_flops(shape, work, settings, again) / self.machine.flops
         spent += decoding_seconds(shape, work, items, batch, width, self.machine)
@@ -114,6 +115,8 @@ class Durations:
     def effort(self, rule: str, wildcards: Mapping[str, str]) -> tuple[int, int]:
         """Epochs that a job trains and items that it answers; those of all its shards together."""
         kind, work = _kind(rule), self.work(wildcards)
+        if kind == "rival_cost":
+            return 0, timed_answers(RIVALS[wildcards["rival"]])
         if kind.startswith("rival_"):
             epochs = int(self.config.cell(wildcards["dataset"], wildcards["model"]).epochs)
             return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)
@@ -134,14 +137,15 @@ class Durations:
         task = wildcards.get("task") or self.config.datasets[wildcards["dataset"]]
         return self.config.shards(task) if rule != _kind(rule) else 1
 
-    def work(self, wildcards: Mapping[str, str]) -> Work:
-        """What the cell or task that a rule names asks for."""
+    def work(self, wildcards: Mapping[str, str], rule: str = "") -> Work:
+        """What the cell or task that a rule names asks for, as that rule has it."""
         if wildcards.get("dataset"):  # Snakemake's own wildcards are a list of values to ``in``
             cell = self.config.cell(wildcards["dataset"], wildcards["model"])
             task, level = cell.task, cell.level
         else:
             task, level = wildcards["task"], None
-        return work_of(task, self.config.values["tasks"][task], self.config.values["split"], level)
+        found = work_of(task, self.config.values["tasks"][task], self.config.values["split"], level)
+        return timed(found) if rule == "rival_cost" else found
 
     def _model(self, name: str) -> tuple[Shape, int]:
         dtype = self.config.values["models"][name]["dtype"]

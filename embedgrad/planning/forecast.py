@@ -140,7 +140,7 @@ def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], ma
         kind = rule.removesuffix("_shard")
         if kind not in LOADING:
             continue
-        work, (epochs, items) = durations.work(wildcards), durations.effort(rule, wildcards)
+        work, (epochs, items) = durations.work(wildcards, rule), durations.effort(rule, wildcards)
         seconds["training" if kind in TRAINING else "answering"] += count * durations.seconds(rule, wildcards)
         trained += count * epochs * work.train * (work.input + work.target)
         answered += count * (items * work.answer / durations.parts(rule, wildcards))
@@ -170,6 +170,6 @@ def first_lines(
         text = f"none could be made ({error})"
     if not text:
         return []
-    file = f" --config {os.path.relpath(configfiles[0])}" if len(configfiles) == 1 else ""
+    file = " ".join([" --config", *map(os.path.relpath, configfiles)]) if configfiles else ""
     more = f"by assumed rates; `embedgrad plan{file}` measures this machine and goes by cell"
     return [f"forecast: {text}", f"forecast: {more}"]

@@ -182,6 +182,13 @@ class Lookups:
             for seed in seeds
         ]
 
+    def rival_costs(self) -> list[str]:
+        """The latency of every cell and method of the comparison, of the first seed's fit."""
+        return [
+            f"{self._rival_folder(cell.dataset, cell.model, rival.name)}/cost.json"
+            for cell, rival in self.config.rivals
+        ]
+
     def rival_cells(self, side: str) -> list[str]:
         """The graded answers before or after of every cell of the comparison, and what says how they came about."""
         cells = dict.fromkeys(cell for cell, _ in self.config.rivals)

@@ -1,9 +1,12 @@
-"""How much a job of a rival trains and answers, for the forecast of its time."""
+"""How much a job of a rival trains and answers, for the forecast of its time; and which jobs there are."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil
 
+from embedgrad.config import Config
 from embedgrad.planning.work import Work
-from embedgrad.rivals.rival import Rival
+from embedgrad.rivals.rival import Measure, Rival
 from embedgrad.rivals.table import GRADIENT
 
 # What a step of textual gradient descent asks for besides its items' answers: criticism of each, twice over, and one rewriting.
@@ -31,3 +34,28 @@ def rival_effort(rival: Rival, answers: bool, epochs: int, work: Work) -> tuple[
         asked = steps * (settings["batch"] * (1 + CRITICISM) + 1) + (steps + 1) * work.dev
         return 0, asked if steps else 2 * settings["graded_answers"]
     return 0, 0
+
+
+def rival_jobs(config: Config) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rule and wildcards of each job by which the config's ``rivals`` are trained, answer and are timed."""
+    seeds = (config.values.get("rivals") or {}).get("seeds", [])
+    for cell, rival in config.rivals:
+        wildcards = {"dataset": cell.dataset, "model": cell.model, "rival": rival.name}
+        for rate in rival.rates:
+            yield "rival_rate", wildcards | {"rate": f"{rate:g}"}
+        for place, seed in enumerate(seeds):
+            if place or not rival.rates:  # the first seed's fit is among those of the rates
+                yield "rival_fit", wildcards | {"seed": str(seed)}
+            yield "rival_answer", wildcards | {"seed": str(seed)}
+        yield "rival_cost", wildcards
+
+
+def timed_answers(rival: Rival) -> int:
+    """Answers of a measurement of latency, all calls counted: the method's and as often the text prompt's, one row at a time."""
+    usual = Measure()
+    return (1 + usual.repeats) * usual.items * (2 + 2 * rival.settings.get("rounds", 0))
+
+
+def timed(work: Work) -> Work:
+    """The cell's work with answers as long as a measurement has them."""
+    return replace(work, answer=Measure().tokens, limit=Measure().tokens)

@@ -35,7 +35,8 @@ NEEDS = {
 LEGEND = (
     "Best untrained: the rung of the ladder of baselines that did best on dev, where that is not a row of its own. "
     "Δ: percentage points more than EmbedGrad on the same items, with Newcombe's 95 % interval; p: exact McNemar, Holm's "
-    "correction over the methods of a cell. Seeds: lowest and highest accuracy. Rate: chosen on dev, * at the edge of the grid."
+    "correction over the methods of a cell. Seeds: lowest and highest accuracy. Rate: chosen on dev, * at the edge of the grid. "
+    "ms a token ×: the time of a token over the text prompt's, one row at a time, after the first."
 )
 
 
@@ -262,6 +263,7 @@ def blocks(rows: Sequence[dict]) -> Iterator[tuple[str, list[str], list[list[str
         "fit s",
         "positions",
         "calls",
+        "ms a token ×",
     ]
     for cell in dict.fromkeys((row["dataset"], row["model"]) for row in rows):
         mine = [row for row in rows if (row["dataset"], row["model"]) == cell]
@@ -287,4 +289,5 @@ def _line(row: dict) -> list[str]:
         "" if row["fit_seconds"] is None else f"{row['fit_seconds']:.0f}",
         "" if row["positions"] is None else str(row["positions"]),
         f"{row['calls']:.3g}",
+        "" if row.get("token_ratio") is None else f"{row['token_ratio']:.2f}",
     ]

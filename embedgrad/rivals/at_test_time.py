@@ -8,6 +8,8 @@ are theirs in kind, and the same for all tasks.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from embedgrad.analyses.rungs import worked_examples
 from embedgrad.analyses.text_answers import text_vectors
 from embedgrad.rivals.rival import Rival
@@ -55,6 +57,17 @@ def chosen_examples(layout: Layout, rival: Rival, train: Sequence[Item]) -> str:
     return worked_examples(train, shots, layout.target_prefix or "\n") if shots else ""
 
 
+def request(frozen: FrozenModel, layout: Layout, prompt: str, text: str) -> tuple[Slot, torch.Tensor]:
+    """Where ``text`` sits in the prompt's place, and its own (k, d) vectors; a blank line follows all but the prompt itself."""
+    return text_vectors(frozen, replace(layout, separator="\n\n") if text != prompt else layout, text)
+
+
+def about(layout: Layout, prompt: str, item: Item, answer: str, feedback: str | None = None) -> str:
+    """What Self-Refine's two requests are about: the task, an answer to it and, for the rewrite, the feedback on it."""
+    parts = [f"Task: {prompt}{layout.separator}{item.input}", f"Answer: {answer}"]
+    return "\n\n".join([*parts, *([] if feedback is None else [f"Feedback: {feedback}"])])
+
+
 def few_shot(
     frozen: FrozenModel,
     layout: Layout,
@@ -70,7 +83,7 @@ def few_shot(
     Raises:
         UserError: examples that leave no room for an input.
     """
-    slot, vectors = text_vectors(frozen, replace(layout, separator="\n\n"), f"{prompt}\n\n{examples}")
+    slot, vectors = request(frozen, layout, prompt, f"{prompt}\n\n{examples}")
     with Progress(rival.name, len(items), log) as at:
         rows = decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
     return Answered(rows, {row.id: 1 for row in rows}, slot.k)
@@ -91,33 +104,28 @@ def self_refine(
     An item whose criticism would not fit the model's context keeps the answer that it has.
     """
 
-    def ask(request: str, asked: Sequence[Item], what: str) -> dict[str, Decoded]:
-        slot, vectors = text_vectors(
-            frozen, replace(layout, separator="\n\n") if request != prompt else layout, request
-        )
-        fits = [item for item in asked if _fits(frozen, slot, item, decoding)] if request != prompt else list(asked)
+    def ask(text: str, asked: Sequence[Item], what: str) -> dict[str, Decoded]:
+        slot, vectors = request(frozen, layout, prompt, text)
+        fits = [item for item in asked if _fits(frozen, slot, item, decoding)] if text != prompt else list(asked)
         if not fits:
             return {}
         with Progress(f"{rival.name}, {what}", len(fits), log) as at:
             return {row.id: row for row in decode(frozen, slot, vectors, fits, decoding, log=log, **at.decoding)}
 
-    def about(item: Item, *more: str) -> Item:
-        parts = (f"Task: {prompt}{layout.separator}{item.input}", f"Answer: {answers[item.id].output}", *more)
-        return replace(item, input="\n\n".join(parts))
+    def on(item: Item, criticised: str | None = None) -> Item:
+        return replace(item, input=about(layout, prompt, item, answers[item.id].output, criticised))
 
     answers = ask(prompt, items, "answers")
     tokens = {item.id: answers[item.id].n_tokens for item in items}
     calls = dict.fromkeys(tokens, 1)
     left = list(items)
     for number in range(1, rival.settings["rounds"] + 1):
-        feedback = ask(FEEDBACK, [about(item) for item in left], f"feedback {number}")
+        feedback = ask(FEEDBACK, [on(item) for item in left], f"feedback {number}")
         for key, row in feedback.items():
             tokens[key] += row.n_tokens
             calls[key] += 1
         left = [item for item in left if item.id in feedback and CORRECT not in feedback[item.id].output.lower()]
-        rewritten = ask(
-            REWRITE, [about(item, f"Feedback: {feedback[item.id].output}") for item in left], f"rewrite {number}"
-        )
+        rewritten = ask(REWRITE, [on(item, feedback[item.id].output) for item in left], f"rewrite {number}")
         for key, row in rewritten.items():
             tokens[key] += row.n_tokens
             calls[key] += 1

@@ -7,6 +7,7 @@ runs as a process of the other environment's Python, which holds the suite too; 
 import os
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,18 @@ def interpreter_of(rival: Rival) -> Path:
             f"rival {rival.name} needs an environment of its own, and there is no Python at {python}; {_how_to(rival)}."
         )
     return python
+
+
+def check_library(rival: Rival) -> None:
+    """Refuse a rival whose library is an extra that is not installed.
+
+    Raises:
+        UserError: it is not; says how it is.
+    """
+    if rival.library and find_spec(rival.library) is None:
+        raise UserError(
+            f"rival {rival.name} needs {rival.library}, which is not installed: `make rivals`, or pip install 'embedgrad[rivals]'."
+        )
 
 
 def in_own_environment(rival: Rival) -> None:

@@ -6,7 +6,6 @@ call the model through :class:`~embedgrad.rivals.critic.Model`, that is, our own
 """
 
 import contextlib
-import importlib.util
 import json
 import os
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any
 
 from embedgrad.grading import Grading
 from embedgrad.rivals.critic import Model, Task
+from embedgrad.rivals.environment import check_library
 from embedgrad.rivals.rival import Rival
 from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, write_json
 
@@ -41,10 +41,8 @@ def search(
     Raises:
         UserError: the library is not installed; a state of another search.
     """
-    library = rival.settings["library"]
-    if importlib.util.find_spec(library) is None:
-        raise UserError(f"rival {rival.name} needs {library}, which is not installed: make rivals.")
-    if library == "gepa":
+    check_library(rival)
+    if rival.library == "gepa":
         return _gepa(model, text, rival, task, log)
     with _quiet_textgrad():
         return _textgrad(model, text, rival, task, state, log)

@@ -13,6 +13,7 @@ from embedgrad.rivals import feedback, token_search
 from embedgrad.rivals.artefact import Artefact, anchor_of
 from embedgrad.rivals.at_test_time import METHODS, Answered, chosen_examples
 from embedgrad.rivals.critic import Model, Task
+from embedgrad.rivals.environment import check_library
 from embedgrad.rivals.method import Family, Served
 from embedgrad.rivals.rival import Rival, check_settings
 from embedgrad.rivals.table import TEXTS
@@ -72,6 +73,7 @@ def fit_rival(
     if not fitting.train or not fitting.dev:
         raise UserError(f"rival {rival.name}: fitting needs at least one training and one dev item.")
     rival = replace(rival, settings=check_settings(rival, changes or {}))
+    check_library(rival)
     check_attention(frozen.network)
     slot = Slot.place(frozen.tokenizer, fitting.layout, fitting.text)
     header: dict[str, Any] = {

@@ -18,6 +18,7 @@ class Rival:
         rates: learning rates of which the dev split chooses one.
         settings: what the family reads besides; every key it may hold stands here with its default.
         environment: the environment of its own that its library needs (:mod:`embedgrad.rivals.environment`), or empty.
+        library: the package that it is made of, where that is no dependency of the suite, or empty.
     """
 
     name: str
@@ -26,6 +27,22 @@ class Rival:
     rates: tuple[float, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     environment: str = ""
+    library: str = ""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How latency is measured (:mod:`embedgrad.rivals.latency`).
+
+    Attributes:
+        repeats: how often each item is answered, after once to warm up.
+        items: how many are answered.
+        tokens: of every answer; 2 at least.
+    """
+
+    repeats: int = 5
+    items: int = 3
+    tokens: int = 32
 
 
 def check_settings(rival: Rival, found: Mapping[str, Any]) -> dict[str, Any]:

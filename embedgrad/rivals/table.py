@@ -23,9 +23,21 @@ _RIVALS = (
     Rival("prompt_tuning_labels", "soft_prompts", "Lester et al. 2021", (1e-3, 3e-3, 1e-2, 3e-2), {"start": "labels"}),
     # hidden 0: as wide as the model.
     Rival(
-        "p_tuning_lstm", "soft_prompts", "Liu et al. 2021", (1e-4, 3e-4, 1e-3, 3e-3), {"encoder": "LSTM", "hidden": 0}
+        "p_tuning_lstm",
+        "soft_prompts",
+        "Liu et al. 2021",
+        (1e-4, 3e-4, 1e-3, 3e-3),
+        {"encoder": "LSTM", "hidden": 0},
+        library="peft",
     ),
-    Rival("p_tuning_mlp", "soft_prompts", "Liu et al. 2021", (1e-4, 3e-4, 1e-3, 3e-3), {"encoder": "MLP", "hidden": 0}),
+    Rival(
+        "p_tuning_mlp",
+        "soft_prompts",
+        "Liu et al. 2021",
+        (1e-4, 3e-4, 1e-3, 3e-3),
+        {"encoder": "MLP", "hidden": 0},
+        library="peft",
+    ),
     # length 0: as many positions as the prompt has tokens; projection: width of the MLP, 0 for none.
     Rival(
         "prefix_tuning",
@@ -33,6 +45,7 @@ _RIVALS = (
         "Li and Liang 2021",
         (1e-4, 5e-4, 2e-3, 1e-2),
         {"start": "random", "projection": 512, "length": 0},
+        library="peft",
     ),
     Rival(
         "p_tuning_v2",
@@ -40,6 +53,7 @@ _RIVALS = (
         "Liu et al. 2022",
         (3e-3, 1e-2, 3e-2, 0.1),
         {"start": "random", "projection": 0, "length": 0},
+        library="peft",
     ),
     Rival("prefix_text", "prefixes", "EmbedGrad, one level deeper", (3e-4, 1e-3, 3e-3, 1e-2), {"start": "text"}),
     Rival(
@@ -48,6 +62,7 @@ _RIVALS = (
         "Hu et al. 2022",
         (1e-4, 3e-4, 1e-3, 3e-3),
         {"method": "lora", "rank": 8, "alpha": 16, "targets": QV},
+        library="peft",
     ),
     Rival(
         "qlora",
@@ -55,6 +70,7 @@ _RIVALS = (
         "Dettmers et al. 2023",
         (1e-4, 3e-4, 1e-3, 3e-3),
         {"method": "lora", "rank": 8, "alpha": 16, "targets": ALL, "quantisation": "nf4"},
+        library="peft",
     ),
     Rival(
         "adalora",
@@ -62,6 +78,7 @@ _RIVALS = (
         "Zhang et al. 2023",
         (3e-4, 1e-3, 3e-3, 1e-2),
         {"method": "adalora", "rank": 4, "alpha": 16, "targets": ALL},
+        library="peft",
     ),
     Rival(
         "dora",
@@ -69,8 +86,9 @@ _RIVALS = (
         "Liu et al. 2024",
         (1e-4, 3e-4, 1e-3, 3e-3),
         {"method": "dora", "rank": 8, "alpha": 16, "targets": QV},
+        library="peft",
     ),
-    Rival("ia3", "weights", "Liu et al. 2022", (3e-3, 1e-2, 3e-2, 0.1), {"method": "ia3"}),
+    Rival("ia3", "weights", "Liu et al. 2022", (3e-3, 1e-2, 3e-2, 0.1), {"method": "ia3"}, library="peft"),
     # reduction: the model's width over the adapter's; drop: share of the layers, from the first, that have none; robust: each step
     # leaves out another number of them, and answering that share. adapter_fusion needs training items of several levels.
     Rival(
@@ -109,8 +127,22 @@ _RIVALS = (
     # positions one: the best candidates at one random position a step; all: random ones of the top at every position.
     Rival("autoprompt", "token_search", "Shin et al. 2020", (), {"positions": "one", "candidates": 10, "top": 0}),
     Rival("gcg", "token_search", "Zou et al. 2023", (), {"positions": "all", "candidates": 16, "top": 256}),
-    Rival("textgrad", "feedback", "Yuksekgonul et al. 2025", (), {"library": "textgrad", "batch": 3, "steps": 12}),
-    Rival("gepa", "feedback", "Agrawal et al. 2025", (), {"library": "gepa", "batch": 3, "graded_answers": 600}),
+    Rival(
+        "textgrad",
+        "feedback",
+        "Yuksekgonul et al. 2025",
+        (),
+        {"batch": 3, "steps": 12},
+        library="textgrad",
+    ),
+    Rival(
+        "gepa",
+        "feedback",
+        "Agrawal et al. 2025",
+        (),
+        {"batch": 3, "graded_answers": 600},
+        library="gepa",
+    ),
     Rival("few_shot_1", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 1}),
     Rival("few_shot_4", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 4}),
     Rival("few_shot_16", "at_test_time", "Brown et al. 2020", (), {"method": "few_shot", "shots": 16}),

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from embedgrad.rivals.environment import check_library
 from embedgrad.rivals.method import Begun, Served, drawn, relative_drift
 from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
@@ -59,10 +60,6 @@ def serve(frozen: FrozenModel, slot: Slot, rival: Rival, tensors: Mapping[str, t
 
 def _inject(frozen: FrozenModel, rival: Rival, seed: int, steps: int) -> Any:
     """Put PEFT's modules into the network, or make all of it trainable; returns PEFT's tuner, which knows its modules."""
-    from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftConfig
-    from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
-    from peft.utils import PeftType
-
     settings = rival.settings
     method, rank = settings["method"], settings.get("rank", 0)
     if method == "full":
@@ -73,6 +70,11 @@ def _inject(frozen: FrozenModel, rival: Rival, seed: int, steps: int) -> Any:
                 f"rival {rival.name}: trains the model's own weights, which must be float32; give --dtype float32."
             )
         return None
+    check_library(rival)
+    from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftConfig
+    from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
+    from peft.utils import PeftType
+
     config: PeftConfig
     if method == "ia3":
         config = IA3Config(task_type="CAUSAL_LM")

@@ -1,6 +1,7 @@
 """A configuration against its JSON schema, with one sentence for what does not fit."""
 
 import difflib
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,14 +19,19 @@ def check_schema(values: Mapping, source: str) -> None:
     Raises:
         UserError: an unknown or missing key or a bad value; names the key and says what is allowed.
     """
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     try:
-        errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(values), key=lambda error: list(error.path))
+        errors = sorted(_validator().iter_errors(values), key=lambda error: list(error.path))
     # jsonschema writes the number into its message, and Python refuses to write thousands of digits.
     except ValueError:
         raise UserError(f"{source}: a number has more digits than Python writes; give a smaller one.") from None
     if errors:
         raise UserError(_sentence(errors[0], source))
+
+
+@functools.cache
+def _validator() -> jsonschema.Draft202012Validator:
+    """Made once: reading the schema takes longer than holding a configuration against it."""
+    return jsonschema.Draft202012Validator(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
 
 
 def _sentence(error: jsonschema.ValidationError, source: str) -> str:

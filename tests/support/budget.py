@@ -1,6 +1,6 @@
 """How much of what is drawn at random is tried.
 
-``EMBEDGRAD_TEST_BUDGET=20 make test`` tries twenty times as much, for a nightly run.
+``EMBEDGRAD_TEST_BUDGET=20 make test`` tries twenty times as much, for a nightly run; `make check` tries a quarter.
 """
 
 import os

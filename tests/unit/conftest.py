@@ -1,4 +1,7 @@
-"""The unit tier: no test in here starts a process or opens a network connection; what needs one lies in tests/system."""
+"""The unit tier: no test in here starts a process, opens a network connection, or takes more than about a second.
+
+What needs one, or takes longer, lies in tests/system.
+"""
 
 import multiprocessing.process
 import sys

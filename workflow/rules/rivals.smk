@@ -121,6 +121,31 @@ rule rival_answer:
         " --fitted {input.fitted:q} --data {input.data:q} --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
 
 
+# The text prompt and the method answer in turn, so that jobs beside this one slow both: ratios stand, milliseconds do not.
+rule rival_cost:
+    input:
+        model=RUN.model_folder,
+        data=RUN.split_file("test.jsonl"),
+        fitted=f"{RIVALS}/seed{RUN.rivals_seed}/fitted.safetensors",
+    output:
+        f"{RIVALS}/cost.json",
+    log:
+        f"{RESULTS}/logs/rival_cost/{{dataset}}/{{model}}/{{rival}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/rival_cost/{{dataset}}/{{model}}/{{rival}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: CONFIG.values.get("threads", 4)
+    resources:
+        **RUN.job_resources("rival_cost"),
+    params:
+        model=lambda wildcards: CONFIG.model_flags(wildcards.model),
+        level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
+    shell:
+        "embedgrad rival cost {params.model} {params.level} --threads {threads} --gpus {resources.gpu}"
+        " --fitted {input.fitted:q} --data {input.data:q} --out {output:q} > {log:q} 2>&1"
+
+
 use rule grade_before as grade_rival with:
     input:
         data=RUN.split_file("test.jsonl"),
@@ -141,6 +166,7 @@ rule rivals_table:
         graded=RUN.rival_files("graded.jsonl"),
         runs=RUN.rival_files("answer.run.json"),
         fits=RUN.rival_files("fit.run.json"),
+        costs=RUN.rival_costs(),
     output:
         csv=f"{RESULTS}/rivals.csv",
         seal=f"{RESULTS}/rivals.csv.sha256",

@@ -3,10 +3,14 @@
 import re
 import shlex
 import shutil
+from collections import Counter
 
 import pytest
 from commands import snakemake
 from places import ROOT
+
+from embedgrad.planning.rivals import rival_jobs
+from embedgrad.planning.run_config import RunConfig
 
 pytestmark = pytest.mark.workflow
 
@@ -92,6 +96,17 @@ def test_the_demo_has_at_least_ten_cells(checkout):
     counts = job_counts(snakemake(checkout, "--dry-run", "--configfile", "config/demo.yaml"))
     assert counts["metrics"] >= 10
     assert counts["pretrain"] == 2
+
+
+@pytest.mark.parametrize("seeds", ["0", "4,5,6"])
+def test_the_forecast_counts_the_jobs_of_other_methods_as_the_workflow_does(checkout, tmp_path, seeds):
+    more = tmp_path / "more.yaml"
+    more.write_text((ROOT / "config/demo_rivals.yaml").read_text().replace("seeds: [0]", f"seeds: [{seeds}]"))
+    files = ("config/demo.yaml", str(more))
+    counts = job_counts(snakemake(checkout, "--dry-run", "--configfile", *files))
+    forecast = Counter(rule for rule, _ in rival_jobs(RunConfig.read(ROOT / files[0], more)))
+    assert forecast["rival_rate"] == 5 * 4
+    assert forecast == {rule: counts[rule] for rule in forecast}
 
 
 def test_another_run_takes_nothing_from_the_papers_configuration(checkout):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.workflow
 
 
 def test_one_and_three_shards_fill_the_same_cell(checkout):
-    """By the workflow; `tests/unit/suite/test_shards.py` holds one, two and seven against each other by the commands."""
+    """By the workflow; `tests/system/decoding/test_shards.py` holds one, two and seven against each other by the commands."""
     cell = "results/small/mood/tiny/seed0"
     files = [f"{cell}/after.outputs.jsonl", f"{cell}/after.jsonl", "results/small/mood/tiny/before.outputs.jsonl"]
     found, trained = set(), set()

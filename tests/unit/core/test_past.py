@@ -58,19 +58,26 @@ def test_loss_and_gradients_equal_transformers_own_cache(frozen, prompt, items):
         assert (ours - theirs).norm() / theirs.norm() < 1e-4
 
 
-@pytest.mark.parametrize("rows", [1, 3])
-@pytest.mark.parametrize("with_prompt", [True, False])
-def test_answers_equal_transformers_own_cache(frozen, prompt, items, rows, with_prompt):
-    past, slot = drawn_past(frozen), prompt.slot
-    vectors = prompt.vectors if with_prompt else prompt.vectors[:0]
-    bodies = [slot.body_ids(item.input) for item in items]
-    found = greedy(frozen, slot, vectors, bodies, 12, [], batch_size=rows, past=past)
+@pytest.fixture(scope="module", params=[True, False], ids=["prompt", "no prompt"])
+def answered(request, frozen, prompt, items):
+    """The vectors, and what transformers' own cache answers behind the past, one row at a time."""
+    past, slot, answers = drawn_past(frozen), prompt.slot, []
+    vectors = prompt.vectors if request.param else prompt.vectors[:0]
     with torch.no_grad():
-        for body, row in zip(bodies, found, strict=True):
-            ids = list(body)
+        for item in items:
+            ids = body = slot.body_ids(item.input)
             for _ in range(12):
-                ids.append(int(logits(frozen, past, slot, vectors, ids)[-1].argmax()))
-            assert row.ids == ids[len(body) :]
+                ids = [*ids, int(logits(frozen, past, slot, vectors, ids)[-1].argmax())]
+            answers.append(ids[len(body) :])
+    return vectors, answers
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_answers_equal_transformers_own_cache(frozen, prompt, items, answered, rows):
+    vectors, answers = answered
+    bodies = [prompt.slot.body_ids(item.input) for item in items]
+    found = greedy(frozen, prompt.slot, vectors, bodies, 12, [], batch_size=rows, past=drawn_past(frozen))
+    assert [row.ids for row in found] == answers
 
 
 def test_a_past_counts_against_the_context_and_needs_the_native_engine(frozen, prompt, items):

@@ -54,7 +54,7 @@ def test_yes_no(row):
         assert evaluators.grade("yes_no", row["text"], gold).status == wanted, row["reason"]
 
 
-# Where the lenient reading differs from a person's: what it says, and why that is left so.
+# Where the lenient reading differs from the reader's: what it says, and why that is left so.
 DIFFERS = {
     "imdb/test/pos/5094_10 before": ("negative", "says positive, then negative, then a mix of both: the last counts"),
     "medd/02122 before": ("none", '"sadness" is a form that no table lists'),
@@ -64,13 +64,17 @@ DIFFERS = {
     "medd/01503 before": ("none", '"sadness" again'),
     "medd/03126 before": ("sad", 'a chain of "and" over all options, begun anew without an end'),
     "causal_judgment/159 before": ("Yes", '"So, yes, I answered the question"'),
+    "imdb/test/pos/4868_7 before, Qwen": (
+        "positive",
+        'cut off; "a positive conclusion" of one scene is the last mention',
+    ),
 }
 
 
-def test_a_persons_reading_of_real_answers():
-    """120 answers of SmolLM2-135M-Instruct (config/laptop.yaml), drawn with seed 0 and read by a person before the checker.
+def test_a_reading_of_real_answers_one_by_one():
+    """Of SmolLM2-135M-Instruct 120, of Qwen2.5-Coder-0.5B-Instruct 80, drawn with seed 0 and read before the checker.
 
-    The rules were tried on the half called tuned; the other half says how they do on answers that they were not written for.
+    The rules were tried on the part called tuned; the other says how they do on answers that they were not written for.
     """
     differs, agreed = {}, {"tuned": 0, "untouched": 0}
     for row in REAL:
@@ -81,7 +85,7 @@ def test_a_persons_reading_of_real_answers():
         if told != row["reading"]:
             differs[row["id"]] = told
     assert differs == {key: told for key, (told, _) in DIFFERS.items()}
-    assert (len(REAL), agreed) == (120, {"tuned": 56, "untouched": 56})
+    assert (len(REAL), agreed) == (200, {"tuned": 56, "untouched": 135})
 
 
 STRICT = [

@@ -8,7 +8,7 @@ from reporting_samples import DEMO_SIZES, demo_cells, make_run
 from scipy import stats
 
 from embedgrad.cli import main
-from embedgrad.reporting.analyses import correlation, limit_rows, prompt_rows, seed_rows
+from embedgrad.reporting.analyses import correlation, limit_rows, prompt_rows
 from embedgrad.reporting.figures.ladder import ladder, limits
 from embedgrad.reporting.ladder import ladder_rows
 from embedgrad.reporting.results.cells import read_cells
@@ -50,17 +50,6 @@ def test_prompt_rows_take_what_is_there(run):
     assert len(rows) == 11
     with_trip = [row for row in rows if "drift" in row]
     assert [(row["dataset"], row["tokens_kept"], row["dev_snapped"]) for row in with_trip] == [("sentiment", 7, 10.0)]
-
-
-def test_gain_over_seeds_resamples_both(tmp_path):
-    cells = read_cells(demo_cells(tmp_path / "cells.tsv"))
-    folder = make_run(tmp_path / "results", cells, DEMO_SIZES, seeds=(0, 1, 2))
-    rows = seed_rows(collect(cells, folder), folder)
-    assert len(rows) == 12
-    assert {row["seeds"] for row in rows} == {3}
-    for row in rows:
-        assert row["low"] <= row["gain_points"] <= row["high"]
-        assert row["seed_min"] <= row["gain_points"] <= row["seed_max"]
 
 
 def test_crossed_bootstrap_is_wider_than_pooling_when_items_matter():

@@ -5,15 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reporting_samples import PAPER_SIZES, make_run
 
 from embedgrad.cli import main
 from embedgrad.reporting.claims import FAILS, HOLDS, OPEN, check_claims, read_claims
 from embedgrad.reporting.claims.rivals import RIVAL_KINDS
 from embedgrad.reporting.results.cells import read_cells
-from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.tables import write_table
-from embedgrad_core.files import UserError, write_json
+from embedgrad_core.files import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
 # Those of other methods, from other sections too: tests/unit/reporting/rivals.
@@ -52,30 +50,6 @@ def test_a_table_that_prints_no_number_says_nothing():
     found = {one.id: one for one in check_claims(CLAIMS, bare, [], ROOT)}
     for claim in ("maths-l1-gain", "scale-ratio", "maths-after"):
         assert (found[claim].from_table, found[claim].table_verdict) == ("", OPEN)
-
-
-def test_a_run_is_held_against_the_claims(tmp_path):
-    folder = make_run(tmp_path, PAPER, PAPER_SIZES)
-    home = folder / "imdb" / "qwen2.5-3b-instruct" / "seed0"
-    near = {"softmax": {"p": 0.97}, "cosine": {"nearest_id": 5}}
-    position = {"position": 0, "token_id": 5, "drift": 0.1, "before": near, "after": near, "random": near}
-    summary = {"mean_drift": 0.1, "nearest_token_unchanged": 3, "positions": 4}
-    write_json(home / "anchoring.json", {"positions": [position, position], "summary": summary, "round_trip": None})
-    accuracy, band = {"held_out": 0.9, "random": {"q975": 0.8}}, {"band": [-1, 1], "random": [-1, 1]}
-    layers = [
-        {"layer": place, "accuracy": accuracy, "readings": {"prompt_mean": {"delta": value, **band}}}
-        for place, value in enumerate((0.5, 0.2, -0.1))
-    ]
-    write_json(home / "lat.json", {"layers": layers, "summary": {}})
-    found = {one.id: one for one in check_claims(CLAIMS, PAPER, collect(PAPER, folder), folder)}
-    assert (found["anchor-p"].from_run, found["anchor-p"].run_verdict) == ("0.97", HOLDS)
-    assert (found["anchor-all"].from_run, found["anchor-all"].run_verdict) == ("0.75", FAILS)
-    assert (found["lat-all-layers"].from_run, found["lat-all-layers"].run_verdict) == ("-0.10", FAILS)
-    assert found["lat-first-layer"].run_verdict == HOLDS
-    assert found["maths-after"].run_verdict == HOLDS, "the samples are drawn from the printed accuracies"
-    assert 0 < float(found["loop-share"].from_run) <= 1
-    assert float(found["loop-entropy"].from_run) > 0
-    assert found["setup-problems"].run_verdict == OPEN
 
 
 @pytest.mark.parametrize(("best", "verdict"), [("0.01", HOLDS), ("0.02", HOLDS), ("0.001", FAILS), (None, OPEN)])

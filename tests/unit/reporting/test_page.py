@@ -1,104 +1,14 @@
-"""The report page: what it says, that it is safe, and how it looks to a browser."""
-
-import json
-import re
-import shutil
+"""Parts of the report page, and results that nobody's run has written; whole pages are in tests/system/reporting."""
 
 import pytest
-from reporting_samples import DEMO_SIZES, count, demo_cells, graded, make_run
+from forged import QUICK, of_one_cell, told_of
 
-from embedgrad.cli import main
-from embedgrad.reporting.page.collect import TABLES, tables
-from embedgrad.reporting.page.examples import COUNT, LIMIT, marked
-from embedgrad.reporting.results.cells import read_cells
-from embedgrad.reporting.tables import write_table
-from embedgrad_core.files import UserError, read_jsonl, write_jsonl
-
-SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+from embedgrad.reporting.page.examples import marked
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Half of the cells missing, one with a hostile and an endless answer, one without answers."""
-    folder = tmp_path_factory.mktemp("run")
-    cells = read_cells(demo_cells(folder / "cells.tsv"))
-    half = [cell.name for cell in cells if cell.model == "tiny-0.8m"]
-    results = make_run(folder / "results", cells, DEMO_SIZES, skip=half)
-    hostile = results / "parity" / "tiny-0.2m" / "seed0" / "after.jsonl"
-    rows = [json.loads(line) for line in hostile.read_text().splitlines()]
-    rows[0] |= graded(rows[0]["id"], output=SCRIPT)
-    rows[1] |= graded(rows[1]["id"], output="x" * 10_000)
-    write_jsonl(hostile, rows)
-    count(results, next(cell for cell in cells if cell.name == "parity/tiny-0.2m"))
-    (results / "sentiment" / "tiny-0.2m" / "seed0" / "after.jsonl").unlink()
-    (results / "audit.csv").write_text(f'check,sentence\n"{SCRIPT}",a|b\n')
-    return folder
-
-
-@pytest.fixture(scope="module")
-def page(run):
-    out = run / "report.html"
-    table = ["--cell-table", str(run / "cells.tsv"), "--results", str(run / "results")]
-    assert main(["report", *table, "--out", str(out)]) == 0
-    return out
-
-
-def test_missing_cells_are_named_with_the_command_that_makes_them(page):
-    text = page.read_text()
-    assert "6 of 12 cells are missing" in text
-    assert text.count('class="missing" colspan') == 6
-    assert "cells=parity/tiny-0.8m" in text
-
-
-def test_a_cell_without_outputs_says_so(page):
-    assert re.search("No examples: .*after.jsonl is not there", page.read_text())
-
-
-def test_model_text_and_tables_are_escaped_and_cut(page):
-    text = page.read_text()
-    assert SCRIPT not in text
-    assert text.count("<script") == 1
-    assert "&lt;script&gt;" in re.sub(r"</?mark[^>]*>", "", text)
-    assert "x" * (LIMIT + 1) not in text
-    assert "8,000 more characters" in re.sub(r"</?mark[^>]*>", "", text)
-    assert "http://" not in text.replace("http://www.w3.org", "")
-    assert "'unsafe-inline'" not in text
-
-
-def test_equal_results_give_equal_bytes(run, page):
-    again = run / "again.html"
-    table = ["--cell-table", str(run / "cells.tsv"), "--results", str(run / "results")]
-    assert main(["report", *table, "--out", str(again)]) == 0
-    assert again.read_bytes() == page.read_bytes()
-
-
-def test_a_table_that_changed_since_it_was_written_is_refused(tmp_path, capsys):
-    """One byte: 12.5 would have read 92.5."""
-    cells = read_cells(demo_cells(tmp_path / "cells.tsv"))
-    results = make_run(tmp_path / "results", cells[:2], DEMO_SIZES)
-    table = ["--cell-table", str(tmp_path / "cells.tsv"), "--results", str(results)]
-    for name, _, _ in TABLES:
-        write_table([{"dataset": "a", "before": 12.5}], ("dataset", "before"), results / name)
-    assert main(["report", *table, "--out", str(tmp_path / "report.html")]) == 0
-    for name, _, _ in TABLES:
-        path = results / name
-        sound = path.read_bytes()
-        path.write_bytes(sound.replace(b"12.5", b"92.5"))
-        with pytest.raises(UserError, match=rf"{name}: not the table that {name}\.sha256 certifies"):
-            tables(results)
-        path.write_bytes(sound)
-    path.write_bytes(sound.replace(b"12.5", b"92.5"))
-    assert main(["report", *table, "--out", str(tmp_path / "again.html")]) == 2
-    assert f"{name}: not the table that {name}.sha256 certifies" in capsys.readouterr().err
-    for text in (b"", b"a,b\n\xff"):
-        (results / "audit.csv.sha256").unlink(missing_ok=True)
-        (results / "audit.csv").write_bytes(text)
-        assert main(["report", *table, "--out", str(tmp_path / "again.html")]) == 2
-        assert "audit.csv: not a table" in capsys.readouterr().err
-
-
-def test_each_cell_shows_its_examples(page):
-    assert page.read_text().count("<article>") == 5 * COUNT
+def one_cell(tmp_path_factory):
+    return of_one_cell(tmp_path_factory.mktemp("one"))
 
 
 def test_differences_are_marked_word_by_word():
@@ -109,50 +19,6 @@ def test_differences_are_marked_word_by_word():
     assert marked("", "a") == ([], [("a", True)])
 
 
-FORGED = {
-    "before.jsonl": [{"output": None}, {"output": 3}, {"id": ["a"]}, {"correct": "x"}, {"correct": None}, {"stop": 1}],
-    "seed0/after.jsonl": [{"output": 3}, {"id": ["a"]}, {"correct": 1}],
-    "seed0/anchoring.json": [1, {}, {"summary": 1, "round_trip": {}}],
-    "seed0/lat.json": [[], {"layers": [], "summary": {}}, {"layers": "x", "summary": {}}],
-    "seed0/entropy.json": [[], {"summary": {"prompt": {"mean": "x"}, "text": {"mean": 1}}}],
-    "seed0/optimize.run.json": [[], 1],
-    "ladder.json": [[], {"rungs": {"bare": {"correct": 1, "n": 0, "levels": {}}}}],
-    "recovery.json": [[], {"own": {}, "protocols": 3}],
-}
-
-
-@pytest.fixture(scope="module")
-def one_cell(tmp_path_factory):
-    """The table of one cell, and its run."""
-    folder = tmp_path_factory.mktemp("one")
-    cells = demo_cells(folder / "cells.tsv")
-    lines = cells.read_text().splitlines()
-    cells.write_text("\n".join([lines[0], next(line for line in lines if line.startswith("sentiment\t")), ""]))
-    make_run(folder / "results", read_cells(cells), DEMO_SIZES)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [(name, value) for name, values in FORGED.items() for value in values], ids=str
-)
+@pytest.mark.parametrize(("name", "value"), QUICK, ids=str)
 def test_a_forged_result_is_one_error_that_names_it_or_is_told_on_the_page(one_cell, name, value, tmp_path, capsys):
-    shutil.copytree(one_cell, tmp_path / "run")
-    cells, folder = tmp_path / "run/cells.tsv", tmp_path / "run/results"
-    path = folder / "sentiment/tiny-0.2m" / name
-    if name.endswith(".jsonl"):
-        rows = [{key: kept for key, kept in row.items() if key != "check"} for row in read_jsonl(path)]
-        rows[0] = {key: kept for key, kept in (rows[0] | value).items() if kept is not None}
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    else:
-        path.write_text(json.dumps(value))
-    tables = ("ladder", "prompts", "correlation", "spread", "recovery")
-    outputs = [word for table in tables for word in (f"--{table}", str(tmp_path / table))]
-    told = ""
-    for command, out in (("report", ["--out", str(tmp_path / "page.html")]), ("summary", outputs)):
-        status = main([command, "--cell-table", str(cells), "--results", str(folder), "--seeds", "0", *out])
-        error = capsys.readouterr().err
-        assert status in (0, 2)
-        assert error.count("\n") == (status == 2)
-        told += error
-    told += (tmp_path / "page.html").read_text() if (tmp_path / "page.html").exists() else ""
-    assert path.name in told
+    told_of(one_cell, name, value, tmp_path, capsys)

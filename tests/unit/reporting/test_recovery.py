@@ -1,20 +1,15 @@
 """Protocol recovery: the hidden protocol comes out first, and an answer cut short is the answer under that limit."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, make_run
-from tiny import tiny_model
 
 from embedgrad.analyses.counts import added, by_level
 from embedgrad.cli import main
-from embedgrad.grading import Grading
 from embedgrad.reporting.recovery import printed_counts, rank
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
-from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot, decode
 from embedgrad_core.files import Item, UserError, write_json, write_jsonl
 
 HIDDEN = {"layout": "chat", "limit_share": 0.5, "stop_rule": "checkpoint", "strict": False}
@@ -79,28 +74,6 @@ def test_a_broken_grid_is_named(run):
 def test_without_any_grid_there_is_no_ranking(tmp_path):
     cells = read_cells(demo_cells(tmp_path / "cells.tsv"))
     assert rank(collect(cells, tmp_path), tmp_path) == []
-
-
-def test_a_cut_answer_is_the_answer_under_that_protocol(tokenizer, items, tmp_path):
-    frozen = tiny_model(tokenizer)
-    frozen.network.save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
-    write_jsonl(tmp_path / "test.jsonl", [item.row() for item in items])
-    flags = ["--model", str(tmp_path / "model"), "--prompt", "step by step.", "--evaluator", "yes_no"]
-    flags += ["--data", str(tmp_path / "test.jsonl"), "--max-new-tokens", "16", "--limit-shares", "0.5,1"]
-    assert main(["recovery", *flags, "--out", str(tmp_path / "out.json")]) == 0
-    report = json.loads((tmp_path / "out.json").read_text())
-    assert len(report["protocols"]) == 2 * 2 * 2 * 2
-    for row in report["protocols"]:
-        protocol = row["protocol"]
-        slot = Slot.place(tokenizer, Layout(protocol["layout"]), "step by step.")
-        vectors = PromptEmbedding.from_text(frozen, slot).initial
-        limit = round(16 * protocol["limit_share"])
-        said = decode(frozen, slot, vectors, items, Decoding(max_new_tokens=limit, stop_rule=protocol["stop_rule"]))
-        grading = Grading("yes_no", strict=protocol["strict"])
-        answers = {item.id: item.answer for item in items}
-        right = round(grading.accuracy({one.id: one.output for one in said}, answers) * len(items))
-        assert row["levels"][""] == {"correct": right, "n": len(items)}
 
 
 @given(st.lists(st.tuples(st.sampled_from([None, "1", "2"]), st.booleans()), max_size=9), st.integers(0, 9))

@@ -7,8 +7,10 @@ from statsmodels.stats.multitest import multipletests
 
 from embedgrad.reporting.figures.drawing import save
 from embedgrad.reporting.figures.rivals import AXES, FAMILIES, _front, scatter
+from embedgrad.reporting.latency import COLUMNS, add_latency
 from embedgrad.reporting.rivals import NEEDS, Entry, markdown, numbers
 from embedgrad.rivals.table import RIVALS
+from embedgrad_core.files import UserError, write_json
 
 
 def answers(right, n=40, wrong="wrong"):
@@ -80,6 +82,40 @@ def test_the_table_for_people_names_every_method_and_marks_the_edge(entries):
     ]
     assert "0.001*" in text
     assert "1.5 k" in text
+
+
+def test_latency_stands_beside_the_method_it_was_measured_of(entries, tmp_path):
+    rows = numbers(entries)
+    lora = tmp_path / "rivals" / rows[2]["dataset"] / rows[2]["model"] / "lora"
+    measured = {"first_token_ms": 40.5, "token_ms": 12.25, "first_token_ratio": 1.5, "token_ratio": 1.256}
+    write_json(lora / "seed3" / "answer.run.json", {"fitted_sha256": "one"})
+    write_json(lora / "cost.json", {**measured, "fitted_sha256": "one", "quartiles": {}})
+    found = add_latency(rows, tmp_path, 3)
+    assert {name: found[2][name] for name in COLUMNS} == measured
+    assert [found[place]["token_ratio"] for place in (0, 1, 3)] == [None] * 3
+    text = markdown(found)
+    column = next(line for line in text.splitlines() if line.startswith("| method")).split("|").index(" ms a token × ")
+    told = [line.split("|")[column].strip() for line in text.splitlines() if line.startswith("| ")][2:]
+    assert told == ["", "", "1.26", ""]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"fitted_sha256": "two"},
+            "cost.json: was measured of another fit than .*answer.run.json tells of; measure again",
+        ),
+        ({"token_ms": "fast"}, "cost.json: not what `embedgrad rival cost` writes; measure again"),
+    ],
+)
+def test_the_latency_of_another_fit_is_one_error(entries, tmp_path, changes, told):
+    rows = numbers(entries)
+    lora = tmp_path / "rivals" / rows[2]["dataset"] / rows[2]["model"] / "lora"
+    write_json(lora / "seed0" / "answer.run.json", {"fitted_sha256": "one"})
+    write_json(lora / "cost.json", {**dict.fromkeys(COLUMNS, 1.0), "fitted_sha256": "one", **changes})
+    with pytest.raises(UserError, match=told):
+        add_latency(rows, tmp_path, 0)
 
 
 def test_every_family_has_a_mark_and_says_what_it_needs():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
-from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, graded, item, make_run, write_cells
+from reporting_samples import DEMO_SIZES, cell, demo_cells, graded, item, make_run, write_cells
 from rich.cells import cell_len
 
 from embedgrad.cli import main
@@ -77,30 +77,6 @@ def test_markdown_lines_up_and_leaves_out_what_the_paper_does_not_print(demo):
     assert "verdict" not in main[0]
     assert max(map(len, main)) <= 150
     assert re.search(r"\| arithmetic +\| arithmetic +\| tiny-0.2m \|", main[2])
-
-
-def test_paper_run_with_missing_cells_says_why(tmp_path):
-    cells = read_cells(PAPER)
-    skip = ("imdb/llama-3.1-8b-instruct", "medd/qwen2.5-14b-instruct")
-    folder = make_run(tmp_path / "paper", cells, PAPER_SIZES, skip)
-    write_json(folder / "imdb" / "llama-3.1-8b-instruct" / "seed0" / "skipped.json", {"reason": "gated"})
-    outcomes = collect(cells, folder, [0])
-    rows = {f"{row['dataset']}/{row['model']}": row for row in numbers(outcomes)}
-    assert rows[skip[0]]["status"] == rows[skip[1]]["status"] == "missing"
-    assert rows[skip[0]]["missing_reason"] == "gated"
-    assert rows[skip[1]]["missing_reason"] == "not run yet"
-    assert rows[skip[0]]["paper_after"] == "64.29"
-    text = markdown(outcomes)
-    assert text.count("missing: gated") == 1
-    assert "2 of 26 cells are missing" in text
-    assert "57.14 → 64.29 (+7.15)" in text
-    assert re.search(r"Verdicts .*: .*\d+ (replicated|partly|not)", text)
-    tex = latex(outcomes)
-    assert "missing: gated" in tex
-    body = tex.split(r"\midrule", 1)[1].split(r"\bottomrule")[0]
-    lines = [line for line in body.splitlines() if line.endswith(r"\\")]
-    assert len(lines) == 26
-    assert all(len(re.findall(r"(?<!\\)&", line)) == 11 for line in lines)
 
 
 def test_no_cell_at_all_is_a_table_too(tmp_path):

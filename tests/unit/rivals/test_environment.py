@@ -61,6 +61,28 @@ def test_a_command_becomes_that_python_once(tmp_path, monkeypatch):
     assert len(became) == 1
 
 
+@pytest.mark.parametrize("name", [name for name, rival in RIVALS.items() if rival.library])
+def test_without_its_library_a_rival_is_one_error(tokenizer, monkeypatch, name):
+    monkeypatch.setattr(environment, "find_spec", lambda library: None)
+    with pytest.raises(
+        UserError, match=rf"^rival {name} needs {rival_named(name).library}, which is not installed: `make rivals`"
+    ):
+        fit(tokenizer, rival_named(name))
+
+
+def test_what_is_the_suites_own_needs_no_library():
+    own = {name for name, rival in RIVALS.items() if not (rival.library or rival.environment)}
+    assert {
+        "prompt_tuning_text",
+        "prefix_text",
+        "fine_tuning",
+        "autoprompt",
+        "gcg",
+        "few_shot_4",
+        "self_refine_1",
+    } <= own
+
+
 @pytest.mark.parametrize("name", BOTTLENECKS)
 def test_run_without_its_environment_a_rival_is_one_error(tokenizer, name):
     # This Python's transformers is one that the library cannot be imported with, be it installed or not.

@@ -2,29 +2,15 @@
 
 import pytest
 import torch
-from tiny import REVIEWS, tiny_model
+from rival_samples import ITEMS, ON_TINY, TEXT, fitted
+from tiny import tiny_model
 
 from embedgrad.rivals.artefact import Artefact
 from embedgrad.rivals.fitting import Fitting, answer, fit_rival, serve
-from embedgrad.rivals.table import GRADIENT, RIVALS, rival_named
+from embedgrad.rivals.table import rival_named
 from embedgrad_core import Decoding, Layout, PromptEmbedding, Settings, Slot, optimize
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.objective import encode, target_loss
-
-TEXT = "positive or negative?"
-ITEMS = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(REVIEWS)]
-ON_TINY = [
-    name for name, rival in RIVALS.items() if rival.family in GRADIENT and name != "qlora" and not rival.environment
-]
-
-
-def fitted(tokenizer, name, rate=None, epochs=6, **more):
-    rival = rival_named(name)
-    settings = Settings(rate or rival.rates[-1], epochs, batch_size=2, patience=0, seed=1)
-    frozen = tiny_model(tokenizer)
-    fitting = Fitting(Layout(), TEXT, ITEMS, ITEMS, settings, log=lambda line: None, **more)
-    artefact, history = fit_rival(frozen, rival, fitting)
-    return frozen, artefact, history
 
 
 def test_prompt_tuning_from_the_text_is_embedgrad(tokenizer):
@@ -52,29 +38,6 @@ def test_a_rival_learns_and_its_file_brings_the_same_loss(tokenizer, name, tmp_p
         loss, _ = target_loss(other, served.slot, served.vectors, examples, served.past)
     assert loss.item() / len(ITEMS) == pytest.approx(losses[best], rel=1e-5)
     assert not any(parameter.requires_grad for parameter in other.network.parameters())
-
-
-@pytest.mark.parametrize("name", ["adalora", "lora", "p_tuning_lstm", "prefix_tuning", "prefix_text"])
-@pytest.mark.parametrize("killed_in", [2, 5])
-def test_a_killed_fit_ends_with_the_same_tensors(tokenizer, name, killed_in, tmp_path, monkeypatch):
-    _, whole, history = fitted(tokenizer, name)
-    state, steps = tmp_path / "fit.state", []
-
-    class Killed(torch.optim.Adam):
-        def step(self, closure=None):
-            steps.append(1)
-            if len(steps) == 2 * killed_in:  # in the middle of an epoch
-                raise KeyboardInterrupt
-            return super().step(closure)
-
-    monkeypatch.setitem(__import__("embedgrad_core.training").training.OPTIMIZERS, "adam", Killed)
-    with pytest.raises(KeyboardInterrupt):
-        fitted(tokenizer, name, state=state)
-    assert state.exists()
-    _, again, lines = fitted(tokenizer, name, state=state)
-    assert len(steps) == 2 * killed_in + (len(history) - 1) * 2 - (2 * killed_in - 1)
-    assert [line["dev_loss"] for line in lines] == [line["dev_loss"] for line in history]
-    assert all(torch.equal(again.tensors[key], whole.tensors[key]) for key in whole.tensors)
 
 
 def test_adalora_prunes_to_its_rank_and_only_pruned_epochs_win(tokenizer):

@@ -1,25 +1,13 @@
 """AutoPrompt and GCG: candidates by a plain first-order sum, only texts that are read again, a killed search."""
 
-from dataclasses import replace
-
 import pytest
 import torch
-from tiny import REVIEWS, tiny_model
+from rival_samples import ITEMS, SETTINGS, TEXT, rival
+from tiny import tiny_model
 
-from embedgrad.rivals.table import rival_named
 from embedgrad.rivals.token_search import TokenSearch, search
-from embedgrad_core import Layout, Settings, Slot
-from embedgrad_core.files import Item, UserError, write_json
+from embedgrad_core import Layout, Slot
 from embedgrad_core.objective import encode, target_loss
-
-TEXT = "positive or negative?"
-ITEMS = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(REVIEWS)]
-SETTINGS = Settings(0.01, 4, batch_size=2, patience=0, seed=3)
-
-
-def rival(name, **changes):
-    found = rival_named(name)
-    return replace(found, settings={**found.settings, "top": 20, **changes})
 
 
 @pytest.fixture(params=["bare", "chat"])
@@ -69,28 +57,3 @@ def test_no_candidate_holds_what_a_prompt_in_words_would_not(tokenizer):
     assert len(at.allowed) == len(tokenizer) + 5, "the padded rows of the table are there, and not allowed"
     assert not at.allowed[len(tokenizer) :].any()
     assert all(tokenizer.decode([token]).isascii() for token in at.allowed.nonzero().flatten().tolist())
-
-
-@pytest.mark.parametrize("name", ["autoprompt", "gcg"])
-def test_a_killed_search_finds_the_same(tokenizer, name, tmp_path):
-    frozen, state = tiny_model(tokenizer), tmp_path / "fit.state"
-    whole = TokenSearch(frozen, Layout(), TEXT, rival(name), ITEMS, ITEMS, SETTINGS).run()
-
-    def kill(line):
-        if line["epoch"] == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        TokenSearch(frozen, Layout(), TEXT, rival(name), ITEMS, ITEMS, SETTINGS).run(state, kill)
-    text, history = TokenSearch(frozen, Layout(), TEXT, rival(name), ITEMS, ITEMS, SETTINGS).run(state)
-    assert text == whole[0]
-    keys = ("epoch", "dev_loss", "item_forwards", "text")
-    assert [[line[key] for key in keys] for line in history] == [[line[key] for key in keys] for line in whole[1]]
-    with pytest.raises(UserError, match="belongs to another model, data or setting"):
-        TokenSearch(frozen, Layout(), TEXT, rival(name, candidates=3), ITEMS, ITEMS, SETTINGS).run(state)
-    state.write_text(state.read_text().replace('"ids"', '"idz"'))
-    with pytest.raises(UserError, match="does not fit its checksum"):
-        TokenSearch(frozen, Layout(), TEXT, rival(name), ITEMS, ITEMS, SETTINGS).run(state)
-    write_json(state, {"run": "x"})
-    with pytest.raises(UserError, match="not the state of a search"):
-        TokenSearch(frozen, Layout(), TEXT, rival(name), ITEMS, ITEMS, SETTINGS).run(state)

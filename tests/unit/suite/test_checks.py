@@ -89,7 +89,8 @@ def test_the_first_lines_are_the_outlook_and_where_to_learn_more():
     told, more = first_lines(run, jobs(run), [ROOT / "config/demo.yaml"], False)
     assert told == f"forecast: {outlook(run, jobs(run), run.resources.machine(False))}"
     assert "`embedgrad plan --config config/demo.yaml`" in more
-    assert "`embedgrad plan`" in first_lines(run, jobs(run)[1:3], ["a.yaml", "b.yaml"], False)[1]
+    assert "`embedgrad plan --config a.yaml b.yaml`" in first_lines(run, jobs(run)[1:3], ["a.yaml", "b.yaml"], False)[1]
+    assert "`embedgrad plan`" in first_lines(run, jobs(run)[1:3], [], False)[1]
     assert first_lines(run, [("table2", {}), ("metrics", {"model": "tiny-0.2m"})], [], False) == []
     told, _ = first_lines(run, [("optimize", {"dataset": "nowhere", "model": "tiny-0.2m"})], [], False)
     assert told.startswith("forecast: none could be made (")

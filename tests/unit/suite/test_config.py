@@ -7,6 +7,7 @@ import shlex
 import pytest
 import yaml
 from places import ROOT
+from snakemake.utils import update_config
 
 from embedgrad.cli import build_parser
 from embedgrad.planning.run_config import RunConfig, _flags
@@ -69,6 +70,20 @@ def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
     (tmp_path / "bad.yaml").write_text("run: paper\nseeds: [0\ntasks: {}\n")
     with pytest.raises(UserError, match=r"bad.yaml:3: not valid YAML"):
         RunConfig.read(tmp_path / "bad.yaml")
+
+
+def test_files_lie_on_top_of_each_other_as_snakemake_lays_them(tmp_path):
+    below, above = ROOT / "config/demo.yaml", tmp_path / "more.yaml"
+    above.write_text("seeds: [3, 4]\noptimize: {patience: 9}\n")
+    values = RunConfig.read(below, above).values
+    expected = yaml.safe_load(below.read_text(encoding="utf-8"))
+    update_config(expected, yaml.safe_load(above.read_text()))
+    assert values == expected
+    assert values["optimize"]["patience"] == 9
+    assert values["optimize"]["batch_size"] == 8
+    above.write_text("seeds: -1\n")
+    with pytest.raises(UserError, match=r"demo\.yaml \+ .*more\.yaml: seeds.0: '-1' is not of type 'integer'"):
+        RunConfig.read(below, above)
 
 
 def test_a_mirror_that_is_not_there_is_named():

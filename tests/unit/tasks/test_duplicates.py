@@ -36,7 +36,7 @@ def test_near_pairs_are_all_and_only_the_pairs_of_the_definition(texts, shingle,
 def test_near_pairs_of_long_texts_match_the_definition_over_several_blocks():
     sentence = "the cat sat on a mat and saw one more red bird fly over some old grey roof"
     words = sentence.split()
-    texts = [" ".join(words[(i * k) % 17] for k in range(1, 25)) + f" {i // 3}" for i in range(600)]
+    texts = [" ".join(words[(i * k) % 17] for k in range(1, 25)) + f" {i // 3}" for i in range(400)]
     found = near_pairs(texts, 5, 0.5)
     assert found == plain_pairs(texts, 5, 0.5)
     assert len(found) > 500

@@ -2,14 +2,12 @@
 
 import pytest
 import torch
+from lanes import LIMIT, SIZES, one_at_a_time, same_in_any_lanes
 
 from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot
-from embedgrad_core.decoding import graphed
 from embedgrad_core.decoding.graphed import GraphedDecoder, Workspace
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.decoding.static_cache import StaticCache
-
-LIMIT = 68
 
 
 @pytest.fixture(scope="module")
@@ -29,28 +27,15 @@ def bodies(slot, items):
 
 @pytest.fixture(scope="module")
 def expected(frozen, slot, vectors, bodies):
-    """Of the other decoder, one row at a time; a token that it says soon ends some rows early."""
-    stops = (greedy(frozen, slot, vectors, bodies[:1], 9, ())[0].ids[5], *frozen.stop_ids())
-    return stops, greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=1, graphed=False)
+    return one_at_a_time(frozen, slot, vectors, bodies)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 5, 8, 64])
-@pytest.mark.parametrize(("interval", "round_to", "prefill"), [(16, 256, 8192), (7, 8, 50), (1, 1, 1)])
+@pytest.mark.parametrize(("rows", "sizes"), [(8, SIZES[0]), (5, SIZES[1]), (64, SIZES[2])])
 def test_any_number_of_lanes_steps_and_places_gives_the_same(
-    frozen, slot, vectors, bodies, expected, monkeypatch, rows, interval, round_to, prefill
+    frozen, slot, vectors, bodies, expected, monkeypatch, rows, sizes
 ):
-    stops, wanted = expected
-    for name, value in (("INTERVAL", interval), ("ROUND", round_to), ("PREFILL", prefill)):
-        monkeypatch.setattr(graphed, name, value)
-    ended, begun = [], []
-    callbacks = {"on_end": ended.append, "on_step": begun.append}
-    found = greedy(frozen, slot, vectors, bodies, LIMIT, stops, batch_size=rows, graphed=True, **callbacks)
-    assert [row.ids for row in found] == [row.ids for row in wanted]
-    for row, other in zip(found, wanted, strict=True):
-        assert row.bits == pytest.approx(other.bits, abs=1e-4)
-    assert sorted(row.index for row in ended) == list(range(len(bodies)))
-    assert all(0 <= rest < rows for rest in begun)
-    assert len({len(row.ids) for row in found}) > 2, "the case must mix rows that end early with rows that run on"
+    """Each number once; tests/system/decoding/test_many_lanes.py has every pair, and fewer lanes."""
+    same_in_any_lanes(frozen, slot, vectors, bodies, expected, monkeypatch, rows, sizes)
 
 
 def test_lanes_that_run_empty_are_given_up(frozen, slot, vectors, bodies, expected, monkeypatch):
@@ -91,7 +76,7 @@ def test_decodings_that_share_a_workspace_share_its_buffers(frozen, slot, vector
     """What an earlier decoding left in the cache is never seen: answers are the same, in any order of sizes."""
     stops, wanted = expected
     workspace, seen = Workspace(), []
-    for part in (slice(0, 8), slice(8, 16), slice(16, 24), slice(0, 4)):
+    for part in (slice(0, 6), slice(6, 10), slice(2, 6)):
         how = {"batch_size": 4, "graphed": True, "workspace": workspace}
         found = greedy(frozen, slot, vectors, bodies[part], LIMIT, stops, **how)
         assert [row.ids for row in found] == [row.ids for row in wanted[part]]
@@ -103,7 +88,7 @@ def test_decodings_that_share_a_workspace_share_its_buffers(frozen, slot, vector
 
 def test_loops_end_early(frozen, slot, vectors, bodies):
     rule = LoopRule(4, 8)
-    both = [greedy(frozen, slot, vectors, bodies, 160, (), stop_on_loop=rule, graphed=side) for side in (False, True)]
+    both = [greedy(frozen, slot, vectors, bodies, 80, (), stop_on_loop=rule, graphed=side) for side in (False, True)]
     assert [(row.ids, row.looped) for row in both[0]] == [(row.ids, row.looped) for row in both[1]]
     assert any(row.looped for row in both[1]), "the tiny model must loop somewhere"
 

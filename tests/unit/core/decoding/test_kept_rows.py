@@ -65,17 +65,17 @@ def test_a_decoding_that_was_ended_goes_on_from_its_last_block(frozen, slot, vec
 
 def test_another_question_finds_nothing(frozen, slot, vectors, items, tmp_path, counted):
     seen, _ = counted
-    path = tmp_path / "answers.state"
-    decode(frozen, slot, vectors, items, Decoding(**SETTINGS), kept=KeptRows(path))
+    path, short = tmp_path / "answers.state", SETTINGS | {"max_new_tokens": 6}
+    decode(frozen, slot, vectors, items, Decoding(**short), kept=KeptRows(path))
     other = tiny_model(frozen.tokenizer, "llama" if frozen.name == "tiny-qwen2" else "qwen2")
     object.__setattr__(other, "resolved", "sha256:other")
     asked = {
-        "other vectors": (frozen, vectors + 0.01, items, SETTINGS),
-        "other limit": (frozen, vectors, items, SETTINGS | {"max_new_tokens": 23}),
-        "other batches": (frozen, vectors, items, SETTINGS | {"batch_size": 3}),
-        "other end of loops": (frozen, vectors, items, SETTINGS | {"stop_on_loop": 4, "loop": LoopRule(3, 8)}),
-        "other model": (other, vectors, items, SETTINGS),
-        "other blocks": (frozen, vectors, items, SETTINGS | {"block": 2}),
+        "other vectors": (frozen, vectors + 0.01, items, short),
+        "other limit": (frozen, vectors, items, short | {"max_new_tokens": 5}),
+        "other batches": (frozen, vectors, items, short | {"batch_size": 3}),
+        "other end of loops": (frozen, vectors, items, short | {"stop_on_loop": 4, "loop": LoopRule(3, 8)}),
+        "other model": (other, vectors, items, short),
+        "other blocks": (frozen, vectors, items, short | {"block": 2}),
     }
     for name, (model, of, some, settings) in asked.items():
         seen.clear()

@@ -4,23 +4,18 @@ import logging
 import re
 
 import pytest
-import torch
+import yaml
 from places import ROOT
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from embedgrad.planning.access import Access, look_up_data
+from embedgrad.planning.durations import Durations
 from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.gpus import GPUS, named_gpu
+from embedgrad.planning.lookups import Lookups
 from embedgrad.planning.pace import Pace
 from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.work import work_of
-from embedgrad_core import FrozenModel, Layout, Slot
 from embedgrad_core.files import UserError
-from embedgrad_core.model.costs import Shape
-from embedgrad_core.model.kernels import freeze_linears
-from embedgrad_core.objective import Example
-from embedgrad_core.step import MicroBatching, accumulate
-from embedgrad_core.trainable import prompt_vectors
 
 
 @pytest.fixture(scope="session")
@@ -34,42 +29,33 @@ def _measured_once(caches, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(caches))
 
 
+def test_latency_is_forecast_by_its_own_few_rows_and_lengths():
+    values = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text(encoding="utf-8"))
+    values["rivals"] = {"cells": ["mood/tiny-0.2m"], "seeds": [0], "methods": ["lora", "self_refine_4"]}
+    config = RunConfig.check(values)
+    machine = config.resources.machine(has_gpus=False)
+    jobs = [
+        ("rival_cost", {"dataset": "mood", "model": "tiny-0.2m", "rival": name}) for name in ("lora", "self_refine_4")
+    ]
+    # A warm-up and five repeats of three items, text prompt and method: 36 calls of 32 tokens; with 8 more calls an answer 180.
+    assert outlook(config, jobs, machine).startswith(f"0 tokens to train on, {(36 + 180) * 32:,} to answer: ")
+    durations = Durations(config, machine, config.resources)
+    lora, refine = (durations.seconds(*job) - durations.fixed(*job) for job in jobs)
+    assert refine == pytest.approx(5 * lora)
+    # One row at a time: no row shares its reading of the weights, as those of the usual batches do.
+    answer = ("rival_answer", jobs[0][1])
+    work, answering = durations.work(jobs[0][1]), durations.seconds(*answer) - durations.fixed(*answer)
+    assert lora / (36 * 32) > answering / (work.test * work.answer)
+    assert Lookups(config).rival_costs() == [
+        f"results/demo/rivals/mood/tiny-0.2m/{name}/cost.json" for name in ("lora", "self_refine_4")
+    ]
+
+
 def test_the_papers_own_counts():
     config = RunConfig.read(ROOT / "config" / "paper.yaml").values
     for task, test in {"math500": 250, "imdb": 84, "medd": 2080, "causal_judgment": 95}.items():
         work = work_of(task, config["tasks"][task], config["split"], None)
         assert (work.test, work.train + work.dev) == (test, test - (task == "medd"))
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_activations_are_what_the_backward_pass_keeps(tokenizer, dtype):
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=256,
-        intermediate_size=1024,
-        num_hidden_layers=6,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        tie_word_embeddings=True,
-    )
-    network = Qwen2ForCausalLM(config).to(dtype).eval().requires_grad_(False)
-    freeze_linears(network)
-    frozen = FrozenModel(network, tokenizer, "here", "main", "")
-    slot = Slot.place(tokenizer, Layout(), "please reason step by step")
-    vectors = frozen.embed(torch.tensor(slot.prompt_ids)).float().requires_grad_()
-    examples = [Example(str(i), [1 + j % 20 for j in range(120)], [3, 4]) for i in range(4)]
-    kept = {}
-
-    def keep(tensor):
-        kept[tensor.untyped_storage().data_ptr()] = tensor
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        accumulate(prompt_vectors(frozen, slot, vectors), examples, MicroBatching(4096))
-    weights = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
-    counted = sum(t.untyped_storage().nbytes() for place, t in kept.items() if place not in weights)
-    tokens = len(slot.head_ids) + slot.k + sum(example.length for example in examples)
-    assert Shape.of(config).activation_bytes(tokens, dtype.itemsize) == pytest.approx(counted, rel=0.1)
 
 
 def test_larger_models_and_cards():

@@ -1,6 +1,10 @@
 """Small made-up runs for the tests of reporting: files as the steps before it write them."""
 
+import atexit
+import functools
 import random
+import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -56,7 +60,25 @@ DEMO_SIZES = {"arithmetic": {"1": 30, "2": 30, "3": 30}, "sentiment": {None: 64}
 
 
 def make_run(folder: Path, cells: list[Cell], sizes: dict, skip=(), seeds=(0,), seed=7) -> Path:
-    """A whole run below ``folder``: splits, graded answers, histories, metrics; cells named in ``skip`` stay out."""
+    """A whole run below ``folder``: splits, graded answers, histories, metrics; cells named in ``skip`` stay out.
+
+    Each run is made once in a process; whoever asks again gets a copy of its files.
+    """
+    shares = tuple((task, tuple(levels.items())) for task, levels in sizes.items())
+    shutil.copytree(_made(tuple(cells), shares, tuple(skip), tuple(seeds), seed), folder, dirs_exist_ok=True)
+    return folder
+
+
+@functools.cache
+def _home() -> Path:
+    folder = tempfile.mkdtemp(prefix="embedgrad-runs-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+@functools.cache
+def _made(cells: tuple, shares: tuple, skip: tuple, seeds: tuple, seed: int) -> Path:
+    folder, sizes = Path(tempfile.mkdtemp(dir=_home())), {task: dict(levels) for task, levels in shares}
     chance = random.Random(seed)
     for task in dict.fromkeys(cell.task for cell in cells):
         items = [item(f"{task}-{level}-{k}", level) for level, n in sizes[task].items() for k in range(n)]

@@ -1,0 +1,78 @@
+"""``embedgrad rival choose`` and ``embedgrad rival table``: what a run's fits and answers come to."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.checked import output_file, whole
+from embedgrad_core.files import UserError, read_json, read_jsonl, write_json, write_whole
+
+
+def add_choose_arguments(parser: argparse.ArgumentParser) -> None:
+    """The fits to choose from."""
+    parser.add_argument("--fits", nargs="+", required=True, type=Path, help="fitted rivals, with fit.jsonl beside them")
+    parser.add_argument("--chosen", required=True, type=output_file, help="JSON: every rate with its loss on dev")
+    parser.add_argument("--out", required=True, type=output_file, help="the chosen one, with its history and run file")
+
+
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """The run, its cells and methods."""
+    parser.add_argument("--cell-table", required=True, type=Path)
+    parser.add_argument("--results", required=True, type=Path, help="results/<run>")
+    parser.add_argument("--cells", required=True, nargs="+", metavar="DATASET/MODEL")
+    parser.add_argument("--methods", required=True, nargs="+", metavar="NAME")
+    parser.add_argument("--seeds", required=True, nargs="+", type=whole(0), help="of the methods")
+    parser.add_argument("--run-seeds", required=True, nargs="+", type=whole(0), help="of EmbedGrad's own cells")
+    parser.add_argument("--csv", required=True, type=output_file)
+    parser.add_argument("--md", required=True, type=output_file)
+    parser.add_argument("--figures", required=True, type=Path, help="folder for rivals_<axis>.png and .pdf")
+
+
+def choose(arguments: argparse.Namespace) -> None:
+    """By the lowest loss on dev; of equal ones the smaller rate. All of the chosen fit's files are copied."""
+    tried = []
+    for fitted in arguments.fits:
+        history, run = read_jsonl(fitted.with_name("fit.jsonl")), read_json(fitted.with_name("fit.run.json"))
+        sound = [line for line in history if "dev_loss" in line and line.get("may_win", True)]
+        best = min(line["dev_loss"] for line in sound)
+        rate = run["settings"]["learning_rate"]
+        tried.append({"learning_rate": rate, "dev_loss": best, "best_epoch": run["best_epoch"], "rival": run["rival"]})
+    if len({one["rival"] for one in tried}) != 1:
+        raise UserError(
+            f"--fits: they are of {', '.join(sorted({one['rival'] for one in tried}))}; give fits of one rival."
+        )
+    place = min(range(len(tried)), key=lambda place: (tried[place]["dev_loss"], tried[place]["learning_rate"]))
+    chosen, rates = tried[place], sorted(one["learning_rate"] for one in tried)
+    at_edge = len(rates) > 1 and chosen["learning_rate"] in (rates[0], rates[-1])
+    for name, out in (
+        ("fit.jsonl", arguments.out.with_name("fit.jsonl")),
+        ("fit.run.json", arguments.out.with_name("fit.run.json")),
+        (arguments.fits[place].name, arguments.out),
+    ):
+        with write_whole(out) as temporary:
+            shutil.copyfile(arguments.fits[place].with_name(name), temporary)
+    write_json(arguments.chosen, {**chosen, "at_edge": at_edge, "tried": tried})
+    plain_line(f"{chosen['rival']}: rate {chosen['learning_rate']:g}, dev loss {chosen['dev_loss']:.4g}")
+
+
+def table(arguments: argparse.Namespace) -> None:
+    """The comparison as table and figures."""
+    from embedgrad.reporting.analyses import write_rows
+    from embedgrad.reporting.figures.drawing import save
+    from embedgrad.reporting.figures.rivals import AXES, scatter
+    from embedgrad.reporting.latency import add_latency
+    from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.rivals import markdown, numbers
+    from embedgrad.reporting.untrained import read_entries
+
+    wanted = [cell for cell in read_cells(arguments.cell_table) if f"{cell.dataset}/{cell.model}" in arguments.cells]
+    own = (arguments.methods, arguments.seeds, arguments.run_seeds)
+    rows = numbers([entry for cell in wanted for entry in read_entries(arguments.results, cell, *own)])
+    rows = add_latency(rows, arguments.results, arguments.seeds[0])
+    write_rows(rows, arguments.csv)
+    with write_whole(arguments.md) as temporary:
+        temporary.write_text(markdown(rows), encoding="utf-8")
+    for axis in AXES:
+        save(scatter(rows, axis), *(arguments.figures / f"rivals_{axis}.{suffix}" for suffix in ("png", "pdf")))
+    plain_line(f"{arguments.csv}: {len(rows)} rows")
