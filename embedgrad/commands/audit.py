@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Recompute and write."""
     from embedgrad.reporting.audit import audit, write_audit
-    from embedgrad.reporting.claims import FAILS, check_claims, read_claims, write_claims
+    from embedgrad.reporting.claims import FAILS, check_claims, check_rival_claims, read_claims, write_claims
     from embedgrad.reporting.results.cells import read_cells
     from embedgrad.reporting.results.collected import collect
 
@@ -38,9 +38,15 @@ def run(arguments: argparse.Namespace) -> None:
     findings = audit(paper)
     write_audit(findings, folder / "audit.csv", folder / "audit.md")
     checked = check_claims(claims, paper, outcomes, arguments.results or folder)
-    write_claims(checked, folder / "claims.csv", folder / "claims.md")
+    others = check_rival_claims(claims, arguments.results) if arguments.results else []
+    write_claims([*checked, *others], folder / "claims.csv", folder / "claims.md")
     broken = sum(one.table_verdict == FAILS for one in checked)
     plain_line(
         f"audit: {sum(not finding.holds for finding in findings)} of {len(findings)} findings do not hold; "
         f"claims: {broken} of {len(checked)} contradict the paper's own table"
+        + (
+            f"; {sum(one.run_verdict == FAILS for one in others)} of {len(others)} of other methods do not hold"
+            if others
+            else ""
+        )
     )

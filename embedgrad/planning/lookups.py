@@ -200,6 +200,11 @@ class Lookups:
         seeds = [seed for cell in cells for seed in self.config.seeds(cell.task)]
         return [f"{folder}/seed{seed}/after.jsonl" for folder, seed in zip(folders, seeds, strict=True)]
 
+    def rival_ladders(self) -> list[str]:
+        """The ladder of every cell of the comparison, and its graded answers."""
+        pairs = dict.fromkeys((cell.task, cell.model) for cell, _ in self.config.rivals)
+        return [f"{self.results}/{task}/{model}/ladder.{kind}" for task, model in pairs for kind in ("json", "jsonl")]
+
     def rival_figures(self, *axes: str) -> list[str]:
         """The figures of the comparison in both forms."""
         return [f"{self.figures}/rivals_{axis}.{suffix}" for axis in axes for suffix in ("png", "pdf")]
@@ -213,7 +218,7 @@ class Lookups:
 
     def report_tables(self) -> list[str]:
         """The tables that the page shows beside Table 2."""
-        return [f"{self.results}/{name}.csv" for name in TABLE_NAMES] + self.sweep_tables()
+        return [f"{self.results}/{name}.csv" for name in TABLE_NAMES] + self.sweep_tables() + self.rival_tables()
 
     def tables(self) -> list[str]:
         """Table 2 in its three forms."""

@@ -37,7 +37,7 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
             analyses += [(analysis, metrics, path) for metrics in outcome.metrics]
             known = {name: rung for name, rung in analysis["rungs"].items() if "left_out" not in rung}
             found = {name: _percent(rung, cell.level) for name, rung in known.items()}
-            best = _best(known, cell.level)
+            best = best_on_dev(known, cell.level)
         except KeyError as error:
             raise UserError(f"{path}: no level {error} on a rung; delete it and run again.") from None
         metrics = outcome.metrics[0]
@@ -99,7 +99,7 @@ def _span(row: dict, key: str) -> str:
     return f"{row[key]:+.1f} [{row[f'{key}_low']:+.1f}, {row[f'{key}_high']:+.1f}]"
 
 
-def _best(rungs: dict[str, dict], level: str | None) -> str | None:
+def best_on_dev(rungs: dict[str, dict], level: str | None) -> str | None:
     """The rung with the best share on dev, the first in the order of :data:`RUNGS` of equals."""
     with_dev = {name: _percent(rung["dev"], level) for name, rung in rungs.items() if name in RUNGS and "dev" in rung}
     on_dev = {name: share for name, share in with_dev.items() if share is not None}

@@ -15,13 +15,14 @@ from embedgrad.reporting.results.answers import read_graded, view
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.history import read_history
 from embedgrad.reporting.statistics import Paired, detectable_gain, holm, mcnemar, wilson
-from embedgrad.reporting.typeset import markdown_table, short_p
+from embedgrad.reporting.typeset import markdown_table, short_count, short_p
 from embedgrad_core.files import UserError, parse_json, read_json
 
-EMBEDGRAD, BEFORE = "embedgrad", "text prompt"
+EMBEDGRAD, BEFORE, UNTRAINED = "embedgrad", "text prompt", "untrained"
 # What an answer needs beside the frozen model, by the family of a method.
 NEEDS = {
     "": "nothing",
+    UNTRAINED: "nothing",
     "embedgrad": "vectors",
     "soft_prompts": "vectors",
     "prefixes": "keys and values",
@@ -32,6 +33,7 @@ NEEDS = {
     "at_test_time": "a longer context",
 }
 LEGEND = (
+    "Best untrained: the rung of the ladder of baselines that did best on dev, where that is not a row of its own. "
     "Δ: percentage points more than EmbedGrad on the same items, with Newcombe's 95 % interval; p: exact McNemar, Holm's "
     "correction over the methods of a cell. Seeds: lowest and highest accuracy. Rate: chosen on dev, * at the edge of the grid. "
     "ms a token ×: the time of a token over the text prompt's, one row at a time, after the first."
@@ -45,7 +47,7 @@ class Entry:
     Attributes:
         cell: data set and model.
         method: its name.
-        family: see ``embedgrad rival list``; empty for the text prompt.
+        family: see ``embedgrad rival list``; empty for the text prompt, :data:`UNTRAINED` for rungs of the ladder.
         graded: for each seed the graded answers, the cell's items in one order.
         fits: for each seed what the fit's run file says; empty where nothing is fitted.
         answers: the same of answering.
@@ -103,7 +105,8 @@ def read_entries(
             BEFORE,
             "",
             [view(before, wanted, {row["id"] for row in before}, name, "the cell")],
-            answers=[before_run],
+            # As many tokens as EmbedGrad has vectors: it starts from them.
+            answers=[before_run | {"positions": _embedgrad_fit(own / f"seed{run_seeds[0]}")["positions"]}],
         ),
         Entry(
             cell,
@@ -242,10 +245,12 @@ def _training_seconds(history: Sequence[dict]) -> float | None:
 
 def markdown(rows: Sequence[dict]) -> str:
     """The table for people, a block a cell."""
-    return "\n\n".join([*_blocks(rows), LEGEND]) + "\n"
+    told = (f"**{cell}**\n\n{markdown_table(header, lines, ['method'])}" for cell, header, lines in blocks(rows))
+    return "\n\n".join([*told, LEGEND]) + "\n"
 
 
-def _blocks(rows: Sequence[dict]) -> Iterator[str]:
+def blocks(rows: Sequence[dict]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """The name of each cell, what stands above its columns, and a line of texts a method."""
     header = [
         "method",
         "right",
@@ -263,7 +268,7 @@ def _blocks(rows: Sequence[dict]) -> Iterator[str]:
     for cell in dict.fromkeys((row["dataset"], row["model"]) for row in rows):
         mine = [row for row in rows if (row["dataset"], row["model"]) == cell]
         lines = [_line(row) for row in mine]
-        yield f"**{cell[0]} · {cell[1]}**\n\n{markdown_table(header, lines, ['method'])}"
+        yield " · ".join(cell), header, lines
 
 
 def _line(row: dict) -> list[str]:
@@ -280,18 +285,9 @@ def _line(row: dict) -> list[str]:
         delta,
         "" if row.get("p_holm") is None else short_p(row["p_holm"]),
         rate,
-        _count(row["trained_parameters"]),
+        short_count(row["trained_parameters"]),
         "" if row["fit_seconds"] is None else f"{row['fit_seconds']:.0f}",
         "" if row["positions"] is None else str(row["positions"]),
         f"{row['calls']:.3g}",
         "" if row.get("token_ratio") is None else f"{row['token_ratio']:.2f}",
     ]
-
-
-def _count(value: int | None) -> str:
-    if value is None:
-        return ""
-    for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return str(value)

@@ -40,6 +40,16 @@ def short_p(p: float | None) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
+def short_count(value: int | None) -> str:
+    """A large number in thousands or millions, to three digits; nothing for None."""
+    if value is None:
+        return ""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return str(value)
+
+
 def latex_escape(text: str) -> str:
     """Text for one cell of a LaTeX table; a sign before a digit is set as mathematics."""
     out = []

@@ -8,6 +8,7 @@ rule audit:
         metrics=RUN.cell_files("metrics.json"),
         analyses=RUN.cell_files("anchoring.json") + RUN.cell_files("lat.json"),
         sweep=RUN.sweep_tables(),
+        rivals=RUN.rival_tables(),
     output:
         multiext(f"{RESULTS}/audit", ".csv", ".csv.sha256", ".md"),
         multiext(f"{RESULTS}/claims", ".csv", ".csv.sha256", ".md"),

@@ -162,6 +162,7 @@ rule rivals_table:
     input:
         before=RUN.rival_cells("before"),
         after=RUN.rival_cells("after"),
+        ladders=RUN.rival_ladders(),
         graded=RUN.rival_files("graded.jsonl"),
         runs=RUN.rival_files("answer.run.json"),
         fits=RUN.rival_files("fit.run.json"),
@@ -182,7 +183,7 @@ rule rivals_table:
         **light(),
     params:
         run=CONFIG.rivals_flags(),
-        results=lambda wildcards, output: Path(output.csv).parent,
+        results=subpath(output.csv, parent=True),
         figures=lambda wildcards, output: Path(output.figures[0]).parent,
     shell:
         "embedgrad rival table {params.run} --results {params.results:q} --csv {output.csv:q} --md {output.md:q}"

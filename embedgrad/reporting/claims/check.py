@@ -9,14 +9,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from embedgrad.reporting.claims.values import KINDS, Run
+from embedgrad.reporting.claims.rivals import RIVAL_KINDS
+from embedgrad.reporting.claims.values import FAILS, HOLDS, KINDS, OPEN, Run
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.collected import Outcome
+from embedgrad.reporting.results.compared import read_compared
 from embedgrad.reporting.tables import read_tsv, write_table
 from embedgrad_core.files import UserError, markdown_escape, write_whole
 
 COLUMNS = ("id", "section", "quotation", "kind", "arguments", "relation", "printed")
-HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def read_claims(path: str | Path) -> list[Claim]:
     """
     claims = []
     for number, row in read_tsv(path, COLUMNS, "config/claims.tsv"):
-        if row["kind"] not in KINDS or row["relation"] not in ("=", ">"):
+        if row["kind"] not in {**KINDS, **RIVAL_KINDS} or row["relation"] not in ("=", ">"):
             raise UserError(f"{path}:{number}: kind {row['kind']!r} or relation {row['relation']!r} is unknown.")
         claims.append(Claim(**row))
     return claims
@@ -64,7 +65,7 @@ def read_claims(path: str | Path) -> list[Claim]:
 def check_claims(
     claims: Sequence[Claim], paper: Sequence[Cell], outcomes: Sequence[Outcome], folder: str | Path
 ) -> list[Checked]:
-    """Recompute every claim.
+    """Recompute every claim but those of other methods.
 
     Args:
         claims: the lines of the table.
@@ -76,6 +77,8 @@ def check_claims(
     table = {(cell.dataset, cell.model): cell for cell in paper}
     checked = []
     for claim in claims:
+        if claim.kind in RIVAL_KINDS:
+            continue
         by_table, by_run, note = KINDS[claim.kind]
         arguments = claim.arguments.split()
         a = by_table(table, *arguments) if by_table else None
@@ -93,6 +96,28 @@ def check_claims(
                 note,
             )
         )
+    return checked
+
+
+def check_rival_claims(claims: Sequence[Claim], folder: str | Path) -> list[Checked]:
+    """The claims of other methods, held against every cell of the run's ``rivals.csv``; none where the run has no rivals.
+
+    Raises:
+        UserError: a table that was changed since it was written, or is none of rivals.
+    """
+    cells = read_compared(folder)
+    checked = []
+    for claim in claims:
+        if claim.kind not in RIVAL_KINDS:
+            continue
+        by_rows, note = RIVAL_KINDS[claim.kind]
+        for rows in cells:
+            name = f"{claim.id} {rows[0]['dataset']}/{rows[0]['model']}"
+            found = by_rows({row["method"]: row for row in rows}, *claim.arguments.split())
+            measured, verdict = found or ("", OPEN)
+            checked.append(
+                Checked(name, claim.section, claim.quotation, claim.printed, "", OPEN, measured, verdict, note)
+            )
     return checked
 
 
@@ -125,7 +150,9 @@ def write_claims(checked: Sequence[Checked], csv_path: str | Path, markdown_path
     """Write as CSV and as Markdown."""
     names = [field.name for field in fields(Checked)]
     write_table(map(asdict, checked), names, csv_path)
-    lines = ["# Claims of Sections 4 and 5", "", f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+    others = any(one.section[0] not in "45" for one in checked)
+    title = f"# Claims of Sections 4 and 5{', and of other methods' if others else ''}"
+    lines = [title, "", f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
     lines += [f"| {' | '.join(markdown_escape(str(value)) for value in asdict(one).values())} |" for one in checked]
     with write_whole(markdown_path) as temporary:
         Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")

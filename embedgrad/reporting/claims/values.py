@@ -14,6 +14,7 @@ from embedgrad.reporting.results.collected import Outcome, analyses_of
 from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import UserError
 
+HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
 SIZES = ("0.5b", "1.5b", "3b", "7b", "8b", "14b")
 
 

@@ -13,6 +13,7 @@ from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GR
 # Colour and mark of each family; EmbedGrad's own are those that it has in every other figure.
 FAMILIES: dict[str, tuple[str, str, str]] = {
     "": ("text prompt", BEFORE, "o"),
+    "untrained": ("nothing trained", BEFORE, "h"),
     "embedgrad": ("EmbedGrad", AFTER, "o"),
     "soft_prompts": ("soft prompts", "#56B4E9", "s"),
     "prefixes": ("prefixes", ACCENT, "D"),
@@ -41,7 +42,7 @@ def scatter(rows: Sequence[dict], over: str) -> Figure:
     cells = list(dict.fromkeys((row["dataset"], row["model"]) for row in rows))
     columns = min(2, max(1, len(cells)))
     lines = max(1, math.ceil(len(cells) / columns))
-    figure = Figure(figsize=(4.6 * columns, 1.0 + 3.1 * lines), layout="constrained")
+    figure = Figure(figsize=(4.6 * columns, (1.0 if columns > 1 else 1.2) + 3.1 * lines), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False)
     for axes, cell in zip(grid.flat, cells, strict=False):
         mine = [row | {"extra_tokens": _tokens(row)} for row in rows if (row["dataset"], row["model"]) == cell]
@@ -55,7 +56,9 @@ def scatter(rows: Sequence[dict], over: str) -> Figure:
     for axes in grid.flat:
         handles |= {name: handle for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     if handles:
-        figure.legend(handles.values(), handles, loc="outside upper center", ncols=5, frameon=False, fontsize=7.5)
+        figure.legend(
+            handles.values(), handles, loc="outside upper center", ncols=2 * columns + 1, frameon=False, fontsize=7.5
+        )
     return figure
 
 

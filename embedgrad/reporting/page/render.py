@@ -16,7 +16,7 @@ from embedgrad.reporting.figures.gain import entropy, gain
 from embedgrad.reporting.figures.ladder import ladder, limits
 from embedgrad.reporting.figures.prompt import anchoring, lat
 from embedgrad.reporting.ladder import headline, ladder_rows
-from embedgrad.reporting.page import collect
+from embedgrad.reporting.page import collect, rivals
 from embedgrad.reporting.results.cells import Cell, Seeds
 from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad_core.files import UserError, write_whole
@@ -49,7 +49,9 @@ def write_page(
     """
     folder = Path(folder)
     lines = collect.table(outcomes, command)
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    style, script, more = ((HERE / name).read_text("utf-8") for name in ("style.css", "script.js", "rivals.css"))
+    others, tables = rivals.section(folder), collect.tables(folder)
+    style += more if others else ""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -65,7 +67,9 @@ def write_page(
         lines=lines,
         with_paper=any(cell.paper for cell in cells),
         figures=_figures(outcomes, cells, folder, seeds),
-        tables=collect.tables(folder),
+        rivals=others,
+        tables=tables,
+        claims=next((place for place, one in enumerate(tables, start=1) if one["file"] == "claims.csv"), None),
         foldouts=[
             collect.foldout(outcome, folder, line)
             for outcome, line in zip(outcomes, lines, strict=True)

@@ -11,7 +11,19 @@ from embedgrad.reporting.tables import csv_bytes
 from embedgrad_core.files import UserError, read_json
 
 # As they lie in results/<run>; one that a run has not made yet is left out.
-KEPT = ("table2", "ladder", "limits", "spread", "prompts", "correlation", "sensitivity", "recovery", "claims", "audit")
+KEPT = (
+    "table2",
+    "ladder",
+    "limits",
+    "spread",
+    "prompts",
+    "correlation",
+    "sensitivity",
+    "recovery",
+    "claims",
+    "audit",
+    "rivals",
+)
 ENDINGS = (".csv", ".md")
 # What the archive leaves out: weights, logs, what is kept beside it, and what is made from the rest in seconds.
 LEFT_OUT = {"models", "logs", "benchmarks", "shards"}

@@ -5,11 +5,14 @@ import functools
 import random
 import shutil
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from embedgrad.files import read_items
+from embedgrad.reporting.analyses import write_rows
 from embedgrad.reporting.metrics import metrics_from_files
 from embedgrad.reporting.results.cells import COLUMNS, Cell, read_cells
+from embedgrad.reporting.rivals import BEFORE, EMBEDGRAD, UNTRAINED, Entry, numbers
 from embedgrad_core.files import read_json, read_jsonl, write_json, write_jsonl
 
 PAPER_SIZES = {
@@ -152,3 +155,46 @@ def history(chance: random.Random, epochs: int, with_accuracy: bool = False) -> 
 def paper_run(folder: Path, cells_path: Path, skip=()) -> tuple[Path, list[Cell]]:
     cells = read_cells(cells_path)
     return make_run(folder, cells, PAPER_SIZES, skip), cells
+
+
+# A comparison of other methods on forty items; each is right on a stretch of them.
+# EmbedGrad has items 0-29 right. Method → family, what is right, and what its fit and its answers say of themselves.
+OWN_FIT = {"trained_parameters": 640, "stored_bytes": 2560, "best_epoch": 6, "fit_seconds": 100.0}
+_ASIS = {"positions": 10}
+METHODS = {
+    "prompt_tuning_text": ("soft_prompts", range(1, 31), {**OWN_FIT}, _ASIS),
+    "prompt_tuning_random": ("soft_prompts", range(12), {**OWN_FIT, "best_epoch": 9}, _ASIS),
+    "p_tuning_v2": ("prefixes", range(29), {**OWN_FIT, "trained_parameters": 9000, "stored_bytes": 36000}, _ASIS),
+    "lora": ("weights", range(40), {**OWN_FIT, "trained_parameters": 5000, "best_epoch": 3, "fit_seconds": 70.0}, _ASIS),
+    "ia3": ("weights", range(30), {**OWN_FIT, "trained_parameters": 600}, _ASIS),
+    "fine_tuning": ("weights", range(25), {"trained_parameters": 2 * 10**6, "best_epoch": 8, "fit_seconds": 400.0}, _ASIS),
+    "autoprompt": ("token_search", range(8), {"fit_seconds": 900.0}, _ASIS),
+    "gcg": ("token_search", range(28), {"fit_seconds": 110.0}, _ASIS),
+    "few_shot_4": ("at_test_time", range(10), {}, {"positions": 200}),
+    "self_refine_1": ("at_test_time", range(20), {}, {"positions": 10, "calls": 2.5}),
+}  # fmt: skip
+
+
+def compared(dataset: str = "imdb", methods: Iterable[str] = METHODS, own: dict | None = None) -> list[dict]:
+    """The rows of one cell as :func:`embedgrad.reporting.rivals.numbers` counts them."""
+    one = cell(dataset=dataset, task=dataset)
+    entries = [
+        Entry(one, "no prompt", UNTRAINED, [_right_on(range(5))], answers=[{"positions": 0}]),
+        Entry(one, BEFORE, "", [_right_on(range(9))], answers=[{"positions": 10}]),
+        Entry(one, EMBEDGRAD, "embedgrad", [_right_on(range(30))], [OWN_FIT | (own or {})], [{"positions": 10}]),
+    ]
+    for method in methods:
+        family, right, fit, answers = METHODS[method]
+        entries.append(Entry(one, method, family, [_right_on(right)], [fit], [answers]))
+    return numbers(entries)
+
+
+def write_compared(rows: Sequence[dict], folder: Path) -> Path:
+    """``rivals.csv`` with its seal."""
+    write_rows(rows, folder / "rivals.csv")
+    return folder / "rivals.csv"
+
+
+def _right_on(right: Iterable[int]) -> list[dict]:
+    known = set(right)
+    return [graded(f"i/{k}", "none" if k in known else "wrong", n_tokens=10) for k in range(40)]

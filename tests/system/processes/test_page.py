@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from reporting_samples import DEMO_SIZES, count, demo_cells, graded, make_run
+from reporting_samples import DEMO_SIZES, compared, count, demo_cells, graded, make_run, write_compared
 
 from embedgrad.cli import main
 from embedgrad.reporting.results.cells import read_cells
@@ -15,7 +15,7 @@ SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Half of the cells missing, one with a hostile and an endless answer, one without answers."""
+    """Half of the cells missing, one with a hostile and an endless answer, one without answers; other methods on two cells."""
     folder = tmp_path_factory.mktemp("run")
     cells = read_cells(demo_cells(folder / "cells.tsv"))
     half = [cell.name for cell in cells if cell.model == "tiny-0.8m"]
@@ -28,6 +28,7 @@ def run(tmp_path_factory):
     count(results, next(cell for cell in cells if cell.name == "parity/tiny-0.2m"))
     (results / "sentiment" / "tiny-0.2m" / "seed0" / "after.jsonl").unlink()
     (results / "audit.csv").write_text(f'check,sentence\n"{SCRIPT}",a|b\n')
+    write_compared([*compared("imdb"), *compared("medd")], results)
     return folder
 
 

@@ -120,3 +120,13 @@ def test_the_command_of_a_cell_is_one_that_a_shell_reads():
     assert words == [
         *("snakemake", "--cores", "2", "--configfile", "my configs/a.yaml", "--configfile", "b.yaml", "--config"),
     ]
+
+
+def test_the_table_of_rivals_waits_for_the_ladders_of_its_cells():
+    laptop = yaml.safe_load((ROOT / "config/laptop.yaml").read_text(encoding="utf-8"))
+    rivals = {"cells": ["imdb/smollm2-135m-instruct"], "seeds": [0], "methods": ["lora", "few_shot_1"]}
+    found = Lookups(RunConfig.check({**laptop, "rivals": rivals}))
+    folder = "results/laptop/imdb/smollm2-135m-instruct"
+    assert found.rival_ladders() == [f"{folder}/ladder.json", f"{folder}/ladder.jsonl"]
+    assert found.rival_tables() == ["results/laptop/rivals.csv"]
+    assert run("laptop").rival_ladders() == run("laptop").rival_tables() == []

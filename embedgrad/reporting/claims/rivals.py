@@ -1,0 +1,125 @@
+"""What the paper says of other methods, held against a run's ``rivals.csv``: cell by cell, each verdict with what would refute it.
+
+Every kind takes the rows of one cell by method, and the arguments of the line of ``config/claims.tsv``; it gives what was measured
+and a verdict. Methods that the run has not are passed over; where it has none of them, nothing is said.
+"""
+
+from collections.abc import Callable, Sequence
+
+from embedgrad.reporting.claims.values import FAILS, HOLDS
+from embedgrad.reporting.results.compared import CONTROL, detectable, difference, sign
+from embedgrad.reporting.rivals import EMBEDGRAD
+from embedgrad.reporting.typeset import short_p
+
+UNTOLD, TIMING = "cannot be told at this n", "cannot be told: times are too close"
+APART = "cannot be told: the null control differs"
+# Jobs beside a fit change its seconds by about as much.
+CLOSE = {"fit_seconds": 1.25}
+UNITS = {
+    "fit_seconds": "s",
+    "positions": "positions",
+    "calls": "calls",
+    "stored_bytes": "bytes",
+    "trained_parameters": "parameters",
+    "token_ratio": "times the text prompt's time a token",
+}
+Rows = dict[str, dict]
+Found = tuple[str, str] | None
+
+
+def _below(rows: Rows, *methods: str) -> Found:
+    """All below EmbedGrad after Holm's correction? Nothing can be told where the null control is itself told apart."""
+    found = [rows[method] for method in methods if method in rows]
+    if not found:
+        return None
+    told = [_paired(row) for row in found]
+    control = rows.get(CONTROL)
+    if control:
+        told.append(f"null control {_paired(control)}")
+    told.append(f"{detectable(found)} would be found with 80 % power before correction")
+    signs = [sign(row) for row in found]
+    if control and sign(control):
+        verdict = APART
+    elif 1 in signs:
+        verdict = FAILS
+    else:
+        verdict = HOLDS if set(signs) == {-1} else UNTOLD
+    return "; ".join(told), verdict
+
+
+def _more(rows: Rows, key: str, *methods: str) -> Found:
+    """Does every one take more of something than EmbedGrad?"""
+    own, found = rows[EMBEDGRAD].get(key), _having(rows, key, methods)
+    if own is None or not found:
+        return None
+    factor = CLOSE.get(key, 1.0)
+    if all(row[key] > factor * own for row in found):
+        verdict = HOLDS
+    elif any(row[key] < own / factor or (factor == 1 and row[key] == own) for row in found):
+        verdict = FAILS
+    else:
+        verdict = TIMING
+    return _amounts(key, [rows[EMBEDGRAD], *found]), verdict
+
+
+def _alone(rows: Rows, key: str, *methods: str) -> Found:
+    """Does EmbedGrad do without what they need?"""
+    own, found = rows[EMBEDGRAD].get(key), _having(rows, key, methods)
+    if own is None or not found:
+        return None
+    holds = own == 0 and all(row[key] > 0 for row in found)
+    return _amounts(key, [rows[EMBEDGRAD], *found]), HOLDS if holds else FAILS
+
+
+def _over(rows: Rows, key: str, bound: str, *methods: str) -> Found:
+    """Is every one over a bound? With the difference in accuracy, which says whether it pays."""
+    found = _having(rows, key, methods)
+    if not found:
+        return None
+    told = [f"{_amounts(key, [row])}, {_paired(row).partition(' ')[2]}" for row in found]
+    return "; ".join(told), HOLDS if all(row[key] > float(bound) for row in found) else FAILS
+
+
+def _faster(rows: Rows, *methods: str) -> Found:
+    """Does EmbedGrad reach its best epoch no later than every one of them, and in fewer seconds?"""
+    own, factor = rows[EMBEDGRAD], CLOSE["fit_seconds"]
+    found = [row for row in _having(rows, "best_epoch", methods) if row["fit_seconds"] is not None]
+    if own["best_epoch"] is None or own["fit_seconds"] is None or not found:
+        return None
+    told = [f"{row['method']} best epoch {row['best_epoch']:g}, {row['fit_seconds']:.0f} s" for row in (own, *found)]
+    before = [
+        row["fit_seconds"] > factor * own["fit_seconds"] and row["best_epoch"] >= own["best_epoch"] for row in found
+    ]
+    after = [
+        factor * row["fit_seconds"] < own["fit_seconds"] and row["best_epoch"] <= own["best_epoch"] for row in found
+    ]
+    return "; ".join(told), HOLDS if all(before) else FAILS if any(after) else TIMING
+
+
+def _having(rows: Rows, key: str, methods: Sequence[str]) -> list[dict]:
+    return [rows[method] for method in methods if method in rows and rows[method].get(key) is not None]
+
+
+def _amounts(key: str, rows: Sequence[dict]) -> str:
+    digits = ".2f" if key in ("calls", "token_ratio") else ",.0f"
+    return "; ".join(f"{row['method']} {row[key]:{digits}} {UNITS[key]}" for row in rows)
+
+
+def _paired(row: dict) -> str:
+    return f"{row['method']} {difference(row)} points, p {short_p(row['p_holm'])}"
+
+
+# kind → from the rows of a cell, and what would refute it.
+RIVAL_KINDS: dict[str, tuple[Callable[..., Found], str]] = {
+    "rivals_below": (
+        _below,
+        "Points over EmbedGrad, item by item, p with Holm's correction. Holds if all are below; refuted by one that is above.",
+    ),
+    "rivals_more": (_more, "Holds if each takes more than EmbedGrad; refuted by one that takes no more."),
+    "rivals_alone": (_alone, "Holds if EmbedGrad has none of it; refuted where it has some, too."),
+    "rivals_over": (_over, "Holds if each is over the bound; refuted by one that is not. Points are over EmbedGrad."),
+    "rivals_faster": (
+        _faster,
+        "Holds if EmbedGrad's best epoch is no later and its fit shorter than each one's; refuted by one no later and shorter.",
+    ),
+}

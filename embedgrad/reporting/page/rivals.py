@@ -1,0 +1,93 @@
+"""The page's section on other methods, as plain values: made from ``rivals.csv`` alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from embedgrad.reporting.figures.rivals import AXES, scatter
+from embedgrad.reporting.page.collect import as_image
+from embedgrad.reporting.results.compared import CONTROL, NAME, detectable, difference, read_compared, sign
+from embedgrad.reporting.rivals import EMBEDGRAD, LEGEND, UNTRAINED, blocks
+from embedgrad.reporting.typeset import short_p
+
+# What a column is sorted by, where that is not the number which its text begins with.
+SORTED_BY = {
+    "right": "correct",
+    "accuracy": "accuracy",
+    "seeds": "lowest_accuracy",
+    "Δ to EmbedGrad": "delta",
+    "p (Holm)": "p_holm",
+    "rate": "learning_rate",
+    "parameters": "trained_parameters",
+}
+
+
+def section(folder: Path) -> dict | None:
+    """Sentence, and for each cell its own sentence, table and figures; None where the run has no rivals.
+
+    Raises:
+        UserError: a table that was changed since it was written, or is none of rivals.
+    """
+    cells = read_compared(folder)
+    if not cells:
+        return None
+    return {"sentence": sentence(cells), "cells": [_cell(rows) for rows in cells], "legend": LEGEND, "file": NAME}
+
+
+def sentence(cells: Sequence[Sequence[dict]]) -> str:
+    """What can be told apart at this n, and what the null control gave."""
+    methods = [row for rows in cells for row in rows if _is_method(row)]
+    controls = [row for rows in cells for row in rows if row["method"] == CONTROL]
+    above, below = (sum(sign(row) == way for row in methods) for way in (1, -1))
+    items = sorted({row["n"] for rows in cells for row in rows})
+    n = f"{items[0]}" if len(items) == 1 else f"{items[0]} to {items[-1]}"
+    many = f"{_counted(len(methods), 'comparison')} with EmbedGrad on {_counted(len(cells), 'cell')} of {n} test items"
+    told = (
+        f"{above} above and {below} below after Holm's correction, {len(methods) - above - below} cannot be told apart"
+    )
+    return f"Of {many}: {told} (before it, {detectable(methods)} would be found with 80 % power); {_control(controls)}."
+
+
+def _control(controls: Sequence[dict]) -> str:
+    if not controls:
+        return f"the null control {CONTROL} was not run, so that nothing says how far the harness agrees with itself"
+    apart = sum(sign(row) != 0 for row in controls)
+    found = "; ".join(
+        f"{row['dataset']}/{row['model']}: {difference(row)} points, p {short_p(row['p_holm'])}" for row in controls
+    )
+    judged = (
+        f"is told apart in {apart} of {len(controls)}, where the other differences cannot be laid to the methods"
+        if apart
+        else "cannot be told apart from it, as it has to be"
+    )
+    return f"the null control {CONTROL}, which is EmbedGrad fitted as the other methods are, {judged} ({found})"
+
+
+def _is_method(row: dict) -> bool:
+    return row["family"] not in (None, UNTRAINED) and row["method"] not in (EMBEDGRAD, CONTROL)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _cell(rows: Sequence[dict]) -> dict:
+    ((name, header, lines),) = blocks(rows)
+    told = {way: [row for row in rows if _is_method(row) and sign(row) == way] for way in (1, -1)}
+    words = {1: "Above EmbedGrad", -1: "Below EmbedGrad"}
+    found = [
+        f"{words[way]}: {', '.join(row['method'] + ' ' + difference(row) for row in some)}." for way, some in told.items() if some
+    ]  # fmt: skip
+    return {
+        "name": name,
+        "sentence": " ".join(found) or "No method can be told apart from EmbedGrad here.",
+        "header": header,
+        "rows": [
+            {"own": row["method"] == EMBEDGRAD, "fields": [_field(*one, row) for one in zip(header, line, strict=True)]}
+            for row, line in zip(rows, lines, strict=True)
+        ],
+        "figures": [{"image": as_image(scatter(rows, axis)), "label": AXES[axis][1]} for axis in AXES],
+    }
+
+
+def _field(name: str, text: str, row: dict) -> dict:
+    return {"text": text, "value": row.get(SORTED_BY[name]) if name in SORTED_BY else None}

@@ -1,0 +1,98 @@
+"""``rivals.csv`` read back, for the page and the claims: the rows that :func:`embedgrad.reporting.rivals.numbers` gave."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from embedgrad.reporting.rivals import EMBEDGRAD, NEEDS
+from embedgrad.reporting.statistics import ALPHA
+from embedgrad.reporting.tables import read_table
+from embedgrad_core.files import COUNT, UserError, misfit
+
+NAME = "rivals.csv"
+CONTROL = "prompt_tuning_text"  # EmbedGrad under the other methods' harness
+_TEXT = ("dataset", "model", "method", "family", "needs")
+_KNOWN, _MAYBE = float, (float,)
+_SHAPE = {
+    **dict.fromkeys(("dataset", "model", "method"), str),
+    **dict.fromkeys(("n", "correct", "seeds"), COUNT),
+    **dict.fromkeys(
+        ("accuracy", "wilson_low", "wilson_high", "lowest_accuracy", "highest_accuracy", "tokens_an_answer", "calls"), _KNOWN
+    ),
+    **dict.fromkeys(("delta", "delta_low", "delta_high", "p", "p_holm", "detectable"), _MAYBE),
+    **dict.fromkeys(("learning_rate", "best_epoch", "fit_seconds", "positions"), _MAYBE),
+    **dict.fromkeys(("trained_parameters", "stored_bytes"), (COUNT,)),
+    "rate_at_edge": (bool,),
+}  # fmt: skip
+_AGAIN = "delete it and run again."
+
+
+def read_compared(folder: str | Path) -> list[list[dict]]:
+    """The rows of each cell, cell by cell; none where the run has no rivals. What the table leaves empty is None.
+
+    Columns that are not known here, of a later version, are handed on as they read.
+
+    Args:
+        folder: ``results/<run>``.
+
+    Raises:
+        UserError: a table that was changed since it was written, or is none of rivals; names the row and what is wrong.
+    """
+    path = Path(folder) / NAME
+    if not path.exists():
+        return []
+    header, lines = read_table(path)
+    cells: dict[tuple[str, str], list[dict]] = {}
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(header):
+            raise UserError(f"{path}:{number}: {len(line)} fields, the header has {len(header)}; {_AGAIN}")
+        row: dict[str, Any] = {name: _value(name, text) for name, text in zip(header, line, strict=True)}
+        wrong = misfit(row, _SHAPE) or ("family" if (row.get("family") or "") not in NEEDS else None)
+        if not wrong and not 0 <= row["correct"] <= row["n"] > 0:
+            wrong = "n"
+        if wrong:
+            raise UserError(f"{path}:{number}: column {wrong!r} is missing or of the wrong kind; {_AGAIN}")
+        cells.setdefault((row["dataset"], row["model"]), []).append(row)
+    for (dataset, model), rows in cells.items():
+        names = [row["method"] for row in rows]
+        if names.count(EMBEDGRAD) != 1 or len(set(names)) != len(names):
+            raise UserError(
+                f"{path}: {dataset}/{model} must have one row of each method and one of EmbedGrad; {_AGAIN}"
+            )
+        if any(row["p_holm"] is None or row["delta"] is None for row in rows if row["method"] != EMBEDGRAD):
+            raise UserError(f"{path}: {dataset}/{model} has a method without delta or p_holm; {_AGAIN}")
+    return list(cells.values())
+
+
+def _value(name: str, text: str) -> Any:
+    if name in _TEXT:
+        return text or (None if name == "family" else "")
+    if text in ("", "True", "False"):
+        return {"": None, "True": True, "False": False}[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def sign(row: dict) -> int:
+    """1 for a method above EmbedGrad after Holm's correction, -1 for one below, 0 where the two cannot be told apart."""
+    if row["p_holm"] >= ALPHA or not row["delta"]:
+        return 0
+    return 1 if row["delta"] > 0 else -1
+
+
+def detectable(rows: Sequence[dict]) -> str:
+    """The smallest difference that the items would show, in words; over several cells from the smallest to the largest."""
+    found = sorted({row["detectable"] for row in rows if row["detectable"] is not None})
+    if not found:
+        return "no difference of usual size"
+    low, high = f"{found[0]:.0f}", f"{found[-1]:.0f}"
+    return f"a difference of {low} points" if low == high else f"differences of {low} to {high} points"
+
+
+def difference(row: dict) -> str:
+    """Δ with its interval, in points."""
+    return f"{row['delta']:+.1f} [{row['delta_low']:+.1f}, {row['delta_high']:+.1f}]"
