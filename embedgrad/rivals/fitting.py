@@ -9,12 +9,12 @@ from typing import Any
 
 from embedgrad.analyses.text_answers import text_vectors
 from embedgrad.grading import Grading
-from embedgrad.rivals import feedback, token_search
 from embedgrad.rivals.artefact import Artefact, anchor_of
-from embedgrad.rivals.at_test_time import METHODS, Answered, chosen_examples
-from embedgrad.rivals.critic import Model, Task
 from embedgrad.rivals.environment import check_library
-from embedgrad.rivals.method import Family, Served
+from embedgrad.rivals.families import feedback, token_search
+from embedgrad.rivals.families.at_test_time import METHODS, Answered, chosen_examples
+from embedgrad.rivals.families.critic import Model, Task
+from embedgrad.rivals.families.method import Family, Served
 from embedgrad.rivals.rival import Rival, check_settings
 from embedgrad.rivals.table import TEXTS
 from embedgrad.runtime.progress import Epochs, Progress, history_line
@@ -134,7 +134,7 @@ def _by_gradient(
 
 def family_of(rival: Rival) -> Family:
     """The module of a gradient rival."""
-    module: Family = import_module(f"embedgrad.rivals.{rival.family}")
+    module: Family = import_module(f"embedgrad.rivals.families.{rival.family}")
     return module
 
 

@@ -26,9 +26,9 @@ import torch
 
 from embedgrad.analyses.text_answers import text_vectors
 from embedgrad.rivals.artefact import Artefact
-from embedgrad.rivals.at_test_time import FEEDBACK, REWRITE, about, request
+from embedgrad.rivals.families.at_test_time import FEEDBACK, REWRITE, about, request
+from embedgrad.rivals.families.method import Served
 from embedgrad.rivals.fitting import serve
-from embedgrad.rivals.method import Served
 from embedgrad.rivals.rival import Measure
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import FrozenModel

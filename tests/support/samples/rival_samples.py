@@ -43,7 +43,7 @@ def rival(name, **changes):
 
 
 def family_of(rival):
-    return import_module(f"embedgrad.rivals.{rival.family}")
+    return import_module(f"embedgrad.rivals.families.{rival.family}")
 
 
 def begun(frozen, name, items):

@@ -14,8 +14,8 @@ from families import model_of
 from tiny import tiny_model, tiny_tokenizer
 
 import embedgrad_core.training as training
-from embedgrad.rivals import bottlenecks
 from embedgrad.rivals.artefact import Artefact
+from embedgrad.rivals.families import bottlenecks
 from embedgrad.rivals.fitting import Fitting, fit_rival, serve
 from embedgrad.rivals.table import rival_named
 from embedgrad_core import Layout, PromptEmbedding, Settings, Slot

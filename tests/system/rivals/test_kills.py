@@ -5,7 +5,7 @@ import torch
 from rival_samples import ITEMS, SETTINGS, TEXT, fitted, rival
 from tiny import tiny_model
 
-from embedgrad.rivals.token_search import TokenSearch
+from embedgrad.rivals.families.token_search import TokenSearch
 from embedgrad_core import Layout
 from embedgrad_core.files import UserError, write_json
 

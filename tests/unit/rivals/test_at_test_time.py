@@ -4,8 +4,8 @@ import pytest
 from tiny import REVIEWS, tiny_model
 
 from embedgrad.analyses.text_answers import text_vectors
-from embedgrad.rivals import at_test_time
-from embedgrad.rivals.at_test_time import FEEDBACK, METHODS, REWRITE, chosen_examples
+from embedgrad.rivals.families import at_test_time
+from embedgrad.rivals.families.at_test_time import FEEDBACK, METHODS, REWRITE, chosen_examples
 from embedgrad.rivals.table import rival_named
 from embedgrad_core import Decoding, Layout, decode
 from embedgrad_core.decoding.answers import Decoded

@@ -7,8 +7,8 @@ import pytest
 from tiny import REVIEWS, tiny_model
 
 from embedgrad.grading import make_grading
-from embedgrad.rivals import feedback
-from embedgrad.rivals.critic import Model, Task
+from embedgrad.rivals.families import feedback
+from embedgrad.rivals.families.critic import Model, Task
 from embedgrad.rivals.table import rival_named
 from embedgrad_core import Decoding, Layout
 from embedgrad_core.files import Item, UserError

@@ -5,7 +5,7 @@ import torch
 from rival_samples import ITEMS, SETTINGS, TEXT, rival
 from tiny import tiny_model
 
-from embedgrad.rivals.token_search import TokenSearch, search
+from embedgrad.rivals.families.token_search import TokenSearch, search
 from embedgrad_core import Layout, Slot
 from embedgrad_core.objective import encode, target_loss
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from embedgrad.rivals.method import Begun, Served, drawn, relative_drift
+from embedgrad.rivals.families.method import Begun, Served, drawn, relative_drift
 from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
@@ -18,7 +18,7 @@ from embedgrad_core.trainable import Trainable, prompt_vectors
 
 
 def begin(frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], seed: int, steps: int) -> Begun:
-    """See :class:`~embedgrad.rivals.method.Family`. P-Tuning trains an encoder and stores the vectors that come out of it."""
+    """See :class:`~embedgrad.rivals.families.method.Family`. P-Tuning trains an encoder and stores the vectors that it gives."""
     if "encoder" in rival.settings:
         return _p_tuning(frozen, slot, rival, seed)
     start = _start(frozen, slot, rival, train, seed)

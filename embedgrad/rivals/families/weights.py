@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from embedgrad.rivals.environment import check_library
-from embedgrad.rivals.method import Begun, Served, drawn, relative_drift
+from embedgrad.rivals.families.method import Begun, Served, drawn, relative_drift
 from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
@@ -21,7 +21,7 @@ from embedgrad_core.trainable import Trainable
 
 
 def begin(frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], seed: int, steps: int) -> Begun:
-    """See :class:`~embedgrad.rivals.method.Family`."""
+    """See :class:`~embedgrad.rivals.families.method.Family`."""
     full = rival.settings["method"] == "full"
     tuner = _inject(frozen, rival, seed, steps)
     leaves = {name: leaf for name, leaf in frozen.network.named_parameters() if leaf.requires_grad}

@@ -2,7 +2,7 @@
 
 The frozen model is its own critic. That is the fair setting here, and a weaker one than the papers', whose critics were larger
 models: a small one often gives no usable rewriting. Each such reply is counted as "no proposal", not tuned away. Both libraries
-call the model through :class:`~embedgrad.rivals.critic.Model`, that is, our own greedy decoder; nothing goes over a network.
+call the model through :class:`~embedgrad.rivals.families.critic.Model`, our own greedy decoder; nothing goes over a network.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from embedgrad.grading import Grading
-from embedgrad.rivals.critic import Model, Task
 from embedgrad.rivals.environment import check_library
+from embedgrad.rivals.families.critic import Model, Task
 from embedgrad.rivals.rival import Rival
 from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, write_json
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from embedgrad.rivals.environment import library_of
-from embedgrad.rivals.method import Begun, Served, drawn, relative_drift
+from embedgrad.rivals.families.method import Begun, Served, drawn, relative_drift
 from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
@@ -28,7 +28,7 @@ CONFIGS = {"houlsby": "DoubleSeqBnConfig", "pfeiffer": "SeqBnConfig"}
 
 
 def begin(frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], seed: int, steps: int) -> Begun:
-    """See :class:`~embedgrad.rivals.method.Family`."""
+    """See :class:`~embedgrad.rivals.families.method.Family`."""
     fuses, robust = "fuse" in rival.settings, rival.settings.get("robust", False)
     levels = _levels(rival, train, steps) if fuses else []
     names = [f"level{place}" for place in range(len(levels))] or ["rival"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from embedgrad.rivals.method import Begun, Served, drawn, relative_drift
+from embedgrad.rivals.families.method import Begun, Served, drawn, relative_drift
 from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
@@ -47,7 +47,7 @@ class Behind(Slot):
 
 
 def begin(frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], seed: int, steps: int) -> Begun:
-    """See :class:`~embedgrad.rivals.method.Family`. A projection (MLP) is trained and only what comes out of it stored."""
+    """See :class:`~embedgrad.rivals.families.method.Family`. A projection (MLP) is trained and only what comes out of it stored."""
     from_text = rival.settings["start"] == "text"
     if from_text:
         leaves, read, own = _from_text(frozen, slot)
