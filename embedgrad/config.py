@@ -12,7 +12,7 @@ from typing import Any, Self
 import yaml
 
 from embedgrad.reporting.results.cells import Cell, read_cells
-from embedgrad.rivals.rival import Rival
+from embedgrad.rivals.rival import Rival, with_middle_rates
 from embedgrad.rivals.table import rival_named
 from embedgrad.schemas.check import check_schema
 from embedgrad.schemas.plain import check_plain, whole_numbers
@@ -132,7 +132,7 @@ class Config:
         spec = self.values.get("rivals")
         if not spec:
             return []
-        methods = [rival_named(name) for name in spec["methods"]]
+        methods = [with_middle_rates(rival_named(name), spec.get("rates")) for name in spec["methods"]]
         return [(cell, rival) for cell in self._named(spec["cells"], "rivals.cells") for rival in methods]
 
     def _named(self, names: Sequence[str], key: str) -> list[Cell]:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from embedgrad.planning.durations import TRAINING
 from embedgrad.planning.run_config import RunConfig
-from embedgrad.rivals.table import RIVALS
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
 SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
@@ -164,14 +163,14 @@ class Lookups:
 
         def files(wildcards: Wildcards) -> list[str]:
             folder = self._rival_folder(wildcards["dataset"], wildcards["model"], wildcards["rival"])
-            return [f"{folder}/rate{rate:g}/{name}" for rate in RIVALS[wildcards["rival"]].rates]
+            return [f"{folder}/rate{rate:g}/{name}" for rate in self._rates(wildcards["rival"])]
 
         return files
 
     def rival_chosen(self, wildcards: Wildcards) -> list[str]:
         """Input function: the choice of a rate, for methods that have rates."""
         folder = self._rival_folder(wildcards["dataset"], wildcards["model"], wildcards["rival"])
-        return [f"{folder}/chosen.json"] if RIVALS[wildcards["rival"]].rates else []
+        return [f"{folder}/chosen.json"] if self._rates(wildcards["rival"]) else []
 
     def rival_files(self, name: str) -> list[str]:
         """A file of every cell, method and seed of the comparison."""
@@ -183,10 +182,11 @@ class Lookups:
         ]
 
     def rival_costs(self) -> list[str]:
-        """The latency of every cell and method of the comparison, of the first seed's fit."""
+        """The latency of every cell and method of the comparison, of the first seed's fit; none where it is not wanted."""
         return [
             f"{self._rival_folder(cell.dataset, cell.model, rival.name)}/cost.json"
             for cell, rival in self.config.rivals
+            if self.config.values["rivals"].get("latency", True)
         ]
 
     def rival_cells(self, side: str) -> list[str]:
@@ -212,6 +212,9 @@ class Lookups:
     def rival_tables(self) -> list[str]:
         """The table of the comparison; none where the configuration has none."""
         return [f"{self.results}/rivals.csv"] if self.config.rivals else []
+
+    def _rates(self, rival: str) -> tuple[float, ...]:
+        return next(found.rates for _, found in self.config.rivals if found.name == rival)
 
     def _rival_folder(self, dataset: str, model: str, rival: str) -> str:
         return f"{self.results}/rivals/{dataset}/{model}/{rival}"

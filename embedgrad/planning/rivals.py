@@ -38,7 +38,8 @@ def rival_effort(rival: Rival, answers: bool, epochs: int, work: Work) -> tuple[
 
 def rival_jobs(config: Config) -> Iterator[tuple[str, dict[str, str]]]:
     """Rule and wildcards of each job by which the config's ``rivals`` are trained, answer and are timed."""
-    seeds = (config.values.get("rivals") or {}).get("seeds", [])
+    spec = config.values.get("rivals") or {}
+    seeds = spec.get("seeds", [])
     for cell, rival in config.rivals:
         wildcards = {"dataset": cell.dataset, "model": cell.model, "rival": rival.name}
         for rate in rival.rates:
@@ -47,7 +48,8 @@ def rival_jobs(config: Config) -> Iterator[tuple[str, dict[str, str]]]:
             if place or not rival.rates:  # the first seed's fit is among those of the rates
                 yield "rival_fit", wildcards | {"seed": str(seed)}
             yield "rival_answer", wildcards | {"seed": str(seed)}
-        yield "rival_cost", wildcards
+        if spec.get("latency", True):
+            yield "rival_cost", wildcards
 
 
 def timed_answers(rival: Rival) -> int:

@@ -1,7 +1,7 @@
 """One method of the comparison: its name, its rates, its settings. Needs no torch, so that the workflow can plan with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from embedgrad_core.files import UserError
@@ -28,6 +28,12 @@ class Rival:
     settings: Mapping[str, Any] = field(default_factory=dict)
     environment: str = ""
     library: str = ""
+
+
+def with_middle_rates(rival: Rival, count: int | None) -> Rival:
+    """The rival with ``count`` rates from the middle of its grid; all of them where there are no more, or without a count."""
+    spare = len(rival.rates) - (count or len(rival.rates))
+    return rival if spare <= 0 else replace(rival, rates=rival.rates[spare // 2 :][:count])
 
 
 @dataclass(frozen=True)

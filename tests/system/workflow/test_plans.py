@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 
 import pytest
+import yaml
 from commands import snakemake
 from places import ROOT
 
@@ -98,14 +99,17 @@ def test_the_demo_has_at_least_ten_cells(checkout):
     assert counts["pretrain"] == 2
 
 
-@pytest.mark.parametrize("seeds", ["0", "4,5,6"])
-def test_the_forecast_counts_the_jobs_of_other_methods_as_the_workflow_does(checkout, tmp_path, seeds):
+@pytest.mark.parametrize(("seeds", "rates", "timed"), [([0], 2, 0), ([4, 5, 6], 4, 7)])
+def test_the_forecast_counts_the_jobs_of_other_methods_as_the_workflow_does(checkout, tmp_path, seeds, rates, timed):
+    values = yaml.safe_load((ROOT / "config/demo_rivals.yaml").read_text())
+    values["rivals"] |= {"seeds": seeds, "rates": rates, "latency": timed > 0}
     more = tmp_path / "more.yaml"
-    more.write_text((ROOT / "config/demo_rivals.yaml").read_text().replace("seeds: [0]", f"seeds: [{seeds}]"))
+    more.write_text(yaml.safe_dump(values))
     files = ("config/demo.yaml", str(more))
     counts = job_counts(snakemake(checkout, "--dry-run", "--configfile", *files))
     forecast = Counter(rule for rule, _ in rival_jobs(RunConfig.read(ROOT / files[0], more)))
-    assert forecast["rival_rate"] == 5 * 4
+    assert forecast["rival_rate"] == 5 * rates
+    assert forecast["rival_cost"] == timed
     assert forecast == {rule: counts[rule] for rule in forecast}
 
 

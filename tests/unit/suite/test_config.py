@@ -139,3 +139,20 @@ def test_resources_grow_with_the_model_and_name_no_card_on_a_cpu():
     assert small["mem_mb"] < large["mem_mb"]
     assert small["gpu"] == 1
     assert RunConfig.check(changed("device", to="cpu")).resources.job("qwen2.5-math-7b", False)["gpu"] == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "rates"),
+    [
+        (1, (3e-4,)),
+        (2, (3e-4, 1e-3)),
+        (3, (1e-4, 3e-4, 1e-3)),
+        (4, (1e-4, 3e-4, 1e-3, 3e-3)),
+        (9, (1e-4, 3e-4, 1e-3, 3e-3)),
+    ],
+)
+def test_fewer_rates_are_the_middle_of_a_grid(count, rates):
+    values = copy.deepcopy(PAPER)
+    values["rivals"] = {"cells": ["imdb/qwen2.5-3b-instruct"], "seeds": [0], "methods": ["lora", "gcg"], "rates": count}
+    found = {rival.name: rival.rates for _, rival in RunConfig.check(values).rivals}
+    assert found == {"lora": rates, "gcg": ()}
