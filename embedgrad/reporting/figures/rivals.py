@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
 
 from embedgrad.reporting.figures import drawing
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, LINK, styled
@@ -23,6 +24,7 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
     "feedback": ("criticism in words", GREY, "X"),
     "at_test_time": ("at each answer", "#8C6D31", "*"),
 }
+LOWEST, HIGHEST = -2, 102  # of the panels, in per cent
 AXES = {
     "parameters": ("trained_parameters", "trainable parameters (0: words, or nothing)"),
     "seconds": ("fit_seconds", "seconds of fitting, without dev (0: nothing is fitted)"),
@@ -42,7 +44,7 @@ def scatter(rows: Sequence[dict], over: str) -> Figure:
     cells = list(dict.fromkeys((row["dataset"], row["model"]) for row in rows))
     columns = min(2, max(1, len(cells)))
     lines = max(1, math.ceil(len(cells) / columns))
-    figure = Figure(figsize=(4.6 * columns, (1.0 if columns > 1 else 1.2) + 3.1 * lines), layout="constrained")
+    figure = Figure(figsize=(5.2 * columns, (1.0 if columns > 1 else 1.2) + 3.1 * lines), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False)
     for axes, cell in zip(grid.flat, cells, strict=False):
         mine = [row | {"extra_tokens": _tokens(row)} for row in rows if (row["dataset"], row["model"]) == cell]
@@ -79,18 +81,42 @@ def _panel(axes: Axes, rows: Sequence[dict], key: str) -> None:
         axes.plot(
             row[key], accuracy, mark, color=colour, ms=8 if own else 5.5, label=label, zorder=4 if own else 3, ls=""
         )
-        name = row["method"].replace("prompt_tuning", "pt").replace("_", " ")
-        axes.annotate(
-            name, (row[key], accuracy), xytext=(3, 3), textcoords="offset points", fontsize=5, color=GREY, zorder=2
-        )
+    _name(axes, rows, key)
     front = _front(rows, key)
     axes.step(
         [row[key] for row in front], [100 * row["accuracy"] for row in front], where="post", color=LINK, lw=1, zorder=0
     )
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(left=-0.3)
-    axes.set_ylim(-2, 102)
+    axes.set_ylim(LOWEST, HIGHEST)
     axes.grid(axis="y", color=FAINT, lw=0.6, zorder=0)
+
+
+def _name(axes: Axes, rows: Sequence[dict], key: str) -> None:
+    """The methods' names beside the panel, from the best down, each with a line to its point."""
+    ranked = sorted(rows, key=lambda row: (-row["accuracy"], row[key]))
+    heights = spread([(100 * row["accuracy"] - LOWEST) / (HIGHEST - LOWEST) for row in ranked])
+    for row, height in zip(ranked, heights, strict=True):
+        point, place = (row[key], 100 * row["accuracy"]), (1.03, height)
+        colour = AFTER if row["family"] == "embedgrad" else INK
+        axes.text(
+            *place, row["method"].replace("_", " "), transform=axes.transAxes, va="center", fontsize=5.5, color=colour
+        )
+        line = ConnectionPatch(point, place, axes.transData, axes.transAxes, lw=0.4, color=FAINT, shrinkA=3, shrinkB=2)
+        axes.add_artist(line)
+
+
+def spread(heights: Sequence[float]) -> list[float]:
+    """Heights between 0 and 1, given from the highest down, moved as little as keeps lines of text apart."""
+    gap = min(0.045, 1 / max(1, len(heights)))
+    found: list[float] = []
+    for height in heights:
+        found.append(min(height, found[-1] - gap) if found else min(height, 1 - gap / 2))
+    floor = gap / 2
+    for place in reversed(range(len(found))):  # those below the panel push the others up
+        found[place] = max(found[place], floor)
+        floor = found[place] + gap
+    return found
 
 
 def _front(rows: Sequence[dict], key: str) -> list[dict]:

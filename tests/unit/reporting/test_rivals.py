@@ -1,12 +1,17 @@
 """The table of rivals against hand counts, and its figures."""
 
+from itertools import pairwise
+
 import pytest
+from drawn import apart
+from hypothesis import given
+from hypothesis import strategies as st
 from reporting_samples import cell, graded
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
 from embedgrad.reporting.figures.drawing import save
-from embedgrad.reporting.figures.rivals import AXES, FAMILIES, _front, scatter
+from embedgrad.reporting.figures.rivals import AXES, FAMILIES, _front, scatter, spread
 from embedgrad.reporting.latency import COLUMNS, add_latency
 from embedgrad.reporting.rivals import NEEDS, Entry, markdown, numbers
 from embedgrad.rivals.table import RIVALS
@@ -135,3 +140,34 @@ def test_a_figure_is_the_same_bytes_twice(entries, over, tmp_path):
 def test_the_front_joins_what_no_cheaper_method_beats():
     rows = [{"x": x, "accuracy": y} for x, y in [(0, 0.2), (5, 0.1), (1, 0.5), (1, 0.6), (9, 0.6), (10, 0.7)]]
     assert [(row["x"], row["accuracy"]) for row in _front(rows, "x")] == [(0, 0.2), (1, 0.6), (10, 0.7)]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ([], []),
+        ([0.9, 0.5], [0.9, 0.5]),
+        ([0.5, 0.5, 0.5], [0.5, 0.455, 0.41]),
+        ([0.03, 0.01, 0.0], [0.1125, 0.0675, 0.0225]),
+        ([1.0, 1.0], [0.9775, 0.9325]),
+    ],
+)
+def test_names_are_moved_as_little_as_keeps_them_apart(given, found):
+    assert spread(given) == pytest.approx(found)
+
+
+@given(st.lists(st.floats(0, 1), max_size=40))
+def test_names_stay_in_order_and_on_the_panel(heights):
+    found = spread(sorted(heights, reverse=True))
+    gap = min(0.045, 1 / max(1, len(found)))
+    assert all(above - below >= gap - 1e-9 for above, below in pairwise(found))
+    assert all(gap / 2 - 1e-9 <= height <= 1 - gap / 2 + 1e-9 for height in found)
+
+
+@pytest.mark.parametrize("over", ["parameters", "seconds", "positions"])
+def test_names_of_many_methods_do_not_overlap(entries, over):
+    rows = numbers(entries)
+    own = next(row for row in rows if row["method"] == "embedgrad")
+    many = rows + [own | {"method": name, "family": rival.family} for name, rival in RIVALS.items()]
+    told = apart(scatter(many, over))
+    assert {name.replace("_", " ") for name in RIVALS} <= set(told)
