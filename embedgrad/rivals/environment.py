@@ -59,6 +59,8 @@ def in_own_environment(rival: Rival) -> None:
     if Path(sys.executable).absolute() != python.absolute():
         sys.stdout.flush()
         os.execv(python, [str(python), "-m", "embedgrad", *sys.argv[1:]])
+    if rival.environment:
+        _know_newer_names()
 
 
 def library_of(rival: Rival, name: str) -> Any:
@@ -74,6 +76,13 @@ def library_of(rival: Rival, name: str) -> Any:
             f"rival {rival.name} runs in an environment of its own, and this Python ({sys.executable}) cannot import {name} "
             f"({reason_of(error)}); {_how_to(rival)}."
         ) from None
+
+
+def _know_newer_names() -> None:
+    """Transformers 5 saves a tokenizer that has no class of its own as TokenizersBackend; 4 has it as PreTrainedTokenizerFast."""
+    transformers: Any = import_module("transformers")
+    if not hasattr(transformers, "TokenizersBackend"):
+        transformers.TokenizersBackend = transformers.PreTrainedTokenizerFast
 
 
 def _variable(rival: Rival) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from places import ROOT
+from tiny import REVIEWS, tiny_model
 
 from embedgrad.rivals.environment import interpreter_of
 from embedgrad.rivals.table import rival_named
-from embedgrad_core.files import UserError
+from embedgrad_core.files import UserError, read_json, read_jsonl, write_jsonl
 
 SCRIPT = Path(__file__).with_name("in_adapters.py")
 
@@ -109,3 +110,44 @@ def test_what_cannot_be_done_is_one_error(python):
     assert "the file and the model differ in tensor" in found["other"]
     assert len(found) == 4
     assert all("\n" not in line for line in found.values())
+
+
+def test_the_commands_run_in_the_environment_and_in_nothing_else(python, tmp_path, tokenizer):
+    """From the command's first line to its last: what the environment lacks shows here."""
+    keys = ("id", "input", "target", "answer", "level")
+    rows = [
+        dict(zip(keys, (f"r/{n}", text, label, label, None), strict=True)) for n, (text, label) in enumerate(REVIEWS)
+    ]
+    write_jsonl(tmp_path / "items.jsonl", rows)
+    tiny_model(tokenizer).network.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    data, out = tmp_path / "items.jsonl", tmp_path / "houlsby.safetensors"
+    fit = [
+        "fit",
+        "--rival",
+        "houlsby",
+        "--prompt",
+        "positive or negative?",
+        "--epochs",
+        1,
+        "--train",
+        data,
+        "--dev",
+        data,
+    ]
+    answer = ["answer", "--fitted", out, "--data", data, "--max-new-tokens", 3, "--out", tmp_path / "answers.jsonl"]
+    cost = ["cost", "--fitted", out, "--data", data, "--items", 1, "--repeats", 1, "--tokens", 2]
+    fit, cost = [*fit, "--out", out], [*cost, "--out", tmp_path / "cost.json"]
+    for words in (fit, answer, cost):
+        run = subprocess.run(
+            [str(python), "-m", "embedgrad", "rival", *map(str, words), "--model", str(tmp_path / "model")],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "EMBEDGRAD_ADAPTERS_PYTHON": str(python)},
+        )
+        assert run.returncode == 0, run.stderr[-2000:]
+    assert [row["id"] for row in read_jsonl(tmp_path / "answers.jsonl")] == [row["id"] for row in rows]
+    assert read_json(tmp_path / "cost.json")["rival"] == "houlsby"
