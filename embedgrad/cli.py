@@ -17,7 +17,7 @@ from embedgrad_core.files import UserError, is_whole_text
 NAMES = """
     optimize evaluate generate inspect compare export from-gguf init plan data decode gather grade metrics table2
     figures anchoring lat entropy likelihood limits ladder recovery baselines gather-baselines analyse summary
-    sensitivity audit report keep pretrain rival
+    rival sensitivity audit report keep pretrain
 """
 COMMANDS = {name: import_module(f"embedgrad.commands.{name.replace('-', '_')}") for name in NAMES.split()}
 
