@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from embedgrad.rivals.environment import library_of
-from embedgrad.rivals.families.method import Begun, Served, drawn, relative_drift
+from embedgrad.rivals.families.method import Begun, Served, drawn, relative_drift, serve_from_network
 from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
@@ -98,18 +98,7 @@ def serve(frozen: FrozenModel, slot: Slot, rival: Rival, tensors: Mapping[str, t
     """The adapters in the network, with the stored tensors in them, behind the text prompt."""
     names = sorted({found[1] for found in map(ADAPTER.search, tensors) if found}, key=lambda name: (len(name), name))
     _inject(frozen, rival, names or ["rival"], _dropped(frozen, rival), 0)
-    places = {name: leaf for name, leaf in frozen.network.named_parameters() if leaf.requires_grad}
-    shapes, stored = ({name: one.shape for name, one in ones.items()} for ones in (places, tensors))
-    if shapes != stored:
-        other = sorted(name for name in {*shapes, *stored} if shapes.get(name) != stored.get(name))[0]
-        raise UserError(
-            f"rival {rival.name}: the file and the model differ in tensor {other!r}; it is of another model."
-        )
-    with torch.no_grad():
-        for name, leaf in places.items():
-            leaf.copy_(tensors[name])
-            leaf.requires_grad_(False)
-    return Served(slot, PromptEmbedding.from_text(frozen, slot).initial)
+    return serve_from_network(frozen, slot, rival, tensors)
 
 
 def _inject(frozen: FrozenModel, rival: Rival, names: Sequence[str], leave_out: int, seed: int) -> Any:

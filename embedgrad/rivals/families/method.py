@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import torch
 
 from embedgrad.rivals.rival import Rival
-from embedgrad_core import FrozenModel, Slot
-from embedgrad_core.files import Item
+from embedgrad_core import FrozenModel, PromptEmbedding, Slot
+from embedgrad_core.files import Item, UserError
 from embedgrad_core.model.attention import Past
 from embedgrad_core.trainable import Trainable
 
@@ -74,6 +74,26 @@ class Family(Protocol):
     def serve(self, frozen: FrozenModel, slot: Slot, rival: Rival, tensors: Mapping[str, torch.Tensor]) -> Served:
         """Put stored tensors to work; the same conditions hold."""
         ...
+
+
+def serve_from_network(frozen: FrozenModel, slot: Slot, rival: Rival, tensors: Mapping[str, torch.Tensor]) -> Served:
+    """Stored tensors in the network's trainable parameters, which are trainable no longer, behind the text prompt.
+
+    Raises:
+        UserError: other parameters, or of another shape, than those stored.
+    """
+    places = {name: leaf for name, leaf in frozen.network.named_parameters() if leaf.requires_grad}
+    shapes, stored = ({name: one.shape for name, one in ones.items()} for ones in (places, tensors))
+    if shapes != stored:
+        other = min(name for name in {*shapes, *stored} if shapes.get(name) != stored.get(name))
+        raise UserError(
+            f"rival {rival.name}: the file and the model differ in tensor {other!r}; it is of another model."
+        )
+    with torch.no_grad():
+        for name, leaf in places.items():
+            leaf.copy_(tensors[name])
+            leaf.requires_grad_(False)
+    return Served(slot, PromptEmbedding.from_text(frozen, slot).initial)
 
 
 def relative_drift(leaves: Mapping[str, torch.Tensor]) -> Callable[[], float]:

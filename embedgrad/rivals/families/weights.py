@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from embedgrad.rivals.environment import check_library
-from embedgrad.rivals.families.method import Begun, Served, drawn, relative_drift
+from embedgrad.rivals.families.method import Begun, Served, drawn, relative_drift, serve_from_network
 from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
@@ -45,17 +45,7 @@ def begin(frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], 
 def serve(frozen: FrozenModel, slot: Slot, rival: Rival, tensors: Mapping[str, torch.Tensor]) -> Served:
     """The modules in the network, with the stored tensors in them, behind the text prompt."""
     _inject(frozen, rival, 0, 100)
-    places = {name: leaf for name, leaf in frozen.network.named_parameters() if leaf.requires_grad}
-    if set(places) != set(tensors):
-        other = sorted(set(places) ^ set(tensors))[0]
-        raise UserError(
-            f"rival {rival.name}: the file and the model differ in tensor {other!r}; it is of another model."
-        )
-    with torch.no_grad():
-        for name, leaf in places.items():
-            leaf.copy_(tensors[name])
-            leaf.requires_grad_(False)
-    return Served(slot, PromptEmbedding.from_text(frozen, slot).initial)
+    return serve_from_network(frozen, slot, rival, tensors)
 
 
 def _inject(frozen: FrozenModel, rival: Rival, seed: int, steps: int) -> Any:
