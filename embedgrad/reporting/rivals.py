@@ -99,6 +99,7 @@ def read_entries(
     wanted = [row["id"] for row in after[0][0]]
     before, before_run = _graded(results / cell.task / cell.model, "before.jsonl", "before.run.json")
     name = str(results / cell.task / cell.model / "before.jsonl")
+    fitted = [_embedgrad_fit(own / f"seed{seed}") for seed in run_seeds]
     entries = [
         Entry(
             cell,
@@ -106,18 +107,15 @@ def read_entries(
             "",
             [view(before, wanted, {row["id"] for row in before}, name, "the cell")],
             # As many tokens as EmbedGrad has vectors: it starts from them.
-            answers=[before_run | {"positions": _embedgrad_fit(own / f"seed{run_seeds[0]}")["positions"]}],
+            answers=[before_run | {"positions": fitted[0]["positions"]}],
         ),
         Entry(
             cell,
             EMBEDGRAD,
             "embedgrad",
             [_in_order(rows, wanted, own) for rows, _ in after],
-            [_embedgrad_fit(own / f"seed{seed}") for seed in run_seeds],
-            [
-                run | {"positions": _embedgrad_fit(own / f"seed{seed}")["positions"]}
-                for seed, (_, run) in zip(run_seeds, after, strict=True)
-            ],
+            fitted,
+            [run | {"positions": fit["positions"]} for fit, (_, run) in zip(fitted, after, strict=True)],
             [read_history(own / f"seed{seed}" / "optimize.jsonl") for seed in run_seeds],
         ),
     ]
