@@ -3,11 +3,13 @@
 import json
 import shutil
 
-from reporting_samples import DEMO_SIZES, demo_cells, make_run
+from reporting_samples import DEMO_SIZES, count, demo_cells, graded, make_run
 
 from embedgrad.cli import main
 from embedgrad.reporting.results.cells import read_cells
-from embedgrad_core.files import read_jsonl
+from embedgrad_core.files import read_jsonl, write_jsonl
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 _VALUES = {
     "before.jsonl": [{"output": None}, {"output": 3}, {"id": ["a"]}, {"correct": "x"}, {"correct": None}, {"stop": 1}],
@@ -59,3 +61,27 @@ def told_of(one_cell, name, value, tmp_path, capsys):
         told += error
     told += (tmp_path / "page.html").read_text() if (tmp_path / "page.html").exists() else ""
     assert path.name in told
+
+
+def damaged_run(folder):
+    """The results of the demo's cells: half of them missing, one with a hostile and an endless answer, one without answers."""
+    cells = read_cells(demo_cells(folder / "cells.tsv"))
+    half = [cell.name for cell in cells if cell.model == "tiny-0.8m"]
+    results = make_run(folder / "results", cells, DEMO_SIZES, skip=half)
+    hostile = results / "parity" / "tiny-0.2m" / "seed0" / "after.jsonl"
+    rows = [json.loads(line) for line in hostile.read_text().splitlines()]
+    rows[0] |= graded(rows[0]["id"], output=SCRIPT)
+    rows[1] |= graded(rows[1]["id"], output="x" * 10_000)
+    write_jsonl(hostile, rows)
+    count(results, next(cell for cell in cells if cell.name == "parity/tiny-0.2m"))
+    (results / "sentiment" / "tiny-0.2m" / "seed0" / "after.jsonl").unlink()
+    (results / "audit.csv").write_text(f'check,sentence\n"{SCRIPT}",a|b\n')
+    return results
+
+
+def page_of(run):
+    """The report page of what lies in a folder as :func:`damaged_run` leaves it."""
+    out = run / "report.html"
+    table = ["--cell-table", str(run / "cells.tsv"), "--results", str(run / "results")]
+    assert main(["report", *table, "--out", str(out)]) == 0
+    return out

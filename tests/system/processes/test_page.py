@@ -4,40 +4,26 @@ import json
 import shutil
 
 import pytest
-from reporting_samples import DEMO_SIZES, compared, count, demo_cells, graded, make_run, write_compared
+from forged import damaged_run, page_of
+from reporting_samples import DEMO_SIZES, compared, demo_cells, make_run, write_compared
 
 from embedgrad.cli import main
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad_core.files import read_json, read_jsonl, write_json, write_jsonl
-
-SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Half of the cells missing, one with a hostile and an endless answer, one without answers; other methods on two cells."""
     folder = tmp_path_factory.mktemp("run")
-    cells = read_cells(demo_cells(folder / "cells.tsv"))
-    half = [cell.name for cell in cells if cell.model == "tiny-0.8m"]
-    results = make_run(folder / "results", cells, DEMO_SIZES, skip=half)
-    hostile = results / "parity" / "tiny-0.2m" / "seed0" / "after.jsonl"
-    rows = [json.loads(line) for line in hostile.read_text().splitlines()]
-    rows[0] |= graded(rows[0]["id"], output=SCRIPT)
-    rows[1] |= graded(rows[1]["id"], output="x" * 10_000)
-    write_jsonl(hostile, rows)
-    count(results, next(cell for cell in cells if cell.name == "parity/tiny-0.2m"))
-    (results / "sentiment" / "tiny-0.2m" / "seed0" / "after.jsonl").unlink()
-    (results / "audit.csv").write_text(f'check,sentence\n"{SCRIPT}",a|b\n')
+    results = damaged_run(folder)
     write_compared([*compared("imdb"), *compared("medd")], results)
     return folder
 
 
 @pytest.fixture(scope="module")
 def page(run):
-    out = run / "report.html"
-    table = ["--cell-table", str(run / "cells.tsv"), "--results", str(run / "results")]
-    assert main(["report", *table, "--out", str(out)]) == 0
-    return out
+    return page_of(run)
 
 
 @pytest.fixture(scope="module")

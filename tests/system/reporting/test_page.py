@@ -1,46 +1,30 @@
 """The report page: what it says, that it is safe, and how it looks to a browser."""
 
-import json
 import re
 
 import pytest
-from forged import FORGED, of_one_cell, told_of
-from reporting_samples import DEMO_SIZES, count, demo_cells, graded, make_run
+from forged import FORGED, SCRIPT, damaged_run, of_one_cell, page_of, told_of
+from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from embedgrad.cli import main
 from embedgrad.reporting.page.collect import TABLES, tables
 from embedgrad.reporting.page.examples import COUNT, LIMIT
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.tables import write_table
-from embedgrad_core.files import UserError, write_jsonl
-
-SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+from embedgrad_core.files import UserError
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Half of the cells missing, one with a hostile and an endless answer, one without answers."""
     folder = tmp_path_factory.mktemp("run")
-    cells = read_cells(demo_cells(folder / "cells.tsv"))
-    half = [cell.name for cell in cells if cell.model == "tiny-0.8m"]
-    results = make_run(folder / "results", cells, DEMO_SIZES, skip=half)
-    hostile = results / "parity" / "tiny-0.2m" / "seed0" / "after.jsonl"
-    rows = [json.loads(line) for line in hostile.read_text().splitlines()]
-    rows[0] |= graded(rows[0]["id"], output=SCRIPT)
-    rows[1] |= graded(rows[1]["id"], output="x" * 10_000)
-    write_jsonl(hostile, rows)
-    count(results, next(cell for cell in cells if cell.name == "parity/tiny-0.2m"))
-    (results / "sentiment" / "tiny-0.2m" / "seed0" / "after.jsonl").unlink()
-    (results / "audit.csv").write_text(f'check,sentence\n"{SCRIPT}",a|b\n')
+    damaged_run(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def page(run):
-    out = run / "report.html"
-    table = ["--cell-table", str(run / "cells.tsv"), "--results", str(run / "results")]
-    assert main(["report", *table, "--out", str(out)]) == 0
-    return out
+    return page_of(run)
 
 
 def test_missing_cells_are_named_with_the_command_that_makes_them(page):
