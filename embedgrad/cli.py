@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from embedgrad.commands.checked import check_outputs
-from embedgrad.runtime import interruption, run_lock
+from embedgrad.runtime import interruption, run_lock, startup
 from embedgrad_core.files import UserError, is_whole_text
 
 # For a prompt of one's own first, then the workflow's steps in their order.
@@ -92,6 +92,7 @@ def _check_words(arguments: argparse.Namespace) -> None:
 def entry() -> int:
     """The process behind the ``embedgrad`` command."""
     interruption.install()
+    startup.shorten()
     for stream in (sys.stdout, sys.stderr):  # a terminal or file that is not UTF-8 shows what it cannot show as \\u2026
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

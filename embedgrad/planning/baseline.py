@@ -23,6 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from embedgrad.planning.gpus import ASSUMED, Baseline
+from embedgrad.runtime import startup
 from embedgrad_core.files import UserError, read_json, write_json
 from embedgrad_core.model.costs import Shape, process_bytes
 
@@ -75,6 +76,7 @@ def _key() -> list[str]:
 
 def job(threads: int | None) -> Baseline:
     """The small job itself, in this process, which must have done nothing before."""
+    startup.shorten()
     import torch
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM

@@ -117,3 +117,17 @@ def test_output_that_is_not_utf_8_shows_what_it_can(data, tokenizer):
     run = embedgrad("inspect", data / "prompt.safetensors", PYTHONIOENCODING="ascii")
     assert run.returncode == 0, run.stderr
     assert "\\u" in run.stdout
+
+
+@pytest.mark.parametrize("shortened", [False, True])
+def test_a_commands_process_imports_no_scikit_learn(shortened):
+    """Unshortened, transformers imports it: where that is no longer so, the shortening has nothing left to do."""
+    lines = [
+        "import sys",
+        "from embedgrad.runtime import startup",
+        *(["startup.shorten()"] if shortened else []),
+        "from transformers.generation import GenerationMixin, candidate_generator",
+        "print('sklearn' in sys.modules, candidate_generator.is_sklearn_available())",
+    ]
+    run = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.split() == [str(not shortened)] * 2, run.stderr
