@@ -34,13 +34,15 @@ def run(arguments: argparse.Namespace) -> None:
     """Compute and write."""
     from embedgrad.reporting.metrics import metrics_from_files
     from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.verdicts.sizes import printed_sizes
 
     table = {(cell.dataset, cell.model): cell for cell in read_cells(arguments.cell_table)}
     cell = table.get((arguments.dataset, arguments.model))
     if cell is None:
         raise UserError(f"{arguments.cell_table}: no cell {arguments.dataset}/{arguments.model}.")
     files = {name: getattr(arguments, name) for name in ("test", "before", "after", "out", *OPTIONAL)}
-    metrics = metrics_from_files(cell, arguments.seed, **files)
+    sizes = printed_sizes([other for other in table.values() if other.dataset == cell.dataset])
+    metrics = metrics_from_files(cell, arguments.seed, **files, printed_n=sizes.get(cell.dataset))
     before, after = metrics["before"], metrics["after"]
     plain_line(
         f"{arguments.out}: {before['correct']} → {after['correct']} of {metrics['n']}, "

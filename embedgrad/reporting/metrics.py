@@ -17,7 +17,7 @@ from embedgrad.reporting.results.answers import read_graded, view
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.history import check_epochs, read_history, training
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
-from embedgrad.reporting.verdict import verdict
+from embedgrad.reporting.verdicts.rule import verdict
 from embedgrad_core.files import Item, UserError, sha256_of_file, write_json
 
 # What metrics.json repeats of optimize.run.json, as far as it is there.
@@ -36,6 +36,7 @@ def build_metrics(
     split_sha256: str | None = None,
     prompt_sha256: str | None = None,
     names: tuple[str, str, str] = ("test.jsonl", "before.jsonl", "after.jsonl"),
+    printed_n: int | None = None,
 ) -> dict:
     """The metrics of one cell and seed.
 
@@ -50,6 +51,7 @@ def build_metrics(
         split_sha256: hash of ``split.json``.
         prompt_sha256: hash of ``prompt.safetensors``.
         names: how messages call the three files.
+        printed_n: items behind the paper's percentages; None takes ours.
 
     Returns:
         The content of ``metrics.json``; see docs/protocol.md for the keys.
@@ -83,7 +85,7 @@ def build_metrics(
         "gain": _gain(before, after),
         "training": training(optimize_history),
         "paper": cell.paper,
-        "verdict": verdict(pairs, cell.paper),
+        "verdict": verdict(pairs, cell.paper, printed_n),
         "prompt": _prompt(runs, prompt_sha256, names[2]),
         "split": {"sha256": split_sha256},
         "run": runs,
@@ -104,6 +106,7 @@ def metrics_from_files(
     split: str | Path | None = None,
     prompt: str | Path | None = None,
     out: str | Path | None = None,
+    printed_n: int | None = None,
 ) -> dict:
     """``build_metrics`` from the files of a run; with ``out``, written there whole or not at all.
 
@@ -127,6 +130,7 @@ def metrics_from_files(
         split_sha256=_hash(split),
         prompt_sha256=_hash(prompt),
         names=(str(test), str(before), str(after)),
+        printed_n=printed_n,
     )
     if out:
         write_json(out, metrics)

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -20,11 +21,11 @@ POWER = 0.80
 DISCORDANCE = 0.20
 
 
-def wilson(correct: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a proportion (Wilson 1927; statsmodels)."""
+def wilson(correct: int, n: int, alpha: float = ALPHA) -> tuple[float, float]:
+    """Wilson's score interval of a proportion, 95 % by default (Wilson 1927; statsmodels)."""
     if not 0 <= correct <= n or n < 1:
         raise ValueError(f"{correct} of {n} is no proportion")
-    low, high = proportion_confint(correct, n, alpha=ALPHA, method="wilson")
+    low, high = proportion_confint(correct, n, alpha=alpha, method="wilson")
     # The ends are exact at 0 of n and n of n; rounding must not put them a hair off.
     return (0.0 if correct == 0 else float(low)), (1.0 if correct == n else float(high))
 
@@ -72,15 +73,26 @@ class Paired:
         return 100 * (self.only_after - self.only_before) / self.n
 
     @property
+    def phi(self) -> float:
+        """The pairs' correlation, -1 to 1; 0 when a margin is empty."""
+        n, before, after = self.n, self.both + self.only_before, self.both + self.only_after
+        margins = before * (n - before) * after * (n - after)
+        return (self.both * self.neither - self.only_before * self.only_after) / math.sqrt(margins) if margins else 0.0
+
+    @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of ``points``: the hybrid score interval for paired proportions, method 10 of Newcombe (1998).
+        """95 % interval of ``points``; see ``interval_at``."""
+        return self.interval_at(ALPHA)
+
+    def interval_at(self, alpha: float) -> tuple[float, float]:
+        """Interval of ``points``: the hybrid score interval for paired proportions, method 10 of Newcombe (1998).
 
         Stat. Med. 17:2635-2650. The two Wilson intervals are joined with the correlation of the pairs, which is shrunk
         by n/2 in its numerator when positive and is 0 when a margin is empty.
         """
         n, before, after = self.n, self.both + self.only_before, self.both + self.only_after
-        low_before, high_before = wilson(before, n)
-        low_after, high_after = wilson(after, n)
+        low_before, high_before = wilson(before, n, alpha)
+        low_after, high_after = wilson(after, n, alpha)
         p_before, p_after = before / n, after / n
         margins = before * (n - before) * after * (n - after)
         numerator: float = self.both * self.neither - self.only_before * self.only_after
@@ -123,11 +135,17 @@ def power_of_gain(n: int, gain: float, discordance: float) -> float:
         return 0.0
     won = min((discordance + gain) / (2 * discordance), 1.0)
     pairs = np.arange(1, n + 1)
-    # Rejection region of a symmetric binomial: k of one kind or fewer, k the largest with 2 P(X <= k) < ALPHA.
-    k = binom.ppf(ALPHA / 2, pairs, 0.5)
-    k = np.where(2 * binom.cdf(k, pairs, 0.5) < ALPHA, k, k - 1)
+    k = _rejected_up_to(n)
     rejected = binom.cdf(k, pairs, won) + binom.sf(pairs - k - 1, pairs, won)
     return float(np.sum(binom.pmf(pairs, n, discordance) * np.where(k >= 0, rejected, 0.0)))
+
+
+@lru_cache(maxsize=64)
+def _rejected_up_to(n: int) -> np.ndarray:
+    """Rejection regions of 1 to n discordant pairs: k of one kind or fewer, k the largest with 2 P(X <= k) < ALPHA, else -1."""
+    pairs = np.arange(1, n + 1)
+    k = binom.ppf(ALPHA / 2, pairs, 0.5)
+    return np.where(2 * binom.cdf(k, pairs, 0.5) < ALPHA, k, k - 1)
 
 
 def best_case_power(n: int, gain: float) -> float:

@@ -14,7 +14,7 @@ from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad.reporting.statistics import ALPHA, holm
 from embedgrad.reporting.tables import csv_bytes
 from embedgrad.reporting.typeset import latex_escape, markdown_table, short, short_p
-from embedgrad.reporting.verdict import WORDS
+from embedgrad.reporting.verdicts.rule import WORDS
 from embedgrad_core.files import markdown_escape
 
 _LETTERS = {"wrong": "W", "no_answer": "N", "truncated": "T", "loop": "L", "undecided": "U"}
@@ -70,7 +70,12 @@ def _flat(outcome: Outcome, p_holm: float | None) -> dict:
         row[f"{side}_strict_correct"] = get(side, "strict_correct")
         row |= {f"{side}_entropy_{key}": get(side, "entropy_bits", key) for key in ("mean", "mean_without_loops")}
         row[f"{side}_mean_tokens"] = get(side, "mean_tokens")
-    row |= {"verdict": _verdict(outcome), "verdict_reason": get("verdict", "reason")}
+    row |= {
+        "verdict": _verdict(outcome),
+        "verdict_reason": get("verdict", "reason"),
+        "verdict_size": get("verdict", "size"),
+    }
+    row |= {"first_rule_verdict": get("verdict", "first_rule", "word")}
     return row | {"stopped": _stopped(outcome)}
 
 
@@ -150,9 +155,15 @@ def _in_full(rows: Sequence[dict]) -> str:
 def _reasons(rows: Sequence[dict]) -> str:
     judged = [row for row in rows if row["verdict"]]
     return "\n".join(
-        f"- {row['dataset']}, {row['model']}: **{row['verdict']}**. {markdown_escape(row['verdict_reason'])}"
+        f"- {row['dataset']}, {row['model']}: **{row['verdict']}**. {markdown_escape(row['verdict_reason'])}{_beside(row)}"
         for row in judged
     )
+
+
+def _beside(row: dict) -> str:
+    """What stands beside the word: the gain's size against the printed one, and the word of the first rule."""
+    size = f" Size of the gain: {row['verdict_size']}." if row["verdict_size"] else ""
+    return size + (f" By the first rule: {row['first_rule_verdict']}." if row["first_rule_verdict"] else "")
 
 
 def _notes(rows: Sequence[dict], with_paper: bool) -> list[str]:

@@ -15,7 +15,7 @@ from embedgrad.reporting.results.analyses import read_sidecar
 from embedgrad.reporting.results.collected import Outcome
 from embedgrad.reporting.table2 import numbers
 from embedgrad.reporting.tables import read_table
-from embedgrad.reporting.verdict import WORDS
+from embedgrad.reporting.verdicts.rule import WORDS
 
 # Tables that a run may have beside Table 2: file, title, what to see in it.
 TABLES = (

@@ -21,7 +21,7 @@ CLUSTER = ("--profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-
 # Without a GPU each job runs on the CPU all the same, but asks for one.
 CARDS = ("--config", "device=auto")
 # All that loads a model, and two jobs that read the whole folder. Figures and page are ten more of that kind, and
-# `benchmarks/slurm.py` runs all of the demo through Slurm.
+# `benchmarks/scheduling/slurm.py` runs all of the demo through Slurm.
 TABLES = ("--", "results/small/table2.csv", "results/small/ladder.csv")
 pytestmark = [pytest.mark.faults, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
 

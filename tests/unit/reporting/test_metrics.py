@@ -192,7 +192,7 @@ def test_from_files(files):
     made = metrics_from_files(cell(paper=("37.50", "62.50", "+25.00")), 1, **paths(files))
     assert read_json(files / "metrics.json") == made
     assert made["paper"] == {"before": "37.50", "after": "62.50", "delta": "+25.00"}
-    assert made["verdict"]["word"] == "not testable at this n"
+    assert made["verdict"]["word"] == "inconclusive"
     assert made["run"]["before"] == {"device": "cpu"}
     assert made["prompt"] == {"sha256": sha256_of_file(files / "prompt.safetensors"), "best_epoch": 4}
     assert made["split"]["sha256"] == sha256_of_file(files / "split.json")

@@ -1,6 +1,6 @@
 """The whole demo through a real Slurm on this machine, with two fake GPUs; its results beside those of a local run.
 
-python benchmarks/slurm.py --against results/demo     # of `make demo`; without, the local run is made first
+python benchmarks/scheduling/slurm.py --against results/demo     # of `make demo`; without, the local run is made first
 """
 
 import argparse
@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests/support")]
+sys.path[:0] = [str(Path(__file__).resolve().parents[2] / "tests/support")]
 
 from disturb import checkout, finish, leftovers, results, start  # noqa: E402
 from slurm_here import slurm  # noqa: E402

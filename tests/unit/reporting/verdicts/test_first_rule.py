@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.statistics import ALPHA, POWER, Paired, best_case_power, mcnemar, wilson
-from embedgrad.reporting.verdict import NOT, NOT_TESTABLE, PARTLY, REPLICATED, WORDS, verdict
+from embedgrad.reporting.verdicts.first_rule import NOT, NOT_TESTABLE, PARTLY, REPLICATED, WORDS, verdict
 
-PAPER = Path(__file__).resolve().parents[3] / "config" / "cells.tsv"
+PAPER = Path(__file__).resolve().parents[4] / "config" / "cells.tsv"
 
 
 def paper(before: str, after: str) -> dict[str, str]:
