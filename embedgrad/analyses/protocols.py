@@ -18,12 +18,19 @@ from embedgrad_core.files import Item
 
 def protocol_grid(
     texts: TextAnswers,
-    items: Sequence[Item],
+    parts: Sequence[Sequence[Item]],
     grading: Grading,
     shares: Sequence[float],
     log: Callable[[str], None] = print,
 ) -> dict:
-    """Decode once per layout, cut and grade; ``shares`` are token limits, as shares of the run's own.
+    """Decode once per layout, cut and grade.
+
+    Args:
+        texts: the text prompt's answers.
+        parts: the items, part by part; a part that was answered before, as the ladder answers dev, is not answered again.
+        grading: how answers are checked; strictly, too, where the evaluator can.
+        shares: token limits, as shares of the run's own.
+        log: where progress goes.
 
     Returns:
         ``protocols``: a row each with ``protocol`` and its counts by ``levels``; ``own``: the run's own protocol.
@@ -35,8 +42,10 @@ def protocol_grid(
     gradings = [replace(grading, strict=strict) for strict in (False, True)][: 1 + grading.knows_strict]
     protocols = []
     for kind in texts.kinds:
-        with Progress(f"protocol search, {kind} layout", len(items), log) as at:
-            rows = texts.rows(kind, items, log=log, **at.decoding)
+        rows = []
+        for items in filter(None, parts):
+            with Progress(f"protocol search, {kind} layout", len(items), log) as at:
+                rows += texts.rows(kind, items, log=log, **at.decoding)
         asked = [item for item, _ in rows]
         for rule in STOP_RULES:
             ends = frozen.stop_ids(rule)

@@ -67,9 +67,12 @@ def run(arguments: argparse.Namespace) -> None:
 def answer(arguments: argparse.Namespace, ladder_file: Path | None, recovery_file: Path | None) -> None:
     """Answer, grade and write what is wanted of the two."""
     items = shard_from(arguments, read_items(arguments.data))
+    parts, searched = [items], [arguments.data]
     if ladder_file:
         dev = shard_from(arguments, read_items(arguments.dev)) if arguments.dev else None
         train = read_items(arguments.train)
+        # Nothing is chosen on test: protocols are searched on the other half.
+        parts, searched = [shard_from(arguments, train), dev or []], [arguments.train, arguments.dev]
     shares = _shares(arguments.limit_shares) if recovery_file else []
     from embedgrad.analyses.ladder import ladder
     from embedgrad.analyses.protocols import protocol_grid
@@ -89,10 +92,10 @@ def answer(arguments: argparse.Namespace, ladder_file: Path | None, recovery_fil
         hashes = {path.name: sha256_of_file(path) for path in paths}
         write_json(ladder_file, {"rungs": rungs, "decoding": decoding.row(), "data_sha256": hashes} | made_with(frozen))
     if recovery_file:
-        grid = protocol_grid(texts, items, grading, shares, log=plain_line)
-        hashes = {arguments.data.name: sha256_of_file(arguments.data)}
+        grid = protocol_grid(texts, parts, grading, shares, log=plain_line)
+        hashes = {path.name: sha256_of_file(path) for path in searched if path}
         write_json(recovery_file, grid | {"data_sha256": hashes} | made_with(frozen))
-        plain_line(f"{recovery_file}: {len(grid['protocols'])} protocols on {len(items)} items")
+        plain_line(f"{recovery_file}: {len(grid['protocols'])} protocols on {sum(map(len, parts))} items")
 
 
 def _shares(text: str) -> list[float]:

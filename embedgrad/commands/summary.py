@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--correlation", type=output_file, required=True, help="CSV of one line")
     parser.add_argument("--spread", type=output_file, required=True, help="CSV: gain over seeds and items")
     parser.add_argument("--recovery", type=output_file, required=True, help="CSV: protocols by likelihood")
+    parser.add_argument("--recovery-axes", type=output_file, help="CSV: each choice of the protocol by itself")
     parser.add_argument(
         "--against-best", type=output_file, help="Markdown: each cell against the best rung without training"
     )
@@ -48,8 +49,14 @@ def run(arguments: argparse.Namespace) -> None:
         analyses.write_rows(analyses.limit_rows(outcomes, arguments.results), arguments.limits)
     protocols = recovery.rank(outcomes, arguments.results)
     analyses.write_rows(protocols, arguments.recovery)
+    choices = recovery.axes(protocols)
+    if arguments.recovery_axes:
+        analyses.write_rows(choices, arguments.recovery_axes)
     if protocols:
         plain_line("likeliest protocol: " + ", ".join(f"{key} {protocols[0][key]}" for key in recovery.KEYS))
+        vague = dict.fromkeys(row["choice"] for row in choices if row["word"] == recovery.NOT_APART)
+        if vague:
+            plain_line(f"cannot be told apart by the printed numbers: {', '.join(vague)}")
     plain_line(
         f"ladder: {len(ladder)} cells; prompts: {len(prompts)}; correlation over {found['n']}: {found['pearson_r']}"
     )

@@ -20,8 +20,8 @@ from embedgrad_core.model.costs import Shape
 TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit")
 ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer", "rival_cost")
 LOADING = TRAINING + ANSWERING
-# Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and the
-# two layouts that it shares with protocol recovery, once per (task, model); the rungs and layouts answer dev too …
+# Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and its
+# two layouts, once per (task, model); the rungs and layouts answer dev too, and protocol recovery answers train in both layouts …
 RUNGS, LAYOUTS = 4, 2
 SHARED_DECODINGS = 1 + RUNGS + LAYOUTS
 # … and after once per cell; the round trip and its controls answer dev six times.
@@ -121,7 +121,8 @@ class Durations:
             epochs = int(self.config.cell(wildcards["dataset"], wildcards["model"]).epochs)
             return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)
         if kind not in TRAINING:
-            answered = {"baselines": (RUNGS + LAYOUTS) * (work.test + work.dev), "analyse": DEV_DECODINGS * work.dev}
+            ladder = (RUNGS + LAYOUTS) * (work.test + work.dev)
+            answered = {"baselines": ladder + LAYOUTS * work.train, "analyse": DEV_DECODINGS * work.dev}
             return 0, answered.get(kind, work.test)
         if kind == "sensitivity":
             epochs, decoded = self.config.values["sensitivity"]["epochs"], True

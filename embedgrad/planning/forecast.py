@@ -23,6 +23,7 @@ from embedgrad.planning.demand import (
 )
 from embedgrad.planning.durations import (
     DEV_DECODINGS,
+    LAYOUTS,
     LOAD,
     LOADING,
     SHARED_DECODINGS,
@@ -89,7 +90,7 @@ def forecast(
         shared.add((cell.task, cell.model))
         width = WIDTHS.get(spec["dtype"], machine.bytes_each)
         begin = start + shape.weight_bytes(width) / LOAD
-        shared_items = SHARED_DECODINGS * whole.test + (SHARED_DECODINGS - 1) * whole.dev
+        shared_items = SHARED_DECODINGS * whole.test + (SHARED_DECODINGS - 1) * whole.dev + LAYOUTS * whole.train
         items = work.test + DEV_DECODINGS * work.dev + (shared_items if first else 0)
         gpu_bytes = machine.memory if machine.is_gpu else None
         batch = rows_at_a_time(config.values["decode"], shape, work.limit, width, gpu_bytes)

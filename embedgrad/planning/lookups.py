@@ -16,7 +16,7 @@ from embedgrad.planning.run_config import RunConfig
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
 SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
 FIGURE_NAMES = ("before_after", "ladder", "limits", "training_curves", "gain", "entropy", "anchoring", "lat")
-TABLE_NAMES = ("spread", "ladder", "prompts", "limits", "correlation", "recovery", "audit", "claims")
+TABLE_NAMES = ("spread", "ladder", "prompts", "limits", "correlation", "recovery", "recovery_axes", "audit", "claims")
 
 
 def one_of(names: Iterable[str]) -> str:

@@ -1,14 +1,19 @@
 """Which unstated protocol explains the printed "before" numbers best.
 
-Under a protocol the text prompt answered c of n items rightly; the printed count k of m is then binomial with
-p = (c + ½) / (n + 1) (Jeffreys' estimate, so that no count is impossible). Log-likelihoods add up over cells.
+Under a protocol the text prompt answered c of n items of the training half rightly. Both counts are samples: given c of n, the
+printed k of m is beta-binomial (Jeffreys' prior, Beta(c + ½, n - c + ½)), so that few items of ours count for little.
+Log-likelihoods add up over cells: a task's own row, or its levels where it has none, since both are the same decodings. Before
+anything is seen each protocol weighs the same; the posterior says what the printed numbers make of that.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from scipy import stats
+from scipy.special import logsumexp
 
 from embedgrad.reporting.audit import blocks, count_of, fitting_sizes
 from embedgrad.reporting.results.agreement import check_analyses
@@ -18,6 +23,9 @@ from embedgrad.reporting.results.collected import Outcome
 from embedgrad_core.files import UserError
 
 KEYS = ("layout", "limit_share", "stop_rule", "strict")
+# Kass and Raftery (1995, J. Am. Stat. Assoc. 90:773-795): a Bayes factor below 3 is not worth more than a bare mention.
+MENTION = 3.0
+LIKELIEST, UNLIKELY, NOT_APART = "likeliest", "less likely", "cannot be told apart"
 
 
 def printed_counts(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], tuple[int, int]]:
@@ -46,7 +54,7 @@ def printed_counts(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], tuple[i
 
 
 def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
-    """Protocols by log-likelihood over all cells that have a grid, the likeliest first; equals share a rank.
+    """Protocols by log-likelihood over all cells that have a grid, with posterior weights; equals share a rank.
 
     Raises:
         UserError: an unreadable grid, or grids of another model or other data than the cells'; names the files.
@@ -56,10 +64,10 @@ def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     cells: dict[tuple, int] = defaultdict(int)
     own: set[tuple] = set()
     analyses: list[tuple] = []
-    for outcome in outcomes:
+    for outcome in _once(outcomes, counts):
         cell = outcome.cell
         path = Path(folder) / cell.task / cell.model / "recovery.json"
-        if (cell.dataset, cell.model) not in counts or not path.exists():
+        if not path.exists():
             continue
         try:
             analysis = read_grid(path)
@@ -75,6 +83,7 @@ def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     most = max(cells.values(), default=0)
     known = [protocol for protocol, count in cells.items() if count == most]
     ordered = sorted(known, key=lambda protocol: (-round(total[protocol], 6), protocol))
+    everything = logsumexp([total[protocol] for protocol in ordered]) if ordered else 0.0
     rows: list[dict] = []
     for place, protocol in enumerate(ordered, start=1):
         likelihood = round(total[protocol], 6)
@@ -84,11 +93,48 @@ def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
                 "rank": rows[-1]["rank"] if same else place,
                 **dict(zip(KEYS, protocol, strict=True)),
                 "log_likelihood": likelihood,
+                "posterior": float(np.exp(total[protocol] - everything)),
                 "cells": most,
                 "own_protocol": protocol in own,
             }
         )
     return rows
+
+
+def axes(protocols: Sequence[dict]) -> list[dict]:
+    """What the printed numbers say of each choice by itself, the others averaged over: a row per choice and value.
+
+    ``posterior`` is the value's share; ``factor`` is the Bayes factor of the choice's likeliest value against it (1 for that
+    value). A choice whose runner-up has a factor below 3 cannot be told apart, and all of its values down to that factor say so.
+    """
+    rows = []
+    for key in KEYS:
+        weights: dict[Any, list[float]] = defaultdict(list)
+        for row in protocols:
+            weights[row[key]].append(row["posterior"])
+        if len(weights) < 2:
+            continue
+        # Each value weighs the same beforehand, however many protocols have it.
+        mean = {value: float(np.mean(found)) for value, found in weights.items()}
+        whole, best = sum(mean.values()), max(mean.values())
+        factors = {value: best / share if share else float("inf") for value, share in mean.items()}
+        close = sum(factor < MENTION for factor in factors.values()) > 1
+        for value in sorted(mean, key=lambda value: (factors[value], str(value))):
+            word = UNLIKELY if factors[value] >= MENTION else NOT_APART if close else LIKELIEST
+            share = mean[value] / whole
+            rows.append({"choice": key, "value": value, "posterior": share, "factor": factors[value], "word": word})
+    return rows
+
+
+def _once(outcomes: Sequence[Outcome], counts: dict[tuple[str, str], tuple[int, int]]) -> list[Outcome]:
+    """The cells to compare: those with counts, but no level of a task whose own row is there, too."""
+    counted = [outcome for outcome in outcomes if (outcome.cell.dataset, outcome.cell.model) in counts]
+    whole = {(outcome.cell.task, outcome.cell.model) for outcome in counted if outcome.cell.level is None}
+    return [
+        outcome
+        for outcome in counted
+        if outcome.cell.level is None or (outcome.cell.task, outcome.cell.model) not in whole
+    ]
 
 
 def _key(protocol: dict) -> tuple:
@@ -99,7 +145,7 @@ def _likelihoods(analysis: dict, cell: Cell, k: int, m: int) -> dict[tuple, floa
     found = {}
     for row in analysis["protocols"]:
         counts = row["levels"][cell.level or ""]
-        p = (counts["correct"] + 0.5) / (counts["n"] + 1)
-        found[_key(row["protocol"])] = float(stats.binom.logpmf(k, m, p))
+        c, n = counts["correct"], counts["n"]
+        found[_key(row["protocol"])] = float(stats.betabinom.logpmf(k, m, c + 0.5, n - c + 0.5))
     # Where an evaluator has no strict reading, strict and lenient are the same protocol.
     return found | {(*key[:3], True): value for key, value in found.items() if (*key[:3], True) not in found}

@@ -89,11 +89,12 @@ rule summary:
         prompts=f"{RESULTS}/prompts.csv",
         correlation=f"{RESULTS}/correlation.csv",
         recovery=f"{RESULTS}/recovery.csv",
+        recovery_axes=f"{RESULTS}/recovery_axes.csv",
         spread=f"{RESULTS}/spread.csv",
         limits=f"{RESULTS}/limits.csv",
         seals=expand(
             f"{RESULTS}/{{name}}.csv.sha256",
-            name=["ladder", "prompts", "correlation", "recovery", "spread", "limits"],
+            name=["ladder", "prompts", "correlation", "recovery", "recovery_axes", "spread", "limits"],
         ),
     log:
         f"{RESULTS}/logs/summary.log",
@@ -108,5 +109,5 @@ rule summary:
         cells=CONFIG.table_flags(),
     shell:
         "embedgrad summary {params.cells} --ladder {output.ladder:q} --against-best {output.against_best:q} --prompts {output.prompts:q}"
-        " --correlation {output.correlation:q} --recovery {output.recovery:q}"
+        " --correlation {output.correlation:q} --recovery {output.recovery:q} --recovery-axes {output.recovery_axes:q}"
         " --spread {output.spread:q} --limits {output.limits:q} > {log:q} 2>&1"

@@ -20,6 +20,7 @@ KEPT = (
     "correlation",
     "sensitivity",
     "recovery",
+    "recovery_axes",
     "claims",
     "audit",
     "rivals",

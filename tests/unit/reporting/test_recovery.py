@@ -1,16 +1,20 @@
 """Protocol recovery: the hidden protocol comes out first, and an answer cut short is the answer under that limit."""
 
+import itertools
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, make_run
+from scipy import integrate, special, stats
 
 from embedgrad.analyses.counts import added, by_level
 from embedgrad.cli import main
-from embedgrad.reporting.recovery import printed_counts, rank
+from embedgrad.reporting.recovery import KEYS, LIKELIEST, NOT_APART, axes, printed_counts, rank
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
-from embedgrad_core.files import Item, UserError, write_json, write_jsonl
+from embedgrad_core.files import Item, UserError, read_json, write_json, write_jsonl
 
 HIDDEN = {"layout": "chat", "limit_share": 0.5, "stop_rule": "checkpoint", "strict": False}
 
@@ -46,11 +50,54 @@ def test_the_hidden_protocol_comes_out_first_and_alone(run):
     rows = rank(collect(cells, folder), folder)
     assert {key: rows[0][key] for key in HIDDEN} == HIDDEN
     assert rows[0]["own_protocol"]
-    assert rows[0]["cells"] == len(cells)
+    # A task's own row and its levels are the same answers: they count once.
+    assert rows[0]["cells"] == len([cell for cell in cells if cell.level is None]) < len(cells)
+    assert sum(row["posterior"] for row in rows) == pytest.approx(1)
     # Without a strict reading, strict and lenient are one protocol and share the rank.
     twins = [row["rank"] for row in rows if row["log_likelihood"] == rows[0]["log_likelihood"]]
     assert set(twins) == {1}
     assert all(row["log_likelihood"] < rows[0]["log_likelihood"] for row in rows if row["rank"] > 1)
+
+
+def test_the_likelihood_takes_both_counts_as_samples(run):
+    """By integrating over the unknown accuracy, which is what the beta-binomial does in closed form."""
+    cells, folder = run
+    outcomes = [outcome for outcome in collect(cells, folder) if outcome.cell.level is None][:1]
+    grid_ = read_json(folder / outcomes[0].cell.task / outcomes[0].cell.model / "recovery.json")
+    k, m = printed_counts(outcomes)[outcomes[0].cell.dataset, outcomes[0].cell.model]
+    by_protocol = {tuple(row[key] for key in KEYS): row["log_likelihood"] for row in rank(outcomes, folder)}
+    for row in grid_["protocols"]:
+        counts = row["levels"][""]
+        prior = stats.beta(counts["correct"] + 0.5, counts["n"] - counts["correct"] + 0.5)
+        whole, _ = integrate.quad(lambda p, prior=prior: stats.binom.pmf(k, m, p) * prior.pdf(p), 0, 1, limit=200)
+        assert by_protocol[tuple(row["protocol"][key] for key in KEYS)] == pytest.approx(np.log(whole), abs=1e-6)
+
+
+def test_a_planted_protocol_has_the_largest_posterior_and_an_axis_without_effect_is_not_told():
+    """Counts drawn from a truth in which the layout moves accuracy by 25 points, the limit by 15, the stop rule by nothing."""
+    chance = np.random.default_rng(3)
+    hidden = ("chat", 0.5, "family", False)
+    total = dict.fromkeys(itertools.product(("bare", "chat"), (0.5, 1.0), ("family", "checkpoint"), (False,)), 0.0)
+    for _ in range(6):  # cells of 84 printed items and 100 of ours
+        base = chance.uniform(0.2, 0.5)
+
+        def truth(layout, limit, *_, base=base):
+            return base + 0.25 * (layout == "chat") + 0.15 * (limit == 1.0)
+
+        k = chance.binomial(84, truth(*hidden))
+        ours = {key: chance.binomial(100, truth(*key)) for key in itertools.product(("bare", "chat"), (0.5, 1.0))}
+        for protocol in total:
+            c = ours[protocol[:2]]
+            total[protocol] += stats.betabinom.logpmf(k, 84, c + 0.5, 100 - c + 0.5)
+    weights = special.softmax(list(total.values()))
+    rows = [dict(zip(KEYS, key, strict=True)) | {"posterior": w} for key, w in zip(total, weights, strict=True)]
+    found = {(row["choice"], row["value"]): row for row in axes(rows)}
+    assert found["layout", "chat"]["word"] == LIKELIEST
+    assert found["limit_share", 0.5]["word"] == LIKELIEST
+    assert {found["stop_rule", value]["word"] for value in ("family", "checkpoint")} == {NOT_APART}
+    assert {choice for choice, _ in found} == {"layout", "limit_share", "stop_rule"}
+    best = max(rows, key=lambda row: row["posterior"])
+    assert (best["layout"], best["limit_share"]) == hidden[:2]
 
 
 def test_the_papers_counts_come_from_the_audit():

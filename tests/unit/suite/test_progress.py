@@ -225,7 +225,7 @@ def test_every_rung_and_layout_reports(files, tmp_path, capsys, at_once):
             else:
                 assert lines[0].startswith("0 of 8 items (")
                 assert lines[-1].startswith("8 of 8 items (100 %), ")
-    assert all(len(found[f"protocol search, {layout} layout"]) == 1 for layout in ("bare", "chat"))
+    assert all(len(found[f"protocol search, {layout} layout"]) == 2 for layout in ("bare", "chat"))
 
 
 def test_every_epoch_reports(files, tmp_path, capsys, at_once):
