@@ -6,7 +6,7 @@ and a verdict. Methods that the run has not are passed over; where it has none o
 
 from collections.abc import Callable, Sequence
 
-from embedgrad.reporting.claims.values import FAILS, HOLDS
+from embedgrad.reporting.claims.measured import FAILS, HOLDS
 from embedgrad.reporting.results.compared import CONTROL, detectable, difference, sign
 from embedgrad.reporting.rivals import EMBEDGRAD
 from embedgrad.reporting.typeset import short_p

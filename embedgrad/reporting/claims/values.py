@@ -1,34 +1,22 @@
 """The computations behind the claims: each kind of ``config/claims.tsv`` from the paper's table, and from a run's cells."""
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
-from embedgrad.reporting.results.analyses import read_anchoring, read_lat, read_positions
+from scipy.stats import norm
+
+from embedgrad.reporting.claims import answers, prompt
+from embedgrad.reporting.claims.measured import Measured, Run
 from embedgrad.reporting.results.cells import Cell
-from embedgrad.reporting.results.collected import Outcome, analyses_of
+from embedgrad.reporting.statistics import ALPHA
 from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import UserError
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
 SIZES = ("0.5b", "1.5b", "3b", "7b", "8b", "14b")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run's first metrics of each cell, and where its analyses lie."""
-
-    metrics: dict[tuple[str, str], dict]
-    outcomes: Sequence[Outcome]
-    folder: Path
-
-    def analyses(self, name: str, read: Callable[[Path], dict]) -> list[dict]:
-        """All files of an analysis, which must be of their cells' runs."""
-        return [analysis for *_, analysis in analyses_of(self.outcomes, self.folder, name, read)]
 
 
 def _gain(cell: Cell | None) -> Decimal | None:
@@ -48,17 +36,23 @@ def _table_gain(table: dict, dataset: str, model: str) -> Decimal | None:
     return _gain(table.get((dataset, model)))
 
 
-def _run_cell(run: Run, dataset: str, model: str, side: str) -> tuple | None:
+def _run_cell(run: Run, dataset: str, model: str, side: str) -> Measured | None:
     metrics = run.metrics.get((dataset, model))
     if metrics is None:
         return None
     low, high = metrics[side]["wilson"]
-    return 100 * metrics[side]["accuracy"], (100 * low, 100 * high)
+    untouched = 100 * metrics["before"]["accuracy"] if side == "after" else None
+    return Measured(100 * metrics[side]["accuracy"], (100 * low, 100 * high), untouched=untouched)
 
 
-def _run_gain(run: Run, dataset: str, model: str) -> tuple | None:
+def _measured_gain(metrics: dict) -> Measured:
+    low, high = metrics["delta"]["newcombe"]
+    return Measured(metrics["delta"]["points"], (low, high), untouched=0.0)
+
+
+def _run_gain(run: Run, dataset: str, model: str) -> Measured | None:
     metrics = run.metrics.get((dataset, model))
-    return None if metrics is None else (metrics["delta"]["points"], tuple(metrics["delta"]["newcombe"]))
+    return None if metrics is None else _measured_gain(metrics)
 
 
 def _gains(source: "dict | Run") -> dict[tuple[str, str], float]:
@@ -67,99 +61,110 @@ def _gains(source: "dict | Run") -> dict[tuple[str, str], float]:
     return {key: float(gain) for key, cell in source.items() if (gain := _gain(cell)) is not None}
 
 
-def _ratio(name_at: int, source: "dict | Run", one: str, other: str) -> float | None:
-    """Mean gain of one data set (``name_at`` 0) or model (1) over another's, on what both were run with."""
-    gains: dict[str, dict[str, float]] = defaultdict(dict)
-    for key, gain in _gains(source).items():
-        gains[key[name_at]][key[1 - name_at]] = gain
-    both = [key for key in gains[one] if key in gains[other]]
-    below = sum(gains[other][key] for key in both)
-    return sum(gains[one][key] for key in both) / below if both and below else None
+def _common(name_at: int, source: "dict | Run", one: str, other: str) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """Pairs of cells of two data sets (``name_at`` 0) or models (1), on what both were run with."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for key in _gains(source):
+        names[key[name_at]].append(key[1 - name_at])
+    both = [name for name in names[one] if name in names[other]]
+    return [((one, name), (other, name)) if name_at == 0 else ((name, one), (name, other)) for name in both]
 
 
-_ratio_of_datasets, _ratio_of_models = partial(_ratio, 0), partial(_ratio, 1)
+def _ratio(name_at: int, table: dict, one: str, other: str) -> float | None:
+    """Mean gain of one data set or model over another's, on what both were run with."""
+    gains, pairs = _gains(table), _common(name_at, table, one, other)
+    below = sum(gains[key] for _, key in pairs)
+    return sum(gains[key] for key, _ in pairs) / below if pairs and below else None
 
 
-def _falls_with_scale(source: "dict | Run") -> float | None:
-    """Share of neighbouring sizes, within a data set and the Qwen family, where the larger model gains less."""
+def _run_ratio(name_at: int, run: Run, one: str, other: str) -> Measured | None:
+    """The same of a run, with Fieller's interval (1954, J. R. Stat. Soc. B 16:175-185); the cells count as independent."""
+    pairs = _common(name_at, run, one, other)
+    if not pairs:
+        return None
+    above, below = ([run.metrics[pair[side]] for pair in pairs] for side in (0, 1))
+    a, b = (sum(metrics["delta"]["points"] for metrics in cells) for cells in (above, below))
+    if not b:
+        return None
+    v, w = (sum(_variance(metrics) for metrics in cells) for cells in (above, below))
+    interval = fieller(a, v, b, w)
+    gate = "" if interval else f"the mean gain of {other} cannot be told from 0, so no ratio to it is bounded"
+    return Measured(a / b, interval, gate=gate)
+
+
+def fieller(a: float, v: float, b: float, w: float) -> tuple[float, float] | None:
+    """95 % interval of a/b for independent estimates with variances v and w; None where it is not bounded."""
+    z2 = float(norm.ppf(1 - ALPHA / 2)) ** 2
+    lead = b * b - z2 * w
+    if lead <= 0:
+        return None
+    root = math.sqrt(max(a * a * b * b - lead * (a * a - z2 * v), 0.0))
+    return (a * b - root) / lead, (a * b + root) / lead
+
+
+def _variance(metrics: dict) -> float:
+    """Of a paired gain, in squared points."""
+    lost, won, n = metrics["mcnemar"]["only_before"], metrics["mcnemar"]["only_after"], metrics["n"]
+    return 1e4 * (lost + won - (won - lost) ** 2 / n) / n**2
+
+
+def _steps_down(source: "dict | Run") -> list[bool]:
+    """Neighbouring sizes, within a data set and the Qwen family: whether the larger model gains less."""
     by_dataset: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for (dataset, model), gain in _gains(source).items():
         size = next((place for place, name in enumerate(SIZES) if f"-{name}" in model), None)
         if size is not None and model.startswith("qwen"):
             by_dataset[dataset].append((size, gain))
-    steps = [b[1] < a[1] for rows in by_dataset.values() for a, b in pairwise(sorted(rows))]
+    return [b[1] < a[1] for rows in by_dataset.values() for a, b in pairwise(sorted(rows))]
+
+
+def _falls_with_scale(table: dict) -> float | None:
+    steps = _steps_down(table)
     return sum(steps) / len(steps) if steps else None
 
 
-def _largest_sentiment_gain(source: "dict | Run") -> float | None:
-    return max((gain for (dataset, _), gain in _gains(source).items() if dataset in ("imdb", "medd")), default=None)
+def _run_falls_with_scale(run: Run) -> Measured | None:
+    steps = _steps_down(run)
+    return Measured.share(sum(steps), len(steps))
 
 
-def _entropy(run: Run, dataset: str, model: str, side: str) -> float | None:
-    metrics = run.metrics.get((dataset, model))
-    return metrics[side]["entropy_bits"]["mean_without_loops"] if metrics else None
+def _extreme_gain(pick: Callable, datasets: tuple[str, ...], table: dict) -> float | None:
+    return pick((gain for (name, _), gain in _gains(table).items() if not datasets or name in datasets), default=None)
 
 
-def _loop_entropy(run: Run, dataset: str) -> float | None:
-    """Mean entropy of looping answers before optimisation, over the models of a data set."""
-    total = count = 0.0
-    for (name, _), metrics in run.metrics.items():
-        entropy, n = metrics["before"]["entropy_bits"], metrics["n"]
-        loops = n - entropy["n_without_loops"]
-        if name == dataset and loops and entropy["mean"] is not None:
-            total += n * entropy["mean"] - entropy["n_without_loops"] * (entropy["mean_without_loops"] or 0)
-            count += loops
-    return total / count if count else None
+def _run_extreme_gain(pick: Callable, datasets: tuple[str, ...], run: Run) -> Measured | None:
+    cells = [metrics for (name, _), metrics in run.metrics.items() if not datasets or name in datasets]
+    return _measured_gain(pick(cells, key=lambda metrics: metrics["delta"]["points"])) if cells else None
 
 
-def _loops_of_failures(run: Run, dataset: str, model: str) -> float | None:
-    metrics = run.metrics.get((dataset, model))
-    if metrics is None:
-        return None
-    failures = metrics["before"]["failures"]
-    failed = sum(count for name, count in failures.items() if name != "none")
-    return failures["loop"] / failed if failed else None
+_SENTIMENT = ("imdb", "medd")
+_largest = partial(_extreme_gain, max, _SENTIMENT), partial(_run_extreme_gain, max, _SENTIMENT)
+_least = partial(_extreme_gain, min, ()), partial(_run_extreme_gain, min, ())
 
 
-def _best_epochs(run: Run, low: str, high: str) -> float | None:
+def _epochs(run: Run, key: str) -> list[dict]:
+    found = [metrics["prompt"] for metrics in run.metrics.values()]
+    return [one for one in found if one.get("best_epoch") is not None and one.get(key) is not None]
+
+
+def _best_epochs(run: Run, low: str, high: str) -> Measured | None:
     """Share of cells whose best epoch on dev lies between two bounds."""
-    best = [metrics["prompt"].get("best_epoch") for metrics in run.metrics.values()]
-    best = [epoch for epoch in best if epoch is not None]
-    return sum(int(low) <= epoch <= int(high) for epoch in best) / len(best) if best else None
+    best = [one["best_epoch"] for one in _epochs(run, "best_epoch")]
+    return Measured.share(sum(int(low) <= epoch <= int(high) for epoch in best), len(best))
 
 
-def _anchoring_p(run: Run) -> float | None:
-    """The smallest probability of an original token after optimisation, softmax(v·Eᵀ)."""
-    analyses = run.analyses("anchoring.json", read_positions)
-    return min((row["after"]["softmax"]["p"] for one in analyses for row in one["positions"]), default=None)
+def _best_within(run: Run, most: str) -> Measured | None:
+    """Share of the cells trained longer whose best epoch on dev is not beyond a bound."""
+    cells = _epochs(run, "epochs_run")
+    longer = [one for one in cells if one["epochs_run"] > int(most)]
+    if cells and not longer:
+        return Measured(
+            0.0, gate=f"no cell was trained for more than {most} epochs; config/sensitivity.yaml trains to 20"
+        )
+    return Measured.share(sum(one["best_epoch"] <= int(most) for one in longer), len(longer))
 
 
-def _anchoring_same(run: Run) -> float | None:
-    """Share of positions whose cosine-nearest token is still the original one."""
-    rows = [analysis["summary"] for analysis in run.analyses("anchoring.json", read_anchoring)]
-    positions = sum(row["positions"] for row in rows)
-    return sum(row["nearest_token_unchanged"] for row in rows) / positions if positions else None
-
-
-def _lat_deltas(run: Run) -> list[list[float]]:
-    return [
-        [row["readings"]["prompt_mean"]["delta"] for row in analysis["layers"]]
-        for analysis in run.analyses("lat.json", read_lat)
-    ]
-
-
-def _lat_all_layers(run: Run) -> float | None:
-    """The smallest change of activation over layers and cells."""
-    return min((min(deltas) for deltas in _lat_deltas(run)), default=None)
-
-
-def _lat_first_layer(run: Run) -> float | None:
-    """Share of cells whose largest change is at the first layer (embeddings or first block)."""
-    rows = _lat_deltas(run)
-    return sum(deltas.index(max(deltas)) <= 1 for deltas in rows) / len(rows) if rows else None
-
-
-def _best_rate(run: Run, dataset: str, model: str) -> tuple | None:
+def _best_rate(run: Run, dataset: str, model: str) -> Measured | None:
     """The learning rate of lowest dev loss in the sweep, with half a decade to either side as "approximately"."""
     path = run.folder / "sensitivity.csv"
     if not path.exists():
@@ -171,7 +176,7 @@ def _best_rate(run: Run, dataset: str, model: str) -> tuple | None:
         best = [float(row["learning_rate"]) for row in mine if row["best_rate"] == "True"]
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not a table of a sweep ({error}); delete it and run again.") from None
-    return (best[0], (best[0] / 10**0.5, best[0] * 10**0.5)) if best else None
+    return Measured(best[0], tolerance=(best[0] / 10**0.5, best[0] * 10**0.5)) if best else None
 
 
 _RUN_ONLY = "The paper's table says nothing to this; a run does."
@@ -181,17 +186,22 @@ KINDS: dict[str, tuple[Callable | None, Callable | None, str]] = {
     "has_cell": (_has_cell, None, "Whether Table 2 has such a row."),
     "cell": (_table_cell, _run_cell, ""),
     "gain": (_table_gain, _run_gain, "After minus before."),
-    "gain_ratio_models": (_ratio_of_models, _ratio_of_models, "Ratio of mean gains over the data sets that both have."),
-    "gain_ratio_datasets": (_ratio_of_datasets, _ratio_of_datasets, "Ratio of mean gains over the models that both have."),
-    "falls_with_scale": (_falls_with_scale, _falls_with_scale, "Share of neighbouring sizes where the larger gains less."),
-    "largest_gain": (_largest_sentiment_gain, _largest_sentiment_gain, "Largest gain on IMDB or MEDD."),
-    "entropy": (None, _entropy, f"Answers that do not loop. {_RUN_ONLY}"),
-    "loop_entropy": (None, _loop_entropy, _RUN_ONLY),
-    "loops_of_failures": (None, _loops_of_failures, _RUN_ONLY),
+    "gain_ratio_models": (partial(_ratio, 1), partial(_run_ratio, 1), "Ratio of mean gains over the data sets that both have."),
+    "gain_ratio_datasets": (partial(_ratio, 0), partial(_run_ratio, 0), "Ratio of mean gains over the models that both have."),
+    "falls_with_scale": (_falls_with_scale, _run_falls_with_scale, "Share of neighbouring sizes where the larger gains less."),
+    "largest_gain": (*_largest, "Largest gain on IMDB or MEDD: picked for being the largest, so its interval is too kind."),
+    "least_gain": (*_least, "Smallest gain of all cells: picked for being the smallest, so its interval is too hard."),
+    "entropy": (None, answers.entropy, f"Answers that do not loop. {_RUN_ONLY}"),
+    "loop_entropy": (None, answers.loop_entropy, _RUN_ONLY),
+    "loops_of_failures": (None, answers.loops_of_failures, _RUN_ONLY),
+    "loops_left": (None, answers.loops_left, f"\"Nearly\" read as below 5 % of answers. {_RUN_ONLY}"),
+    "gain_over_entropy": (None, answers.gain_over_entropy, f"Pearson's r over tasks and models. {_RUN_ONLY}"),
     "best_epochs": (None, _best_epochs, f"Share of cells. {_RUN_ONLY}"),
-    "anchoring_p": (None, _anchoring_p, f"The smallest over positions and cells. {_RUN_ONLY}"),
-    "anchoring_same": (None, _anchoring_same, f"Share of positions. {_RUN_ONLY}"),
-    "lat_all_layers": (None, _lat_all_layers, f"The smallest over layers and cells. {_RUN_ONLY}"),
-    "lat_first_layer": (None, _lat_first_layer, f"Share of cells. {_RUN_ONLY}"),
+    "best_within": (None, _best_within, f"Share of the cells trained longer. {_RUN_ONLY}"),
+    "anchoring_p": (None, prompt.smallest_p, f"The smallest over positions and cells. {_RUN_ONLY}"),
+    "anchoring_cosine": (None, prompt.similarity, f"Mean over positions. {_RUN_ONLY}"),
+    "anchoring_same": (None, prompt.words_kept, f"Share of positions. {_RUN_ONLY}"),
+    "lat_all_layers": (None, prompt.smallest_activation, f"The smallest over layers and cells of sentiment tasks. {_RUN_ONLY}"),
+    "lat_first_layer": (None, prompt.first_layer, f"Share of cells of sentiment tasks. {_RUN_ONLY}"),
     "sensitivity": (None, _best_rate, "Best on dev in a sweep (config/sensitivity.yaml); holds within half a decade."),
 }  # fmt: skip

@@ -120,17 +120,17 @@ def test_the_command_adds_them_where_the_run_has_rivals_and_nothing_else(tmp_pat
     (tmp_path / "run").mkdir()
     flags = ["--paper-table", str(table), "--claims", str(claims), "--results", str(tmp_path / "run")]
     assert main(["audit", *flags, "--out-folder", str(tmp_path / "without")]) == 0
-    assert capsys.readouterr().out.endswith("claims: 4 of 38 contradict the paper's own table\n")
+    assert capsys.readouterr().out.endswith("claims: 4 of 43 contradict the paper's own table\n")
     assert "rivals" not in (tmp_path / "without/claims.csv").read_text()
     path = write_compared([*compared("imdb"), *compared("medd")], tmp_path / "run")
     assert main(["audit", *flags, "--out-folder", str(tmp_path / "with")]) == 0
-    told = f"4 of 38 contradict the paper's own table; 10 of {2 * len(CLAIMS)} of other methods do not hold"
+    told = f"4 of 43 contradict the paper's own table; 10 of {2 * len(CLAIMS)} of other methods do not hold"
     assert told in capsys.readouterr().out
     (header, before), (same, after) = (read_table(tmp_path / name / "claims.csv") for name in ("without", "with"))
-    assert (header, before) == (same, after[:38])
-    assert [row[0] for row in after[38:40]] == ["rivals-discrete imdb/tiny", "rivals-discrete medd/tiny"]
+    assert (header, before) == (same, after[:43])
+    assert [row[0] for row in after[43:45]] == ["rivals-discrete imdb/tiny", "rivals-discrete medd/tiny"]
     first, *_, last = (tmp_path / "with/claims.md").read_text().splitlines()
-    assert first == "# Claims of Sections 4 and 5, and of other methods"
+    assert first == "# The paper's claims, recomputed"
     assert last.startswith("| rivals-as-few medd/tiny | 5.4 | Unlike conventional fine-tuning")
     assert set(METHODS) <= RIVALS.keys()
     path.write_text(path.read_text().replace("40,1.0,", "40,0.9,", 1))
