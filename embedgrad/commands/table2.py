@@ -6,6 +6,7 @@ Cells without metrics are shown as missing.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,18 +42,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", type=output_file, help="machine-readable, full precision")
     parser.add_argument("--markdown", type=output_file)
     parser.add_argument("--latex", type=output_file)
+    parser.add_argument(
+        "--references", type=Path, help="config/references.tsv: what others measured on untouched weights"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Collect and write."""
     from embedgrad.reporting import table2
+    from embedgrad.reporting.references import read_references
     from embedgrad.reporting.results.cells import read_cells
     from embedgrad.reporting.results.collected import collect
 
     outcomes = collect(read_cells(arguments.cell_table), arguments.results, seeds_from(arguments))
+    references = read_references(arguments.references) if arguments.references else {}
     for path, text in (
-        (arguments.csv, table2.as_csv),
-        (arguments.markdown, table2.markdown),
+        (arguments.csv, partial(table2.as_csv, references=references)),
+        (arguments.markdown, partial(table2.markdown, references=references)),
         (arguments.latex, table2.latex),
     ):
         if path:

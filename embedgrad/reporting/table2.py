@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from embedgrad.files import FAILURES
+from embedgrad.reporting.references import Reference, References, spread, zero_shot
 from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad.reporting.statistics import ALPHA, holm
 from embedgrad.reporting.tables import csv_bytes
@@ -103,19 +104,33 @@ def _verdict(outcome: Outcome) -> str | None:
     return ", ".join(f"{count}× {word}" for word, count in words.items()) or None
 
 
-def as_csv(outcomes: Sequence[Outcome]) -> str:
-    """The flat rows."""
+def _others(row: dict, references: References) -> list[Reference]:
+    """What others got from the cell's untouched weights without examples, the highest first."""
+    return zero_shot(references.get((row["dataset"], row["model"]), ()))
+
+
+def as_csv(outcomes: Sequence[Outcome], references: References | None = None) -> str:
+    """The flat rows; where something is known, with the best and the least that others got from untouched weights."""
     rows = numbers(outcomes)
+    published = [_others(row, references or {}) for row in rows]
+    for row, found in zip(rows, published, strict=True) if any(published) else ():
+        keys = ("untouched_best", "untouched_best_n", "untouched_best_protocol", "untouched_least", "untouched_numbers")
+        best = (
+            (found[0].percent, found[0].n, found[0].protocol, found[-1].percent, len(found)) if found else (None,) * 5
+        )
+        row |= dict(zip(keys, best, strict=True))
     return csv_bytes(rows, list(rows[0])).decode("utf-8")
 
 
-def markdown(outcomes: Sequence[Outcome]) -> str:
+def markdown(outcomes: Sequence[Outcome], references: References | None = None) -> str:
     """The readable table, its legend, and the intervals and failures in full, as Markdown that reads well in a terminal too."""
     rows = numbers(outcomes)
+    others = {place: spread(found) for place, row in enumerate(rows) if (found := _others(row, references or {}))}
     with_paper = any(outcome.cell.paper for outcome in outcomes)
     with_note = with_paper or any(row["status"] != "done" or row["stopped"] for row in rows)
     head = ["task", "dataset", "model", "n"]
     head += ["paper: before → after (Δ)"] if with_paper else []
+    head += ["untouched, by others %"] if others else []
     head += ["before: k/n (%)", "after: k/n (%)", "Δ points [95 %]", "p", "failures"]
     head += ["verdict" if with_paper else "note"] if with_note else []
     left = {"task", "dataset", "model", "failures", "verdict", "note"}
@@ -124,10 +139,16 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
         new = place == 0 or rows[place - 1]["task"] != row["task"]
         line = [row["task"] if new else "", row["dataset"], row["model"], _or_dash(row["n"])]
         line += [_paper(row)] if with_paper else []
+        line += [others.get(place, "–")] if others else []
         line += _ours(row)
         line += [_note(row)] if with_note else []
         body.append([markdown_escape(field) for field in line])
     notes = [*_notes(rows, with_paper), *(f"- {markdown_escape(note)}" for note in weights_notes(outcomes))]
+    if others:
+        notes.append(
+            "- Untouched, by others: published accuracies of the same weights without optimised prompt and without examples "
+            "(config/references.tsv); other items, prompts and templates, so a range and not a target."
+        )
     parts = ["# Table 2", "", markdown_table(head, body, left), "", *notes, ""]
     done = [row for row in rows if row["status"] != "missing"]
     if done:

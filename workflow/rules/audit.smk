@@ -5,6 +5,7 @@ rule audit:
     input:
         paper=brought("config/cells.tsv"),
         claims=brought("config/claims.tsv"),
+        references=brought("config/references.tsv"),
         metrics=RUN.cell_files("metrics.json"),
         analyses=RUN.cell_files("anchoring.json") + RUN.cell_files("lat.json"),
         sweep=RUN.sweep_tables(),
@@ -25,5 +26,5 @@ rule audit:
         cells=CONFIG.table_flags(),
         folder=subpath(output[0], parent=True),
     shell:
-        "embedgrad audit --paper-table {input.paper:q} --claims {input.claims:q} {params.cells}"
-        " --out-folder {params.folder:q} > {log:q} 2>&1"
+        "embedgrad audit --paper-table {input.paper:q} --claims {input.claims:q} --references {input.references:q}"
+        " {params.cells} --out-folder {params.folder:q} > {log:q} 2>&1"

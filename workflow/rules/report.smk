@@ -4,6 +4,7 @@
 rule table2:
     input:
         metrics=RUN.cell_files("metrics.json"),
+        references=brought("config/references.tsv"),
     output:
         csv=report(f"{RESULTS}/table2.csv", caption="../report/table2.rst", category="Table 2"),
         md=report(f"{RESULTS}/table2.md", caption="../report/table2.rst", category="Table 2"),
@@ -20,7 +21,7 @@ rule table2:
     params:
         cells=CONFIG.table_flags(),
     shell:
-        "embedgrad table2 {params.cells}"
+        "embedgrad table2 {params.cells} --references {input.references:q}"
         " --csv {output.csv:q} --markdown {output.md:q} --latex {output.tex:q} > {log:q} 2>&1"
 
 

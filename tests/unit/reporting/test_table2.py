@@ -258,7 +258,9 @@ def test_nothing_is_overwritten_when_writing_fails(small, tmp_path, monkeypatch)
         tmp_path / "cells.tsv", [[c.dataset, c.task, "", c.model, "", "", "", "0.01", "10"] for c in cells]
     )
     (tmp_path / "table2.md").write_text("old")
-    monkeypatch.setattr("embedgrad.reporting.table2.markdown", lambda outcomes: outcomes[0].metrics[0]["no such key"])
+    monkeypatch.setattr(
+        "embedgrad.reporting.table2.markdown", lambda outcomes, **more: outcomes[0].metrics[0]["no such key"]
+    )
     with pytest.raises(KeyError):
         main(
             ["table2", "--cell-table", str(table), "--results", str(folder), "--markdown", str(tmp_path / "table2.md")]
