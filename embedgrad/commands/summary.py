@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
             temporary.write_text(ladder_markdown(ladder, weights_notes(outcomes)), encoding="utf-8")
     analyses.write_rows(prompts, arguments.prompts)
     analyses.write_rows([found], arguments.correlation)
-    analyses.write_rows(analyses.seed_rows(outcomes, arguments.results), arguments.spread)
+    analyses.write_rows(analyses.seed_rows(outcomes), arguments.spread)
     if arguments.limits:
         analyses.write_rows(analyses.limit_rows(outcomes, arguments.results), arguments.limits)
     protocols = recovery.rank(outcomes, arguments.results)

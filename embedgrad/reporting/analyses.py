@@ -9,11 +9,8 @@ from scipy import stats
 
 from embedgrad.reporting.results.agreement import check_analyses
 from embedgrad.reporting.results.analyses import read_anchoring, read_entropy, read_lat, read_likelihood, read_limits
-from embedgrad.reporting.results.answers import answer_files, read_answers
 from embedgrad.reporting.results.collected import Outcome, analyses_of
-from embedgrad.reporting.statistics import crossed_bootstrap
 from embedgrad.reporting.tables import write_table
-from embedgrad_core.files import UserError
 
 
 def prompt_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
@@ -103,44 +100,28 @@ def limit_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     return rows
 
 
-def seed_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
-    """Per cell: gain over its seeds in points, with an interval that resamples items and seeds, and the spread of seeds.
-
-    Raises:
-        UserError: graded answers that cannot be read, or seeds that answered other items.
-    """
+def seed_rows(outcomes: Sequence[Outcome]) -> list[dict]:
+    """Per cell with several seeds: the gain in points as Table 2 has it, and what varies: items, seeds, and the rest."""
     rows = []
     for outcome in outcomes:
-        cell = outcome.cell
-        if not outcome.metrics:
+        found = outcome.pooled
+        if not found:
             continue
-        gains, items = [], None
-        for metrics in outcome.metrics:
-            answers = read_answers(cell, metrics, folder)
-            pairs = zip(answers["before"], answers["after"], strict=True)
-            gain = {after["id"]: after["correct"] - before["correct"] for before, after in pairs}
-            if gain.keys() != (items := items or gain.keys()):
-                path = answer_files(cell, metrics["cell"]["seed"], folder)["after"]
-                raise UserError(f"{path}: other items than another seed's; decode again.")
-            gains.append([gain[key] for key in sorted(gain)])
-        if not gains[0]:
-            continue
-        mean, low, high = crossed_bootstrap(gains)
-        each = [100 * sum(one) / len(one) for one in gains]
-        rows.append(
-            {
-                "dataset": cell.dataset,
-                "model": cell.model,
-                "items": len(gains[0]),
-                "seeds": len(gains),
-                "gain_points": round(mean, 2),
-                "low": round(low, 2),
-                "high": round(high, 2),
-                "seed_min": round(min(each), 2),
-                "seed_max": round(max(each), 2),
-                "seed_sd": round(stats.tstd(each), 2) if len(each) > 1 else None,
-            }
-        )
+        each = [metrics["delta"]["points"] for metrics in outcome.metrics]
+        low, high = found.interval
+        numbers = {
+            "gain_points": found.mean,
+            "low": low,
+            "high": high,
+            "seed_min": min(each),
+            "seed_max": max(each),
+            "sd_items": found.items,
+            "sd_seeds": found.seeds,
+            "sd_rest": found.rest,
+        }
+        where = {"dataset": outcome.cell.dataset, "model": outcome.cell.model}
+        size = {"items": outcome.metrics[0]["n"], "seeds": len(each)}
+        rows.append({**where, **size} | {name: round(value, 2) for name, value in numbers.items()})
     return rows
 
 

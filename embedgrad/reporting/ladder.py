@@ -7,6 +7,7 @@ from embedgrad.reporting.results.agreement import check_analyses
 from embedgrad.reporting.results.analyses import read_ladder
 from embedgrad.reporting.results.answers import read_answers
 from embedgrad.reporting.results.collected import Outcome
+from embedgrad.reporting.results.pooled import pooled_gain
 from embedgrad.reporting.statistics import ALPHA, Paired, holm, mcnemar
 from embedgrad.reporting.typeset import markdown_table, short_p
 from embedgrad_core.files import UserError, markdown_escape
@@ -20,8 +21,8 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
 
     ``best_rung`` is chosen on dev, never on the items that are compared; ``best`` is its accuracy on those. ``over_best`` is the
     optimised prompt minus the best rung in points, item by item, with Newcombe's paired interval and the exact McNemar test;
-    ``p_best_holm`` is adjusted over the cells (Holm). With several seeds it is the lowest, as in Table 2. A ladder without dev
-    has no best rung. ``before`` and ``optimised`` are the table's own.
+    ``p_best_holm`` is adjusted over the cells (Holm). With several seeds gain and lead are of the mixed model, as in Table 2. A
+    ladder without dev has no best rung. ``before`` and ``optimised`` are the table's own.
 
     Raises:
         UserError: an unreadable ladder, or ladders of another model or other data than the cells'; names the files.
@@ -44,10 +45,11 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         row = {"dataset": cell.dataset, "model": cell.model, "n": metrics["n"]}
         row |= {name: found.get(name) for name in RUNGS}
         row["before"] = round(100 * metrics["before"]["accuracy"], 2)
-        row["optimised"] = round(100 * metrics["after"]["accuracy"], 2)
-        low, high = metrics["delta"]["newcombe"]
-        row |= {"gain": round(metrics["delta"]["points"], 2), "gain_low": round(low, 2), "gain_high": round(high, 2)}
-        row["p"] = metrics["mcnemar"]["p_exact"]
+        accuracies = [one["after"]["accuracy"] for one in outcome.metrics]
+        row |= {"optimised": round(100 * sum(accuracies) / len(accuracies), 2), "seeds": len(accuracies)}
+        if gain := outcome.gain:
+            low, high = gain.interval
+            row |= {"gain": round(gain.points, 2), "gain_low": round(low, 2), "gain_high": round(high, 2), "p": gain.p}
         rows.append(row | (_against(best, known[best], outcome, folder, path) if best else {}))
     check_analyses(analyses)
     tested = [row for row in rows if "p_best" in row]
@@ -74,7 +76,8 @@ def ladder_markdown(rows: Sequence[dict], weights: Sequence[str] = ()) -> str:
             line += ["–"] * 5
         body.append([markdown_escape(field) for field in line])
     notes = [
-        "p is the exact McNemar test over the same items, the interval Newcombe's; of several seeds, those of the lowest.",
+        "p is the exact McNemar test over the same items, the interval Newcombe's; of several seeds, both are of a mixed model "
+        "with items and seeds as crossed random effects.",
         "The best rung is chosen on dev; what the rungs are: docs/protocol.md. Holm's correction is over the cells of this table.",
     ]
     notes += [markdown_escape(weight) for weight in weights]
@@ -114,15 +117,16 @@ def _against(name: str, rung: dict, outcome: Outcome, folder: str | Path, path: 
     pairs = Paired.of([row["id"] in right for row in after], [row["correct"] for row in after])
     if pairs.n != counts["n"] or pairs.both + pairs.only_before != counts["correct"]:
         raise UserError(f"{path}: rung {name} answered other items than the cell {cell.name}; delete it and run again.")
-    low, high = pairs.interval
+    over = pooled_gain(cell, outcome.metrics, folder, right)
+    low, high = over.interval if over else pairs.interval
     return {
         "best_rung": name,
         "best_rung_dev": _percent(rung["dev"], cell.level),
         "best": _percent(rung, cell.level),
-        "over_best": round(pairs.points, 2),
+        "over_best": round(over.mean if over else pairs.points, 2),
         "over_best_low": round(low, 2),
         "over_best_high": round(high, 2),
-        "p_best": mcnemar(pairs.only_before, pairs.only_after)[0],
+        "p_best": over.p if over else mcnemar(pairs.only_before, pairs.only_after)[0],
     }
 
 

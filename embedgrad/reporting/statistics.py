@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Self
 
 import numpy as np
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import binom, binomtest, norm, t
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
@@ -171,24 +171,67 @@ def detectable_gain(n: int, discordance: float = DISCORDANCE) -> float | None:
     return float(gain) if gain <= discordance else None
 
 
-def crossed_bootstrap(gains: Sequence[Sequence[float]], draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
-    """Mean gain over seeds and items with a 95 % percentile interval that resamples both.
+@dataclass(frozen=True)
+class Crossed:
+    """A mean over seeds and items, in percentage points, and what varies.
 
-    Seeds and items are crossed factors, not one pool of independent outcomes: an item that is hard is hard for every
-    seed (Owen 2007, Ann. Appl. Stat. 1:386-411, the pigeonhole bootstrap).
+    Attributes:
+        mean: over all.
+        interval: 95 %.
+        p: two-sided, of no gain.
+        items, seeds, rest: standard deviations of the items' own gains, of the seeds', and of what is left, which holds the
+            interaction of both; 0 where the estimate of a variance is negative.
+    """
+
+    mean: float
+    interval: tuple[float, float]
+    p: float
+    items: float
+    seeds: float
+    rest: float
+
+
+def crossed(gains: Sequence[Sequence[float]]) -> Crossed:
+    """Mixed model of the mean gain, seeds and items as crossed random effects, by the analysis of variance of a full table.
+
+    An item that is hard is hard for every seed, and a seed that went well went well for every item: neither the cells of the
+    table nor its rows are independent outcomes. The variance of the mean is (MS_items + MS_seeds - MS_rest) / (items · seeds), with
+    Satterthwaite's degrees of freedom; a component that comes out negative counts as 0, and its mean square is left out
+    (Searle, Casella and McCulloch 1992, Variance Components, ch. 4).
 
     Args:
-        gains: one row per seed, one column per item: after minus before, each -1, 0 or 1.
-        draws: resamples.
-        seed: of the resampling.
+        gains: one row per seed, one column per item: after minus before, each -1, 0 or 1; two of each at least.
 
-    Returns:
-        Mean, lower and upper end, in percentage points.
+    Raises:
+        ValueError: fewer than two seeds or items.
     """
-    table = np.asarray(gains, dtype=float)
-    chance = np.random.default_rng(seed)
-    rows = chance.integers(table.shape[0], size=(draws, table.shape[0]))
-    columns = chance.integers(table.shape[1], size=(draws, table.shape[1]))
-    means = [table[np.ix_(row, column)].mean() for row, column in zip(rows, columns, strict=True)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return 100 * float(table.mean()), 100 * float(low), 100 * float(high)
+    table = 100 * np.asarray(gains, dtype=float)
+    seeds, items = table.shape
+    if seeds < 2 or items < 2:
+        raise ValueError(f"{seeds} seeds and {items} items; a mixed model needs two of each")
+    mean, by_seed, by_item = table.mean(), table.mean(axis=1), table.mean(axis=0)
+    frees = {"items": items - 1, "seeds": seeds - 1, "rest": (items - 1) * (seeds - 1)}
+    rest = table - by_seed[:, None] - by_item[None, :] + mean
+    squares = {
+        "items": seeds * float(((by_item - mean) ** 2).sum()) / frees["items"],
+        "seeds": items * float(((by_seed - mean) ** 2).sum()) / frees["seeds"],
+        "rest": float((rest**2).sum()) / frees["rest"],
+    }
+    parts = {
+        "items": max(squares["items"] - squares["rest"], 0.0) / seeds,
+        "seeds": max(squares["seeds"] - squares["rest"], 0.0) / items,
+        "rest": squares["rest"],
+    }
+    used = [name for name in ("items", "seeds") if parts[name] > 0] or ["rest"]
+    terms = {name: squares[name] for name in used} | ({"rest": -squares["rest"]} if len(used) == 2 else {})
+    total = sum(terms.values())
+    error = math.sqrt(total / (items * seeds))
+    if error == 0:
+        sure = 1.0 if mean == 0 else 0.0
+        return Crossed(float(mean), (float(mean), float(mean)), sure, 0.0, 0.0, 0.0)
+    free = total**2 / sum(value**2 / frees[name] for name, value in terms.items())
+    half = float(t.ppf(1 - ALPHA / 2, free)) * error
+    p = 2 * float(t.sf(abs(mean) / error, free))
+    return Crossed(
+        float(mean), (float(mean) - half, float(mean) + half), p, *(math.sqrt(parts[name]) for name in frees)
+    )

@@ -1,7 +1,7 @@
 """Table 2: the paper's numbers beside ours, as CSV (every number, full precision), Markdown and LaTeX.
 
-With one seed the statistics are those of its items. With several, the table shows mean and range over the seeds; the
-paired statistics (Newcombe's interval, McNemar's p) are those of the lowest seed, which the CSV names.
+With one seed the statistics are those of its items: Newcombe's interval, McNemar's exact p. With several, gain, interval and p are
+of a mixed model over items and seeds (``gain_*``), accuracy is mean and range; the CSV has the lowest seed's own statistics, too.
 """
 
 import re
@@ -24,7 +24,7 @@ _LEGEND = "W wrong, N no answer found, T cut at the token limit, L repetition lo
 
 def numbers(outcomes: Sequence[Outcome]) -> list[dict]:
     """One flat row per cell, one number per key; accuracies are fractions 0-1, gains percentage points, missing is None."""
-    adjusted = iter(holm([outcome.metrics[0]["mcnemar"]["p_exact"] for outcome in outcomes if outcome.metrics]))
+    adjusted = iter(holm([outcome.gain.p for outcome in outcomes if outcome.gain]))
     return [_flat(outcome, next(adjusted) if outcome.metrics else None) for outcome in outcomes]
 
 
@@ -64,6 +64,10 @@ def _flat(outcome: Outcome, p_holm: float | None) -> dict:
     low, high = get("delta", "newcombe") or (None, None)
     row |= {"delta_points": get("delta", "points"), "delta_newcombe_low": low, "delta_newcombe_high": high}
     row |= _spread("delta_points", [metrics["delta"]["points"] for metrics in found])
+    gain = outcome.gain
+    low, high = gain.interval if gain else (None, None)
+    row |= {"gain_points": gain and gain.points, "gain_low": low, "gain_high": high, "gain_p": gain and gain.p}
+    row |= {"gain_of": ("mixed model" if outcome.pooled else "items of one seed") if gain else None}
     row |= {key: get("mcnemar", key) for key in ("only_before", "only_after", "p_exact", "p_mid")} | {"p_holm": p_holm}
     row |= {key: get("gain", key) for key in ("became_extractable", "became_right", "lost_extractable", "lost_right")}
     for side in ("before", "after"):
@@ -195,7 +199,8 @@ def _notes(rows: Sequence[dict], with_paper: bool) -> list[str]:
     ]
     if any(row["seeds"] > 1 for row in done):
         lines.append(
-            "Several seeds: mean (least to most, number of seeds); p, failures and intervals are those of the lowest."
+            "Several seeds: after is the mean (least to most, number of seeds); Δ, its interval and p are of a mixed model with "
+            "items and seeds as crossed random effects; failures are those of the lowest seed."
         )
     if done:
         kept = sum(row["p_holm"] < ALPHA for row in done)
@@ -229,7 +234,7 @@ def _ours(row: dict) -> list[str]:
     """Before, after, gain, p and failures."""
     if row["status"] == "missing":
         return ["–"] * 5
-    return [_side(row, "before"), _side(row, "after"), _delta(row), short_p(row["p_exact"]), _failures(row)]
+    return [_side(row, "before"), _side(row, "after"), _delta(row), short_p(row["gain_p"]), _failures(row)]
 
 
 def _side(row: dict, side: str) -> str:
@@ -240,10 +245,7 @@ def _side(row: dict, side: str) -> str:
 
 
 def _delta(row: dict) -> str:
-    if row["seeds"] > 1:
-        mean, low, high = (row[f"delta_points_{kind}"] for kind in ("mean", "min", "max"))
-        return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
-    return f"{row['delta_points']:+.2f} [{row['delta_newcombe_low']:+.1f}, {row['delta_newcombe_high']:+.1f}]"
+    return f"{row['gain_points']:+.2f} [{row['gain_low']:+.1f}, {row['gain_high']:+.1f}]"
 
 
 def _failures(row: dict) -> str:

@@ -98,7 +98,7 @@ def _run(kind: str, folder: Path) -> tuple[Path, Callable[[], object]]:
         rarely(lambda: render.write_page(outcomes, cells, folder, folder / "page.html", seeds=[0]))
         if found["why"] and "no outputs" not in found["why"]:
             raise UserError(found["why"])
-        analyses.seed_rows(outcomes, folder)
+        analyses.seed_rows(outcomes)
 
     def certified() -> None:
         shown()

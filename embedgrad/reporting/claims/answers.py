@@ -61,8 +61,8 @@ def loops_left(run: Run, dataset: str) -> Measured | None:
 def gain_over_entropy(run: Run) -> Measured | None:
     """Pearson's r of the gain and of the initial entropy without loops, over whole tasks, with Fisher's interval."""
     pairs = [
-        (metrics["before"]["entropy_bits"]["mean_without_loops"], metrics["delta"]["points"])
-        for metrics in run.whole_tasks().values()
+        (metrics["before"]["entropy_bits"]["mean_without_loops"], run.gains[key].points)
+        for key, metrics in run.whole_tasks().items()
     ]
     known = [(bits, gain) for bits, gain in pairs if bits is not None]
     if not known:

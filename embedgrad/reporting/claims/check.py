@@ -82,7 +82,12 @@ def check_claims(
         outcomes: a run's cells, of the paper's table or another one.
         folder: ``results/<run>``.
     """
-    run = Run({(o.cell.dataset, o.cell.model): o.metrics[0] for o in outcomes if o.metrics}, outcomes, Path(folder))
+    run = Run(
+        {(o.cell.dataset, o.cell.model): o.metrics[0] for o in outcomes if o.metrics},
+        {(o.cell.dataset, o.cell.model): o.gain for o in outcomes if o.gain},
+        outcomes,
+        Path(folder),
+    )
     table = {(cell.dataset, cell.model): cell for cell in paper}
     checked = []
     for claim in claims:

@@ -8,7 +8,7 @@ from typing import Self
 
 from scipy import stats
 
-from embedgrad.reporting.results.collected import Outcome, analyses_of
+from embedgrad.reporting.results.collected import Gain, Outcome, analyses_of
 from embedgrad.reporting.statistics import ALPHA, wilson
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
@@ -95,9 +95,10 @@ def judge(
 
 @dataclass(frozen=True)
 class Run:
-    """A run's first metrics of each cell, and where its analyses lie."""
+    """The metrics of each cell's lowest seed, the gain over all of its seeds, and where its analyses lie."""
 
     metrics: dict[tuple[str, str], dict]
+    gains: dict[tuple[str, str], Gain]
     outcomes: Sequence[Outcome]
     folder: Path
 

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from embedgrad.reporting.claims import answers, prompt
 from embedgrad.reporting.claims.measured import Measured, Run
 from embedgrad.reporting.results.cells import Cell
+from embedgrad.reporting.results.collected import Gain
 from embedgrad.reporting.statistics import ALPHA
 from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import UserError
@@ -45,19 +46,18 @@ def _run_cell(run: Run, dataset: str, model: str, side: str) -> Measured | None:
     return Measured(100 * metrics[side]["accuracy"], (100 * low, 100 * high), untouched=untouched)
 
 
-def _measured_gain(metrics: dict) -> Measured:
-    low, high = metrics["delta"]["newcombe"]
-    return Measured(metrics["delta"]["points"], (low, high), untouched=0.0)
+def _measured_gain(gain: Gain) -> Measured:
+    return Measured(gain.points, gain.interval, untouched=0.0)
 
 
 def _run_gain(run: Run, dataset: str, model: str) -> Measured | None:
-    metrics = run.metrics.get((dataset, model))
-    return None if metrics is None else _measured_gain(metrics)
+    gain = run.gains.get((dataset, model))
+    return None if gain is None else _measured_gain(gain)
 
 
 def _gains(source: "dict | Run") -> dict[tuple[str, str], float]:
     if isinstance(source, Run):
-        return {key: metrics["delta"]["points"] for key, metrics in source.metrics.items()}
+        return {key: gain.points for key, gain in source.gains.items()}
     return {key: float(gain) for key, cell in source.items() if (gain := _gain(cell)) is not None}
 
 
@@ -82,11 +82,11 @@ def _run_ratio(name_at: int, run: Run, one: str, other: str) -> Measured | None:
     pairs = _common(name_at, run, one, other)
     if not pairs:
         return None
-    above, below = ([run.metrics[pair[side]] for pair in pairs] for side in (0, 1))
-    a, b = (sum(metrics["delta"]["points"] for metrics in cells) for cells in (above, below))
+    above, below = ([run.gains[pair[side]] for pair in pairs] for side in (0, 1))
+    a, b = (sum(gain.points for gain in gains) for gains in (above, below))
     if not b:
         return None
-    v, w = (sum(_variance(metrics) for metrics in cells) for cells in (above, below))
+    v, w = (sum(_variance(gain) for gain in gains) for gains in (above, below))
     interval = fieller(a, v, b, w)
     gate = "" if interval else f"the mean gain of {other} cannot be told from 0, so no ratio to it is bounded"
     return Measured(a / b, interval, gate=gate)
@@ -102,10 +102,10 @@ def fieller(a: float, v: float, b: float, w: float) -> tuple[float, float] | Non
     return (a * b - root) / lead, (a * b + root) / lead
 
 
-def _variance(metrics: dict) -> float:
-    """Of a paired gain, in squared points."""
-    lost, won, n = metrics["mcnemar"]["only_before"], metrics["mcnemar"]["only_after"], metrics["n"]
-    return 1e4 * (lost + won - (won - lost) ** 2 / n) / n**2
+def _variance(gain: Gain) -> float:
+    """In squared points, from the width of its interval."""
+    low, high = gain.interval
+    return ((high - low) / 2 / float(norm.ppf(1 - ALPHA / 2))) ** 2
 
 
 def _steps_down(source: "dict | Run") -> list[bool]:
@@ -133,8 +133,8 @@ def _extreme_gain(pick: Callable, datasets: tuple[str, ...], table: dict) -> flo
 
 
 def _run_extreme_gain(pick: Callable, datasets: tuple[str, ...], run: Run) -> Measured | None:
-    cells = [metrics for (name, _), metrics in run.metrics.items() if not datasets or name in datasets]
-    return _measured_gain(pick(cells, key=lambda metrics: metrics["delta"]["points"])) if cells else None
+    gains = [gain for (name, _), gain in run.gains.items() if not datasets or name in datasets]
+    return _measured_gain(pick(gains, key=lambda gain: gain.points)) if gains else None
 
 
 _SENTIMENT = ("imdb", "medd")

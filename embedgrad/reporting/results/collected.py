@@ -1,12 +1,14 @@
 """What a run has so far: the metrics of every cell of a table, or why they are missing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from embedgrad.files import FAILURES
 from embedgrad.reporting.results.agreement import check_agreement, check_analyses
 from embedgrad.reporting.results.cells import Cell, Seeds, seeds_in
+from embedgrad.reporting.results.pooled import pooled_gain
+from embedgrad.reporting.statistics import Crossed
 from embedgrad_core.files import COUNT, UserError, misfit, read_json
 
 _ENTROPY = {"mean": (float,), "mean_without_loops": (float,), "n_without_loops": int}
@@ -38,15 +40,37 @@ NOT_RUN = "not run yet"
 
 
 @dataclass(frozen=True)
+class Gain:
+    """After minus before in percentage points, its 95 % interval, and p of no gain."""
+
+    points: float
+    interval: tuple[float, float]
+    p: float
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One line of the table: the cell and the metrics of its seeds, in the order of the seeds.
 
-    ``missing`` says, seed by seed, why there are no metrics; a cell without any metrics has ``metrics == ()``.
+    ``missing`` says, seed by seed, why there are no metrics; a cell without any metrics has ``metrics == ()``. ``pooled`` is the
+    gain over several seeds.
     """
 
     cell: Cell
     metrics: tuple[dict, ...]
     missing: dict[int, str]
+    pooled: Crossed | None = None
+
+    @property
+    def gain(self) -> Gain | None:
+        """The cell's gain as it is shown everywhere: of several seeds by the mixed model, of one by Newcombe and McNemar."""
+        if not self.metrics:
+            return None
+        if self.pooled:
+            return Gain(self.pooled.mean, self.pooled.interval, self.pooled.p)
+        first = self.metrics[0]
+        low, high = first["delta"]["newcombe"]
+        return Gain(first["delta"]["points"], (low, high), first["mcnemar"]["p_exact"])
 
     def homes(self, folder: str | Path) -> list[tuple[dict, Path]]:
         """The metrics of each seed, and where the other files of that seed lie in ``results/<run>``."""
@@ -85,7 +109,7 @@ def collect(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[i
                 missing[seed] = _why(path.with_name("skipped.json"))
         outcomes.append(Outcome(cell, tuple(found), missing))
     check_agreement([(metrics, where[id(metrics)]) for outcome in outcomes for metrics in outcome.metrics], folder)
-    return outcomes
+    return [replace(one, pooled=pooled_gain(one.cell, one.metrics, folder)) for one in outcomes]
 
 
 def analyses_of(

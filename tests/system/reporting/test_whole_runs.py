@@ -25,15 +25,16 @@ CLAIMS = read_claims(ROOT / "config" / "claims.tsv")
 PAPER = read_cells(ROOT / "config" / "cells.tsv")
 
 
-def test_gain_over_seeds_resamples_both(tmp_path):
+def test_gain_over_seeds_and_items(tmp_path):
     cells = read_cells(demo_cells(tmp_path / "cells.tsv"))
     folder = make_run(tmp_path / "results", cells, DEMO_SIZES, seeds=(0, 1, 2))
-    rows = seed_rows(collect(cells, folder), folder)
+    rows = seed_rows(collect(cells, folder))
     assert len(rows) == 12
     assert {row["seeds"] for row in rows} == {3}
     for row in rows:
         assert row["low"] <= row["gain_points"] <= row["high"]
         assert row["seed_min"] <= row["gain_points"] <= row["seed_max"]
+        assert min(row["sd_items"], row["sd_seeds"], row["sd_rest"]) >= 0
 
 
 def test_a_run_is_held_against_the_claims(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from embedgrad.files import answers_sha256
-from embedgrad.reporting.analyses import prompt_rows, seed_rows
+from embedgrad.reporting.analyses import prompt_rows
 from embedgrad.reporting.figures.accuracy import training_curves
 from embedgrad.reporting.figures.gain import entropy
 from embedgrad.reporting.ladder import ladder_rows
@@ -15,6 +15,7 @@ from embedgrad.reporting.metrics import metrics_from_files
 from embedgrad.reporting.page.examples import examples
 from embedgrad.reporting.recovery import rank
 from embedgrad.reporting.results.agreement import check_answers, check_runs
+from embedgrad.reporting.results.answers import read_answers
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
 from embedgrad_core.files import UserError, read_json, read_jsonl, write_json, write_jsonl
@@ -207,7 +208,11 @@ def test_answers_that_are_cut_at_the_end_of_a_line_are_refused(run, name):
     outcomes = collect(cells, folder)
     one = next(outcome for outcome in outcomes if outcome.cell.name == "sentiment/tiny-0.2m")
     cut(folder / name, 20)
-    readers = (seed_rows, entropy, lambda found, place: examples(found[0], place))
+    readers = (
+        lambda found, place: read_answers(one.cell, one.metrics[0], place),
+        entropy,
+        lambda found, place: examples(found[0], place),
+    )
     for read in readers:
         with pytest.raises(UserError, match=rf"{name}: (20 answers, but metrics.json counted 64|44 of 64 items)"):
             read([one], folder)
@@ -224,8 +229,9 @@ def test_answers_made_anew_behind_the_metrics_are_refused(run):
     wrong = next(row for row in rows if not row["correct"])
     wrong |= {"correct": True, "failure": "none", "extracted": "7"}
     write_jsonl(path, rows)
+    one = next(o for o in collect(cells, folder) if o.cell.name == "parity/tiny-0.2m")
     with pytest.raises(UserError, match=r"parity/tiny-0\.2m/seed0/after\.jsonl: \d+ right answers of 64, but"):
-        seed_rows(collect(cells, folder), folder)
+        read_answers(one.cell, one.metrics[0], folder)
 
 
 def test_a_history_that_is_cut_at_the_end_of_a_line_is_refused(run):

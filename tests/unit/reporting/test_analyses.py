@@ -13,7 +13,7 @@ from embedgrad.reporting.figures.ladder import ladder, limits
 from embedgrad.reporting.ladder import ladder_rows
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
-from embedgrad.reporting.statistics import crossed_bootstrap, mcnemar
+from embedgrad.reporting.statistics import mcnemar
 from embedgrad_core.files import UserError, write_json
 
 
@@ -50,16 +50,6 @@ def test_prompt_rows_take_what_is_there(run):
     assert len(rows) == 11
     with_trip = [row for row in rows if "drift" in row]
     assert [(row["dataset"], row["tokens_kept"], row["dev_snapped"]) for row in with_trip] == [("sentiment", 7, 10.0)]
-
-
-def test_crossed_bootstrap_is_wider_than_pooling_when_items_matter():
-    # Items decide everything and all seeds agree: more seeds must not narrow the interval, as pooling would.
-    items = [1.0] * 20 + [0.0] * 20
-    one, many = crossed_bootstrap([items]), crossed_bootstrap([items] * 10)
-    assert one[0] == many[0] == 50
-    assert many[2] - many[1] == pytest.approx(one[2] - one[1], abs=3)
-    expected = 2 * 1.96 * 100 * (0.25 / 40) ** 0.5
-    assert one[2] - one[1] == pytest.approx(expected, abs=4)
 
 
 def test_correlation_is_scipys():

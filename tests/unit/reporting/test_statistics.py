@@ -1,17 +1,23 @@
 import itertools
 import math
+import warnings
 
+import numpy as np
+import pandas as pd
 import pytest
 from budget import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.optimize import brentq
 from scipy.stats import binomtest, multinomial, norm
+from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 
 from embedgrad.reporting.statistics import (
     Paired,
     best_case_power,
+    crossed,
     detectable_gain,
     holm,
     mcnemar,
@@ -193,3 +199,70 @@ def test_detectable_gain_is_close_to_exact_power():
     # The approximation is optimistic against the exact, conservative test; by how much is pinned here.
     for n in (84, 95, 251):
         assert 0.70 < power_of_gain(n, detectable_gain(n), 0.20) < 0.82
+
+
+def drawn_gains(seed, seeds=6, items=120, item_sd=30.0, seed_sd=8.0, rest_sd=20.0, mean=10.0):
+    """Gains in points of a known mixed model, over 100."""
+    chance = np.random.default_rng(seed)
+    table = mean + chance.normal(0, item_sd, items)[None, :] + chance.normal(0, seed_sd, seeds)[:, None]
+    return (table + chance.normal(0, rest_sd, (seeds, items))) / 100
+
+
+def test_crossed_is_the_mixed_model_of_statsmodels():
+    """Restricted maximum likelihood of a full table is the analysis of variance, where no component is negative."""
+    gains = drawn_gains(4, seeds=5, items=40)
+    found = crossed(gains)
+    seeds, items = (axis.ravel() for axis in np.indices(gains.shape))
+    frame = pd.DataFrame({"gain": 100 * gains.ravel(), "seed": seeds, "item": items, "all": 1})
+    parts = {"seed": "0 + C(seed)", "item": "0 + C(item)"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says where its optimiser ended
+        model = MixedLM.from_formula("gain ~ 1", groups="all", vc_formula=parts, re_formula="0", data=frame).fit(
+            reml=True
+        )
+    assert found.mean == pytest.approx(float(model.fe_params.iloc[0]), abs=1e-6)
+    variances = dict(zip(model.model.exog_vc.names, model.vcomp, strict=True))
+    assert found.items == pytest.approx(variances["item"] ** 0.5, rel=0.01)
+    assert found.seeds == pytest.approx(variances["seed"] ** 0.5, rel=0.02)
+    assert found.rest == pytest.approx(model.scale**0.5, rel=0.01)
+    half = (found.interval[1] - found.interval[0]) / 2
+    assert half > 1.96 * float(model.bse_fe.iloc[0]) * 0.99  # Student's quantile is wider than the normal one
+
+
+def test_crossed_by_the_sums_of_a_textbook():
+    """Two-way analysis of variance with one value a cell, written out with loops."""
+    gains = [[1, 0, 1, 0, 1], [1, 0, 0, 0, 1], [1, 1, 1, 0, 0]]
+    s, n = len(gains), len(gains[0])
+    total = sum(100 * value for row in gains for value in row)
+    correction = total**2 / (s * n)
+    by_seed = sum((100 * sum(row)) ** 2 for row in gains) / n - correction
+    by_item = sum((100 * sum(column)) ** 2 for column in zip(*gains, strict=True)) / s - correction
+    everything = sum((100 * value) ** 2 for row in gains for value in row) - correction
+    ms_seed, ms_item = by_seed / (s - 1), by_item / (n - 1)
+    ms_rest = (everything - by_seed - by_item) / ((s - 1) * (n - 1))
+    found = crossed(gains)
+    assert ms_seed < ms_rest < ms_item  # so the seeds' component is 0, and items alone carry the error
+    assert (found.seeds, found.items) == (0, pytest.approx(((ms_item - ms_rest) / s) ** 0.5, abs=1e-9))
+    half = stats.t.ppf(0.975, n - 1) * (ms_item / (s * n)) ** 0.5
+    assert found.interval == (
+        pytest.approx(total / s / n - half, abs=1e-9),
+        pytest.approx(total / s / n + half, abs=1e-9),
+    )
+    assert found.p == pytest.approx(2 * stats.t.sf(total / s / n / (ms_item / (s * n)) ** 0.5, n - 1), abs=1e-9)
+
+
+def test_the_interval_of_crossed_holds_the_truth():
+    hits = 0
+    for seed in range(200):
+        low, high = crossed(drawn_gains(seed, seeds=3, items=60)).interval
+        hits += low <= 10 <= high
+    assert 0.92 <= hits / 200 <= 1
+
+
+def test_more_seeds_of_one_opinion_are_no_more_items():
+    items = [1.0] * 20 + [0.0] * 20
+    few, many = crossed([items] * 2), crossed([items] * 10)
+    assert few.interval == pytest.approx(many.interval)
+    assert crossed([[0, 0], [0, 0]]).p == 1
+    with pytest.raises(ValueError, match="two of each"):
+        crossed([items])

@@ -9,7 +9,9 @@ from reporting_samples import DEMO_SIZES, cell, demo_cells, graded, item, make_r
 from rich.cells import cell_len
 
 from embedgrad.cli import main
+from embedgrad.reporting.analyses import seed_rows
 from embedgrad.reporting.metrics import build_metrics
+from embedgrad.reporting.page.collect import table as page_table
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.statistics import holm
@@ -102,7 +104,19 @@ def test_several_seeds_show_mean_range_and_count(tmp_path):
     assert (row["after_accuracy_min"], row["after_accuracy_max"]) == (min(accuracies), max(accuracies))
     text = markdown(collect(cells, folder))
     assert "3 seeds)" in text
-    assert "those of the lowest" in text
+    # One gain, one interval, one p, wherever the cell is shown.
+    whole = collect(cells, folder)
+    (spread,) = seed_rows(whole)
+    ladder_like = (row["gain_points"], row["gain_low"], row["gain_high"])
+    assert [round(value, 2) for value in ladder_like] == [spread["gain_points"], spread["low"], spread["high"]]
+    assert row["gain_of"] == "mixed model"
+    assert row["gain_points"] == pytest.approx(sum(metrics["delta"]["points"] for metrics in found) / 3)
+    assert f"{row['gain_points']:+.2f} [{row['gain_low']:+.1f}, {row['gain_high']:+.1f}]" in text
+    (line,) = page_table(whole, "snakemake")
+    assert (line["points"], line["low"], line["high"], line["p"]) == (*ladder_like, row["gain_p"])
+    (alone,) = numbers(collect(cells, folder, [0]))
+    assert (alone["gain_of"], alone["gain_p"]) == ("items of one seed", found[0]["mcnemar"]["p_exact"])
+    assert seed_rows(collect(cells, folder, [0])) == [], "one seed has no spread"
     part = collect(cells, folder, [0, 1, 2, 3])
     assert numbers(part)[0]["status"] == "partial"
     assert "other seeds missing: not run yet" in markdown(part)
