@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
         ladder_rows(outcomes, arguments.results),
         analyses.prompt_rows(outcomes, arguments.results),
     )
-    found = analyses.correlation(prompts)
+    found = analyses.correlation(outcomes)
     analyses.write_rows(ladder, arguments.ladder)
     if arguments.against_best:
         with write_whole(arguments.against_best) as temporary:

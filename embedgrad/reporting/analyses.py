@@ -9,7 +9,7 @@ from scipy import stats
 
 from embedgrad.reporting.results.agreement import check_analyses
 from embedgrad.reporting.results.analyses import read_anchoring, read_entropy, read_lat, read_likelihood, read_limits
-from embedgrad.reporting.results.collected import Outcome, analyses_of
+from embedgrad.reporting.results.collected import Outcome, analyses_of, whole_tasks
 from embedgrad.reporting.tables import write_table
 
 
@@ -164,26 +164,81 @@ def _log_odds(values: np.ndarray, label: int) -> np.ndarray:
     return values[:, label] - (np.logaddexp.reduce(rest, axis=1) if rest.shape[1] else 0.0)
 
 
-def correlation(rows: Sequence[dict]) -> dict:
-    """The paper's claim that entropy falls where accuracy rises (Section 5.2), over the lines of :func:`prompt_rows`.
+def correlation(outcomes: Sequence[Outcome], draws: int = 2000, seed: int = 0) -> dict:
+    """The paper's claim that entropy falls where accuracy rises (Section 5.2), over whole tasks and models.
+
+    A task's levels are the same answers as its own cell, and seeds of a cell are no cells of their own: each task and model
+    counts once. Answers that loop are left out, since their entropy is low for another reason.
 
     Returns:
-        n, Pearson's r of entropy drop and accuracy gain with Fisher's 95 % interval, Spearman's rho with its p; nulls
-        below four cells or where nothing varies.
+        ``n`` pairs of ``clusters`` tasks; Pearson's r of entropy drop and accuracy gain, with Fisher's 95 % interval (``low``,
+        ``high``), as if pairs were independent, and with a bootstrap of whole tasks (``cluster_low``, ``cluster_high``; three tasks
+        at least); Spearman's rho with its p; ``with_loops_r``, r where loops count. Nulls below four pairs or where nothing varies.
     """
-    pairs = [
-        (-row["entropy_change_bits"], row["gain_points"]) for row in rows if row["entropy_change_bits"] is not None
-    ]
-    nothing = dict.fromkeys(("pearson_r", "low", "high", "pearson_p", "spearman_rho", "spearman_p"))
-    drops, gains = zip(*pairs, strict=True) if pairs else ((), ())
-    if len(pairs) < 4 or len(set(drops)) == 1 or len(set(gains)) == 1:
-        return {"n": len(pairs), **nothing}
-    pearson = stats.pearsonr(drops, gains)
-    interval = pearson.confidence_interval()
-    spearman = stats.spearmanr(drops, gains)
-    found = (pearson.statistic, interval.low, interval.high, pearson.pvalue, spearman.statistic, spearman.pvalue)
-    clean = [None if math.isnan(value) else round(float(value), 4) for value in found]
-    return {"n": len(pairs), **dict(zip(nothing, clean, strict=True))}
+    cells = [outcome for outcome in whole_tasks(outcomes) if outcome.gain and None not in _drops(outcome)]
+    gains = [outcome.gain.points for outcome in cells if outcome.gain]
+    tasks = [outcome.cell.task for outcome in cells]
+    keys = (
+        "pearson_r",
+        "low",
+        "high",
+        "cluster_low",
+        "cluster_high",
+        "pearson_p",
+        "spearman_rho",
+        "spearman_p",
+        "with_loops_r",
+    )
+    found: dict[str, float | None] = dict.fromkeys(keys)
+    drops, looping = ([_drops(outcome)[place] or 0.0 for outcome in cells] for place in (0, 1))
+    if len(cells) >= 4 and len(set(drops)) > 1 and len(set(gains)) > 1:
+        pearson, spearman = stats.pearsonr(drops, gains), stats.spearmanr(drops, gains)
+        interval, ends = pearson.confidence_interval(), _of_clusters(drops, gains, tasks, draws, seed)
+        whole = stats.pearsonr(looping, gains).statistic if len(set(looping)) > 1 else math.nan
+        values = (
+            pearson.statistic,
+            interval.low,
+            interval.high,
+            *ends,
+            pearson.pvalue,
+            spearman.statistic,
+            spearman.pvalue,
+            whole,
+        )
+        found = {
+            key: None if math.isnan(value) else round(float(value), 4) for key, value in zip(keys, values, strict=True)
+        }
+    return {"n": len(cells), "clusters": len(set(tasks)), **found}
+
+
+def _drops(outcome: Outcome) -> tuple[float | None, float | None]:
+    """Entropy before - after, in bits: without and with answers that loop; the mean over the seeds."""
+    found = []
+    for key in ("mean_without_loops", "mean"):
+        sides = [[metrics[side]["entropy_bits"][key] for metrics in outcome.metrics] for side in ("before", "after")]
+        before, after = sides
+        known = None not in before and None not in after
+        found.append(sum(before) / len(before) - sum(after) / len(after) if known else None)
+    return found[0], found[1]
+
+
+def _of_clusters(
+    drops: Sequence[float], gains: Sequence[float], tasks: Sequence[str], draws: int, seed: int
+) -> tuple[float, float]:
+    """95 % percentile interval of r over resampled tasks; not a number of fewer than three tasks."""
+    names = sorted(set(tasks))
+    if len(names) < 3:
+        return math.nan, math.nan
+    pairs = np.array([drops, gains])
+    members = [np.flatnonzero([task == name for task in tasks]) for name in names]
+    chance = np.random.default_rng(seed)
+    values = []
+    for _ in range(draws):
+        picked = pairs[:, np.concatenate([members[place] for place in chance.integers(len(names), size=len(names))])]
+        if picked.std(axis=1).min() > 0:
+            values.append(np.corrcoef(picked)[0, 1])
+    low, high = np.quantile(values, [0.025, 0.975]) if values else (math.nan, math.nan)
+    return float(low), float(high)
 
 
 def write_rows(rows: Sequence[dict], path: str | Path) -> None:

@@ -8,7 +8,7 @@ from typing import Self
 
 from scipy import stats
 
-from embedgrad.reporting.results.collected import Gain, Outcome, analyses_of
+from embedgrad.reporting.results.collected import Gain, Outcome, analyses_of, whole_tasks
 from embedgrad.reporting.statistics import ALPHA, wilson
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
@@ -109,10 +109,5 @@ class Run:
 
     def whole_tasks(self) -> dict[tuple[str, str], dict]:
         """The cells that are no level of a task whose own cell is there: each answer counts once."""
-        cells = {(o.cell.dataset, o.cell.model): o.cell for o in self.outcomes}
-        whole = {(cell.task, cell.model) for cell in cells.values() if cell.level is None}
-        return {
-            key: metrics
-            for key, metrics in self.metrics.items()
-            if cells[key].level is None or (cells[key].task, cells[key].model) not in whole
-        }
+        wanted = {(outcome.cell.dataset, outcome.cell.model) for outcome in whole_tasks(self.outcomes)}
+        return {key: metrics for key, metrics in self.metrics.items() if key in wanted}

@@ -46,7 +46,8 @@ TABLES = (
     (
         "correlation.csv",
         "Entropy drop and accuracy gain over cells",
-        "The paper's claim of Section 5.2, with Fisher's interval.",
+        "The paper's claim of Section 5.2, over whole tasks and models, without answers that loop; intervals: Fisher's, and of "
+        "resampled tasks. with_loops_r: where loops count.",
     ),
     ("sensitivity.csv", "Sensitivity", "Learning rate and epochs (Section 5.4)."),
     (

@@ -112,6 +112,12 @@ def collect(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[i
     return [replace(one, pooled=pooled_gain(one.cell, one.metrics, folder)) for one in outcomes]
 
 
+def whole_tasks(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The cells that are no level of a task whose own cell has metrics, too: each answer counts once."""
+    whole = {(o.cell.task, o.cell.model) for o in outcomes if o.cell.level is None and o.metrics}
+    return [o for o in outcomes if o.metrics and (o.cell.level is None or (o.cell.task, o.cell.model) not in whole)]
+
+
 def analyses_of(
     outcomes: Sequence[Outcome], folder: str | Path, name: str, read: Callable[[Path], dict]
 ) -> list[tuple[Outcome, dict, dict]]:

@@ -3,8 +3,9 @@
 import csv
 import json
 
+import numpy as np
 import pytest
-from reporting_samples import DEMO_SIZES, demo_cells, make_run
+from reporting_samples import DEMO_SIZES, cell, demo_cells, make_run
 from scipy import stats
 
 from embedgrad.cli import main
@@ -12,7 +13,7 @@ from embedgrad.reporting.analyses import correlation, limit_rows, prompt_rows
 from embedgrad.reporting.figures.ladder import ladder, limits
 from embedgrad.reporting.ladder import ladder_rows
 from embedgrad.reporting.results.cells import read_cells
-from embedgrad.reporting.results.collected import collect
+from embedgrad.reporting.results.collected import Outcome, collect
 from embedgrad.reporting.statistics import mcnemar
 from embedgrad_core.files import UserError, write_json
 
@@ -52,15 +53,61 @@ def test_prompt_rows_take_what_is_there(run):
     assert [(row["dataset"], row["tokens_kept"], row["dev_snapped"]) for row in with_trip] == [("sentiment", 7, 10.0)]
 
 
+def outcome(dataset, model, bits, gain, task=None, level=None, looping=None, before=1.0):
+    """A cell whose entropy falls by ``bits`` and whose accuracy rises by ``gain``; with loops the fall is ``looping``."""
+    one = cell(dataset, task or dataset, level, model)
+    sides = {
+        side: {
+            "entropy_bits": {"mean_without_loops": start - fall, "mean": start - (fall if looping is None else loops)}
+        }
+        for side, start, fall, loops in (("before", before, 0, 0), ("after", before, bits, looping))
+    }
+    metrics = {**sides, "delta": {"points": gain, "newcombe": [gain - 5, gain + 5]}, "mcnemar": {"p_exact": 0.5}}
+    return Outcome(one, (metrics,), {})
+
+
+PAIRS = [("a", 0.5, 30), ("b", 0.2, 10), ("c", 0.4, 35), ("d", -0.1, 5)]
+
+
 def test_correlation_is_scipys():
-    rows = [{"entropy_change_bits": x, "gain_points": y} for x, y in ((-0.5, 30), (-0.2, 10), (-0.4, 35), (0.1, 5))]
-    found = correlation(rows)
+    found = correlation([outcome(name, "m", bits, gain) for name, bits, gain in PAIRS])
     r, p = stats.pearsonr([0.5, 0.2, 0.4, -0.1], [30, 10, 35, 5])
-    assert (found["n"], found["pearson_r"], found["pearson_p"]) == (4, round(r, 4), round(p, 4))
-    assert found["low"] < found["pearson_r"] < found["high"]
-    assert correlation(rows[:3])["pearson_r"] is None
-    assert correlation([rows[0]] * 9)["pearson_r"] is None
+    assert (found["n"], found["clusters"]) == (4, 4)
+    assert (found["pearson_r"], found["pearson_p"]) == (round(r, 4), round(p, 4))
+    z, half = np.arctanh(r), 1.959963984540054 / (4 - 3) ** 0.5
+    assert (found["low"], found["high"]) == (round(np.tanh(z - half), 4), round(np.tanh(z + half), 4))
+    assert found["cluster_low"] <= found["pearson_r"] <= found["cluster_high"]
+    assert correlation([outcome(name, "m", bits, gain) for name, bits, gain in PAIRS[:3]])["pearson_r"] is None
+    assert correlation([outcome("a", f"m{n}", 0.5, 30) for n in range(9)])["pearson_r"] is None
     assert correlation([])["n"] == 0
+
+
+def test_levels_and_loops_do_not_make_a_correlation():
+    whole = [outcome(name, "m", bits, gain, looping=3 * gain / 100) for name, bits, gain in PAIRS]
+    levels = [outcome(f"a-L{n}", "m", 0.5, 30, task="a", level=str(n)) for n in "123"]
+    found = correlation([*whole, *levels])
+    assert found == correlation(whole), "a level's answers are those of its task"
+    assert found["with_loops_r"] == 1.0
+    assert found["pearson_r"] < 1
+    nothing = outcome("e", "m", 0.3, 20)
+    nothing.metrics[0]["before"]["entropy_bits"]["mean_without_loops"] = None
+    assert correlation([*whole, nothing])["n"] == 4, "a cell where every answer loops has no entropy without loops"
+
+
+def test_two_tasks_are_no_clusters_to_resample():
+    found = correlation(
+        [
+            outcome(name, model, bits, gain)
+            for name, model, bits, gain in (
+                ("a", "m", 0.5, 30),
+                ("a", "n", 0.2, 10),
+                ("b", "m", 0.4, 35),
+                ("b", "n", -0.1, 5),
+            )
+        ]
+    )
+    assert found["pearson_r"] is not None
+    assert (found["clusters"], found["cluster_low"], found["cluster_high"]) == (2, None, None)
 
 
 def test_the_command_writes_its_tables(run, capsys):
