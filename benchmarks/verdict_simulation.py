@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from embedgrad.reporting.printed.sizes import printed_sizes
 from embedgrad.reporting.results.cells import Cell, read_cells
 from embedgrad.reporting.statistics import Paired, power_of_gain
 from embedgrad.reporting.typeset import markdown_table
 from embedgrad.reporting.verdicts import first_rule, rule
-from embedgrad.reporting.verdicts.sizes import printed_sizes
 
 CELLS = Path(__file__).resolve().parents[1] / "config" / "cells.tsv"
 MEDD = 2080

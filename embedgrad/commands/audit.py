@@ -19,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--references", type=Path, help="config/references.tsv: what others measured on untouched weights"
     )
+    parser.add_argument(
+        "--chance", type=Path, help="config/chance.tsv: labels of the data sets, the commonest one's share"
+    )
     parser.add_argument("--cell-table", type=Path, help="a run's table of cells")
     parser.add_argument("--results", type=Path, help="results/<run>")
     parser.add_argument("--seeds", help="seeds of the run, as in 0,1,2 or 0,1,2;math500=0")
@@ -27,7 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Recompute and write."""
-    from embedgrad.reporting.audit import audit, write_audit
     from embedgrad.reporting.claims import (
         FAILS,
         HOLDS,
@@ -39,7 +41,9 @@ def run(arguments: argparse.Namespace) -> None:
         write_claims,
     )
     from embedgrad.reporting.claims.references import check_references
-    from embedgrad.reporting.references import read_references
+    from embedgrad.reporting.printed.audit import audit, write_audit
+    from embedgrad.reporting.printed.chance import chance_findings, read_labels
+    from embedgrad.reporting.printed.references import read_references
     from embedgrad.reporting.results.cells import read_cells
     from embedgrad.reporting.results.collected import collect
 
@@ -51,6 +55,8 @@ def run(arguments: argparse.Namespace) -> None:
     folder = arguments.out_folder
     references = read_references(arguments.references) if arguments.references else {}
     findings = audit(paper)
+    if arguments.chance:
+        findings += chance_findings(paper, read_labels(arguments.chance))
     write_audit(findings, folder / "audit.csv", folder / "audit.md")
     checked = check_claims(claims, paper, outcomes, arguments.results or folder)
     others = check_rival_claims(claims, arguments.results) if arguments.results else []

@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Compute and write."""
     from embedgrad.reporting.metrics import metrics_from_files
+    from embedgrad.reporting.printed.sizes import printed_sizes
     from embedgrad.reporting.results.cells import read_cells
-    from embedgrad.reporting.verdicts.sizes import printed_sizes
 
     table = {(cell.dataset, cell.model): cell for cell in read_cells(arguments.cell_table)}
     cell = table.get((arguments.dataset, arguments.model))

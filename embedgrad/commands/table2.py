@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Collect and write."""
     from embedgrad.reporting import table2
-    from embedgrad.reporting.references import read_references
+    from embedgrad.reporting.printed.references import read_references
     from embedgrad.reporting.results.cells import read_cells
     from embedgrad.reporting.results.collected import collect
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import logsumexp
 
-from embedgrad.reporting.audit import blocks, count_of, fitting_sizes
+from embedgrad.reporting.printed.audit import blocks, count_of, fitting_sizes
 from embedgrad.reporting.results.agreement import check_analyses
 from embedgrad.reporting.results.analyses import read_grid
 from embedgrad.reporting.results.cells import Cell

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from embedgrad.files import FAILURES
-from embedgrad.reporting.references import Reference, References, spread, zero_shot
+from embedgrad.reporting.printed.references import Reference, References, spread, zero_shot
 from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad.reporting.statistics import ALPHA, holm
 from embedgrad.reporting.tables import csv_bytes

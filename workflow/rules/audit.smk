@@ -6,6 +6,7 @@ rule audit:
         paper=brought("config/cells.tsv"),
         claims=brought("config/claims.tsv"),
         references=brought("config/references.tsv"),
+        chance=brought("config/chance.tsv"),
         metrics=RUN.cell_files("metrics.json"),
         analyses=RUN.cell_files("anchoring.json") + RUN.cell_files("lat.json"),
         sweep=RUN.sweep_tables(),
@@ -26,5 +27,5 @@ rule audit:
         cells=CONFIG.table_flags(),
         folder=subpath(output[0], parent=True),
     shell:
-        "embedgrad audit --paper-table {input.paper:q} --claims {input.claims:q} --references {input.references:q}"
+        "embedgrad audit --paper-table {input.paper:q} --claims {input.claims:q} --references {input.references:q} --chance {input.chance:q}"
         " {params.cells} --out-folder {params.folder:q} > {log:q} 2>&1"

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from embedgrad.reporting.audit import blocks
 from embedgrad.reporting.claims.check import Checked
 from embedgrad.reporting.claims.measured import OPEN, Measured
-from embedgrad.reporting.references import Reference, References, difference, spread, zero_shot
+from embedgrad.reporting.printed.audit import blocks
+from embedgrad.reporting.printed.references import Reference, References, difference, spread, zero_shot
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.collected import Outcome
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from places import ROOT
 
+from embedgrad.reporting.printed.sizes import printed_sizes
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.statistics import Paired
-from embedgrad.reporting.verdicts.sizes import printed_sizes
 
 spec = importlib.util.spec_from_file_location("verdict_simulation", ROOT / "benchmarks/verdict_simulation.py")
 simulation = importlib.util.module_from_spec(spec)

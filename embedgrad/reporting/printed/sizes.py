@@ -1,8 +1,8 @@
-"""On how many items the paper measured a cell, as far as its percentages tell (``embedgrad/reporting/audit.py``)."""
+"""On how many items the paper measured a cell, as far as its percentages tell (``embedgrad/reporting/printed/audit.py``)."""
 
 from collections.abc import Sequence
 
-from embedgrad.reporting.audit import blocks
+from embedgrad.reporting.printed.audit import blocks
 from embedgrad.reporting.results.cells import Cell
 
 

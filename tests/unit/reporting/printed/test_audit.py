@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reporting_samples import cell
 
-from embedgrad.reporting.audit import HALF_UP, TRUNCATION, audit, blocks, count_of, fitting_sizes, write_audit
+from embedgrad.reporting.printed.audit import HALF_UP, TRUNCATION, audit, blocks, count_of, fitting_sizes, write_audit
 from embedgrad.reporting.results.cells import read_cells
 
-PAPER = Path(__file__).resolve().parents[3] / "config" / "cells.tsv"
+PAPER = Path(__file__).resolve().parents[4] / "config" / "cells.tsv"
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from reporting_samples import PAPER_SIZES, make_run
 from embedgrad.cli import main
 from embedgrad.reporting.claims.measured import COMPATIBLE, FAILS, HOLDS, INCONCLUSIVE, NOT_TESTABLE
 from embedgrad.reporting.claims.references import check_references
-from embedgrad.reporting.references import COLUMNS, difference, read_references, zero_shot
+from embedgrad.reporting.printed.references import COLUMNS, difference, read_references, zero_shot
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.table2 import as_csv, markdown
