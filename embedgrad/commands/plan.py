@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     }
     rows = forecast(config, access, machine, resources)
     jobs = list(rival_jobs(config))
-    rivals = f"{len(jobs)} fits, answers and timings, {outlook(config, jobs, machine)}" if jobs else ""
+    rivals = f"{len(jobs)} fits, answers and timings, {outlook(config, jobs, machine, resources)}" if jobs else ""
     gpus = {name: max(resources.gpus(name, True), resources.gpus(name, False)) for name in wanted}
     missing = [f"{name}: {found.missing}" for name, found in (*access.items(), *data.items()) if found.missing]
     if not resources.gpu:

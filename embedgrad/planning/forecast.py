@@ -126,13 +126,20 @@ def _memory(shape: Shape, work: Work, values: Mapping, width: int, checkpointing
     return max(step, answer_on_cpu(shape, work, decode, width, libraries))
 
 
-def outlook(config: RunConfig, jobs: Iterable[tuple[str, Mapping[str, str]]], machine: Machine) -> str:
+def outlook(
+    config: RunConfig,
+    jobs: Iterable[tuple[str, Mapping[str, str]]],
+    machine: Machine,
+    resources: Resources | None = None,
+) -> str:
     """One sentence on the jobs (rule, wildcards) that a run still has before it: tokens and time, if each has the ``machine``.
+
+    ``resources`` are the needs on that machine, which decide what is computed again for want of memory; by default the run's own.
 
     Returns:
         Nothing where no job trains or answers.
     """
-    durations = Durations(config, machine, config.resources)
+    durations = Durations(config, machine, resources or config.resources)
     counts = Counter((rule, tuple(sorted(wildcards.items()))) for rule, wildcards in jobs)
     seconds: dict[str, float] = defaultdict(float)
     trained, answered = 0, 0.0

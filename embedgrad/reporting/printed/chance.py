@@ -88,4 +88,6 @@ def _finding(cell: Cell, side: str, count: int, n: int, known: Labels, assumed: 
 def _word(count: int, n: int, level: float) -> tuple[str, str]:
     """Above, below or not apart from a share, by the exact binomial test (two-sided), and its p."""
     p = float(binomtest(count, n, level).pvalue)
-    return ("not apart from" if p >= ALPHA else "above" if count > level * n else "below"), f"p = {p:.2g}" if p else "p < 1e-300"
+    return (
+        "not apart from" if p >= ALPHA else "above" if count > level * n else "below"
+    ), f"p = {p:.2g}" if p else "p < 1e-300"

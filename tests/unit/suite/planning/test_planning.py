@@ -13,6 +13,8 @@ from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.gpus import GPUS, named_gpu
 from embedgrad.planning.lookups import Lookups
 from embedgrad.planning.pace import Pace
+from embedgrad.planning.resources import Resources
+from embedgrad.planning.rivals import rival_jobs
 from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.work import work_of
 from embedgrad_core.files import UserError
@@ -141,3 +143,17 @@ def test_the_time_left_is_the_forecast_at_the_pace_so_far():
     ended(9, 300)
     # 90 s at 20 s for 10; 60 s at 40 s for 40.
     assert lines == ["about 3 min left at this pace", "about 60 s left at this pace"]
+
+
+def test_the_outlook_of_a_named_gpu_is_of_what_fits_on_it():
+    """On a small GPU activations are computed again, which takes half as much again to train; on a large one they are kept."""
+    values = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text(encoding="utf-8"))
+    values["optimize"].pop("checkpointing")  # as it fits, not as a rule
+    values["rivals"] = {"cells": ["math500/qwen2.5-math-7b"], "seeds": [0], "methods": ["lora"]}
+    config = RunConfig.check(values)
+    jobs, machine = list(rival_jobs(config)), named_gpu("h200")
+    small, large = (Resources(config, gpu) for gpu in ("a10", "h200"))
+    assert small.checkpointing("qwen2.5-math-7b")
+    assert not large.checkpointing("qwen2.5-math-7b")
+    assert outlook(config, jobs, machine, small) != outlook(config, jobs, machine, large)
+    assert outlook(config, jobs, machine, config.resources) == outlook(config, jobs, machine)
