@@ -182,6 +182,7 @@ def optimize(
     max_new_tokens: int | None = None,
     decode_batch_size: int | str = 16,
     dev_fraction: float = 0.2,
+    folds: int = 0,
     revision: str = "main",
     device: str = "auto",
     dtype: str = "auto",
@@ -203,6 +204,7 @@ def optimize(
         max_new_tokens: token limit of an answer; None: 512, or what the longest input leaves free.
         decode_batch_size: rows decoded together; ``auto``: as many as the GPU's memory holds.
         dev_fraction: share of ``data`` split off.
+        folds: where dev has fewer than 20 items, the epoch is chosen across so many folds of all items; 0: never.
         revision: of a hub model.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
@@ -234,7 +236,7 @@ def optimize(
     if max_new_tokens is None:
         limit = fitting_limit(frozen, layout, prompt, [*train, *held])
     decoding = replace(decoding, max_new_tokens=limit, batch_size=frozen.rows_in_flight(decode_batch_size, limit))
-    tuned = tune(frozen, layout, prompt, train, held, chosen, grading=grading, decoding=decoding, log=log)
+    tuned = tune(frozen, layout, prompt, train, held, chosen, grading=grading, decoding=decoding, folds=folds, log=log)
     return TunedPrompt(frozen, tuned.prompt, grading, decoding, tuned.history)
 
 

@@ -4,14 +4,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Epochs, history_line, waiting
 from embedgrad.tasks.own.data import fingerprint
-from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot, check_step_zero, decode, optimize
+from embedgrad_core import (
+    FrozenModel,
+    Layout,
+    PromptEmbedding,
+    Settings,
+    Slot,
+    check_step_zero,
+    decode,
+    optimize,
+    optimize_across_folds,
+)
 from embedgrad_core.decoding.settings import LIMIT, Decoding
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.gate import GateResult
+from embedgrad_core.settings import across_folds
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,7 @@ def tune(
     grading: Grading | None = None,
     decoding: Decoding | None = None,
     dev_accuracy: bool = False,
+    folds: int = 0,
     state: Path | None = None,
     log: Callable[[str], None] = print,
 ) -> Tuned:
@@ -43,6 +56,8 @@ def tune(
         grading: how an answer is checked; kept in the prompt's header.
         decoding: how answers are decoded; kept in the header.
         dev_accuracy: answer and grade dev after each epoch, also where early stopping does not ask for it.
+        folds: where dev has fewer than 20 items, the epoch is chosen across so many folds of train and dev, and the
+            prompt trained on both; 0 never does.
         state: file for resuming.
 
     Raises:
@@ -78,18 +93,12 @@ def tune(
             epochs.end()
             log(history_line(line))
 
-        trained, history = optimize(
-            frozen,
-            prompt,
-            train,
-            dev,
-            settings,
-            dev_accuracy=partial(accuracy, grading, decoding) if wanted and grading and decoding else None,
-            state=state,
-            on_epoch=on_epoch,
-            log=log,
-            on_progress=epochs.on_progress,
-        )
+        told: dict[str, Any] = {"state": state, "on_epoch": on_epoch, "log": log, "on_progress": epochs.on_progress}
+        if across := across_folds(folds, len(train), len(dev)):
+            trained, history = optimize_across_folds(frozen, prompt, [*train, *dev], settings, across, **told)
+        else:
+            chosen = partial(accuracy, grading, decoding) if wanted and grading and decoding else None
+            trained, history = optimize(frozen, prompt, train, dev, settings, dev_accuracy=chosen, **told)
     trained.header["gate"] = asdict(gate)
     trained.header["grading"] = grading.row() if grading else None
     # How many GPUs answered says nothing about the answers.

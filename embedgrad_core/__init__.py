@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from embedgrad_core.layout import Layout, Slot
     from embedgrad_core.model.frozen import FrozenModel
     from embedgrad_core.model.loading import load_model
-    from embedgrad_core.optimization import optimize
+    from embedgrad_core.optimization import optimize, optimize_across_folds
     from embedgrad_core.prompt import PromptEmbedding, read_prompt_file
     from embedgrad_core.settings import Settings
 
@@ -37,6 +37,7 @@ _HOMES = {
     "decode": "decoding.answers",
     "load_model": "model.loading",
     "optimize": "optimization",
+    "optimize_across_folds": "optimization",
     "read_prompt_file": "prompt",
 }
 __all__ = [*_HOMES]

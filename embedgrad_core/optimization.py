@@ -1,12 +1,16 @@
-"""EmbedGrad: Eq. 7's loop (:mod:`embedgrad_core.training`) on the prompt's vectors."""
+"""EmbedGrad: Eq. 7's loop (:mod:`embedgrad_core.training`) on the prompt's vectors; the epoch chosen on dev, or across folds."""
 
+import math
+import random
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from embedgrad_core.files import Item
+from embedgrad_core.files import Item, UserError
 from embedgrad_core.model.attention import check_attention
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.objective import encode
@@ -66,3 +70,106 @@ def optimize(
     trained.header["settings"] = asdict(settings)
     trained.header["best_epoch"] = best_epoch(history, settings)
     return trained, history
+
+
+def optimize_across_folds(
+    frozen: FrozenModel,
+    prompt: PromptEmbedding,
+    items: Sequence[Item],
+    settings: Settings,
+    folds: int,
+    *,
+    state: str | Path | None = None,
+    on_epoch: Callable[[dict], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[int, str, int, int], None] = lambda epoch, part, done, total: None,
+) -> tuple[PromptEmbedding, list[dict]]:
+    """Optimise on all items, for as many epochs as are best on items left out: K-fold cross-validation of the epoch.
+
+    For few items: a dev split of four would choose by luck. Each fold is left out once, the loop runs on the others for all epochs
+    (``settings.patience`` is not looked at), and the epoch with the lowest dev loss over all left-out items is chosen; epoch 0, the
+    text itself, is a candidate. Then the loop runs on all items for that many epochs, and its last vectors are the prompt.
+
+    Args:
+        items: train and dev together; never the test split.
+        folds: 2 at least; no more than there are items.
+        prompt, settings, state, on_epoch, log, on_progress: of :func:`optimize`; each fold resumes from a state of its own
+            beside ``state``.
+
+    Returns:
+        The prompt, and a line per epoch: ``dev_loss`` over the left-out items of all folds, ``train_loss`` of the run on all items
+        where it got so far, ``folds``.
+
+    Raises:
+        UserError: what :func:`optimize` refuses; fewer items than folds; an early stop by dev accuracy.
+    """
+    if settings.early_stop != "dev_loss":
+        raise UserError("folds choose the epoch by dev loss; set early_stop to dev_loss, or folds to 0.")
+    parts = _folds(items, folds, settings.seed)
+    histories = []
+    for place, part in enumerate(parts, start=1):
+        log(f"fold {place} of {folds}: {len(items) - len(part)} items to train on, {len(part)} left out")
+        others = [item for other in parts if other is not part for item in other]
+        _, history = optimize(
+            frozen,
+            prompt,
+            others,
+            part,
+            replace(settings, patience=0),
+            state=fold_state(Path(state), place) if state else None,
+            on_epoch=on_epoch,
+            log=log,
+            on_progress=on_progress,
+        )
+        histories.append(history)
+    lines = _across(histories, [len(part) for part in parts])
+    best = min(lines, key=lambda line: (line["dev_loss"], line["epoch"]))["epoch"]
+    log(f"all {len(items)} items, {best} epochs: the lowest loss on items left out")
+    vectors = prompt.vectors.to(frozen.device, copy=True).requires_grad_()
+    if best:
+        examples = encode(prompt.slot, items, frozen.context)
+        trainable = prompt_vectors(frozen, prompt.slot, vectors, prompt.initial)
+        told: dict[str, Any] = {"on_epoch": on_epoch, "log": log, "on_progress": on_progress}
+        kept, history = fit(
+            trainable, examples, examples, replace(settings, epochs=best, patience=0), state=state, **told
+        )
+        if history[-1].get("stopped"):  # the last vectors are broken
+            vectors = kept["vectors"]
+        for line, whole in zip(lines, history, strict=False):
+            line |= {key: whole[key] for key in ("train_loss", "gradient_norm", "drift", "stopped") if key in whole}
+    for line in lines:
+        line |= {"best": line["epoch"] == best, "folds": folds}
+    trained = PromptEmbedding(vectors.detach().cpu(), prompt.initial, prompt.slot, dict(prompt.header))
+    trained.header["settings"] = asdict(settings) | {"folds": folds}
+    trained.header["best_epoch"] = best
+    return trained, lines
+
+
+def fold_state(state: Path, place: int) -> Path:
+    """Where fold ``place`` (from 1) keeps its state."""
+    return state.with_suffix(f".fold{place}{state.suffix}")
+
+
+def _folds(items: Sequence[Item], folds: int, seed: int) -> list[list[Item]]:
+    """Items dealt into folds, answer by answer, so that each has its share of every label; seeded."""
+    if not 2 <= folds <= len(items):
+        raise UserError(f"folds is {folds}; it must be 2 to the number of items, {len(items)}.")
+    by_answer = defaultdict(list)
+    for item in sorted(items, key=lambda item: item.id):
+        by_answer[item.answer].append(item)
+    chance, dealt = random.Random(seed), []
+    for answer in sorted(by_answer):
+        chance.shuffle(by_answer[answer])
+        dealt += by_answer[answer]
+    return [dealt[place::folds] for place in range(folds)]
+
+
+def _across(histories: Sequence[Sequence[dict]], sizes: Sequence[int]) -> list[dict]:
+    """A line per epoch that every fold came to: the dev loss over all left-out items."""
+    reached = [[line for line in history if not line.get("stopped")] for history in histories]
+    lines = []
+    for epoch, same in enumerate(zip(*reached, strict=False)):
+        total = math.fsum(line["dev_loss"] * size for line, size in zip(same, sizes, strict=True))
+        lines.append({"epoch": epoch, "train_loss": None, "dev_loss": total / sum(sizes), "dev_accuracy": None})
+        lines[-1]["seconds"] = round(math.fsum(line["seconds"] for line in same), 3)
+    return lines

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from embedgrad_core.files import UserError, is_number
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
+# Fewer items on dev than this choose an epoch by luck.
+SMALL_DEV = 20
 MAX_SEED = 10**12  # times the stride between two seeds' epochs it still fits 64 bits
 
 
@@ -66,3 +68,8 @@ class Settings:
             raise UserError(f"seed is {self.seed}; it must be a whole number from 0 to {MAX_SEED}.")
         if self.token_budget is not None and self.token_budget < 1:
             raise UserError(f"token_budget is {self.token_budget}; it must be a positive number of tokens.")
+
+
+def across_folds(folds: int, train: int, dev: int) -> int:
+    """The folds across which the epoch is chosen: none where dev is large enough, and no more than there are items."""
+    return min(folds, train + dev) if dev < SMALL_DEV else 0

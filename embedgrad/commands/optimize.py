@@ -75,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--loss-reduction", choices=["item_sum", "token_mean"], default="item_sum")
     loop.add_argument("--early-stop", choices=["dev_loss", "dev_accuracy"], default="dev_loss")
     loop.add_argument("--patience", type=whole(0), default=3, help="epochs without a better one; 0: run all epochs")
+    loop.add_argument(
+        "--folds",
+        type=whole(0),
+        default=0,
+        help="where dev has fewer than 20 items: choose the epoch across so many folds",
+    )
     loop.add_argument("--token-budget", type=whole(1), help="tokens run at a time; default 1024, or the longest item")
     loop.add_argument("--checkpointing", action="store_true", help="less memory, a third more time (7B-14B)")
     loop.add_argument("--dev-accuracy", action="store_true", help="decode and grade dev after each epoch")
@@ -99,6 +105,7 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.tuning import fitting_limit, tune
     from embedgrad_core import Settings
     from embedgrad_core.anchoring import anchoring_summary
+    from embedgrad_core.optimization import fold_state
 
     clock = Run()
     settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
@@ -122,6 +129,7 @@ def run(arguments: argparse.Namespace) -> None:
         grading=grading,
         decoding=decoding_from(arguments, frozen),
         dev_accuracy=arguments.dev_accuracy,
+        folds=arguments.folds,
         state=arguments.state,
         log=log_of(arguments),
     )
@@ -147,7 +155,8 @@ def run(arguments: argparse.Namespace) -> None:
         )
         write_json(arguments.run_info, row)
     # Only now is the run complete: with the state gone, nothing is left to resume.
-    arguments.state.unlink(missing_ok=True)
+    for place in range(arguments.folds + 1):
+        (fold_state(arguments.state, place) if place else arguments.state).unlink(missing_ok=True)
     row = {"out": str(arguments.out), "vectors": slot.k, "width": frozen.width, "items": items, "history": history}
     text = f"{arguments.out}: {slot.k} vectors of width {frozen.width}, best epoch {best}"
     tell(arguments, row | {"best_epoch": best}, text)

@@ -15,6 +15,7 @@ from embedgrad.planning.rivals import rival_effort, timed, timed_answers
 from embedgrad.planning.work import Work, work_of
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape
+from embedgrad_core.settings import across_folds
 
 # Rules that load a model: those that train it, and those that answer with it.
 TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit")
@@ -41,6 +42,15 @@ def epoch_flops(shape: Shape, work: Work, settings: Mapping, checkpointing: bool
     if checkpointing:
         step *= 1.5
     return step + shape.read_flops(work.dev * own, work.dev * work.target)
+
+
+def passes(settings: Mapping, epochs: int, work: Work) -> int:
+    """Passes over train that an optimisation of so many epochs makes at most.
+
+    Across folds each one trains on the others, and then all items are trained on: as much as so many passes over all of them.
+    """
+    folds = across_folds(settings.get("folds", 0), work.train, work.dev)
+    return ceil(folds * epochs * (work.train + work.dev) / work.train) if folds else epochs
 
 
 def decoding_seconds(shape: Shape, work: Work, items: int, batch: int, width: int, machine: Machine) -> float:
@@ -131,7 +141,8 @@ class Durations:
             epochs = self.config.cell(wildcards["dataset"], wildcards["model"]).epochs
             decoded = settings.get("dev_accuracy") or settings.get("early_stop") == "dev_accuracy"
         # The dev accuracy is taken before the first epoch and after each.
-        return int(epochs), (int(epochs) + 1) * work.dev * bool(decoded)
+        decodings = (int(epochs) + 1) * work.dev * bool(decoded)
+        return (passes(settings, int(epochs), work), decodings) if kind == "optimize" else (int(epochs), decodings)
 
     def parts(self, rule: str, wildcards: Mapping[str, str]) -> int:
         """Jobs that share a decoding."""

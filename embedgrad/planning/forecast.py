@@ -31,6 +31,7 @@ from embedgrad.planning.durations import (
     Durations,
     decoding_seconds,
     epoch_flops,
+    passes,
 )
 from embedgrad.planning.gpus import Machine
 from embedgrad.planning.resources import Resources
@@ -96,7 +97,7 @@ def forecast(
         batch = rows_at_a_time(config.values["decode"], shape, work.limit, width, gpu_bytes)
         again = resources.checkpointing(cell.model)
         memory = _memory(shape, work, config.values, width, again, machine)
-        epochs = int(cell.epochs)
+        epochs = passes(config.values["optimize"], int(cell.epochs), work)
         rows.append(
             CellForecast(
                 cell=f"{cell.dataset}/{cell.model}",

@@ -99,6 +99,7 @@ class RunConfig(Config):
             "epochs": self.values["sensitivity"]["epochs"],
             "seed": self.seeds(self.cell(dataset, model).task)[0],
             "patience": 0,
+            "folds": None,  # the sweep shows every epoch on dev
             "dev_accuracy": True,
             "checkpointing": self.resources.checkpointing(model),
         }

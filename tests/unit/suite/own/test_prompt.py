@@ -153,6 +153,22 @@ def test_json_of_optimize_and_export(prompt_file, home, capsys):
     assert json.loads(capsys.readouterr().out)["to"] == "vllm"
 
 
+def test_a_small_dev_split_chooses_across_folds(home, capsys):
+    data = ["--data", str(home / "reviews.csv"), "--evaluator", "exact", "--max-new-tokens", "9", "--epochs", "2"]
+    out = home / "folds.safetensors"
+    base = ["optimize", "--model", str(home / "model"), "--prompt", "Is it good?", *data, "--out", str(out), "--json"]
+    assert main([*base, "--folds", "3"]) == 0
+    printed = capsys.readouterr()
+    row = json.loads(printed.out)
+    assert [line["folds"] for line in row["history"]] == [3, 3, 3]
+    assert sum(line["best"] for line in row["history"]) == 1
+    assert "fold 3 of 3: 11 items to train on, 5 left out" in printed.err
+    assert f"all 16 items, {row['best_epoch']} epochs: the lowest loss on items left out" in printed.err
+    assert not list(home.glob("folds*.state"))
+    assert main([*base, "--folds", "1"]) == 2
+    assert "folds is 1; it must be 2 to the number of items, 16" in capsys.readouterr().err
+
+
 def test_progress_is_told_beside_the_answers(prompt_file, home, capsys):
     assert (
         main(["evaluate", "--prompt-file", str(prompt_file), "--data", str(home / "more_reviews.csv"), "--json"]) == 0
