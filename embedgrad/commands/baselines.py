@@ -5,6 +5,7 @@ embedgrad baselines --model MODEL --prompt "…" --task mood --data test.jsonl -
 """
 
 import argparse
+import random
 from pathlib import Path
 
 from embedgrad.commands.arguments import (
@@ -22,7 +23,7 @@ from embedgrad.commands.arguments import (
 )
 from embedgrad.commands.checked import output_file, some_text
 from embedgrad.files import read_items
-from embedgrad.planning.demand import EXAMPLES
+from embedgrad.planning.demand import EXAMPLES, SEARCHED
 from embedgrad_core.files import UserError, sha256_of_file, write_json, write_jsonl
 
 HELP = "ladder and protocol recovery at once"
@@ -71,8 +72,9 @@ def answer(arguments: argparse.Namespace, ladder_file: Path | None, recovery_fil
     if ladder_file:
         dev = shard_from(arguments, read_items(arguments.dev)) if arguments.dev else None
         train = read_items(arguments.train)
-        # Nothing is chosen on test: protocols are searched on the other half.
-        parts, searched = [shard_from(arguments, train), dev or []], [arguments.train, arguments.dev]
+        # Nothing is chosen on test: protocols are searched on items of the other half.
+        some = sorted(random.Random(0).sample(train, min(SEARCHED, len(train))), key=lambda item: item.id)
+        parts, searched = [shard_from(arguments, some), dev or []], [arguments.train, arguments.dev]
     shares = _shares(arguments.limit_shares) if recovery_file else []
     from embedgrad.analyses.ladder import ladder
     from embedgrad.analyses.protocols import protocol_grid

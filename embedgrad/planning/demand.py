@@ -17,6 +17,8 @@ CONTEXT = 10**9
 SPARE = 0.92
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}
 # The longest prompt that items are answered after: the ladder's few_shot, with this many worked examples.
+# Training items on which protocols are searched, at most: a block of answers tells protocols apart that differ by a few points.
+SEARCHED = 256
 EXAMPLES = 3
 # What vLLM sets aside for keys and values on a CPU (decode_vllm.py), in bytes.
 VLLM_CPU_CACHE = 2 * 2**30

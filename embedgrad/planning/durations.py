@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from embedgrad.config import Config
-from embedgrad.planning.demand import WIDTHS, rows_at_a_time
+from embedgrad.planning.demand import SEARCHED, WIDTHS, rows_at_a_time
 from embedgrad.planning.gpus import Machine
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.rivals import rival_effort, timed, timed_answers
@@ -132,7 +132,7 @@ class Durations:
             return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)
         if kind not in TRAINING:
             ladder = (RUNGS + LAYOUTS) * (work.test + work.dev)
-            answered = {"baselines": ladder + LAYOUTS * work.train, "analyse": DEV_DECODINGS * work.dev}
+            answered = {"baselines": ladder + LAYOUTS * min(work.train, SEARCHED), "analyse": DEV_DECODINGS * work.dev}
             return 0, answered.get(kind, work.test)
         if kind == "sensitivity":
             epochs, decoded = self.config.values["sensitivity"]["epochs"], True

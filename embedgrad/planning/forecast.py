@@ -12,6 +12,7 @@ from pathlib import Path
 
 from embedgrad.planning.access import Access
 from embedgrad.planning.demand import (
+    SEARCHED,
     WIDTHS,
     answer_demand,
     answer_on_cpu,
@@ -91,7 +92,8 @@ def forecast(
         shared.add((cell.task, cell.model))
         width = WIDTHS.get(spec["dtype"], machine.bytes_each)
         begin = start + shape.weight_bytes(width) / LOAD
-        shared_items = SHARED_DECODINGS * whole.test + (SHARED_DECODINGS - 1) * whole.dev + LAYOUTS * whole.train
+        shared_items = SHARED_DECODINGS * whole.test + (SHARED_DECODINGS - 1) * whole.dev
+        shared_items += LAYOUTS * min(whole.train, SEARCHED)
         items = work.test + DEV_DECODINGS * work.dev + (shared_items if first else 0)
         gpu_bytes = machine.memory if machine.is_gpu else None
         batch = rows_at_a_time(config.values["decode"], shape, work.limit, width, gpu_bytes)

@@ -13,6 +13,7 @@ from embedgrad.reporting.figures.drawing import as_svg
 from embedgrad.reporting.page.examples import examples
 from embedgrad.reporting.results.analyses import read_sidecar
 from embedgrad.reporting.results.collected import Outcome
+from embedgrad.reporting.statistics import wilson
 from embedgrad.reporting.table2 import numbers
 from embedgrad.reporting.tables import read_table
 from embedgrad.reporting.verdicts.rule import WORDS
@@ -95,7 +96,7 @@ def table(outcomes: Sequence[Outcome], command: str) -> list[dict]:
             line |= {
                 "n": first["n"],
                 "before": _side(first["before"]),
-                "after": _side(first["after"]),
+                "after": _side(first["after"]) if len(outcome.metrics) == 1 else _mean_side(outcome),
                 "points": row["gain_points"],
                 "low": row["gain_low"],
                 "high": row["gain_high"],
@@ -114,6 +115,14 @@ def table(outcomes: Sequence[Outcome], command: str) -> list[dict]:
 def _side(side: dict) -> dict:
     low, high = side["wilson"]
     return {"k": side["correct"], "percent": 100 * side["accuracy"], "low": 100 * low, "high": 100 * high}
+
+
+def _mean_side(outcome: Outcome) -> dict:
+    """After, over several seeds: the mean, and Wilson's interval of as many right answers."""
+    n = outcome.metrics[0]["n"]
+    mean = sum(metrics["after"]["accuracy"] for metrics in outcome.metrics) / len(outcome.metrics)
+    low, high = wilson(round(mean * n), n)
+    return {"k": f"{len(outcome.metrics)} seeds", "percent": 100 * mean, "low": 100 * low, "high": 100 * high}
 
 
 def tables(folder: Path) -> list[dict]:

@@ -114,6 +114,7 @@ def test_several_seeds_show_mean_range_and_count(tmp_path):
     assert f"{row['gain_points']:+.2f} [{row['gain_low']:+.1f}, {row['gain_high']:+.1f}]" in text
     (line,) = page_table(whole, "snakemake")
     assert (line["points"], line["low"], line["high"], line["p"]) == (*ladder_like, row["gain_p"])
+    assert (line["after"]["k"], line["after"]["percent"]) == ("3 seeds", pytest.approx(100 * sum(accuracies) / 3))
     (alone,) = numbers(collect(cells, folder, [0]))
     assert (alone["gain_of"], alone["gain_p"]) == ("items of one seed", found[0]["mcnemar"]["p_exact"])
     assert seed_rows(collect(cells, folder, [0])) == [], "one seed has no spread"
