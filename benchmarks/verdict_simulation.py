@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from embedgrad.reporting.printed.sizes import printed_sizes
+from embedgrad.reporting.printed.audit import printed_sizes
 from embedgrad.reporting.results.cells import Cell, read_cells
 from embedgrad.reporting.statistics import Paired, power_of_gain
 from embedgrad.reporting.typeset import markdown_table

@@ -206,8 +206,7 @@ def optimize(
         dev_fraction: share of ``data`` split off.
         folds: where dev has fewer than 20 items, the epoch is chosen across so many folds of all items; 0: never.
         revision: of a hub model.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        device, dtype: ``auto``; or ``cpu``, ``cuda``, ``cuda:N``, and ``float32``, ``bfloat16``, ``float16``.
         device_map: ``none``, or ``auto`` or ``balanced``: the layers over all visible GPUs.
         log: where lines about the work go.
         settings: any field of :class:`embedgrad_core.Settings`, e.g. ``learning_rate=0.01``, ``epochs=10``.

@@ -52,24 +52,33 @@ def optimize(
         UserError: no items, an item that does not fit, a state file of another run, a text prompt whose loss is not finite.
         KeyboardInterrupt: passed on after the state was saved.
     """
+    told: dict[str, Any] = {"state": state, "on_epoch": on_epoch, "log": log, "on_progress": on_progress}
+    best, _, history = _fit(frozen, prompt, train, dev, settings, dev_accuracy, **told)
+    return _trained(prompt, best, asdict(settings), best_epoch(history, settings)), history
+
+
+def _fit(
+    frozen: FrozenModel,
+    prompt: PromptEmbedding,
+    train: Sequence[Item],
+    dev: Sequence[Item],
+    settings: Settings,
+    dev_accuracy: Callable[[torch.Tensor], float] | None = None,
+    **told: Any,
+) -> tuple[torch.Tensor, torch.Tensor, list[dict]]:
+    """The loop on a copy of the prompt's vectors: the best ones, the last ones, the history."""
     examples, dev_examples = (encode(prompt.slot, items, frozen.context) for items in (train, dev))
     check_attention(frozen.network)
     vectors = prompt.vectors.to(frozen.device, copy=True).requires_grad_()
-    best, history = fit(
-        prompt_vectors(frozen, prompt.slot, vectors, prompt.initial),
-        examples,
-        dev_examples,
-        settings,
-        dev_accuracy=(lambda: dev_accuracy(vectors.detach())) if dev_accuracy else None,
-        state=state,
-        on_epoch=on_epoch,
-        log=log,
-        on_progress=on_progress,
-    )
-    trained = PromptEmbedding(best["vectors"].cpu(), prompt.initial, prompt.slot, dict(prompt.header))
-    trained.header["settings"] = asdict(settings)
-    trained.header["best_epoch"] = best_epoch(history, settings)
-    return trained, history
+    trainable = prompt_vectors(frozen, prompt.slot, vectors, prompt.initial)
+    accuracy = (lambda: dev_accuracy(vectors.detach())) if dev_accuracy else None
+    best, history = fit(trainable, examples, dev_examples, settings, dev_accuracy=accuracy, **told)
+    return best["vectors"], vectors.detach(), history
+
+
+def _trained(prompt: PromptEmbedding, vectors: torch.Tensor, settings: dict, epoch: int) -> PromptEmbedding:
+    header = dict(prompt.header) | {"settings": settings, "best_epoch": epoch}
+    return PromptEmbedding(vectors.cpu(), prompt.initial, prompt.slot, header)
 
 
 def optimize_across_folds(
@@ -105,44 +114,30 @@ def optimize_across_folds(
     """
     if settings.early_stop != "dev_loss":
         raise UserError("folds choose the epoch by dev loss; set early_stop to dev_loss, or folds to 0.")
+    told: dict[str, Any] = {"on_epoch": on_epoch, "log": log, "on_progress": on_progress}
     parts = _folds(items, folds, settings.seed)
     histories = []
     for place, part in enumerate(parts, start=1):
         log(f"fold {place} of {folds}: {len(items) - len(part)} items to train on, {len(part)} left out")
         others = [item for other in parts if other is not part for item in other]
-        _, history = optimize(
-            frozen,
-            prompt,
-            others,
-            part,
-            replace(settings, patience=0),
-            state=fold_state(Path(state), place) if state else None,
-            on_epoch=on_epoch,
-            log=log,
-            on_progress=on_progress,
-        )
+        own = fold_state(Path(state), place) if state else None
+        _, history = optimize(frozen, prompt, others, part, replace(settings, patience=0), state=own, **told)
         histories.append(history)
     lines = _across(histories, [len(part) for part in parts])
     best = min(lines, key=lambda line: (line["dev_loss"], line["epoch"]))["epoch"]
     log(f"all {len(items)} items, {best} epochs: the lowest loss on items left out")
-    vectors = prompt.vectors.to(frozen.device, copy=True).requires_grad_()
+    vectors = prompt.vectors.clone()
     if best:
-        examples = encode(prompt.slot, items, frozen.context)
-        trainable = prompt_vectors(frozen, prompt.slot, vectors, prompt.initial)
-        told: dict[str, Any] = {"on_epoch": on_epoch, "log": log, "on_progress": on_progress}
-        kept, history = fit(
-            trainable, examples, examples, replace(settings, epochs=best, patience=0), state=state, **told
-        )
-        if history[-1].get("stopped"):  # the last vectors are broken
-            vectors = kept["vectors"]
-        for line, whole in zip(lines, history, strict=False):
-            line |= {key: whole[key] for key in ("train_loss", "gradient_norm", "drift", "stopped") if key in whole}
+        whole = replace(settings, epochs=best, patience=0)
+        kept, last, history = _fit(frozen, prompt, items, items, whole, state=state, **told)
+        vectors = kept if history[-1].get("stopped") else last  # stopped, the last vectors are broken
+        for line, last_run in zip(lines, history, strict=False):
+            line |= {
+                key: last_run[key] for key in ("train_loss", "gradient_norm", "drift", "stopped") if key in last_run
+            }
     for line in lines:
         line |= {"best": line["epoch"] == best, "folds": folds}
-    trained = PromptEmbedding(vectors.detach().cpu(), prompt.initial, prompt.slot, dict(prompt.header))
-    trained.header["settings"] = asdict(settings) | {"folds": folds}
-    trained.header["best_epoch"] = best
-    return trained, lines
+    return _trained(prompt, vectors, asdict(settings) | {"folds": folds}, best), lines
 
 
 def fold_state(state: Path, place: int) -> Path:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Compute and write."""
     from embedgrad.reporting.metrics import metrics_from_files
-    from embedgrad.reporting.printed.sizes import printed_sizes
+    from embedgrad.reporting.printed.audit import printed_sizes
     from embedgrad.reporting.results.cells import read_cells
 
     table = {(cell.dataset, cell.model): cell for cell in read_cells(arguments.cell_table)}

@@ -106,6 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad_core import Settings
     from embedgrad_core.anchoring import anchoring_summary
     from embedgrad_core.optimization import fold_state
+    from embedgrad_core.settings import across_folds
 
     clock = Run()
     settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
@@ -155,8 +156,9 @@ def run(arguments: argparse.Namespace) -> None:
         )
         write_json(arguments.run_info, row)
     # Only now is the run complete: with the state gone, nothing is left to resume.
-    for place in range(arguments.folds + 1):
-        (fold_state(arguments.state, place) if place else arguments.state).unlink(missing_ok=True)
+    folds = across_folds(arguments.folds, len(train), len(dev))
+    for state in (arguments.state, *(fold_state(arguments.state, place) for place in range(1, folds + 1))):
+        state.unlink(missing_ok=True)
     row = {"out": str(arguments.out), "vectors": slot.k, "width": frozen.width, "items": items, "history": history}
     text = f"{arguments.out}: {slot.k} vectors of width {frozen.width}, best epoch {best}"
     tell(arguments, row | {"best_epoch": best}, text)

@@ -175,7 +175,7 @@ def correlation(outcomes: Sequence[Outcome], draws: int = 2000, seed: int = 0) -
         ``high``), as if pairs were independent, and with a bootstrap of whole tasks (``cluster_low``, ``cluster_high``; three tasks
         at least); Spearman's rho with its p; ``with_loops_r``, r where loops count. Nulls below four pairs or where nothing varies.
     """
-    cells = [outcome for outcome in whole_tasks(outcomes) if outcome.gain and None not in _drops(outcome)]
+    cells = [outcome for outcome in whole_tasks([one for one in outcomes if one.gain]) if None not in _drops(outcome)]
     gains = [outcome.gain.points for outcome in cells if outcome.gain]
     tasks = [outcome.cell.task for outcome in cells]
     keys = (

@@ -13,7 +13,7 @@ from pathlib import Path
 from embedgrad.files import FAILURES, read_items
 from embedgrad.reporting.results.agreement import check_runs
 from embedgrad.reporting.results.analyses import read_sidecar
-from embedgrad.reporting.results.answers import read_graded, view
+from embedgrad.reporting.results.answers import loops, read_graded, view
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.history import check_epochs, read_history, training
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
@@ -156,8 +156,7 @@ def _side(rows: Sequence[dict], name: str) -> dict:
     strict = [row["strict_correct"] for row in rows if "strict_correct" in row]
     if strict and len(strict) != n:
         raise UserError(f"{name}: {n - len(strict)} of {n} lines lack 'strict_correct'; grade again.")
-    # A loop is a loop even where its answer counts: Eq. 11 of a repeated phrase is near 0 either way.
-    steady = [row for row in rows if row["stop"] not in ("loop_suspect", "loop_stopped") and row["failure"] != "loop"]
+    steady = [row for row in rows if not loops(row)]
     return {
         "correct": correct,
         "accuracy": correct / n,

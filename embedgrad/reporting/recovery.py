@@ -19,7 +19,7 @@ from embedgrad.reporting.printed.audit import blocks, count_of, fitting_sizes
 from embedgrad.reporting.results.agreement import check_analyses
 from embedgrad.reporting.results.analyses import read_grid
 from embedgrad.reporting.results.cells import Cell
-from embedgrad.reporting.results.collected import Outcome
+from embedgrad.reporting.results.collected import Outcome, whole_tasks
 from embedgrad_core.files import UserError
 
 KEYS = ("layout", "limit_share", "stop_rule", "strict")
@@ -64,7 +64,8 @@ def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     cells: dict[tuple, int] = defaultdict(int)
     own: set[tuple] = set()
     analyses: list[tuple] = []
-    for outcome in _once(outcomes, counts):
+    counted = [outcome for outcome in outcomes if (outcome.cell.dataset, outcome.cell.model) in counts]
+    for outcome in whole_tasks(counted):
         cell = outcome.cell
         path = Path(folder) / cell.task / cell.model / "recovery.json"
         if not path.exists():
@@ -124,17 +125,6 @@ def axes(protocols: Sequence[dict]) -> list[dict]:
             share = mean[value] / whole
             rows.append({"choice": key, "value": value, "posterior": share, "factor": factors[value], "word": word})
     return rows
-
-
-def _once(outcomes: Sequence[Outcome], counts: dict[tuple[str, str], tuple[int, int]]) -> list[Outcome]:
-    """The cells to compare: those with counts, but no level of a task whose own row is there, too."""
-    counted = [outcome for outcome in outcomes if (outcome.cell.dataset, outcome.cell.model) in counts]
-    whole = {(outcome.cell.task, outcome.cell.model) for outcome in counted if outcome.cell.level is None}
-    return [
-        outcome
-        for outcome in counted
-        if outcome.cell.level is None or (outcome.cell.task, outcome.cell.model) not in whole
-    ]
 
 
 def _key(protocol: dict) -> tuple:

@@ -75,9 +75,12 @@ class Paired:
     @property
     def phi(self) -> float:
         """The pairs' correlation, -1 to 1; 0 when a margin is empty."""
+        return self._correlation(self.both * self.neither - self.only_before * self.only_after)
+
+    def _correlation(self, numerator: float) -> float:
         n, before, after = self.n, self.both + self.only_before, self.both + self.only_after
         margins = before * (n - before) * after * (n - after)
-        return (self.both * self.neither - self.only_before * self.only_after) / math.sqrt(margins) if margins else 0.0
+        return numerator / math.sqrt(margins) if margins else 0.0
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -94,11 +97,10 @@ class Paired:
         low_before, high_before = wilson(before, n, alpha)
         low_after, high_after = wilson(after, n, alpha)
         p_before, p_after = before / n, after / n
-        margins = before * (n - before) * after * (n - after)
         numerator: float = self.both * self.neither - self.only_before * self.only_after
         if numerator > 0:
             numerator = max(numerator - n / 2, 0)
-        phi = numerator / math.sqrt(margins) if margins else 0.0
+        phi = self._correlation(numerator)
 
         def reach(one: float, other: float) -> float:
             # |phi| <= 1 keeps this non-negative but for rounding.

@@ -6,9 +6,7 @@ import numpy as np
 from scipy import stats
 
 from embedgrad.reporting.claims.measured import Measured, Run
-from embedgrad.reporting.results.answers import read_answers
-
-_LOOPS = ("loop_suspect", "loop_stopped")
+from embedgrad.reporting.results.answers import loops, read_answers
 
 
 def _rows(run: Run, dataset: str, model: str | None = None) -> Iterator[dict[str, list[dict]]]:
@@ -19,15 +17,10 @@ def _rows(run: Run, dataset: str, model: str | None = None) -> Iterator[dict[str
             yield read_answers(cell, outcome.metrics[0], run.folder)
 
 
-def _loops(row: dict) -> bool:
-    """As metrics.json counts them: a loop is a loop even where its answer counts."""
-    return row["stop"] in _LOOPS or row["failure"] == "loop"
-
-
 def entropy(run: Run, dataset: str, model: str, side: str) -> Measured | None:
     """Mean over the answers that do not loop."""
     values = {
-        name: [row["entropy_bits"] for rows in _rows(run, dataset, model) for row in rows[name] if not _loops(row)]
+        name: [row["entropy_bits"] for rows in _rows(run, dataset, model) for row in rows[name] if not loops(row)]
         for name in ("before", "after")
     }
     known = {name: [value for value in found if value is not None] for name, found in values.items()}
@@ -37,7 +30,7 @@ def entropy(run: Run, dataset: str, model: str, side: str) -> Measured | None:
 
 def loop_entropy(run: Run, dataset: str) -> Measured | None:
     """Mean over the looping answers before optimisation, of all models of a data set."""
-    rows = [row for rows in _rows(run, dataset) for row in rows["before"] if _loops(row)]
+    rows = [row for rows in _rows(run, dataset) for row in rows["before"] if loops(row)]
     return Measured.mean([row["entropy_bits"] for row in rows if row["entropy_bits"] is not None])
 
 
@@ -54,8 +47,8 @@ def loops_left(run: Run, dataset: str) -> Measured | None:
     """Share of all answers after optimisation that fail as loops; before beside it."""
     cells = [metrics for (name, _), metrics in run.metrics.items() if name == dataset]
     n = sum(metrics["n"] for metrics in cells)
-    loops = {side: sum(metrics[side]["failures"]["loop"] for metrics in cells) for side in ("before", "after")}
-    return Measured.share(loops["after"], n, untouched=loops["before"] / n) if n else None
+    counts = {side: sum(metrics[side]["failures"]["loop"] for metrics in cells) for side in ("before", "after")}
+    return Measured.share(counts["after"], n, untouched=counts["before"] / n) if n else None
 
 
 def gain_over_entropy(run: Run) -> Measured | None:
@@ -69,7 +62,7 @@ def gain_over_entropy(run: Run) -> Measured | None:
         return None
     bits, gains = zip(*known, strict=True)
     if len(known) < 4 or len(set(bits)) == 1 or len(set(gains)) == 1:
-        return Measured(0.0, gate=f"{len(known)} tasks and models have an initial entropy; 4 that differ are needed")
+        return Measured(None, gate=f"{len(known)} tasks and models have an initial entropy; 4 that differ are needed")
     found = stats.pearsonr(bits, gains)
     interval = found.confidence_interval()
     return Measured(float(found.statistic), (float(interval.low), float(interval.high)))

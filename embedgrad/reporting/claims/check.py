@@ -138,7 +138,7 @@ def _checked(claim: Claim, stated: float | Decimal | None, measured: Measured | 
         f"{'' if claim.relation == '=' else claim.relation + ' '}{claim.printed}",
         _number(stated, claim.printed),
         word(stated),
-        _number(measured.value if measured and not (measured.gate and not measured.value) else None, claim.printed),
+        _number(measured.value if measured else None, claim.printed),
         _number(low, claim.printed),
         _number(high, claim.printed),
         measured.verdict(claim.relation, float(claim.printed), unit) if measured else OPEN,

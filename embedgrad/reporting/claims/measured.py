@@ -13,7 +13,6 @@ from embedgrad.reporting.statistics import ALPHA, wilson
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "–"
 COMPATIBLE, INCONCLUSIVE, NOT_TESTABLE = "compatible", "inconclusive", "not testable"
-WORDS = (HOLDS, COMPATIBLE, INCONCLUSIVE, NOT_TESTABLE, FAILS)
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Measured:
     """One number of a run.
 
     Attributes:
-        value: the number.
+        value: the number; None only where ``gate`` says why there is none.
         interval: its 95 % interval, where it is of a sample.
         tolerance: what still counts as the printed number, where the claim says "approximately".
         untouched: the same of the untouched text prompt: what is true of it needs no optimisation.
@@ -29,7 +28,7 @@ class Measured:
         gate: why the number does not bear on the claim; empty where it does.
     """
 
-    value: float
+    value: float | None
     interval: tuple[float, float] | None = None
     tolerance: tuple[float, float] | None = None
     untouched: float | None = None
@@ -59,7 +58,7 @@ class Measured:
             printed: the paper's number.
             unit: of its last digit.
         """
-        if self.gate:
+        if self.gate or self.value is None:
             return NOT_TESTABLE
         return judge(relation, self.value, printed, unit, self.interval, self.tolerance)
 
@@ -109,5 +108,8 @@ class Run:
 
     def whole_tasks(self) -> dict[tuple[str, str], dict]:
         """The cells that are no level of a task whose own cell is there: each answer counts once."""
-        wanted = {(outcome.cell.dataset, outcome.cell.model) for outcome in whole_tasks(self.outcomes)}
+        wanted = {
+            (outcome.cell.dataset, outcome.cell.model)
+            for outcome in whole_tasks([one for one in self.outcomes if one.metrics])
+        }
         return {key: metrics for key, metrics in self.metrics.items() if key in wanted}

@@ -159,7 +159,7 @@ def _best_within(run: Run, most: str) -> Measured | None:
     longer = [one for one in cells if one["epochs_run"] > int(most)]
     if cells and not longer:
         return Measured(
-            0.0, gate=f"no cell was trained for more than {most} epochs; config/sensitivity.yaml trains to 20"
+            None, gate=f"no cell was trained for more than {most} epochs; config/sensitivity.yaml trains to 20"
         )
     return Measured.share(sum(one["best_epoch"] <= int(most) for one in longer), len(longer))
 

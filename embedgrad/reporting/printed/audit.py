@@ -90,6 +90,14 @@ def blocks(cells: Sequence[Cell]) -> list[Block]:
     return found
 
 
+def printed_sizes(cells: Sequence[Cell]) -> dict[str, int | None]:
+    """The smallest test size that fits all percentages of a data set, by ``Cell.dataset``; None where none fits.
+
+    Data sets for which nothing is printed are left out.
+    """
+    return {block.dataset: block.n for block in blocks(cells)}
+
+
 def _percents(cell: Cell) -> list[str]:
     """What the paper prints before and after; nothing where it prints nothing."""
     return [cell.paper["before"], cell.paper["after"]] if cell.paper else []

@@ -65,6 +65,11 @@ def read_graded(path: str | Path, run: dict | None) -> list[dict]:
     return rows
 
 
+def loops(row: dict) -> bool:
+    """Whether a graded answer loops, also where it counts as right: Eq. 11 of a repeated phrase is near 0 either way."""
+    return row["stop"] in ("loop_suspect", "loop_stopped") or row["failure"] == "loop"
+
+
 def view(rows: Sequence[dict], wanted: Sequence[str], known: set[str], name: str, test: str) -> list[dict]:
     """The rows of the wanted ids, in their order; every row checked.
 

@@ -1,7 +1,8 @@
 """What a run has so far: the metrics of every cell of a table, or why they are missing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from embedgrad.files import FAILURES
@@ -52,14 +53,19 @@ class Gain:
 class Outcome:
     """One line of the table: the cell and the metrics of its seeds, in the order of the seeds.
 
-    ``missing`` says, seed by seed, why there are no metrics; a cell without any metrics has ``metrics == ()``. ``pooled`` is the
-    gain over several seeds.
+    ``missing`` says, seed by seed, why there are no metrics; a cell without any metrics has ``metrics == ()``. ``folder`` is
+    ``results/<run>``, where the answers lie.
     """
 
     cell: Cell
     metrics: tuple[dict, ...]
     missing: dict[int, str]
-    pooled: Crossed | None = None
+    folder: Path | None = None
+
+    @cached_property
+    def pooled(self) -> Crossed | None:
+        """The gain over several seeds; read from their answers when it is first asked for, which most figures never do."""
+        return pooled_gain(self.cell, self.metrics, self.folder) if self.folder else None
 
     @property
     def gain(self) -> Gain | None:
@@ -107,15 +113,15 @@ def collect(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[i
                 found.append(metrics)
             else:
                 missing[seed] = _why(path.with_name("skipped.json"))
-        outcomes.append(Outcome(cell, tuple(found), missing))
+        outcomes.append(Outcome(cell, tuple(found), missing, folder))
     check_agreement([(metrics, where[id(metrics)]) for outcome in outcomes for metrics in outcome.metrics], folder)
-    return [replace(one, pooled=pooled_gain(one.cell, one.metrics, folder)) for one in outcomes]
+    return outcomes
 
 
 def whole_tasks(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The cells that are no level of a task whose own cell has metrics, too: each answer counts once."""
-    whole = {(o.cell.task, o.cell.model) for o in outcomes if o.cell.level is None and o.metrics}
-    return [o for o in outcomes if o.metrics and (o.cell.level is None or (o.cell.task, o.cell.model) not in whole)]
+    """Those of them that are no level of a task whose own cell is among them, too: each answer counts once."""
+    whole = {(o.cell.task, o.cell.model) for o in outcomes if o.cell.level is None}
+    return [o for o in outcomes if o.cell.level is None or (o.cell.task, o.cell.model) not in whole]
 
 
 def analyses_of(

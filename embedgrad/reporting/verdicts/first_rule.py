@@ -34,6 +34,7 @@ from embedgrad.reporting.statistics import (
     wilson,
 )
 
+DATE = "2026-11-23"
 REPLICATED, PARTLY, NOT, NOT_TESTABLE = "replicated", "partly", "not", "not testable at this n"
 WORDS = (REPLICATED, PARTLY, NOT, NOT_TESTABLE)
 # Printed percentages are rounded; a bound that rounds to the same two decimals is not a contradiction.

@@ -56,31 +56,32 @@ def verdict(pairs: Paired, paper: dict[str, str] | None, printed_n: int | None =
     if paper is None:
         return {"word": None, "reason": "The paper prints nothing for this cell.", "rule": DATE}
     printed = Printed.of(paper, printed_n or pairs.n)
-    word, reason = _judge(pairs, printed)
     theirs = printed.pairs(pairs.phi)
+    seen = telescope(printed.n, pairs.only_before + pairs.only_after, pairs.n)
+    word, reason = _judge(pairs, printed, theirs, seen)
     return {
         "word": word,
         "reason": reason,
         "rule": DATE,
-        "size": _size(pairs, printed),
+        "size": _size(pairs, printed, theirs),
         "difference": {
             "points": pairs.points - theirs.points,
             "interval": list(difference_of_gains(pairs, theirs, ALPHA)),
         },
-        "d33": _telescope(pairs, printed),
+        "d33": seen,
         "printed_n": {"n": printed.n, "assumed": printed_n is None},
-        "first_rule": {"date": "2026-11-23"} | first_rule.verdict(pairs, paper),
+        "first_rule": {"date": first_rule.DATE} | first_rule.verdict(pairs, paper),
     }
 
 
-def _judge(pairs: Paired, printed: Printed) -> tuple[str, str]:
+def _judge(pairs: Paired, printed: Printed, theirs: Paired, seen: float) -> tuple[str, str]:
+    """Word and reason; ``theirs`` is the printed cell as pairs, ``seen`` is d33."""
     p_exact, _ = mcnemar(pairs.only_before, pairs.only_after)
     p = f"exact p {p_exact:.2g}"
-    theirs = printed.pairs(pairs.phi)
     if p_exact < ALPHA:
         if pairs.points * printed.points <= 0:
             return NOT, f"A significant change against the printed direction ({p})."
-        apart = _apart(pairs, printed)
+        apart = _apart(pairs, printed, theirs)
         if apart:
             return PARTLY, f"A significant gain ({p}), but {' and '.join(apart)}, more than two samples would differ."
         return REPLICATED, f"A significant gain ({p}), and no printed number differs by more than two samples would."
@@ -89,7 +90,6 @@ def _judge(pairs: Paired, printed: Printed) -> tuple[str, str]:
     sign = 1 if up else -1
     bound = sign * pairs.interval_at(2 * ALPHA)[1 if up else 0]
     apart_bound = sign * difference_of_gains(pairs, theirs, 2 * ALPHA)[1 if up else 0]
-    seen = _telescope(pairs, printed)
     if bound < seen and apart_bound < -_ROUNDING:
         return NOT, (
             f"No significant gain ({p}); it is at most {bound:.1f} points, below both the printed {sign * printed.points:.2f} "
@@ -102,13 +102,13 @@ def _judge(pairs: Paired, printed: Printed) -> tuple[str, str]:
     )
 
 
-def _apart(pairs: Paired, printed: Printed) -> list[str]:
+def _apart(pairs: Paired, printed: Printed, theirs: Paired) -> list[str]:
     """The printed numbers that differ from ours by more than two samples would, each with the interval of ours - printed."""
     before, after = printed.counts()
     intervals = {
         "before": difference_of_proportions((pairs.both + pairs.only_before, pairs.n), (before, printed.n), _EACH),
         "after": difference_of_proportions((pairs.both + pairs.only_after, pairs.n), (after, printed.n), _EACH),
-        "gain": difference_of_gains(pairs, printed.pairs(pairs.phi), _EACH),
+        "gain": difference_of_gains(pairs, theirs, _EACH),
     }
     values = {"before": printed.before, "after": printed.after, "gain": f"{printed.points:.2f}"}
     return [
@@ -118,9 +118,8 @@ def _apart(pairs: Paired, printed: Printed) -> list[str]:
     ]
 
 
-def _size(pairs: Paired, printed: Printed) -> str:
+def _size(pairs: Paired, printed: Printed, theirs: Paired) -> str:
     """What is known of our gain against the printed one, both read in the printed direction."""
-    theirs = printed.pairs(pairs.phi)
     low, high = difference_of_gains(pairs, theirs, 2 * ALPHA)
     margin = _MARGIN * abs(printed.points)
     if -margin < low and high < margin:
@@ -129,7 +128,3 @@ def _size(pairs: Paired, printed: Printed) -> str:
     if low <= _ROUNDING and high >= -_ROUNDING:
         return OPEN
     return LARGER if (low > 0) == (printed.points >= 0) else SMALLER
-
-
-def _telescope(pairs: Paired, printed: Printed) -> float:
-    return telescope(printed.n, pairs.only_before + pairs.only_after, pairs.n)

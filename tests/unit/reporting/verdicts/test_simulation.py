@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from places import ROOT
 
-from embedgrad.reporting.printed.sizes import printed_sizes
+from embedgrad.reporting.printed.audit import printed_sizes
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.statistics import Paired
 
