@@ -219,9 +219,21 @@ class Lookups:
     def _rival_folder(self, dataset: str, model: str, rival: str) -> str:
         return f"{self.results}/rivals/{dataset}/{model}/{rival}"
 
+    def probe_files(self, name: str) -> list[str]:
+        """What a probe finds of every selected cell, on the first seed."""
+        return [
+            f"{self.results}/{cell.dataset}/{cell.model}/seed{self.config.seeds(cell.task)[0]}/probes/{name}.json"
+            for cell in self.config.cells
+        ]
+
+    def probe_tables(self) -> list[str]:
+        """The table of each probe; none where the configuration names no probes."""
+        return [f"{self.results}/probes/{name}.csv" for name in self.config.values.get("probes", [])]
+
     def report_tables(self) -> list[str]:
         """The tables that the page shows beside Table 2."""
-        return [f"{self.results}/{name}.csv" for name in TABLE_NAMES] + self.sweep_tables() + self.rival_tables()
+        own = [f"{self.results}/{name}.csv" for name in TABLE_NAMES]
+        return own + self.sweep_tables() + self.rival_tables() + self.probe_tables()
 
     def tables(self) -> list[str]:
         """Table 2 in its three forms."""

@@ -30,6 +30,7 @@ rule report_page:
         metrics=RUN.cell_files("metrics.json"),
         histories=RUN.cell_files("optimize.jsonl"),
         tables=RUN.report_tables(),
+        probes=[file for name in CONFIG.values.get("probes", []) for file in RUN.probe_files(name)],
     output:
         report(f"{RESULTS}/report.html", caption="../report/page.rst", category="Report"),
     log:

@@ -16,7 +16,7 @@ from embedgrad.reporting.figures.gain import entropy, gain
 from embedgrad.reporting.figures.ladder import ladder, limits
 from embedgrad.reporting.figures.prompt import anchoring, lat
 from embedgrad.reporting.ladder import headline, ladder_rows
-from embedgrad.reporting.page import collect, rivals
+from embedgrad.reporting.page import collect, probes, rivals
 from embedgrad.reporting.results.cells import Cell, Seeds
 from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad_core.files import UserError, write_whole
@@ -68,6 +68,7 @@ def write_page(
         with_paper=any(cell.paper for cell in cells),
         figures=_figures(outcomes, cells, folder, seeds),
         rivals=others,
+        probes=probes.section(cells, folder, seeds),
         tables=tables,
         claims=next((place for place, one in enumerate(tables, start=1) if one["file"] == "claims.csv"), None),
         foldouts=[

@@ -110,6 +110,18 @@ def read_cells(path: str | Path) -> list[Cell]:
     return cells
 
 
+def find_cell(cells: Sequence[Cell], dataset: str, model: str, table: str | Path) -> Cell:
+    """The cell of a data set and a model in ``cells``, the lines of ``table``.
+
+    Raises:
+        UserError: there is none.
+    """
+    cell = next((cell for cell in cells if (cell.dataset, cell.model) == (dataset, model)), None)
+    if cell is None:
+        raise UserError(f"{table}: no cell {dataset}/{model}.")
+    return cell
+
+
 def _cell(row: dict[str, str], where: str) -> Cell:
     for key in ("task", "model"):
         if not _NAME.fullmatch(row[key]):

@@ -15,6 +15,13 @@ ARROWS = {
     "embedgrad.files": {"embedgrad_core.files"},
     "embedgrad.reporting": {"embedgrad_core.files", "embedgrad.files"},
     "embedgrad.tasks": {"embedgrad_core.files", "embedgrad.files", "evaluators"},
+    "embedgrad.probes": {
+        "embedgrad_core",
+        "embedgrad_core.files",
+        "embedgrad.files",
+        "embedgrad.reporting",
+        "embedgrad",
+    },
 }
 # Heavy or foreign packages that a part of the house must do without.
 FORBIDDEN = {
@@ -22,9 +29,10 @@ FORBIDDEN = {
     "evaluators": {"torch", "transformers"},
     "embedgrad.files": {"torch", "transformers"},
     "embedgrad.reporting": {"torch", "transformers"},
+    "embedgrad.probes": {"argparse", "snakemake"},
     "embedgrad_core": {"datasets", "snakemake", "lm_eval"},
 }
-PARTS = sorted({*ARROWS, "embedgrad", "workflow"}, key=len, reverse=True)
+PARTS = sorted({*ARROWS, "embedgrad", "embedgrad.commands", "workflow"}, key=len, reverse=True)
 # They hand out names of their own modules, each looked up when it is first asked for.
 FACADES = {"embedgrad", "embedgrad_core"}
 # The one bridge to lm-eval; nothing else of the core imports it.

@@ -1,0 +1,64 @@
+"""What a point of the gain costs: seconds, tokens, memory and energy, from what the steps of a cell wrote down."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+# The steps of a cell, in their order; optimize is what is paid for the gain, the others would be run anyway.
+STEPS = ("optimize", "before", "after", "baselines", "analyse")
+
+
+def cost(metrics: Mapping, history: Sequence[Mapping], jobs: Mapping[str, Sequence[Mapping]]) -> dict:
+    """Costs of each step, and of the optimisation per point gained.
+
+    A job that was killed and went on has run for longer than its last start: of the optimisation's own count, its epochs' and
+    Snakemake's the largest is taken.
+
+    Args:
+        metrics: of the cell.
+        history: of its optimisation, a line an epoch.
+        jobs: by step, the lines of Snakemake's benchmark files of its jobs (several, where shards share it); a step may be missing.
+
+    Returns:
+        ``steps``: by name ``seconds``, ``cpu_seconds``, ``tokens`` (trained on, or generated), ``peak_memory_bytes`` and
+        ``energy_joules``, each null where nothing tells it; ``optimisation``: points gained with their interval, and
+        ``per_point``, by measure, the cost of a point and its interval: null where the gain, or that end of it, is not above 0.
+    """
+    steps = {name: _step(name, metrics["run"].get(name) or {}, history, jobs.get(name, [])) for name in STEPS}
+    points, (low, high) = metrics["delta"]["points"], metrics["delta"]["newcombe"]
+    spent = {key: steps["optimize"][key] for key in ("seconds", "tokens", "energy_joules")}
+    per_point = {
+        # The more is gained, the less a point costs: the ends change places.
+        key: None if value is None else [_each(value, points), _each(value, high), _each(value, low)]
+        for key, value in spent.items()
+    }
+    return {"steps": steps, "optimisation": {"points": points, "interval": [low, high], "per_point": per_point}}
+
+
+def _each(total: float, points: float) -> float | None:
+    return round(total / points, 3) if points > 0 else None
+
+
+def _step(name: str, run: Mapping, history: Sequence[Mapping], jobs: Sequence[Mapping]) -> dict:
+    training = history if name == "optimize" else []
+    clocks = [run.get("seconds"), _sum(job.get("s") for job in jobs), _sum(line.get("seconds") for line in training)]
+    rates = [(line.get("tokens_per_s") or 0) * (line.get("seconds") or 0) for line in training]
+    tokens = round(math.fsum(rates)) if training else run.get("new_tokens")
+    megabytes = [job["max_rss"] for job in jobs if job.get("max_rss") is not None]
+    peaks = [run.get("peak_memory_bytes"), 2**20 * max(megabytes) if megabytes else None]
+    energy = [joules for joules in (run.get("energy_joules") or {}).values() if joules is not None]
+    return {
+        "seconds": _largest(clocks),
+        "cpu_seconds": _sum(job.get("cpu_time") for job in jobs),
+        "tokens": tokens,
+        "peak_memory_bytes": _largest(peaks),
+        "energy_joules": round(math.fsum(energy), 1) if energy else None,
+    }
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(math.fsum(known), 3) if known else None
+
+
+def _largest(values: Sequence[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)

@@ -1,0 +1,78 @@
+"""What the probes of a run show: one module a probe, with the names that :class:`Shown` lists; files are read, never models."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from matplotlib.figure import Figure
+
+from embedgrad.reporting.figures.drawing import note, styled
+from embedgrad.reporting.probes import cost
+from embedgrad.reporting.results.cells import Cell, Seeds
+from embedgrad.reporting.results.probes import Probed, probed
+
+
+class Shown(Protocol):
+    """What a module of this package has.
+
+    Attributes:
+        TITLE: a few words.
+        CAPTION: what to see in it, and what would refute it.
+        SHAPE: of a result that applies, as :func:`embedgrad_core.files.misfit` takes it.
+    """
+
+    TITLE: str
+    CAPTION: str
+    SHAPE: Any
+
+    def lines(self, values: dict) -> list[dict]:
+        """The lines of a cell in the probe's table: plain values by column, numbers rounded."""
+
+    def sentence(self, found: Sequence[Probed]) -> str:
+        """What the cells on which the probe applies say together; there is at least one."""
+
+    def figure(self, found: Sequence[Probed]) -> Figure:
+        """The same cells as a figure."""
+
+
+NOWHERE = "It applies to no cell of this run."
+# In the order of the page.
+PROBES: dict[str, Shown] = {"cost": cost}
+
+
+def found_by(name: str, cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None) -> list[Probed]:
+    """What a probe found of each cell that has it.
+
+    Raises:
+        UserError: a file that is not a result of this probe.
+    """
+    return probed(cells, folder, seeds, name, PROBES[name].SHAPE)
+
+
+def rows(name: str, found: Sequence[Probed]) -> list[dict]:
+    """The table of a probe; a cell on which it does not apply has one line with the reason, under ``note``."""
+    table = []
+    for one in found:
+        lines = [{"note": f"does not apply: {one.reason}"}] if one.values is None else PROBES[name].lines(one.values)
+        table += [one.where | line for line in lines]
+    return table
+
+
+def drawn(name: str, found: Sequence[Probed]) -> Figure:
+    """The figure of a probe; where it applies to no cell, that sentence."""
+    some = applying(found)
+    return PROBES[name].figure(some) if some else _nothing()
+
+
+@styled()
+def _nothing() -> Figure:
+    figure = Figure(figsize=(5, 1.2))
+    axes = figure.add_subplot()
+    axes.axis("off")
+    note(axes, NOWHERE)
+    return figure
+
+
+def applying(found: Sequence[Probed]) -> list[Probed]:
+    """The cells on which a probe applies."""
+    return [one for one in found if one.values is not None]

@@ -1,0 +1,100 @@
+"""What a point of the gain costs, step by step."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, GREY, LINK, styled
+from embedgrad.reporting.results.probes import Probed
+from embedgrad_core.files import ANY
+
+TITLE = "What a point costs"
+CAPTION = (
+    "Seconds, tokens, peak memory and energy of each step of a cell, and of the optimisation per point gained; in brackets, from "
+    "the ends of the gain's 95 % interval. Where that interval holds 0 the cost of a point has no upper end. Times are of "
+    "the machine that ran it."
+)
+_STEP = {
+    "seconds": (float,),
+    "cpu_seconds": (float,),
+    "tokens": (int,),
+    "peak_memory_bytes": (float,),
+    "energy_joules": (float,),
+}
+SHAPE = {
+    "steps": {ANY: _STEP},
+    "optimisation": {
+        "points": float,
+        "interval": list,
+        "per_point": {"seconds": ([(float,)],), "tokens": ([(float,)],), "energy_joules": ([(float,)],)},
+    },
+}
+COLOURS = {"optimize": AFTER, "before": BEFORE, "after": ACCENT, "baselines": GREY, "analyse": LINK}
+NOT_MEASURED = "not measurable here"
+
+
+def lines(values: dict) -> list[dict]:
+    """A line per step that ran; the optimisation's says what a point costs."""
+    table = []
+    for name in COLOURS:
+        step = values["steps"].get(name)
+        if step is None or step["seconds"] is None:
+            continue
+        memory, energy = step["peak_memory_bytes"], step["energy_joules"]
+        line = {
+            "step": name,
+            "seconds": round(step["seconds"], 1),
+            "cpu_seconds": step["cpu_seconds"],
+            "tokens": step["tokens"],
+        }
+        line["peak_memory_mb"] = None if memory is None else round(memory / 1e6)
+        line["energy_joules"] = NOT_MEASURED if energy is None else energy
+        if name == "optimize":
+            found = values["optimisation"]
+            line["points_gained"] = round(found["points"], 1)
+            line |= {f"{key}_per_point": _told(each) for key, each in found["per_point"].items() if each}
+        table.append(line)
+    return table
+
+
+def _told(each: Sequence[float | None]) -> str:
+    """``12 [8, –]``: a cost of a point and its interval."""
+    best, low, high = ("–" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}" for value in each)
+    return f"{best} [{low}, {high}]"
+
+
+def sentence(found: Sequence[Probed]) -> str:
+    """The cheapest and the dearest point, and the cells that gained none."""
+    costs = {}
+    for one in found:
+        each = (one.values or {})["optimisation"]["per_point"]["seconds"]
+        costs[one.cell.name] = each[0] if each else None
+    paid = {name: value for name, value in costs.items() if value is not None}
+    none = len(costs) - len(paid)
+    without = f"; {none} of {len(costs)} cells gained nothing for it" if none else ""
+    if not paid:
+        return f"No cell gained a point{without}."
+    least, most = min(paid, key=paid.__getitem__), max(paid, key=paid.__getitem__)
+    dearest = f", on {most} {paid[most]:,.3g}" if most != least else ""
+    return f"A point took {paid[least]:,.3g} seconds of optimisation on {least}{dearest}{without}."
+
+
+@styled()
+def figure(found: Sequence[Probed]) -> Figure:
+    """Seconds of each step, a bar per cell, the gain written at its end."""
+    drawn = Figure(figsize=(7.2, 1.0 + 0.32 * len(found)), layout="constrained")
+    axes = drawn.add_subplot()
+    left = [0.0] * len(found)
+    for name, colour in COLOURS.items():
+        widths = [((one.values or {})["steps"].get(name) or {}).get("seconds") or 0.0 for one in found]
+        axes.barh(range(len(found)), widths, left=left, color=colour, edgecolor="white", height=0.7, label=name)
+        left = [a + b for a, b in zip(left, widths, strict=True)]
+    for place, one in enumerate(found):
+        gained = (one.values or {})["optimisation"]["points"]
+        axes.text(left[place], place, f"  {gained:+.1f} points", va="center", fontsize=7.5)
+    axes.set_yticks(range(len(found)), [one.cell.name for one in found], fontsize=7.5)
+    axes.invert_yaxis()
+    axes.margins(x=0.2)
+    axes.set_xlabel("seconds")
+    drawn.legend(loc="outside upper center", ncols=len(COLOURS), frameon=False, fontsize=8)
+    return drawn
