@@ -5,10 +5,10 @@ from pathlib import Path
 
 from embedgrad.reporting.page.collect import as_image
 from embedgrad.reporting.probes import NOWHERE, PROBES, applying, found_by, rows
-from embedgrad.reporting.results.cells import Cell, Seeds
+from embedgrad.reporting.results.collected import Outcome
 
 
-def section(cells: Sequence[Cell], folder: Path, seeds: Seeds | Sequence[int] | None) -> list[dict]:
+def section(outcomes: Sequence[Outcome], folder: Path) -> list[dict]:
     """Title, caption, sentence, table and figure of each probe that some cell has.
 
     Raises:
@@ -16,7 +16,7 @@ def section(cells: Sequence[Cell], folder: Path, seeds: Seeds | Sequence[int] | 
     """
     parts = []
     for name, probe in PROBES.items():
-        found = found_by(name, cells, folder, seeds)
+        found = found_by(name, outcomes, folder)
         if not found:
             continue
         table, some = rows(name, found), applying(found)

@@ -68,7 +68,7 @@ def write_page(
         with_paper=any(cell.paper for cell in cells),
         figures=_figures(outcomes, cells, folder, seeds),
         rivals=others,
-        probes=probes.section(cells, folder, seeds),
+        probes=probes.section(outcomes, folder),
         tables=tables,
         claims=next((place for place, one in enumerate(tables, start=1) if one["file"] == "claims.csv"), None),
         foldouts=[

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from embedgrad.reporting.figures.drawing import note, styled
 from embedgrad.reporting.probes import cost
-from embedgrad.reporting.results.cells import Cell, Seeds
+from embedgrad.reporting.results.collected import Outcome
 from embedgrad.reporting.results.probes import Probed, probed
 
 
@@ -40,13 +40,13 @@ NOWHERE = "It applies to no cell of this run."
 PROBES: dict[str, Shown] = {"cost": cost}
 
 
-def found_by(name: str, cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None) -> list[Probed]:
+def found_by(name: str, outcomes: Sequence[Outcome], folder: str | Path) -> list[Probed]:
     """What a probe found of each cell that has it.
 
     Raises:
-        UserError: a file that is not a result of this probe.
+        UserError: a file that is not a result of this probe, or not of its cell's model, prompt or data.
     """
-    return probed(cells, folder, seeds, name, PROBES[name].SHAPE)
+    return probed(outcomes, folder, name, PROBES[name].SHAPE)
 
 
 def rows(name: str, found: Sequence[Probed]) -> list[dict]:

@@ -1,11 +1,12 @@
 """What the probes of a run left on disk: ``<dataset>/<model>/seed<k>/probes/<name>.json``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedgrad.reporting.results.cells import Cell, Seeds, seeds_in
+from embedgrad.reporting.results.cells import Cell
+from embedgrad.reporting.results.collected import Outcome, analyses_of
 from embedgrad_core.files import UserError, misfit, read_json
 
 
@@ -30,8 +31,8 @@ class Probed:
         return {"dataset": self.cell.dataset, "model": self.cell.model, "seed": self.seed}
 
 
-def read_probe(path: str | Path, name: str, shape: Any) -> tuple[dict | None, str]:
-    """One file of a probe: what it found and ``""``, or None and why it does not apply.
+def read_probe(path: str | Path, name: str, shape: Any) -> dict:
+    """One file of a probe: what it found, or ``reason``, why it does not apply.
 
     Args:
         shape: of what it found, as :func:`embedgrad_core.files.misfit` takes it.
@@ -46,22 +47,27 @@ def read_probe(path: str | Path, name: str, shape: Any) -> tuple[dict | None, st
     wrong = wrong or misfit(found, shape if found["applies"] else {"reason": str})
     if wrong:
         raise UserError(f"{path}: key {wrong} is missing or of the wrong kind; delete the file and make it again.")
-    return (found, "") if found["applies"] else (None, found["reason"])
+    return found
 
 
-def probed(
-    cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None, name: str, shape: Any
-) -> list[Probed]:
-    """The results of one probe that are there, in the order of the table of cells.
+def probed(outcomes: Sequence[Outcome], folder: str | Path, name: str, shape: Any) -> list[Probed]:
+    """The results of one probe that are there, beside the metrics of their cells and seeds.
 
     Raises:
-        UserError: one of them that :func:`read_probe` refuses.
+        UserError: one of them that :func:`read_probe` refuses, or that is of another model, prompt or data than its cell's.
     """
-    found = []
-    for cell in cells:
-        home = Path(folder) / cell.dataset / cell.model
-        for seed in seeds_in(home, seeds, cell.task):
-            path = home / f"seed{seed}" / "probes" / f"{name}.json"
-            if path.exists():
-                found.append(Probed(cell, seed, *read_probe(path, name, shape)))
-    return found
+    found = analyses_of(outcomes, folder, f"probes/{name}.json", lambda path: read_probe(path, name, shape))
+    return [
+        Probed(
+            outcome.cell,
+            metrics["cell"]["seed"],
+            values if values["applies"] else None,
+            "" if values["applies"] else values["reason"],
+        )
+        for outcome, metrics, values in found
+    ]
+
+
+def origin(analysis: Mapping) -> dict:
+    """What a probe of a file says of model, prompt and data: the same as the file."""
+    return {key: analysis[key] for key in ("model", "prompt_sha256", "data_sha256") if key in analysis}

@@ -15,6 +15,7 @@ from embedgrad.probes.applies import DoesNotApply, check_size, result_of
 from embedgrad.reporting.page.probes import section
 from embedgrad.reporting.probes import NOWHERE, PROBES
 from embedgrad.reporting.results.cells import read_cells
+from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.results.probes import read_probe
 from embedgrad_core.files import UserError, read_json, write_json
 
@@ -35,7 +36,7 @@ def write_result(folder, name, found):
 
 
 def shown(folder):
-    return section(read_cells(folder / "cells.tsv"), folder / "results", None)
+    return section(collect(read_cells(folder / "cells.tsv"), folder / "results"), folder / "results")
 
 
 def test_schema_command_page_and_rules_know_the_same_probes():

@@ -3,7 +3,8 @@
 
 rule probe_table:
     input:
-        lambda wildcards: RUN.probe_files(wildcards.probe),
+        metrics=RUN.cell_files("metrics.json"),
+        found=lambda wildcards: RUN.probe_files(wildcards.probe),
     output:
         csv=f"{RESULTS}/probes/{{probe}}.csv",
         seal=f"{RESULTS}/probes/{{probe}}.csv.sha256",
