@@ -3,6 +3,7 @@
 import argparse
 import io
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -53,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0; 2 after one line on standard error that says what the user can fix; 130 after Ctrl-C; 143 after SIGTERM.
+        0; 2 after one line on standard error that says what the user can fix; 130 after Ctrl-C; 143 after SIGTERM; 141 where
+        what reads the output, as `head` does, has ended.
     """
     try:
         arguments = build_parser().parse_args(argv)
@@ -75,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"embedgrad {arguments.command}: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `embedgrad plan | head`: nobody reads on, and Python would say so once more as it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return 0
 
 

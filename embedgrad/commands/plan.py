@@ -55,8 +55,10 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.planning.resources import Resources
     from embedgrad.planning.rivals import rival_jobs
     from embedgrad.planning.run_config import RunConfig
+    from embedgrad_core.model.loading import use_threads
 
     config = RunConfig.read(*arguments.config)
+    use_threads(config.values.get("threads"))
     device = config.values.get("device", "auto")
     resources = Resources(config, arguments.card)
     machine = named_gpu(resources.gpu) if resources.gpu else this_machine(device)
@@ -69,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         name: look_up_data(name, config.values["tasks"][name], config.mirror, offline=arguments.offline)
         for name in dict.fromkeys(cell.task for cell in config.cells)
     }
-    rows = forecast(config, access, machine, resources)
+    rows = forecast(config, machine, resources)
     jobs = list(rival_jobs(config))
     rivals = f"{len(jobs)} fits, answers and timings, {outlook(config, jobs, machine, resources)}" if jobs else ""
     gpus = {name: max(resources.gpus(name, True), resources.gpus(name, False)) for name in wanted}

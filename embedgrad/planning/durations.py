@@ -4,7 +4,7 @@ What a job adds to its work: importing torch and transformers, and reading the m
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from embedgrad.config import Config
@@ -157,6 +157,8 @@ class Durations:
         else:
             task, level = wildcards["task"], None
         found = work_of(task, self.config.values["tasks"][task], self.config.values["split"], level)
+        if _kind(rule) == "after":
+            return replace(found, answer=found.trained)
         return timed(found) if rule == "rival_cost" else found
 
     def _model(self, name: str) -> tuple[Shape, int]:

@@ -10,40 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedgrad.planning.access import Access
-from embedgrad.planning.demand import (
-    SEARCHED,
-    WIDTHS,
-    answer_demand,
-    answer_on_cpu,
-    known_shape,
-    largest,
-    rows_at_a_time,
-    step_demand,
-    step_on_cpu,
-)
-from embedgrad.planning.durations import (
-    DEV_DECODINGS,
-    LAYOUTS,
-    LOAD,
-    LOADING,
-    SHARED_DECODINGS,
-    TRAINING,
-    Durations,
-    decoding_seconds,
-    epoch_flops,
-    passes,
-)
+from embedgrad.planning.demand import WIDTHS, answer_demand, answer_on_cpu, largest, step_demand, step_on_cpu
+from embedgrad.planning.durations import LOADING, TRAINING, Durations
 from embedgrad.planning.gpus import Machine
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.run_config import RunConfig
-from embedgrad.planning.work import Work, work_of
+from embedgrad.planning.work import Work
 from embedgrad.runtime.clock import clock
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import Shape
 
-# Jobs that load the model to answer: after and analyse of a cell, before and baselines of a task.
-JOBS, SHARED_JOBS = 2, 2
 # What arithmetic on a configuration of any size and shape may raise; a run goes on without a forecast then.
 UNFORESEEN = (UserError, ArithmeticError, LookupError, TypeError, ValueError)
 
@@ -73,45 +49,38 @@ class CellForecast:
     fits: bool
 
 
-def forecast(
-    config: RunConfig, access: Mapping[str, Access], machine: Machine, resources: Resources | None = None
-) -> list[CellForecast]:
-    """Each selected cell for one seed, in the order of the table.
+def forecast(config: RunConfig, machine: Machine, resources: Resources | None = None) -> list[CellForecast]:
+    """Each selected cell for one seed, in the order of the table: the sum of its jobs, its task's own with the first cell of it.
 
     ``resources`` knows the named GPU, if there is one, and so what is computed again for want of memory.
     """
     resources = resources or config.resources
-    rows, shared, start = [], set(), machine.baseline.start
+    durations = Durations(config, machine, resources)
+    rows, shared = [], set()
     for cell in config.cells:
-        spec = config.values["models"][cell.model]
-        shape = access[cell.model].shape or known_shape(spec["parameters"])
-        task = config.values["tasks"][cell.task]
-        work = work_of(cell.task, task, config.values["split"], cell.level)
-        whole = work_of(cell.task, task, config.values["split"], None)
-        first = (cell.task, cell.model) not in shared
+        names = {"dataset": cell.dataset, "task": cell.task, "model": cell.model}
+        pair = {"task": cell.task, "model": cell.model}
+        jobs = [("after", names), ("analyse", names)]
+        if (cell.task, cell.model) not in shared:
+            jobs += [("before", pair), ("baselines", pair)]
         shared.add((cell.task, cell.model))
+        spec, shape = config.values["models"][cell.model], resources.shape(cell.model)
+        work, (epochs, _) = durations.work(names), durations.effort("optimize", names)
         width = WIDTHS.get(spec["dtype"], machine.bytes_each)
-        begin = start + shape.weight_bytes(width) / LOAD
-        shared_items = SHARED_DECODINGS * whole.test + (SHARED_DECODINGS - 1) * whole.dev
-        shared_items += LAYOUTS * min(whole.train, SEARCHED)
-        items = work.test + DEV_DECODINGS * work.dev + (shared_items if first else 0)
-        gpu_bytes = machine.memory if machine.is_gpu else None
-        batch = rows_at_a_time(config.values["decode"], shape, work.limit, width, gpu_bytes)
-        again = resources.checkpointing(cell.model)
-        memory = _memory(shape, work, config.values, width, again, machine)
-        epochs = passes(config.values["optimize"], int(cell.epochs), work)
+        memory = _memory(shape, work, config.values, width, resources.checkpointing(cell.model), machine)
+        answered = sum(
+            durations.effort(rule, wildcards)[1] * durations.work(wildcards, rule).answer for rule, wildcards in jobs
+        )
         rows.append(
             CellForecast(
                 cell=f"{cell.dataset}/{cell.model}",
                 train_tokens=epochs * work.train * (work.input + work.target),
-                decode_tokens=items * work.answer,
+                decode_tokens=answered,
                 memory=memory,
-                train_seconds=begin
-                + epochs * epoch_flops(shape, work, config.values["optimize"], again) / machine.flops,
-                decode_seconds=(JOBS + SHARED_JOBS * first) * begin
-                + decoding_seconds(shape, work, items, batch, width, machine),
+                train_seconds=durations.seconds("optimize", names),
+                decode_seconds=sum(durations.seconds(rule, wildcards) for rule, wildcards in jobs),
                 # Text of about 5 bytes per token beside a bit more for entropies, once as answered and once as graded.
-                disk=items * work.answer * 20 + work.prompt * shape.width * 4,
+                disk=answered * 20 + work.prompt * shape.width * 4,
                 fits=memory <= machine.memory,
             )
         )

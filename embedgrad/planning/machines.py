@@ -21,7 +21,8 @@ def this_machine(device: str = "auto") -> Machine:
     if wants_gpu:
         free, _ = torch.cuda.mem_get_info()
         return Machine(torch.cuda.get_device_name(), free, flops, read, 2, free_disk(), is_gpu=True)
-    name = f"this CPU, {torch.get_num_threads()} threads, fp32"
+    threads = torch.get_num_threads()
+    name = f"this CPU, {threads} thread{'s' * (threads > 1)}, fp32"
     return Machine(name, memory.free_memory(), flops, read, 4, free_disk(), baseline=baseline())
 
 

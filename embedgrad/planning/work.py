@@ -25,6 +25,8 @@ ANSWER = {"math500": 900}
 ANSWER_ELSE = 200
 # Share of MATH-500's items on each level.
 LEVELS = {"1": 0.086, "2": 0.18, "3": 0.21, "4": 0.256, "5": 0.268}
+# Evaluators of the tasks whose targets are one label.
+LABELLED = ("label", "yes_no")
 # The longest input or target is taken to be this many times the mean.
 LONGEST = 4
 TOKENS_A_WORD, CHARACTERS_A_TOKEN = 1.35, 4.5
@@ -43,6 +45,8 @@ class Work:
         target: tokens of a target.
         answer: tokens of an answer.
         limit: tokens of the longest answer.
+        trained: tokens of an answer after optimisation. Where the targets are labels, the answers are, too (two or three tokens
+            in `docs/laptop`, whatever was answered before).
     """
 
     train: int
@@ -53,6 +57,7 @@ class Work:
     target: int
     answer: int
     limit: int
+    trained: int
 
 
 def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level: str | None) -> Work:
@@ -71,7 +76,8 @@ def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level:
     prompt = max(1, round(len(spec["prompt"]) / CHARACTERS_A_TOKEN))
     limit = spec["max_new_tokens"]
     answer = min(limit, ANSWER.get(task, ANSWER_ELSE))
-    return Work(half - dev, dev, count - half, prompt, body, target + 1, answer, limit)
+    trained = min(answer, target + 1) if tasks.find(task).EVALUATOR in LABELLED else answer
+    return Work(half - dev, dev, count - half, prompt, body, target + 1, answer, limit, trained)
 
 
 def _counted(task: str, spec: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -117,6 +118,16 @@ def test_output_that_is_not_utf_8_shows_what_it_can(data, tokenizer):
     run = embedgrad("inspect", data / "prompt.safetensors", PYTHONIOENCODING="ascii")
     assert run.returncode == 0, run.stderr
     assert "\\u" in run.stdout
+
+
+def test_a_reader_that_ends_early_ends_the_command():
+    """`embedgrad … | head -1`: no traceback, and the shell's own status for a closed pipe."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "embedgrad", "plan", "--config", "config/demo.yaml", "--offline"]
+    run = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (run.returncode, run.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize("shortened", [False, True])

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from places import ROOT
 
-from embedgrad.planning.access import Access, look_up_data
+from embedgrad.planning.access import look_up_data
 from embedgrad.planning.durations import Durations
 from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.gpus import GPUS, named_gpu
@@ -60,17 +60,27 @@ def test_the_papers_own_counts():
         assert (work.test, work.train + work.dev) == (test, test - (task == "medd"))
 
 
+def test_optimised_prompts_answer_as_their_targets_are():
+    """A label in place of a chain of thought; a solution stays one."""
+    config = RunConfig.read(ROOT / "config" / "paper.yaml")
+    durations = Durations(config, named_gpu("h100"), config.resources)
+    label = {"dataset": "medd", "task": "medd", "model": "qwen2.5-14b-instruct"}
+    maths = {"dataset": "math500", "task": "math500", "model": "qwen2.5-math-7b"}
+    assert [durations.work(label, rule).answer for rule in ("after", "before", "analyse")] == [3, 200, 200]
+    assert [durations.work(maths, rule).answer for rule in ("after", "before")] == [900, 900]
+    assert durations.seconds("after", label) < durations.seconds("before", label) / 3
+
+
 def test_larger_models_and_cards():
     config = RunConfig.read(ROOT / "config" / "paper.yaml")
-    unknown = {cell.model: Access("") for cell in config.cells}
-    rows = {row.cell: row for row in forecast(config, unknown, named_gpu("h100"))}
+    rows = {row.cell: row for row in forecast(config, named_gpu("h100"))}
     assert len(rows) == 26
     small, middle, large = (rows[f"imdb/qwen2.5-{size}-instruct"] for size in ("0.5b", "7b", "14b"))
     for key in ("memory", "train_seconds", "decode_seconds"):
         assert getattr(small, key) < getattr(middle, key) < getattr(large, key)
     assert all(row.fits for row in rows.values())
     assert 2 * 14.7e9 < large.memory < 45e9
-    slow = {row.cell: row for row in forecast(config, unknown, named_gpu("t4"))}
+    slow = {row.cell: row for row in forecast(config, named_gpu("t4"))}
     assert not slow[large.cell].fits
     assert slow[large.cell].train_seconds > large.train_seconds
     # "before" and the ladder are decoded once for all levels of a task.
@@ -84,7 +94,7 @@ def test_the_outlook_of_all_jobs_is_the_forecast_of_all_cells():
     """The workflow's sentence counts job by job what the plan counts cell by cell; seeds count as often as they are."""
     config = RunConfig.read(ROOT / "config" / "paper.yaml")
     machine = named_gpu("h100")
-    rows = forecast(config, {cell.model: Access("") for cell in config.cells}, machine)
+    rows = forecast(config, machine)
     pairs = dict.fromkeys((cell.task, cell.model) for cell in config.cells)
     once = [(rule, {"task": task, "model": model}) for rule in ("before", "baselines") for task, model in pairs]
     each = [
