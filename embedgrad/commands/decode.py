@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_part_arguments(parser)
     add_decoding_arguments(parser)
     parser.add_argument(
-        "--out", required=True, type=output_file, help="JSON lines: id, output, n_tokens, stop, entropy_bits"
+        "--out", required=True, type=output_file, help="JSON lines: id, output, n_tokens, stop, entropy_bits, steps"
     )
     parser.add_argument(
         "--batch-invariance-check",
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
         return [row.row() for row in decode(frozen, prompt.slot, prompt.vectors, some, how, **more)]
 
     with Progress("answers", len(items), plain_line) as at:
-        rows = answer(items, decoding, log=plain_line, kept=kept_from(arguments), **at.decoding)
+        rows = answer(items, decoding, log=plain_line, kept=kept_from(arguments), steps=True, **at.decoding)
     invariance = None
     if arguments.batch_invariance_check:
         alone = partial(answer, how=replace(decoding, batch_size=1, engine="native", tensor_parallel=None))

@@ -18,7 +18,8 @@ from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.decoding.loops import LoopRule, is_loop
 from embedgrad_core.decoding.rows import Row
 from embedgrad_core.decoding.settings import Decoding
-from embedgrad_core.files import Item, UserError, in_blocks
+from embedgrad_core.decoding.written import Written
+from embedgrad_core.files import Item, UserError, in_blocks, pack_steps
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.attention import Past, check_attention
 from embedgrad_core.model.frozen import FrozenModel
@@ -32,7 +33,8 @@ class Decoded:
     """One decoded answer; ``entropy_bits`` is Eq. 11: mean over steps, full vocabulary, raw logits.
 
     ``stop`` says why it ended: ``eos``, ``length`` (the limit), ``loop_suspect`` (the limit, and the tail repeats), or
-    ``loop_stopped`` (ended early because the tail repeats, where that was asked for).
+    ``loop_stopped`` (ended early because the tail repeats, where that was asked for). ``steps`` has the entropy of each token and
+    what it wrote (:func:`embedgrad_core.files.pack_steps`), where they were asked for and can be told.
     """
 
     id: str
@@ -40,10 +42,12 @@ class Decoded:
     n_tokens: int
     stop: str
     entropy_bits: float
+    steps: str | None = None
 
     def row(self) -> dict:
-        """As a JSON line."""
-        return asdict(self)
+        """As a JSON line; without ``steps`` where there are none."""
+        row = asdict(self)
+        return row if self.steps is not None else {key: value for key, value in row.items() if key != "steps"}
 
 
 def decode(
@@ -58,6 +62,7 @@ def decode(
     log: Callable[[str], None] = lambda line: None,
     kept: KeptRows | None = None,
     past: Past | None = None,
+    steps: bool = False,
 ) -> list[Decoded]:
     """Answer every item greedily.
 
@@ -71,6 +76,7 @@ def decode(
         log: where to report that memory ran out and fewer rows run at a time.
         kept: blocks that were answered before, and where new ones are kept.
         past: keys and values that stand before everything (native engine only).
+        steps: whether each answer brings the entropies of its tokens.
 
     Raises:
         UserError: an input and the token limit do not fit the context, naming the item; an architecture without a usable
@@ -79,7 +85,8 @@ def decode(
     stop_ids = frozen.stop_ids(decoding.stop_rule)
     reports: dict[str, Any] = {"on_progress": on_progress, "on_step": on_step, "log": log}
     rows = decode_rows(frozen, slot, vectors, items, decoding, stop_ids, **reports, kept=kept, past=past)
-    return [to_decoded(frozen, item, row, stop_ids, decoding.loop) for item, row in rows]
+    written = Written(frozen.tokenizer) if steps else None
+    return [to_decoded(frozen, item, row, stop_ids, decoding.loop, written) for item, row in rows]
 
 
 def decode_rows(
@@ -176,10 +183,20 @@ def check_lengths(
             )
 
 
-def to_decoded(frozen: FrozenModel, item: Item, row: Row, stop_ids: Sequence[int], loop: LoopRule) -> Decoded:
-    """A finished row as text, with the reason why it ended."""
+def to_decoded(
+    frozen: FrozenModel,
+    item: Item,
+    row: Row,
+    stop_ids: Sequence[int],
+    loop: LoopRule,
+    written: Written | None = None,
+) -> Decoded:
+    """A finished row as text, with the reason why it ended; with the entropies of its tokens if ``written`` places them."""
     ended = bool(row.ids) and row.ids[-1] in stop_ids
     text = frozen.tokenizer.decode(row.ids[:-1] if ended else row.ids, skip_special_tokens=True)
     at_limit = "loop_suspect" if is_loop(row.ids, loop) else "length"
     stop = "loop_stopped" if row.looped else "eos" if ended else at_limit
-    return Decoded(item.id, text, len(row.ids), stop, row.entropy)
+    # The end token is a step as any other, and writes nothing.
+    characters = written.characters(row.ids[:-1] if ended else row.ids, text) if written else None
+    steps = None if characters is None else pack_steps([*characters, *([0] if ended else [])], row.bits)
+    return Decoded(item.id, text, len(row.ids), stop, row.entropy, steps)

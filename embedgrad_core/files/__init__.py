@@ -30,4 +30,5 @@ from embedgrad_core.files.model_folder import (
     other_than,
     shards_of,
 )
+from embedgrad_core.files.steps import LEVELS_PER_BIT, pack_steps, unpack_steps
 from embedgrad_core.files.text import fenced, markdown_escape, printable, sheet_cell

@@ -9,7 +9,7 @@ from pathlib import Path
 from specimens_run import FOREIGN, FORMS, place_and_reader
 
 from embedgrad.files import read_items
-from embedgrad_core.files import Item, write_json, write_jsonl
+from embedgrad_core.files import Item, pack_steps, write_json, write_jsonl
 
 # Kind of file → its form.
 KINDS = {
@@ -172,6 +172,8 @@ def _of_a_run(kind: str, folder: Path) -> Specimen:
         {"id": item.id, "output": f"so \\boxed{{{n + 1}}}", "n_tokens": 9, "stop": "eos", "entropy_bits": 0.25}
         for n, item in enumerate(ITEMS)
     ]
+    for row in decoded:
+        row["steps"] = pack_steps([len(row["output"]), *[0] * 8], [0.25] * 9)
     write_jsonl(home / "outputs.jsonl", decoded)
     arguments = argparse.Namespace(
         data=test, outputs=home / "outputs.jsonl", out=home / "after.jsonl", others=None, task=None, evaluator="boxed_math",

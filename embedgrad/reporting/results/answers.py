@@ -11,7 +11,7 @@ from pathlib import Path
 from embedgrad.files import DECODED_KEYS, FAILURES, read_decoded
 from embedgrad.reporting.results.agreement import check_answers
 from embedgrad.reporting.results.cells import Cell
-from embedgrad_core.files import UserError, is_number
+from embedgrad_core.files import UserError, is_number, unpack_steps
 
 GRADED_KEYS = (*DECODED_KEYS, "extracted", "correct", "failure")
 
@@ -115,3 +115,8 @@ def _check(row: dict, where: str) -> None:
         raise UserError(f"{where}: 'n_tokens' must be a whole number; decode again.")
     if not isinstance(row.get("strict_correct", False), bool):
         raise UserError(f"{where}: 'strict_correct' must be true or false; grade again.")
+    if "steps" in row:
+        try:
+            unpack_steps(row["steps"], tokens, len(row["output"]))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{where}: 'steps' are not the answer's tokens ({error}); decode again.") from None

@@ -114,6 +114,9 @@ def test_strict_counts_of_label_tasks():
         (lambda rows: rows[1].update(entropy_bits="0.1"), r"after\.jsonl:2: 'entropy_bits'"),
         (lambda rows: rows[1].update(n_tokens=-1), r"after\.jsonl:2: 'n_tokens'"),
         (lambda rows: rows[1].update(extracted=7), r"after\.jsonl:2: 'extracted'"),
+        (lambda rows: rows[1].update(steps=7), r"after\.jsonl:2: 'steps' are not the answer's tokens"),
+        (lambda rows: rows[1].update(steps="é"), r"after\.jsonl:2: 'steps' are not the answer's tokens"),
+        (lambda rows: rows[1].update(steps="AAAA"), r"after\.jsonl:2: 'steps' are not the answer's tokens"),
     ],
 )
 def test_answers_that_do_not_fit_name_both_files(spoil, told):
