@@ -89,7 +89,13 @@ def table(outcomes: Sequence[Outcome], command: str) -> list[dict]:
     lines = []
     for place, (outcome, row) in enumerate(zip(outcomes, numbers(outcomes), strict=True)):
         cell = outcome.cell
-        line = {"anchor": f"cell-{place}", "dataset": cell.dataset, "model": cell.model, "paper": cell.paper}
+        line = {
+            "place": place,
+            "anchor": f"cell-{place}",
+            "dataset": cell.dataset,
+            "model": cell.model,
+            "paper": cell.paper,
+        }
         line["command"] = f"{command} cells={cell.dataset}/{cell.model}"
         if outcome.metrics:
             first = outcome.metrics[0]

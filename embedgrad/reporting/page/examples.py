@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from embedgrad.files import read_items
@@ -26,13 +27,8 @@ def examples(outcome: Outcome, folder: Path) -> tuple[list[dict], str]:
     missing = [path for path in (*files.values(), test) if not path.exists()]
     if missing:
         return [], f"No examples: {missing[0]} is not there."
-    items = {item.id: item for item in read_items(test)}
     answers = read_answers(cell, metrics, folder)
-    unknown = [row["id"] for row in answers["after"] if row["id"] not in items]
-    if unknown:
-        raise UserError(
-            f"{test}: lacks item {unknown[0]}, which was answered; the file was cut short. Prepare the data again."
-        )
+    items = answered_items(test, answers["after"])
     pairs = [(one, two, items[two["id"]]) for one, two in zip(answers["before"], answers["after"], strict=True)]
 
     def rank(pair: tuple[dict, dict, Item]) -> tuple[int, str]:
@@ -45,6 +41,21 @@ def examples(outcome: Outcome, folder: Path) -> tuple[list[dict], str]:
     chosen = gains[: COUNT // 2] + [pair for pair in ordered if rank(pair)[0] != 0]
     chosen = (chosen + gains[COUNT // 2 :])[:COUNT]
     return [_example(*pair) for pair in chosen], ""
+
+
+def answered_items(test: Path, rows: Sequence[dict]) -> dict[str, Item]:
+    """The items of ``rows`` by id, in the order of the file.
+
+    Raises:
+        UserError: one that was answered is not there.
+    """
+    items = {item.id: item for item in read_items(test)}
+    answered = {row["id"] for row in rows}
+    if unknown := [row["id"] for row in rows if row["id"] not in items]:
+        raise UserError(
+            f"{test}: lacks item {unknown[0]}, which was answered; the file was cut short. Prepare the data again."
+        )
+    return {identity: item for identity, item in items.items() if identity in answered}
 
 
 def _example(before: dict, after: dict, item: Item) -> dict:

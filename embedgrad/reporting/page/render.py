@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,11 +16,12 @@ from embedgrad.reporting.figures.ladder import ladder, limits
 from embedgrad.reporting.figures.prompt import anchoring, lat
 from embedgrad.reporting.ladder import headline, ladder_rows
 from embedgrad.reporting.page import collect, probes, rivals
+from embedgrad.reporting.page.answers import HALF_PAIR, browser
 from embedgrad.reporting.results.cells import Cell, Seeds
 from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad_core.files import UserError, write_whole
 
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
+SCRIPTS = ("script.js", "unpack.js", "difference.js", "browse.js")
 HERE = Path(__file__).resolve().parent
 
 
@@ -49,9 +49,10 @@ def write_page(
     """
     folder = Path(folder)
     lines = collect.table(outcomes, command)
-    style, script, more = ((HERE / name).read_text("utf-8") for name in ("style.css", "script.js", "rivals.css"))
-    others, tables = rivals.section(folder), collect.tables(folder)
-    style += more if others else ""
+    others, tables, answers = rivals.section(folder), collect.tables(folder), browser(outcomes, folder)
+    styles = {"style.css": True, "rivals.css": others, "answers.css": answers}
+    style = "".join((HERE / name).read_text("utf-8") for name, wanted in styles.items() if wanted)
+    script = "".join((HERE / name).read_text("utf-8") for name in (SCRIPTS if answers else SCRIPTS[:1]))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -69,6 +70,7 @@ def write_page(
         figures=_figures(outcomes, cells, folder, seeds),
         rivals=others,
         probes=probes.section(outcomes, folder),
+        answers=answers,
         tables=tables,
         claims=next((place for place, one in enumerate(tables, start=1) if one["file"] == "claims.csv"), None),
         foldouts=[
@@ -83,7 +85,7 @@ def write_page(
     )
     with write_whole(path) as temporary:
         # Half of a surrogate pair, which a model's answer may hold, is no character that a page can carry.
-        Path(temporary).write_text(_HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text), encoding="utf-8")
+        Path(temporary).write_text(HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text), encoding="utf-8")
 
 
 def _hash(text: str) -> str:
