@@ -180,7 +180,7 @@ function sideOf(name, side, changes) {
   const made = [element("small", {}, ...facts), text, ...beyondNote(side.beyond)];
   if (unsure.length) {
     const words = unsure.flatMap(({ word, level }, place) => [place ? ", " : "", bdi("", `“${preview(word)}”`), ` ${bitsOf(level)}`]);
-    const end = side.stop === "eos" ? `; that it ends here: ${bitsOf(side.steps.levels.at(-1))}` : "";
+    const end = side.steps.lengths.at(-1) === 0 && side.stop === "eos" ? `; that it ends here: ${bitsOf(side.steps.levels.at(-1))}` : "";
     made.push(element("p", {}, element("small", {}, "least sure of ", ...words, `${end} bits`)));
   }
   if (tokens.length > SHADED) made.push(element("p", { class: "missing" }, `Shaded up to token ${SHADED}.`));

@@ -53,7 +53,7 @@ function tokensOf(text, steps) {
   return tokens;
 }
 
-const bitsOf = (level) => (level / 8).toFixed(level % 2 ? 2 : 1);
+const bitsOf = (level) => (level / 8).toFixed(1);
 // Half a bit a shade, the last for four bits and more.
 const shadeOf = (bits) => `e${Math.min(8, Math.round(2 * bits))}`;
 

@@ -1,9 +1,7 @@
 """The report page in a browser: how it looks, and that nothing stored in it runs."""
 
-import json
-import shutil
-
 import pytest
+from chromium import requests_of
 from forged import damaged_run, page_of
 from reporting_samples import DEMO_SIZES, compared, demo_cells, make_run, write_compared
 
@@ -26,23 +24,6 @@ def page(run):
     return page_of(run)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    quiet = ("background-networking", "component-update", "sync", "gpu", "quic")
-    for flag in ("--headless", "--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in quiet)):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    window = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield window
-    window.quit()
-
-
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_browser_shows_it_without_scrolling_sideways_errors_or_requests(browser, page, width):
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -52,9 +33,7 @@ def test_a_browser_shows_it_without_scrolling_sideways_errors_or_requests(browse
     wide, shown = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
     assert wide <= shown
     assert browser.get_log("browser") == []
-    requests = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = [one["params"]["request"]["url"] for one in requests if one["method"] == "Network.requestWillBeSent"]
-    assert [url for url in urls if not url.startswith("data:")] == [page.as_uri()]
+    assert requests_of(browser, page) == []
 
 
 def test_pressing_a_heading_sorts(browser, page):
