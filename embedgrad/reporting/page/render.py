@@ -50,7 +50,7 @@ def write_page(
     folder = Path(folder)
     lines = collect.table(outcomes, command)
     others, tables, answers = rivals.section(folder), collect.tables(folder), browser(outcomes, folder)
-    styles = {"style.css": True, "rivals.css": others, "answers.css": answers}
+    styles = {"style.css": True, "rivals.css": others}
     style = "".join((HERE / name).read_text("utf-8") for name, wanted in styles.items() if wanted)
     script = "".join((HERE / name).read_text("utf-8") for name in (SCRIPTS if answers else SCRIPTS[:1]))
     environment = jinja2.Environment(
