@@ -52,6 +52,12 @@ class Layout:
             if getattr(self, name) not in known:
                 raise UserError(f"layout.{name} is {getattr(self, name)!r}; it must be {' or '.join(known)}.")
 
+    def turns(self, prompt: str, input_text: str) -> tuple[str, str]:
+        """The system message and the user's turn; in layout bare there is no system message, and the turn is the whole text."""
+        if self.kind == "chat" and self.slot == "system":
+            return prompt, input_text + self.suffix
+        return self.system_message if self.kind == "chat" else "", prompt + self.separator + input_text + self.suffix
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -168,12 +174,9 @@ class Slot:
 
     def _render(self, prompt: str, input_text: str) -> str:
         layout = self.layout
+        system, user = layout.turns(prompt, input_text)
         if layout.kind == "bare":
-            return prompt + layout.separator + input_text + layout.suffix
-        if layout.slot == "system":
-            system, user = prompt, input_text + layout.suffix
-        else:
-            system, user = layout.system_message, prompt + layout.separator + input_text + layout.suffix
+            return user
         turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         try:
             return self._apply(turns if system or self._takes_system_turn else turns[1:])
