@@ -4,16 +4,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
 from embedgrad.tasks.own.data import fingerprint
-from embedgrad_core import FrozenModel, PromptEmbedding
 from embedgrad_core.files import Item, UserError
+
+if TYPE_CHECKING:
+    from embedgrad_core import FrozenModel, PromptEmbedding
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One prompt before and after on the same items.
+    """One prompt before and after on the same items, or two texts; None stands for what a single one cannot have.
 
     Attributes:
         n: items.
@@ -31,10 +34,10 @@ class Evaluation:
 
     n: int
     before: int
-    after: int
-    points: float
-    interval: tuple[float, float]
-    p: float
+    after: int | None
+    points: float | None
+    interval: tuple[float, float] | None
+    p: float | None
     wilson: dict[str, tuple[float, float]]
     failures: dict[str, dict[str, int]]
     left_out: int
@@ -44,6 +47,12 @@ class Evaluation:
     def __str__(self) -> str:
         left = f" ({self.left_out} items that it was trained on are left out)" if self.left_out else ""
         left += f" ({self.measured['seen']} items are some that it was trained on)" if self.measured["seen"] else ""
+        if self.after is None or self.interval is None:
+            low, high = self.wilson["before"]
+            return (
+                f"right {self.before}/{self.n} ({100 * self.before / self.n:.1f} %), 95 % interval {100 * low:.1f} to "
+                f"{100 * high:.1f} %"
+            )
         return (
             f"before {self.before}/{self.n} ({100 * self.before / self.n:.1f} %), after {self.after}/{self.n} "
             f"({100 * self.after / self.n:.1f} %): {self.points:+.1f} points [{self.interval[0]:+.1f}, {self.interval[1]:+.1f}], "
@@ -56,7 +65,7 @@ class Evaluation:
 
 
 def measured(
-    frozen: FrozenModel, prompt: PromptEmbedding, items: Sequence[Item], data: str | Path | None, keep_seen: bool
+    frozen: "FrozenModel", prompt: "PromptEmbedding", items: Sequence[Item], data: str | Path | None, keep_seen: bool
 ) -> dict:
     """The key ``measured`` of what ``embedgrad evaluate --json`` prints.
 
@@ -76,7 +85,7 @@ def measured(
     }
 
 
-def unseen(items: Sequence[Item], *prompts: PromptEmbedding) -> list[Item]:
+def unseen(items: Sequence[Item], *prompts: "PromptEmbedding") -> list[Item]:
     """The items that none of the prompts was trained on.
 
     Raises:
@@ -92,19 +101,19 @@ def unseen(items: Sequence[Item], *prompts: PromptEmbedding) -> list[Item]:
 def evaluation_of(
     items: Sequence[Item], graded: dict[str, dict[str, dict]], left_out: int, measured: dict
 ) -> Evaluation:
-    """The comparison of graded answers, ``before`` and ``after``, each by item id."""
-    pairs = Paired.of(*([graded[side][item.id]["correct"] for item in items] for side in ("before", "after")))
-    before, after = pairs.both + pairs.only_before, pairs.both + pairs.only_after
+    """The comparison of graded answers, ``before`` and ``after``, each by item id; or what can be said of ``before`` alone."""
+    right = {side: [rows[item.id]["correct"] for item in items] for side, rows in graded.items()}
+    pairs = Paired.of(right["before"], right["after"]) if "after" in right else None
     return Evaluation(
-        n=pairs.n,
-        before=before,
-        after=after,
-        points=pairs.points,
-        interval=pairs.interval,
-        p=mcnemar(pairs.only_before, pairs.only_after)[0],
-        wilson={"before": wilson(before, pairs.n), "after": wilson(after, pairs.n)},
+        n=len(items),
+        before=sum(right["before"]),
+        after=sum(right["after"]) if pairs else None,
+        points=pairs.points if pairs else None,
+        interval=pairs.interval if pairs else None,
+        p=mcnemar(pairs.only_before, pairs.only_after)[0] if pairs else None,
+        wilson={side: wilson(sum(found), len(found)) for side, found in right.items()},
         failures={side: dict(Counter(row["failure"] for row in rows.values())) for side, rows in graded.items()},
         left_out=left_out,
         measured=measured,
-        rows=[{"before": graded["before"][item.id], "after": graded["after"][item.id]} for item in items],
+        rows=[{side: rows[item.id] for side, rows in graded.items()} for item in items],
     )

@@ -98,15 +98,15 @@ def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
     r"""--layout and its parts; ``\n`` in a value is a line break."""
     group = parser.add_argument_group("layout", r"where the prompt sits; \n in a value is a line break")
     group.add_argument("--layout", choices=["bare", "chat"], default="bare", help="Eq. 5's concatenation, or template")
-    group.add_argument("--separator", type=_with_line_breaks, default=" ", help="between prompt and input")
-    group.add_argument("--suffix", type=_with_line_breaks, default="", help="after the input")
+    group.add_argument("--separator", type=with_line_breaks, default=" ", help="between prompt and input")
+    group.add_argument("--suffix", type=with_line_breaks, default="", help="after the input")
     group.add_argument(
         "--target-prefix",
-        type=_with_line_breaks,
+        type=with_line_breaks,
         help=r"before the target, in training; default: \n in bare, nothing in chat",
     )
     group.add_argument("--end", choices=["eos", "none"], default="eos", help="whether targets end with the end token")
-    group.add_argument("--system-message", type=_with_line_breaks, default="", help="chat: the system message")
+    group.add_argument("--system-message", type=with_line_breaks, default="", help="chat: the system message")
     group.add_argument("--slot", choices=["user", "system"], default="user", help="chat: where the prompt goes")
 
 
@@ -278,5 +278,6 @@ def log_of(arguments: argparse.Namespace) -> Callable[[str], None]:
     return aside if getattr(arguments, "json", False) is True else plain_line
 
 
-def _with_line_breaks(text: str) -> str:
+def with_line_breaks(text: str) -> str:
+    r"""The type of a text in which ``\n`` is a line break."""
     return text.replace("\\n", "\n")

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from embedgrad_core import FrozenModel
 
 
-def add_prompt_arguments(parser: argparse.ArgumentParser, file: bool = True) -> None:
+def add_prompt_arguments(parser: argparse.ArgumentParser, file: bool = True, required: bool = True) -> None:
     """A prompt file of one's own, its model, and what to change of how it is decoded and graded."""
     if file:
-        parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt with its own layout")
+        parser.add_argument(
+            "--prompt-file", required=required, type=Path, help="an optimised prompt with its own layout"
+        )
     add_model_arguments(parser, required=False)
     group = parser.add_argument_group("decoding and grading", "by default as kept in the prompt file")
     group.add_argument("--max-new-tokens", type=whole(1), help="token limit of an answer")

@@ -1,0 +1,131 @@
+"""A real model behind a server answers as the suite's own decoder does, in both calls of the API.
+
+Two servers: `transformers serve`, where FastAPI is installed (an extra brings it: requirements-vllm.txt), and transformers' own
+generate behind a small server of Python's, which needs nothing more.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import torch
+from openai_stand_in import openai
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from embedgrad.cli import main
+from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot, decode, load_model
+from embedgrad_core.files import read_jsonl
+
+LIMIT = 12
+PROMPT = "Determine whether the statement is positive or negative."
+LAYOUTS = {"bare": Layout("bare"), "chat": Layout("chat", system_message="Judge it.")}
+SERVING = ("fastapi", "uvicorn", "openai")
+
+
+@contextlib.contextmanager
+def transformers_serve(folder):
+    """The command of transformers itself."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
+    words = [
+        Path(sys.executable).with_name("transformers"),
+        "serve",
+        folder,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    words += ["--device", "cpu", "--dtype", "float32"]
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while True:
+                assert process.poll() is None, process.stdout.read().decode()
+                assert time.monotonic() < deadline
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+                    break
+                time.sleep(0.2)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def generate_behind_a_server(folder):
+    """transformers' own generate, the model loaded apart from the suite."""
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    stops = load_model(str(folder), log=lambda line: None).stop_ids()
+
+    def answering(path, body):
+        if path.endswith("/chat/completions"):
+            text = tokenizer.apply_chat_template(body["messages"], tokenize=False, add_generation_prompt=True)
+        else:
+            text = body["prompt"]
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]
+        ends = {"eos_token_id": list(stops), "pad_token_id": stops[0]}
+        with torch.no_grad():
+            found = model.generate(ids, max_new_tokens=body["max_tokens"], do_sample=False, **ends)[0, ids.shape[1] :]
+        ended = int(found[-1]) in stops
+        return tokenizer.decode(found, skip_special_tokens=True), "stop" if ended else "length"
+
+    with openai(answering) as asked:
+        yield asked.url
+
+
+SERVERS = {"transformers serve": transformers_serve, "generate": generate_behind_a_server}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_suites_own_answers(home, tmp_path, capsys, server):
+    if server == "transformers serve" and (missing := [name for name in SERVING if not importlib.util.find_spec(name)]):
+        pytest.skip(
+            f"transformers serve needs {', '.join(missing)}; make vllm, or pip install transformers[serving] apart"
+        )
+    folder = home / "model"
+    frozen = load_model(str(folder), log=lambda line: None)
+    flags = ["--evaluator", "label", "--labels", "positive,negative", "--prompt", PROMPT, "--max-new-tokens", LIMIT]
+    flags += [
+        "--data",
+        home / "more_reviews.csv",
+        "--answers",
+        tmp_path / "kept",
+        "--concurrency",
+        2,
+        "--json",
+        "--yes",
+    ]
+    with SERVERS[server](folder) as url:
+        for kind, layout in LAYOUTS.items():
+            out = tmp_path / f"{kind}.jsonl"
+            more = ["--layout", kind, "--system-message", layout.system_message, "--out", out]
+            words = ["evaluate", "--endpoint", url, "--model", folder, "--allow-other-model", *flags, *more]
+            assert main([str(word) for word in words]) == 0
+            printed = capsys.readouterr()
+            assert json.loads(printed.out)["measured"]["endpoint"]["served"]
+            assert "the tokenizer, without its chat template" in printed.err
+            theirs = [row["before"] for row in read_jsonl(out)]
+            slot = Slot.place(frozen.tokenizer, layout, PROMPT)
+            items = _items(home / "more_reviews.csv")
+            vectors = PromptEmbedding.from_text(frozen, slot).vectors
+            ours = {row.id: row for row in decode(frozen, slot, vectors, items, Decoding(max_new_tokens=LIMIT))}
+            assert {row["id"]: row["output"] for row in theirs} == {key: row.output for key, row in ours.items()}
+            stops = {key: row.stop.replace("loop_suspect", "length") for key, row in ours.items()}
+            assert {row["id"]: row["stop"] for row in theirs} == stops
+            assert len({row["output"] for row in theirs}) > 3, "answers that differ, or the comparison says little"
+
+
+def _items(path):
+    from embedgrad.tasks.own.data import read_own
+
+    return read_own(path, "label", ["positive", "negative"])
