@@ -1,16 +1,19 @@
 """``README.md`` of an export: what it is, how good it is, how to load it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
+from huggingface_hub import EvalResult
+from huggingface_hub.repocard_data import eval_results_to_model_index
 
 from embedgrad_core.files import UserError, fenced, markdown_escape
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt import PromptEmbedding
 
-LIBRARIES = {"peft": "peft", "merged": "transformers", "vllm": "vllm"}
+LIBRARIES = {"peft": "peft", "merged": "transformers", "vllm": "vllm", "prompt": "embedgrad"}
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     undefined=jinja2.StrictUndefined,
@@ -27,6 +30,22 @@ def snippet(kind: str, frozen: FrozenModel, folder: str, **values: Any) -> str:
     values |= {"folder": folder, "end": sorted(frozen.stop_ids())}
     literal = {key: value if isinstance(value, (list, bool, int)) else _quoted(value) for key, value in values.items()}
     return _ENVIRONMENT.get_template(f"{kind}.py.j2").render(literal)
+
+
+def _results(metrics: dict) -> list[EvalResult]:
+    """In the hub's own form, which it shows beside the card and compares across models (``ModelCardData``)."""
+    data = metrics["data"]
+    common = {
+        "task_type": "text-generation",
+        "dataset_name": data,
+        "dataset_type": re.sub(r"[^\w./-]+", "-", data),
+        "metric_type": "accuracy",
+    }
+    names = {"before": "accuracy of the text prompt", "after": "accuracy of the optimised prompt"}
+    return [
+        EvalResult(**common, metric_name=names[side], metric_value=round(row["correct"] / metrics["n"], 6))
+        for side, row in metrics["sides"].items()
+    ]
 
 
 def _quoted(text: str) -> str:
@@ -57,7 +76,7 @@ def card(
     """The card as Markdown.
 
     Args:
-        kind: ``peft``, ``merged`` or ``vllm``.
+        kind: ``peft``, ``merged`` or ``vllm``; ``prompt``: the prompt file itself.
         frozen: the base model.
         prompt: what was exported.
         code: of :func:`snippet`.
@@ -72,8 +91,10 @@ def card(
     settings = header.get("settings") or {}
     name = frozen.name if not Path(frozen.name).is_dir() else Path(frozen.name).name
     tags = ["embedgrad", "prompt-tuning", *(["peft"] if kind == "peft" else [])]
-    about: dict[str, str | list[str]] = {"base_model": name, **({"license": licence} if licence else {})}
+    about: dict[str, str | list] = {"base_model": name, **({"license": licence} if licence else {})}
     about |= {"library_name": LIBRARIES[kind], "pipeline_tag": "text-generation", "tags": tags}
+    if metrics and metrics["data"]:
+        about["model-index"] = eval_results_to_model_index(f"prompt for {name}", _results(metrics))
     return _ENVIRONMENT.get_template("card.md.j2").render(
         kind=kind,
         about=yaml.safe_dump(about, sort_keys=False, width=1_000).rstrip(),

@@ -44,7 +44,8 @@ def _cell(metrics: dict, frozen: FrozenModel, prompt_sha256: str | None, name: s
     sides = {side: (metrics[side]["correct"], metrics[side]["wilson"]) for side in ("before", "after")}
     delta = metrics["delta"]
     numbers = _numbers(metrics["n"], sides, delta["points"], delta["newcombe"], metrics["mcnemar"]["p_exact"], name)
-    return numbers | {"sentence": f"Measured on {numbers['n']} held-out items of {markdown_escape(cell['dataset'])}"}
+    sentence = f"Measured on {numbers['n']} held-out items of {markdown_escape(cell['dataset'])}"
+    return numbers | {"data": cell["dataset"], "sentence": sentence}
 
 
 def _own(metrics: dict, frozen: FrozenModel, prompt: PromptEmbedding, name: str) -> dict:
@@ -69,7 +70,7 @@ def _own(metrics: dict, frozen: FrozenModel, prompt: PromptEmbedding, name: str)
     else:
         sentence = f"{numbers['n']} held-out items{where}"
         sentence += f" ({left_out} more, which the prompt was trained on, are left out)" if left_out else ""
-    return numbers | {"sentence": f"Measured on {sentence}"}
+    return numbers | {"data": measured["data"], "sentence": f"Measured on {sentence}"}
 
 
 def _check(fits: bool, name: str, what: str, why: str) -> None:

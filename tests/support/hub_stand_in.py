@@ -1,8 +1,9 @@
-"""A small hub on 127.0.0.1 that speaks as much of the Hugging Face protocol as loading a data set or a model asks for.
+"""A small hub on 127.0.0.1: as much of the Hugging Face protocol as loading data sets and models, and uploading models, ask for.
 
 It stands in for the network only: the client code that reads from it is the real one.
 """
 
+import base64
 import contextlib
 import hashlib
 import http.server
@@ -20,15 +21,18 @@ def hub(
     refusals: dict[str, tuple[int, str]],
     models: dict[str, dict[str, bytes]] | None = None,
     trouble: list[str] | None = None,
+    token: str | None = None,
 ) -> Iterator[str]:
     """Serve data sets as ``{repository id: {path: bytes}}``; answer the ids in ``refusals`` with (HTTP status, X-Error-Code).
 
     A status of 0 never answers. ``models`` are served likewise. ``trouble`` is what happens to each request for a
     model's weights in turn, an empty list being no trouble: ``500``, ``half`` (the connection ends in the middle) or ``hang``.
-    Yields the address for HF_ENDPOINT.
+    With a ``token``, whoever brings it may make repositories and upload into ``models``: small files in the commit, safetensors
+    through LFS. Yields the address for HF_ENDPOINT.
     """
 
     silence = threading.Event()
+    large: dict[str, bytes] = {}  # by sha256, as LFS has them
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -36,6 +40,8 @@ def hub(
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             path = unquote(urlsplit(self.path).path)
+            if token and self.command in ("POST", "PUT"):
+                return self.take(path, body)
             for name, (status, code) in refusals.items():
                 if f"/datasets/{name}/" in path:
                     if status == 0:
@@ -49,13 +55,54 @@ def hub(
                     if file in files:
                         return self.reply(files[file], etag=hashlib.sha256(files[file]).hexdigest())
                     return self.reply(b"", status=404, error="EntryNotFound")
-            for name, files in (models or {}).items():
+            for name, files in models.items():
                 if path.startswith(f"/api/models/{name}"):
                     what = path.removeprefix(f"/api/models/{name}").removeprefix("/") or f"revision/{COMMIT}"
                     return self.reply_about(what, name, files, body)
                 if path.startswith(f"/{name}/resolve/"):
                     return self.reply_file(files, path.removeprefix(f"/{name}/resolve/").partition("/")[2])
             return self.reply(b"", status=404, error="RepoNotFound")
+
+        def take(self, path: str, body: bytes) -> None:
+            """An upload's steps (huggingface_hub/_commit_api.py, lfs.py)."""
+            if path.startswith("/lfs/"):  # a presigned address: no token comes along
+                sound = hashlib.sha256(body).hexdigest() == path.removeprefix("/lfs/")
+                large[path.removeprefix("/lfs/")] = body
+                return self.reply(b"", status=200 if sound else 400)
+            if self.headers.get("Authorization") != f"Bearer {token}":
+                return self.reply(b"{}", status=401)
+            if path == "/api/repos/create":
+                about = json.loads(body)
+                name = f"{about['organization']}/{about['name']}"
+                models.setdefault(name, {})
+                return self.reply_json({"url": f"{address()}/{name}"})
+            if path == "/api/validate-yaml":
+                return self.reply_json({"errors": [], "warnings": []})
+            if path.endswith(".git/info/lfs/objects/batch"):
+                objects = [
+                    {**one, "actions": {"upload": {"href": f"{address()}/lfs/{one['oid']}"}}}
+                    for one in json.loads(body)["objects"]
+                ]
+                return self.reply_json({"transfer": "basic", "objects": objects})
+            name, _, step = path.removeprefix("/api/models/").partition("/main")[0].rpartition("/")
+            if name not in models:
+                return self.reply(b"", status=404, error="RepoNotFound")
+            if step == "preupload":
+                files = [
+                    {"path": one["path"], "uploadMode": self.mode(one["path"]), "shouldIgnore": False}
+                    for one in json.loads(body)["files"]
+                ]
+                return self.reply_json({"files": files})
+            for line in map(json.loads, body.decode().splitlines()):
+                value = line["value"]
+                if line["key"] == "file":
+                    models[name][value["path"]] = base64.b64decode(value["content"])
+                elif line["key"] == "lfsFile":
+                    models[name][value["path"]] = large[value["oid"]]
+            return self.reply_json({"commitUrl": f"{address()}/{name}/commit/{COMMIT}", "commitOid": COMMIT})
+
+        def mode(self, path: str) -> str:
+            return "lfs" if path.endswith(".safetensors") else "regular"
 
         def reply_file(self, files: dict[str, bytes], file: str) -> None:
             if file not in files:
@@ -115,17 +162,21 @@ def hub(
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the client may have given up
                     self.wfile.write(data)
 
-        do_GET = do_HEAD = do_POST = answer
+        do_GET = do_HEAD = do_POST = do_PUT = answer
 
         def log_message(self, *_) -> None:
             pass
 
+    def address() -> str:
+        return f"http://127.0.0.1:{server.server_port}"
+
+    models = {} if models is None else models
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield address()
     finally:
         silence.set()
         server.shutdown()
