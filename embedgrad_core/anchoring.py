@@ -54,6 +54,24 @@ def nearest_tokens(frozen: FrozenModel, vectors: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
+def closest_tokens(frozen: FrozenModel, vectors: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and ids of the ``count`` cosine-nearest tokens of each of the (k, d) vectors, best first; both (k, count).
+
+    Chunked over the vocabulary. A vector of zeros has cosine 0 with all.
+    """
+    wanted = _unit(vectors.to(frozen.device).float())
+    cosines = torch.full((len(vectors), 0), 0.0, device=frozen.device)
+    ids = torch.zeros((len(vectors), 0), dtype=torch.long, device=frozen.device)
+    for start, table in _chunks(frozen):
+        found = wanted @ _unit(table.float()).T
+        value, index = found.topk(min(count, found.shape[1]), dim=1)
+        cosines, ids = torch.cat([cosines, value], dim=1), torch.cat([ids, index + start], dim=1)
+        cosines, order = cosines.sort(dim=1, descending=True, stable=True)
+        cosines, ids = cosines[:, :count], ids.gather(1, order)[:, :count]
+    return cosines.cpu(), ids.cpu()
+
+
+@torch.no_grad()
 def similarities(frozen: FrozenModel, vectors: torch.Tensor, original: torch.Tensor) -> dict[str, Measured]:
     """Eq. 10 and its two neighbours for (k, d) vectors and the (k,) ids of their original tokens.
 

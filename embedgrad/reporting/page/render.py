@@ -53,14 +53,8 @@ def write_page(
     styles = {"style.css": True, "rivals.css": others}
     style = "".join((HERE / name).read_text("utf-8") for name, wanted in styles.items() if wanted)
     script = "".join((HERE / name).read_text("utf-8") for name in (SCRIPTS if answers else SCRIPTS[:1]))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("report.html.j2").render(
+    template = environment().get_template("report.html.j2")
+    text = template.render(
         run=folder.name,
         headline=collect.headline(outcomes),
         weights=weights_notes(outcomes),
@@ -80,15 +74,31 @@ def write_page(
         ],
         style=Markup(style),
         script=Markup(script),
-        script_hash=_hash(script),
-        style_hash=_hash(style),
+        script_hash=hash_of(script),
+        style_hash=hash_of(style),
     )
+    write_text(text, path)
+
+
+def environment() -> jinja2.Environment:
+    """The pages' templates; whatever is text gets escaped in them."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write a page, whole or not at all."""
     with write_whole(path) as temporary:
         # Half of a surrogate pair, which a model's answer may hold, is no character that a page can carry.
         Path(temporary).write_text(HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text), encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
     """Of an inline element, as a content security policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
