@@ -24,8 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Draw and write."""
     from embedgrad.reporting.analyses import limit_rows
-    from embedgrad.reporting.figures import accuracy, gain, ladder, prompt
+    from embedgrad.reporting.figures import accuracy, gain, ladder
     from embedgrad.reporting.figures.drawing import save
+    from embedgrad.reporting.figures.lat import lat
+    from embedgrad.reporting.figures.prompt import anchoring
     from embedgrad.reporting.ladder import ladder_rows
     from embedgrad.reporting.results.cells import read_cells
     from embedgrad.reporting.results.collected import collect
@@ -34,7 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     paths = [path for path in (arguments.png, arguments.pdf) if path]
     cells, seeds = read_cells(arguments.cell_table), seeds_from(arguments)
     if name in ("anchoring", "lat"):
-        figure = (prompt.anchoring if name == "anchoring" else prompt.lat)(cells, folder, seeds)
+        figure = (anchoring if name == "anchoring" else lat)(cells, folder, seeds)
     else:
         outcomes = collect(cells, folder, seeds)
         figure = {

@@ -33,7 +33,8 @@ def _run(kind: str, folder: Path) -> tuple[Path, Callable[[], object]]:
     from embedgrad.reporting import analyses, recovery
     from embedgrad.reporting.claims import check_claims, read_claims
     from embedgrad.reporting.figures.drawing import styled
-    from embedgrad.reporting.figures.prompt import anchoring, lat
+    from embedgrad.reporting.figures.lat import lat
+    from embedgrad.reporting.figures.prompt import anchoring
     from embedgrad.reporting.ladder import ladder_rows
     from embedgrad.reporting.metrics import metrics_from_files
     from embedgrad.reporting.page import collect as page

@@ -13,7 +13,8 @@ from embedgrad.reporting.analyses import limit_rows
 from embedgrad.reporting.figures.accuracy import before_after, training_curves
 from embedgrad.reporting.figures.gain import entropy, gain
 from embedgrad.reporting.figures.ladder import ladder, limits
-from embedgrad.reporting.figures.prompt import anchoring, lat
+from embedgrad.reporting.figures.lat import lat
+from embedgrad.reporting.figures.prompt import anchoring
 from embedgrad.reporting.ladder import headline, ladder_rows
 from embedgrad.reporting.page import collect, probes, rivals
 from embedgrad.reporting.page.answers import HALF_PAIR, browser

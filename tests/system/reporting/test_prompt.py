@@ -9,7 +9,8 @@ from prompt_reports import anchoring_report, lat_report
 from reporting_samples import cell
 
 from embedgrad.reporting.figures.drawing import save, styled
-from embedgrad.reporting.figures.prompt import anchoring, lat
+from embedgrad.reporting.figures.lat import lat
+from embedgrad.reporting.figures.prompt import anchoring
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad_core.files import write_json
 

@@ -8,7 +8,8 @@ from prompt_reports import anchoring_report, lat_report
 from reporting_samples import cell
 
 from embedgrad.reporting.figures.drawing import styled
-from embedgrad.reporting.figures.prompt import anchoring, lat
+from embedgrad.reporting.figures.lat import lat
+from embedgrad.reporting.figures.prompt import anchoring
 from embedgrad_core.files import UserError, read_json, write_json
 
 
