@@ -2,7 +2,9 @@
 
 Pairs of texts that differ in the concept give one *reading vector* per layer: the first principal component of the
 differences between their hidden states at the last token. Both orders of every pair enter, so that the differences are
-centred exactly: centring them in one order only would subtract the concept itself. The labels fix the sign.
+centred exactly: centring them in one order only would subtract the concept itself. The labels fix the sign. (The authors'
+code draws an order for each pair and centres: the same but for chance. github.com/andyzoujm/representation-engineering/blob/
+5455d8a/repe/rep_readers.py.)
 
 An activation is the projection of a hidden state on the unit reading vector, centred on the train states and divided by
 the standard deviation of their projections, since norms grow from layer to layer. Layer 0 is the embedding output, layer l
@@ -66,31 +68,43 @@ def hidden_states(frozen: FrozenModel, *, ids: Sequence[int] = (), embeds: torch
 
 
 def stimulus_states(
-    frozen: FrozenModel, stimuli: Sequence[Stimulus], on_text: Callable[[], None] = lambda: None
+    frozen: FrozenModel,
+    stimuli: Sequence[Stimulus],
+    encode: Callable[[str], Sequence[int]] | None = None,
+    on_text: Callable[[], None] = lambda: None,
 ) -> torch.Tensor:
     """Hidden states at the last token of both texts of every pair: (L+1, n, 2, d) float32, positive first.
 
-    ``on_text`` is called when a text has been read.
+    ``encode`` makes a text's token ids, in a template for instance; by default the tokenizer reads the text alone. ``on_text`` is
+    called when a text has been read.
 
     Raises:
         UserError: a text has no tokens or is longer than the model's context; names the text.
     """
-    pairs = [[_last_state(frozen, text, on_text) for text in (one.positive, one.negative)] for one in stimuli]
-    return torch.stack([torch.stack(pair) for pair in pairs]).permute(2, 0, 1, 3).contiguous()
+
+    def last(text: str) -> torch.Tensor:
+        ids = encode(text) if encode else _ids_alone(frozen, text)
+        state = _last_state(frozen, text, ids)
+        on_text()
+        return state
+
+    pairs = [torch.stack([last(one.positive), last(one.negative)]) for one in stimuli]
+    return torch.stack(pairs).permute(2, 0, 1, 3).contiguous()
 
 
-def _last_state(frozen: FrozenModel, text: str, on_text: Callable[[], None]) -> torch.Tensor:
+def _ids_alone(frozen: FrozenModel, text: str) -> list[int]:
     ids = frozen.tokenizer(text)["input_ids"]
-    if ids and ids[-1] == frozen.tokenizer.eos_token_id:
-        ids = ids[:-1]  # some tokenizers close a text; the last token must be the text's own
+    # Some tokenizers close a text; the last token must be the text's own.
+    return ids[:-1] if ids and ids[-1] == frozen.tokenizer.eos_token_id else ids
+
+
+def _last_state(frozen: FrozenModel, text: str, ids: Sequence[int]) -> torch.Tensor:
     if not 0 < len(ids) <= frozen.context:
         raise UserError(
             f"stimulus {text[:40]!r}: {len(ids)} tokens, the model takes 1 to {frozen.context}; "
             "fix the text in the file of stimuli."
         )
-    state = hidden_states(frozen, ids=ids)[:, -1]
-    on_text()
-    return state
+    return hidden_states(frozen, ids=ids)[:, -1]
 
 
 @dataclass(frozen=True)
@@ -150,6 +164,25 @@ def principal(difference: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tens
     return torch.stack(vectors), torch.stack(explained)
 
 
+def without_labels(train: torch.Tensor, shuffles: torch.Tensor) -> torch.Tensor:
+    """What :meth:`Reader.fit` finds when the labels of the train texts are dealt out anew, a control.
+
+    Shuffling the order within the pairs would change nothing but the sign: both orders enter. So the labels of all texts are
+    shuffled, and the texts are paired anew.
+
+    Args:
+        train: (L+1, n, 2, d) states.
+        shuffles: (B, 2n) permutations of the texts; of each, the first n texts are labelled positive.
+
+    Returns:
+        (L+1, B, d) unit vectors; their signs are fixed by the shuffled labels.
+    """
+    texts, n = train.double().flatten(1, 2), train.shape[1]
+    alone = torch.arange(n)[None]
+    found = [principal(texts[:, order[:n]] - texts[:, order[n:]], alone)[0] for order in shuffles]
+    return torch.cat(found, dim=1)
+
+
 def spread(train: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
     """Standard deviation of train states' projections on (L+1, B, d) directions: (L+1, B), 1 where all are equal."""
     states = train.double().flatten(1, 2)
@@ -179,11 +212,11 @@ def prompt_states(
     items: Sequence[Item] = (),
     on_text: Callable[[], None] = lambda: None,
 ) -> dict[str, torch.Tensor]:
-    """Hidden states that a prompt of (k, d) vectors brings about, by reading: each (L+1, d) float64.
+    """Hidden states that a prompt of (k, d) vectors brings about, by reading: each (L+1, m, d) float32.
 
     ``prompt_last`` and ``prompt_mean``: the last prompt position, and the mean over all; what follows cannot change
-    them. ``input_last``: the last token before the answer, mean over ``items``; absent without items. ``on_text`` is called
-    when an item has been read.
+    them, so that m is 1. ``input_last``: the last token before the answer of each of the m ``items``; absent without items.
+    ``on_text`` is called when an item has been read.
 
     Raises:
         UserError: an item is longer than the context.
@@ -191,8 +224,8 @@ def prompt_states(
     slot = prompt.slot
     head = frozen.embed(torch.tensor(slot.head_ids, dtype=torch.long)).to(frozen.device)
     start = torch.cat([head, vectors.to(frozen.device, frozen.dtype)])
-    at_prompt = hidden_states(frozen, embeds=start)[:, len(slot.head_ids) :].double()
-    states = {"prompt_last": at_prompt[:, -1], "prompt_mean": at_prompt.mean(dim=1)}
+    at_prompt = hidden_states(frozen, embeds=start)[:, len(slot.head_ids) :]
+    states = {"prompt_last": at_prompt[:, -1:], "prompt_mean": at_prompt.mean(dim=1, keepdim=True)}
     ends = []
     for item in items:
         body = frozen.embed(torch.tensor(slot.body_ids(item.input), dtype=torch.long))
@@ -201,8 +234,8 @@ def prompt_states(
                 f"item {item.id}: prompt and input need {len(start) + len(body)} positions, the model has "
                 f"{frozen.context}; shorten the inputs (input_last_words)."
             )
-        ends.append(hidden_states(frozen, embeds=torch.cat([start, body]))[:, -1].double())
+        ends.append(hidden_states(frozen, embeds=torch.cat([start, body]))[:, -1])
         on_text()
     if ends:
-        states["input_last"] = torch.stack(ends).mean(dim=0)
+        states["input_last"] = torch.stack(ends, dim=1)
     return states

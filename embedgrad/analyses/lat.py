@@ -1,53 +1,123 @@
-"""What LAT found, layer by layer, with its controls: bootstrap bands and random directions."""
+"""What LAT found, layer by layer, with its controls: random directions, shuffled labels, a prompt moved at random, bootstraps."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 
+from embedgrad.analyses.matched_pairs import in_template
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import FrozenModel, PromptEmbedding
+from embedgrad_core.anchoring import randomly_displaced
 from embedgrad_core.files import Item
-from embedgrad_core.lat import Reader, Stimulus, label_sign, principal, prompt_states, spread, stimulus_states, wins
+from embedgrad_core.lat import (
+    SPLITS,
+    Reader,
+    Stimulus,
+    label_sign,
+    principal,
+    prompt_states,
+    spread,
+    stimulus_states,
+    wins,
+    without_labels,
+)
 
 BAND = (0.025, 0.975)
+ITEM_DRAWS = 2000  # means of a few numbers: they cost nothing
+States = Mapping[str, torch.Tensor]
+
+
+class Controls(NamedTuple):
+    """What is drawn once and is the same at every layer, so that layers can be compared.
+
+    Attributes:
+        pairs: (B, n) resamples of the train pairs.
+        held_out: (m, B) resamples of the held-out pairs.
+        shuffles: (B, 2n) permutations of the train texts.
+        directions: (1, R, d) unit vectors.
+        generator: for the resamples of items.
+    """
+
+    pairs: torch.Tensor
+    held_out: torch.Tensor
+    shuffles: torch.Tensor
+    directions: torch.Tensor
+    generator: torch.Generator
+
+    @classmethod
+    def draw(cls, train: torch.Tensor, held_out: torch.Tensor, seed: int, draws: int, directions: int) -> "Controls":
+        """For states (L+1, n, 2, d) of train and (L+1, m, 2, d) of held-out pairs."""
+        generator = torch.Generator().manual_seed(seed)
+        n, m = train.shape[1], held_out.shape[1]
+        pairs = torch.randint(n, (draws, n), generator=generator)
+        resampled = torch.randint(m, (m, draws), generator=generator)
+        noise = torch.randn(directions, train.shape[-1], generator=generator, dtype=torch.float64)
+        shuffles = torch.stack([torch.randperm(2 * n, generator=generator) for _ in range(draws)])
+        return cls(pairs, resampled, shuffles, torch.nn.functional.normalize(noise, dim=1)[None], generator)
 
 
 def lat(
     frozen: FrozenModel,
     prompt: PromptEmbedding,
-    stimuli: Sequence[Stimulus],
+    matched: Sequence[Stimulus],
+    responses: Sequence[Stimulus],
     items: Sequence[Item] = (),
     *,
+    seed: int = 0,
+    draws: int = 200,
+    random_directions: int = 1000,
+    displacements: int = 3,
     log: Callable[[str], None] = print,
-    **settings: int,
 ) -> dict:
     """Read the stimuli and both prompts, also at the last input token of ``items``, and compare.
 
+    Args:
+        frozen: the model.
+        prompt: an optimised prompt.
+        matched: pairs of the same content, read inside a template; see :mod:`embedgrad.analyses.matched_pairs`.
+        responses: pairs of texts that stand for themselves.
+        items: not of the test split.
+        seed: of bootstraps, random directions and shuffles, and of the first prompt that is moved at random.
+        draws: resamples of the pairs, and shuffles.
+        random_directions: how many.
+        displacements: prompts moved as far at random.
+        log: where progress is told.
+
     Returns:
-        What :func:`lat_of_states` returns, which has the ``settings``, and the number of ``items``.
+        ``readers``: for ``template`` and ``responses`` what :func:`lat_of_states` returns; the number of ``items``; ``settings``.
 
     Raises:
         UserError: a text has no tokens or is longer than the model's context; names it.
     """
-    with Progress("LAT, hidden states", 2 * len(stimuli) + 2 * len(items), log, unit="texts") as at:
-        train, held_out = (
-            stimulus_states(frozen, [one for one in stimuli if one.split == split], at.advance)
-            for split in ("train", "held_out")
-        )
-        before, after = (
-            prompt_states(frozen, prompt, vectors, items, at.advance) for vectors in (prompt.initial, prompt.vectors)
-        )
-    with Progress("LAT, directions", len(train), log, unit="layers") as at:
-        analysis = lat_of_states(train, held_out, before, after, **settings, on_layer=at.advance)
-    return analysis | {"items": len(items)}
+    sides = [prompt.initial, prompt.vectors, *(randomly_displaced(prompt, seed + n) for n in range(displacements))]
+    stimuli = {"template": (matched, in_template(prompt.slot)), "responses": (responses, None)}
+    texts = 2 * len(matched) + 2 * len(responses) + len(sides) * len(items)
+    with Progress("LAT, hidden states", texts, log, unit="texts") as at:
+        read = {
+            name: [
+                stimulus_states(frozen, [one for one in pairs if one.split == split], encode, at.advance)
+                for split in SPLITS
+            ]
+            for name, (pairs, encode) in stimuli.items()
+        }
+        before, after, *displaced = (prompt_states(frozen, prompt, side, items, at.advance) for side in sides)
+    settings = {"seed": seed, "draws": draws, "random_directions": random_directions}
+    layers = sum(len(train) for train, _ in read.values())
+    with Progress("LAT, directions", layers, log, unit="layers") as at:
+        readers = {
+            name: lat_of_states(train, held_out, before, after, displaced, **settings, on_layer=at.advance)
+            for name, (train, held_out) in read.items()
+        }
+    return {"readers": readers, "items": len(items), "settings": settings | {"displacements": displacements}}
 
 
 def lat_of_states(
     train: torch.Tensor,
     held_out: torch.Tensor,
-    before: dict[str, torch.Tensor],
-    after: dict[str, torch.Tensor],
+    before: States,
+    after: States,
+    displaced: Sequence[States] = (),
     *,
     seed: int = 0,
     draws: int = 200,
@@ -59,36 +129,49 @@ def lat_of_states(
     Args:
         train: (L+1, n, 2, d) states of the train pairs, see :func:`embedgrad_core.lat.stimulus_states`.
         held_out: (L+1, m, 2, d) states of the held-out pairs.
-        before: (L+1, d) states of the text prompt, by reading.
+        before: (L+1, items, d) states of the text prompt, by reading.
         after: the same of the optimised prompt.
-        seed: of the bootstrap and of the random directions.
-        draws: bootstrap resamples of the train pairs, for the direction, and of the held-out pairs, for its accuracy.
+        displaced: the same of prompts moved as far at random.
+        seed: of the bootstraps, the shuffles and the random directions.
+        draws: bootstrap resamples of the train pairs, for the direction, and of the held-out pairs, for its accuracy; shuffles.
         random_directions: unit directions, their signs fixed on the train pairs as the reading vector's is.
         on_layer: called when a layer has been measured.
 
     Returns:
         ``layers``: a row per layer with ``accuracy`` (train, held_out, band; ``random``: mean and 97.5 % quantile over
-        random directions, and the mean of directions whose sign no label fixed) and, by reading, ``before``, ``after``
-        and ``delta`` in standard deviations of the train projections, the bootstrap ``band`` of delta and ``random``,
-        the band of delta over random directions: a delta inside it is what any direction shows. ``summary``: in how many
-        layers delta, its band and its excess over random directions are positive, and where delta is largest.
+        random directions, and the mean of directions whose sign no label fixed; ``shuffled``: of directions fitted to shuffled
+        labels) and, by reading, ``before``, ``after`` and ``delta`` in standard deviations of the train projections; the
+        bootstrap ``band`` of delta over train pairs; where there are several ``items``, the band over them, and over ``both`` at
+        once, else null; ``random`` and ``shuffled``, the bands over such directions: a delta inside is what any direction shows;
+        ``displaced``, delta of each prompt moved at random. ``summary``: in how many layers delta, its band and its excess over
+        the controls are positive, and where delta is largest. ``pairs``: how many.
     """
-    generator = torch.Generator().manual_seed(seed)
-    n, m = train.shape[1], held_out.shape[1]
-    # The same resamples and directions at every layer, so that layers can be compared.
-    train_draws = torch.randint(n, (draws, n), generator=generator)
-    held_out_draws = torch.randint(m, (m, draws), generator=generator)
-    noise = torch.randn(random_directions, train.shape[-1], generator=generator, dtype=torch.float64)
-    controls = torch.nn.functional.normalize(noise, dim=1)[None]
+    controls = Controls.draw(train, held_out, seed, draws, random_directions)
     reader = Reader.fit(train)
-    activations = {name: (reader.project(before[name]), reader.project(after[name])) for name in before}
     layers = []
     for layer in range(len(train)):
         # One layer at a time: all directions of all layers of a large model would take gigabytes.
         at = slice(layer, layer + 1)
-        drawn, _ = principal((train[at, :, 0] - train[at, :, 1]), train_draws)
-        won = wins(held_out[at], drawn)[0].gather(0, held_out_draws)
-        sign = label_sign(train[at], controls)
+        drawn, _ = principal((train[at, :, 0] - train[at, :, 1]), controls.pairs)
+        shuffled, sign = without_labels(train[at], controls.shuffles), label_sign(train[at], controls.directions)
+        won = wins(held_out[at], drawn)[0].gather(0, controls.held_out)
+        directions = {
+            "band": drawn[0] / spread(train[at], drawn)[0, :, None],
+            "random": sign[0, :, None] * controls.directions[0] / spread(train[at], controls.directions)[0, :, None],
+            "shuffled": shuffled[0] / spread(train[at], shuffled)[0, :, None],
+        }
+        unit = reader.vectors[layer] / reader.scale[layer]
+        readings = {}
+        for name in before:
+            moved, *others = ((side[name][layer] - before[name][layer]).double() for side in (after, *displaced))
+            activation = [float(reader.project(side[name])[layer].mean()) for side in (before, after)]
+            readings[name] = {
+                **dict(zip(("before", "after"), activation, strict=True)),
+                "delta": float((moved @ unit).mean()),
+                **{key: _band(some @ moved.mean(dim=0)) for key, some in directions.items()},
+                **_over_items(moved, unit, directions["band"], controls.generator),
+                "displaced": [float((other @ unit).mean()) for other in others],
+            }
         row: dict[str, Any] = {
             "layer": layer,
             "explained": float(reader.explained[layer]),
@@ -96,37 +179,43 @@ def lat_of_states(
                 "train": float(wins(train[at], reader.vectors[at, None]).mean()),
                 "held_out": float(wins(held_out[at], reader.vectors[at, None]).mean()),
                 "band": _band(won.mean(dim=0)),
-                "random": _random_accuracy(wins(held_out[at], controls)[0], sign[0]),
+                "random": _random_accuracy(wins(held_out[at], controls.directions)[0], sign[0]),
+                "shuffled": _accuracy(wins(held_out[at], shuffled)[0].mean(dim=0)),
             },
-            "readings": {},
+            "readings": readings,
         }
-        for name, (old, new) in activations.items():
-            moved = (after[name] - before[name])[layer].double()
-            row["readings"][name] = {
-                "before": float(old[layer]),
-                "after": float(new[layer]),
-                "delta": float(new[layer] - old[layer]),
-                "band": _band((drawn @ moved / spread(train[at], drawn))[0]),
-                "random": _band((sign * (controls @ moved) / spread(train[at], controls))[0]),
-            }
         layers.append(row)
         on_layer()
     return {
         "layers": layers,
         "summary": {name: _summary(layers, name) for name in before},
-        "settings": {"seed": seed, "draws": draws, "random_directions": random_directions},
-        "pairs": {"train": n, "held_out": m},
+        "pairs": {"train": train.shape[1], "held_out": held_out.shape[1]},
+    }
+
+
+def _over_items(
+    moved: torch.Tensor, unit: torch.Tensor, drawn: torch.Tensor, generator: torch.Generator
+) -> dict[str, list[float] | None]:
+    """Percentile intervals of a mean change, from (items, d) changes: over items, and over items and (B, d) directions at once."""
+    items = len(moved)
+    if items < 2:
+        return {"items": None, "both": None}
+    alone = torch.randint(items, (ITEM_DRAWS, items), generator=generator)
+    joint = torch.randint(items, (len(drawn), items), generator=generator)
+    return {
+        "items": _band((moved @ unit)[alone].mean(dim=1)),
+        "both": _band((drawn @ moved.T).gather(1, joint).mean(dim=1)),
     }
 
 
 def _random_accuracy(won: torch.Tensor, sign: torch.Tensor) -> dict[str, float]:
     """Held-out accuracy of random directions, from their (m, R) wins and the (R,) signs that the train labels give."""
     signed = torch.where(sign > 0, won, 1 - won).mean(dim=0)
-    return {
-        "mean": float(signed.mean()),
-        "q975": float(signed.quantile(BAND[1])),
-        "unsigned_mean": float(won.mean()),
-    }
+    return _accuracy(signed) | {"unsigned_mean": float(won.mean())}
+
+
+def _accuracy(found: torch.Tensor) -> dict[str, float]:
+    return {"mean": float(found.mean()), "q975": float(found.quantile(BAND[1]))}
 
 
 def _band(values: torch.Tensor) -> list[float]:
@@ -139,8 +228,9 @@ def _summary(layers: list[dict], name: str) -> dict:
     deltas = [one["delta"] for one in readings]
     return {
         "layers_above_zero": sum(delta > 0 for delta in deltas),
-        "layers_band_above_zero": sum(one["band"][0] > 0 for one in readings),
+        "layers_band_above_zero": sum((one["both"] or one["band"])[0] > 0 for one in readings),
         "layers_above_random": sum(one["delta"] > one["random"][1] for one in readings),
+        "layers_above_displaced": sum(one["delta"] > max(one["displaced"], default=0.0) for one in readings),
         "layers": len(deltas),
         "largest_delta_at_layer": max(range(len(deltas)), key=deltas.__getitem__),
     }

@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", help="only the items of this level")
     parser.add_argument("--before", required=True, type=Path, help="answers of the text prompt (*.outputs.jsonl)")
     parser.add_argument("--after", required=True, type=Path, help="answers of the optimised prompt")
-    parser.add_argument("--stimuli", required=True, type=Path, help="pairs of sentences for LAT")
+    parser.add_argument("--stimuli", required=True, type=Path, help="responses for LAT's second reader")
+    lat.add_cost_arguments(parser, prefix="lat-")
     add_decoding_arguments(parser)
     add_grading_arguments(parser)
     parser.add_argument("--out-folder", required=True, type=Path, help="a JSON file per analysis")
@@ -37,7 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
     """One after the other; the model is loaded once."""
     folder = arguments.out_folder
     anchoring.run(arguments_of(anchoring, arguments, data=arguments.dev, out=folder / "anchoring.json"))
-    lat.run(arguments_of(lat, arguments, data=arguments.dev, out=folder / "lat.json"))
+    sizes = {"pairs": arguments.lat_pairs, "displacements": arguments.lat_displacements}
+    lat.run(arguments_of(lat, arguments, data=arguments.dev, out=folder / "lat.json", **sizes))
     entropy.run(arguments_of(entropy, arguments, data=arguments.test, out=folder / "entropy.json"))
     likelihood.run(arguments_of(likelihood, arguments, data=arguments.test, out=folder / "likelihood.json"))
     limits.run(arguments_of(limits, arguments, data=arguments.test, out=folder / "limits.json"))

@@ -77,6 +77,11 @@ class RunConfig(Config):
         """Flags of grading."""
         return _flags({"task": task, "strict": self.values["decode"].get("strict", False)})
 
+    def analysis_flags(self, task: str) -> str:
+        """Flags of decoding and of what LAT costs; without the key ``lat``, of decoding alone."""
+        sizes = {f"lat_{key}": value for key, value in self.values.get("lat", {}).items()}
+        return " ".join(filter(None, (self.decode_flags(task), _flags(sizes))))
+
     def optimize_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags of one optimisation, model and prompt aside."""
         cell, settings = self.cell(dataset, model), self.values["optimize"]

@@ -59,10 +59,13 @@ def _entropy(analysis: dict) -> dict:
 
 
 def _lat(analysis: dict) -> dict:
-    best = max(row["accuracy"]["held_out"] for row in analysis["layers"])
-    row = {"lat_held_out": round(best, 3)}
-    for name, found in analysis["summary"].items():
-        row[f"lat_{name}_layers_up"] = f"{found['layers_above_zero']}/{found['layers']}"
+    row = {}
+    for reader, found in analysis["readers"].items():
+        # The responses were the only reader; their columns keep their names.
+        prefix = "lat" if reader == "responses" else f"lat_{reader}"
+        row[f"{prefix}_held_out"] = round(max(one["accuracy"]["held_out"] for one in found["layers"]), 3)
+        for name, one in found["summary"].items():
+            row[f"{prefix}_{name}_layers_up"] = f"{one['layers_above_zero']}/{one['layers']}"
     return row
 
 

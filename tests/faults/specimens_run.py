@@ -122,8 +122,14 @@ def _run(kind: str, folder: Path) -> tuple[Path, Callable[[], object]]:
 def _reports(chance: random.Random) -> dict[str, dict]:
     near = {"p": 0.5, "rank": 1, "nearest": "a", "nearest_id": 3}
     sides = {side: {"cosine": near, "softmax": near} for side in ("before", "after", "random")}
-    reading = {"delta": 0.5, "band": [0.1, 0.9], "random": [-1.0, 1.0]}
-    accuracy = {"held_out": 0.9, "random": {"q975": 0.8}}
+    over_items = {"items": [0.2, 0.8], "both": [0.1, 0.9], "shuffled": [-1.0, 1.0], "displaced": [0.1, 0.0]}
+    reading = {"delta": 0.5, "band": [0.1, 0.9], "random": [-1.0, 1.0], **over_items}
+    accuracy = {"held_out": 0.9, "random": {"q975": 0.8}, "shuffled": {"mean": 0.5, "q975": 0.9}}
+    readings = {"prompt_mean": reading | {"items": None, "both": None}, "input_last": reading}
+    reader = {
+        "layers": [{"layer": n, "accuracy": accuracy, "readings": readings} for n in range(3)],
+        "summary": {"prompt_mean": {"layers_above_zero": 2, "layers": 3}},
+    }
     counts = {"correct": 1, "n": 4}
     protocol = {"layout": "bare", "limit_share": 1.0, "stop_rule": "family", "strict": False}
     part = {"mean": chance.random(), "low": 0.0, "high": 1.0}
@@ -133,13 +139,7 @@ def _reports(chance: random.Random) -> dict[str, dict]:
             "summary": {"mean_drift": 0.1, "nearest_token_unchanged": 2, "positions": 3},
             "round_trip": {"accuracy": {"before": 0.1, "after": 0.9, "snapped": 0.1, "random": 0.2}},
         },
-        "lat": {
-            "layers": [
-                {"layer": n, "accuracy": accuracy, "readings": {"prompt_mean": reading, "input_last": reading}}
-                for n in range(3)
-            ],
-            "summary": {"prompt_mean": {"layers_above_zero": 2, "layers": 3}},
-        },
+        "lat": {"readers": dict.fromkeys(("template", "responses"), reader)},
         "entropy": {"summary": {"prompt": part, "text": part}},
         "ladder": {"rungs": {"bare": {**counts, "levels": {"1": counts}}, "few_shot": {"left_out": "too long"}}},
         "recovery": {"own": protocol, "protocols": [{"protocol": protocol, "levels": {"": counts}}]},

@@ -30,7 +30,7 @@ rule analyse:
     params:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
-        decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
+        decode=lambda wildcards: CONFIG.analysis_flags(RUN.task_of(wildcards)),
         grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:

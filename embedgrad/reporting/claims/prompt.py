@@ -1,9 +1,20 @@
 """Claims about the prompt's vectors: semantic anchoring (Section 5.1) and the activation along a direction (5.3)."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from embedgrad.reporting.claims.measured import Measured, Run
-from embedgrad.reporting.results.analyses import read_anchoring, read_lat, read_positions
+from embedgrad.reporting.results.analyses import (
+    main_reading,
+    read_anchoring,
+    read_lat,
+    read_positions,
+    separates,
+)
+
+READERS = ("template", "responses")  # the first that is valid
 
 
 def _positions(run: Run) -> list[dict]:
@@ -39,35 +50,66 @@ def words_kept(run: Run) -> Measured | None:
     )
 
 
-def _layers(run: Run, tasks: tuple[str, ...]) -> Iterator[list[dict]]:
-    """Of each cell, its layers; each with whether its direction separates held-out pairs better than random directions do."""
-    for analysis in run.analyses("lat.json", read_lat, tasks):
-        yield [
-            row["readings"]["prompt_mean"]
-            | {"layer": place, "valid": row["accuracy"]["held_out"] > row["accuracy"]["random"]["q975"]}
-            for place, row in enumerate(analysis["layers"])
-        ]
-
-
 _INVALID = "no direction separates held-out pairs better than 97.5 % of random directions do"
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A cell's layers, by the reader that its claims are read by."""
+
+    reader: str
+    layers: list[dict]
+
+    @classmethod
+    def of(cls, analysis: dict) -> Self:
+        """The template's reader where any of its directions is valid, else that of the responses."""
+        readers = analysis["readers"]
+        valid = [name for name in READERS if name in readers and any(map(separates, readers[name]["layers"]))]
+        name = next(iter(valid), "responses")
+        layers = readers[name]["layers"]
+        why = "" if name == "template" else f": template not {'valid' if 'template' in readers else 'computed'}"
+        place = main_reading(name, layers)
+        found = [row["readings"][place] | {"layer": n, "valid": separates(row)} for n, row in enumerate(layers)]
+        return cls(f"{name} at {place}{why}", found)
+
+
+def _cells(run: Run, tasks: tuple[str, ...]) -> list[_Read]:
+    return [_Read.of(analysis) for analysis in run.analyses("lat.json", read_lat, tasks)]
+
+
+def _readers(cells: Sequence[_Read]) -> str:
+    counts = Counter(one.reader for one in cells)
+    return "; ".join(f"reader of {n} of {len(cells)} cells: {name}" for name, n in counts.items())
 
 
 def smallest_activation(run: Run, *tasks: str) -> Measured | None:
     """The smallest change of activation over the layers, and cells, whose direction passes its control."""
-    layers = [row for cell in _layers(run, tasks) for row in cell]
+    cells = _cells(run, tasks)
+    layers = [row for cell in cells for row in cell.layers]
     if not layers:
         return None
     valid = [row for row in layers if row["valid"]]
     least = min(valid or layers, key=lambda row: row["delta"])
-    low, high = least["random"]
-    control = f"{len(valid)} of {len(layers)} layers have a valid direction; random ones there: {low:.2f} to {high:.2f}"
-    return Measured(least["delta"], tuple(least["band"]), control=control, gate="" if valid else _INVALID)
+    told = [
+        f"{len(valid)} of {len(layers)} layers have a valid direction; random ones there: {_range(least['random'])}"
+    ]
+    if least["shuffled"]:
+        told.append(f"of shuffled labels: {_range(least['shuffled'])}")
+    if least["displaced"]:
+        told.append(f"prompts moved as far at random: {_range(least['displaced'])}")
+    interval = tuple(least["both"] or least["band"])
+    gate = "" if valid else _INVALID
+    return Measured(least["delta"], interval, control="; ".join([*told, _readers(cells)]), gate=gate)
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}"
 
 
 def first_layer(run: Run, *tasks: str) -> Measured | None:
     """Share of cells whose largest change is at the first layer (embeddings or first block), where its direction is valid."""
-    cells = list(_layers(run, tasks))
-    judged = [cell for cell in cells if any(row["valid"] for row in cell[:2])]
-    hits = sum(max(cell, key=lambda row: row["delta"])["layer"] <= 1 for cell in judged or cells)
-    gate = "" if judged else _INVALID
-    return Measured.share(hits, len(judged or cells), control=f"{len(judged)} of {len(cells)} cells judged", gate=gate)
+    cells = _cells(run, tasks)
+    judged = [cell for cell in cells if any(row["valid"] for row in cell.layers[:2])]
+    hits = sum(max(cell.layers, key=lambda row: row["delta"])["layer"] <= 1 for cell in judged or cells)
+    control = "; ".join([f"{len(judged)} of {len(cells)} cells judged", _readers(cells)])
+    return Measured.share(hits, len(judged or cells), control=control, gate="" if judged else _INVALID)

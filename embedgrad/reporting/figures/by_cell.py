@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,6 +30,10 @@ class Panel:
 
     title: str
     found: list[tuple[Cell, list[dict]]]
+    why: str = "not run yet"  # of what is missing
+
+
+P = TypeVar("P", bound=Panel)
 
 
 def panels_of(
@@ -51,16 +55,21 @@ def _reports(
     return [read(path) for path in paths if path.exists()]
 
 
-def grid_of(panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
-    """A figure with as many axes, four a row, and room for the legend above them."""
+def grid_of(panels: Sequence[Panel], entries: int) -> tuple[Figure, list[Axes]]:
+    """A figure with as many axes, four a row, and room above them for a legend of so many entries."""
     columns = min(4, len(panels))
-    height = 1.95 * math.ceil(len(panels) / columns) + 0.85 + 0.55  # head and foot
-    figure = Figure(figsize=(max(2.45 * columns + 0.75, 6.4), height))
-    axes = drawing.panels(figure, len(panels), columns, (0.8, 0.2, 0.95, 0.55 + 0.15), hspace=0.75, wspace=0.4)
+    width = max(2.45 * columns + 0.75, 6.4)
+    head = max(0.85, 0.4 + 0.17 * math.ceil(entries / _legend_columns(width)))
+    figure = Figure(figsize=(width, 1.95 * math.ceil(len(panels) / columns) + head + 0.55))
+    axes = drawing.panels(figure, len(panels), columns, (0.8, 0.2, head + 0.1, 0.55 + 0.15), hspace=0.75, wspace=0.4)
     return figure, list(axes)
 
 
-def begun(grid: Sequence[Axes], panels: Sequence[Panel]) -> Iterator[tuple[Axes, Panel]]:
+def _legend_columns(width: float) -> int:
+    return 3 if width < 8 else 5
+
+
+def begun(grid: Sequence[Axes], panels: Sequence[P]) -> Iterator[tuple[Axes, P]]:
     """Title every panel, and yield those in which there is something to draw."""
     for axes, panel in zip(grid, panels, strict=True):
         missing = [cell.dataset for cell, analyses in panel.found if not analyses]
@@ -72,7 +81,7 @@ def begun(grid: Sequence[Axes], panels: Sequence[Panel]) -> Iterator[tuple[Axes,
         else:
             axes.set_xticks([])
             axes.set_yticks([])
-            drawing.note(axes, "missing: not run yet")
+            drawing.note(axes, f"missing: {panel.why}")
 
 
 def look(dataset: int) -> tuple[str, str]:
@@ -96,4 +105,4 @@ def mark(label: str, shape: str, colour: str, **look: Any) -> Line2D:
 
 def legend(figure: Figure, handles: list) -> None:
     """The legend, as wide as the figure allows."""
-    drawing.legend(figure, handles, columns=3 if figure.get_figwidth() < 8 else 5)
+    drawing.legend(figure, handles, columns=_legend_columns(figure.get_figwidth()))

@@ -1,6 +1,7 @@
-"""Figure 3: the change of activation by layer."""
+"""Figure 3: the change of activation by layer, as each of LAT's two readers sees it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -10,42 +11,36 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from embedgrad.reporting.figures import drawing
-from embedgrad.reporting.figures.by_cell import begun, dataset_legend, grid_of, legend, look, mark, panels_of
-from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, styled
-from embedgrad.reporting.results.analyses import read_lat
+from embedgrad.reporting.figures.by_cell import Panel, begun, dataset_legend, grid_of, legend, look, mark, panels_of
+from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, LINK, styled
+from embedgrad.reporting.results.analyses import main_reading, read_lat, separates
 from embedgrad.reporting.results.cells import Cell, Seeds
 
+READERS = ("template", "responses")
 READINGS = (
     ("prompt_mean", AFTER, "o", "prompt positions, mean"),
     ("prompt_last", BEFORE, "s", "last prompt position"),
     ("input_last", ACCENT, "^", "last input token"),
 )
-LONE_READING = "prompt_mean"  # of panels that hold several cells
+
+
+@dataclass(frozen=True)
+class ReaderPanel(Panel):
+    """A panel of what one reader found."""
+
+    reader: str = ""
 
 
 @styled()
 def lat(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] | None = None) -> Figure:
-    """The change of activation by layer, from ``<folder>/<dataset>/<model>/seed<k>/lat.json``.
+    """The change of activation by layer, from ``<folder>/<dataset>/<model>/seed<k>/lat.json``; the template's reader comes first.
 
     Raises:
         UserError: an analysis that lacks a key; names the file.
     """
-    panels, grouped = panels_of(cells, Path(folder), seeds, "lat.json", read_lat)
-    figure, grid = grid_of(panels)
+    found, grouped = panels_of(cells, Path(folder), seeds, "lat.json", read_lat)
+    panels = [_of_reader(panel, reader) for panel in found for reader in READERS]
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
-    for axes, panel in begun(grid, panels):
-        axes.axhline(0, color=GREY, linewidth=0.8)
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-        for cell, found in panel.found:
-            for analysis in found:
-                if grouped:
-                    _by_layer(axes, analysis["layers"], LONE_READING, *look(datasets.index(cell.dataset)))
-                    continue
-                _random_band(axes, analysis["layers"])
-                for name, colour, shape, _ in READINGS:
-                    if name in analysis["layers"][0]["readings"]:
-                        _by_layer(axes, analysis["layers"], name, colour, shape)
-    drawing.name_axes(figure, "layer (0: embeddings)", "activation, after − before, in sd")
     handles: list[Line2D | Patch]
     if grouped:
         handles = [*dataset_legend(datasets, "-")]
@@ -55,25 +50,55 @@ def lat(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] 
             for _, colour, shape, label in READINGS
         ]
         handles.append(Patch(color=FAINT, linewidth=0, label="random directions, 95 %"))
+        handles.append(Line2D([], [], color=GREY, linewidth=0.8, linestyle=":", label="prompt moved at random"))
     handles.append(mark("direction no better than random", "o", INK, mfc="white", markersize=3.5))
+    figure, grid = grid_of(panels, len(handles))
+    for axes, panel in begun(grid, panels):
+        axes.axhline(0, color=LINK, linewidth=0.8)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        for cell, analyses in panel.found:
+            for layers in (analysis["layers"] for analysis in analyses):
+                main = main_reading(panel.reader, layers)
+                if grouped:
+                    _by_layer(axes, layers, main, *look(datasets.index(cell.dataset)))
+                    continue
+                _controls(axes, layers, main)
+                for name, colour, shape, _ in READINGS:
+                    if name in layers[0]["readings"]:
+                        _by_layer(axes, layers, name, colour, shape)
+    drawing.name_axes(figure, "layer (0: embeddings)", "activation, after − before, in sd")
     legend(figure, handles)
     return figure
 
 
+def _of_reader(panel: Panel, reader: str) -> ReaderPanel:
+    found = [
+        (cell, [analysis["readers"][reader] for analysis in analyses if reader in analysis["readers"]])
+        for cell, analyses in panel.found
+    ]
+    why = "not computed" if any(analyses for _, analyses in panel.found) else panel.why
+    first, *rest = panel.title.split("\n")
+    title = "\n".join([f"{first}, {reader}", *rest] if rest else [reader, first])
+    return ReaderPanel(title, found, why, reader)
+
+
 def _by_layer(axes: Axes, layers: Sequence[dict], name: str, colour: str, shape: str) -> None:
+    """Deltas with their interval: over pairs and items where there are items, else over pairs."""
     rows = [row["readings"][name] for row in layers]
     at = [row["layer"] for row in layers]
-    axes.fill_between(
-        at, [row["band"][0] for row in rows], [row["band"][1] for row in rows], color=colour, alpha=0.15, linewidth=0
-    )
+    low, high = zip(*(row["both"] or row["band"] for row in rows), strict=True)
+    axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.plot(at, [row["delta"] for row in rows], color=colour, linewidth=1.2)
     for row, reading in zip(layers, rows, strict=True):
-        separates = row["accuracy"]["held_out"] > row["accuracy"]["random"]["q975"]
-        face = colour if separates else "white"
+        face = colour if separates(row) else "white"
         axes.plot(row["layer"], reading["delta"], shape, color=colour, markersize=3.5, markerfacecolor=face, mew=0.8)
 
 
-def _random_band(axes: Axes, layers: Sequence[dict]) -> None:
-    rows = [row["readings"][LONE_READING]["random"] for row in layers]
+def _controls(axes: Axes, layers: Sequence[dict], name: str) -> None:
+    """The band of random directions, and the deltas of prompts moved at random."""
+    rows = [row["readings"][name] for row in layers]
     at = [row["layer"] for row in layers]
-    axes.fill_between(at, [row[0] for row in rows], [row[1] for row in rows], color=FAINT, linewidth=0, zorder=0)
+    low, high = zip(*(row["random"] for row in rows), strict=True)
+    axes.fill_between(at, low, high, color=FAINT, linewidth=0, zorder=0)
+    for moved in zip(*(row["displaced"] for row in rows), strict=False):
+        axes.plot(at, moved, color=GREY, linewidth=0.8, linestyle=":")

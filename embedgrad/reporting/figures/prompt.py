@@ -26,8 +26,8 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence
         UserError: an analysis that lacks a key; names the file.
     """
     panels, grouped = panels_of(cells, Path(folder), seeds, "anchoring.json", read_positions)
-    figure, grid = grid_of(panels)
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
+    figure, grid = grid_of(panels, 2 + (len(datasets) if grouped else len(SIDES)))
     analyses = [analysis for panel in panels for _, found in panel.found for analysis in found]
     smallest = [_p(row, side) for analysis in analyses for row in analysis["positions"] for side, *_ in SIDES]
     for axes, panel in begun(grid, panels):

@@ -137,9 +137,12 @@ def _figures(
         ("anchoring" in made, "Semantic anchoring", lambda: anchoring(ran_cells, folder, seeds), "Probability of each "
          "position's own token under softmax(v·Eᵀ), before, after, and moved as far at random. What a random move leaves "
          "untouched is no finding."),
-        ("lat" in made, "LAT", lambda: lat(ran_cells, folder, seeds), "Figure 3: change of activation along the "
-         "emotional-robotic direction by layer, with the band of random directions. Hollow marks: the direction does not "
-         "separate held-out pairs in this layer."),
+        ("lat" in made, "LAT", lambda: lat(ran_cells, folder, seeds), "Figure 3: change of activation by layer. "
+         "The template's reader is LAT as its authors do it: pairs of the same content, positive against negative, read at the "
+         "template's last token. The responses' reader sets emotional against robotic texts, which also differ in content and "
+         "length. Grey: random directions, and prompts moved as far at random (of the template's reader at the last input token, "
+         "else of the prompt's mean). Hollow marks: the direction does not separate held-out pairs in this layer. A change along "
+         "the template's direction is a lean to the positive or the negative, not more or less of a skill."),
     ]  # fmt: skip
     return [{"title": title, "caption": caption, **_drawn(draw)} for there, title, draw, caption in wanted if there]
 

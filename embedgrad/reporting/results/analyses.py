@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from embedgrad_core.files import ANY, ANY_LIST, COUNT, UserError, misfit, read_json
+from embedgrad_core.files import ANY, ANY_LIST, COUNT, UserError, is_number, misfit, read_json
 
 _NEAREST = {"cosine": {"nearest_id": COUNT}, "softmax": {"p": float}}
 _POSITION = {
@@ -26,12 +26,26 @@ _ANCHORING = {
 }
 _PART = {"mean": (float,)}
 _READING = {"delta": float, "band": list, "random": list}
-_LAT = {
-    "layers": [
-        {"layer": COUNT, "accuracy": {"held_out": float, "random": {"q975": float}}, "readings": {ANY: _READING}}
-    ],
-    "summary": {ANY: {"layers_above_zero": COUNT, "layers": COUNT}},
-}
+_SHUFFLED = {"mean": float, "q975": float}
+_SUMMARY = {ANY: {"layers_above_zero": COUNT, "layers": COUNT}}
+
+
+def _reader(reading: dict, **accuracy: dict) -> dict:
+    """The shape of what one reader of LAT found."""
+    layer = {
+        "layer": COUNT,
+        "accuracy": {"held_out": float, "random": {"q975": float}, **accuracy},
+        "readings": {ANY: reading},
+    }
+    return {"layers": [layer], "summary": _SUMMARY}
+
+
+# Files made before 2026-11-27 have one reader, and not these of its controls.
+_OLD_READER = _reader(_READING)
+_NOT_COMPUTED: dict[str, Any] = {"items": None, "both": None, "shuffled": None, "displaced": []}
+_READER = _reader(
+    _READING | {"items": (list,), "both": (list,), "shuffled": list, "displaced": ANY_LIST}, shuffled=_SHUFFLED
+)
 _COUNTS = {"correct": COUNT, "n": COUNT}
 _PROTOCOL = {"layout": str, "limit_share": float, "stop_rule": str, "strict": bool}
 _GRID = {"own": _PROTOCOL, "protocols": [{"protocol": _PROTOCOL, "levels": {ANY: _COUNTS}}]}
@@ -40,17 +54,61 @@ _LIMIT = {"limit": COUNT, "correct": COUNT, "ended": COUNT, "loops": COUNT, "cut
 
 def _read(shape: Any, path: str | Path, fault: Callable[[dict], str | None] = lambda analysis: None) -> dict:
     """A file of this shape; ``fault`` says what else is wrong with it."""
-    analysis = read_json(path)
+    return _checked(read_json(path), shape, path, fault)
+
+
+def _checked(analysis: Any, shape: Any, path: str | Path, fault: Callable[[dict], str | None]) -> dict:
     wrong = misfit(analysis, shape)
     if what := f"key {wrong!r}" if wrong else fault(analysis):
         raise UserError(f"{path}: {what} is missing or of the wrong kind; delete the file and make it again.")
     return analysis
 
 
-def _lat_fault(analysis: dict) -> str | None:
-    names = [set(row["readings"]) for row in analysis["layers"]]
-    same = "prompt_mean" in names[0] and all(one == names[0] for one in names)
-    return None if same else "layers: the readings of each layer, prompt_mean among them,"
+def read_lat(path: str | Path) -> dict:
+    """``lat.json``: ``readers`` by name, ``responses`` among them; of each, readings layer by layer, the same ones in every layer.
+
+    A file made before there were two readers has the responses alone; what was not computed is null or empty.
+    """
+    analysis = read_json(path)
+    if not isinstance(analysis, dict) or "readers" in analysis:
+        return _checked(analysis, {"readers": {"responses": dict}}, path, _readers_fault)
+    _checked(analysis, _OLD_READER, path, _reader_fault)
+    for row in analysis["layers"]:
+        row["readings"] = {name: _NOT_COMPUTED | reading for name, reading in row["readings"].items()}
+    return {**analysis, "readers": {"responses": {key: analysis[key] for key in ("layers", "summary")}}}
+
+
+def _readers_fault(analysis: dict) -> str | None:
+    for name, reader in analysis["readers"].items():
+        where = f"readers.{name}"
+        wrong = misfit(reader, _READER, where)
+        if what := f"key {wrong!r}" if wrong else _reader_fault(reader, f"{where}."):
+            return what
+    return None
+
+
+def _reader_fault(reader: dict, where: str = "") -> str | None:
+    names = [set(row["readings"]) for row in reader["layers"]]
+    if "prompt_mean" not in names[0] or any(one != names[0] for one in names):
+        return f"{where}layers: the readings of each layer, prompt_mean among them,"
+    moved = [
+        one for row in reader["layers"] for reading in row["readings"].values() for one in reading.get("displaced", ())
+    ]
+    return None if all(map(is_number, moved)) else f"{where}layers: a change of a prompt moved at random"
+
+
+def separates(layer: dict) -> bool:
+    """Whether the layer's direction is valid: it separates held-out pairs better than 97.5 % of random directions do."""
+    return layer["accuracy"]["held_out"] > layer["accuracy"]["random"]["q975"]
+
+
+def main_reading(reader: str, layers: list[dict]) -> str:
+    """Where a reader's claims are read.
+
+    The template's direction was fitted where the model is about to answer, and is read there, over the dev items. Without items,
+    and by the responses' reader, it is the mean over the prompt's positions.
+    """
+    return "input_last" if reader == "template" and "input_last" in layers[0]["readings"] else "prompt_mean"
 
 
 def _limits_fault(analysis: dict) -> str | None:
@@ -102,8 +160,6 @@ read_anchoring = partial(_read, _ANCHORING)
 read_positions = partial(_read, _ANCHORING | {"positions": [_POSITION]})
 # ``entropy.json``: what the prompt and what the text changed.
 read_entropy = partial(_read, {"summary": {"prompt": _PART, "text": _PART}})
-# ``lat.json``: readings layer by layer; every layer has the same ones.
-read_lat = partial(_read, _LAT, fault=_lat_fault)
 # ``limits.json``: right and cut answers under each token limit, before and after, under the same limits.
 read_limits = partial(_read, {"n": COUNT, "before": [_LIMIT], "after": [_LIMIT]}, fault=_limits_fault)
 # ``likelihood.json``: for each item the answer, and per label a log-likelihood before and after; there may be no labels.

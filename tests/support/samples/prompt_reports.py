@@ -14,11 +14,37 @@ def anchoring_report(chance, k=9):
 
 
 def lat_report(chance, layers):
-    def reading():
-        delta = chance.uniform(-3, 3)
-        return {"delta": delta, "band": [delta - 0.5, delta + 0.5], "random": [-1.5, 1.5]}
+    """Of both readers."""
+    return {"readers": {name: _reader(chance, layers) for name in ("template", "responses")}}
 
-    accuracy = {"held_out": 0.9, "random": {"q975": 0.8}}
+
+def old_lat_report(chance, layers):
+    """Of the one reader that there was before 2026-11-27, without the controls that came later."""
+    report = _reader(chance, layers)
+    for row in report["layers"]:
+        del row["accuracy"]["shuffled"]
+        for reading in row["readings"].values():
+            for key in ("items", "both", "shuffled", "displaced"):
+                del reading[key]
+    return report
+
+
+def _reader(chance, layers):
+    def reading(name):
+        delta = chance.uniform(-3, 3)
+        near = [delta - 0.5, delta + 0.5]
+        over_items = {"items": near, "both": [delta - 0.7, delta + 0.7]} if name == "input_last" else {}
+        moved = [chance.uniform(-3, 3) for _ in range(3)]
+        random = {"random": [-1.5, 1.5], "shuffled": [-1.4, 1.4], "displaced": moved}
+        return {"delta": delta, "band": near, "items": None, "both": None, **over_items, **random}
+
     names = ("prompt_mean", "prompt_last", "input_last")
-    rows = [{"layer": n, "accuracy": accuracy, "readings": {name: reading() for name in names}} for n in range(layers)]
-    return {"layers": rows, "summary": {}}
+    rows = [
+        {
+            "layer": n,
+            "accuracy": {"held_out": 0.9, "random": {"q975": 0.8}, "shuffled": {"mean": 0.5, "q975": 0.9}},
+            "readings": {name: reading(name) for name in names},
+        }
+        for n in range(layers)
+    ]
+    return {"layers": rows, "summary": {name: {"layers_above_zero": 1, "layers": layers} for name in names}}

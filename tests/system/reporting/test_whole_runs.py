@@ -61,6 +61,7 @@ def test_a_run_is_held_against_the_claims(tmp_path):
     # Figure 3 is about sentiment: the other task's file does not count.
     assert (found["lat-all-layers"].from_run, found["lat-all-layers"].run_verdict) == ("-0.10", INCONCLUSIVE)
     assert "3 of 3 layers have a valid direction" in found["lat-all-layers"].control
+    assert "reader of 1 of 1 cells: responses at prompt_mean: template not computed" in found["lat-all-layers"].control
     assert found["lat-first-layer"].run_verdict == COMPATIBLE
     assert found["maths-after"].run_verdict == COMPATIBLE, "the samples are drawn from the printed accuracies"
     assert found["maths-after"].untouched_verdict == FAILS

@@ -121,8 +121,8 @@ def test_chance_is_chance(tokenizer):
     """Pairs that differ by nothing but noise: neither the direction nor the control beats a coin."""
     generator = torch.Generator().manual_seed(0)
     train, held_out = (torch.randn(1, 200, 2, 32, generator=generator) for _ in range(2))
-    at = {"prompt_mean": torch.zeros(1, 32)}
-    accuracy = lat_of_states(train, held_out, at, at)["layers"][0]["accuracy"]
+    at = {"prompt_mean": torch.zeros(1, 1, 32)}
+    accuracy = lat_of_states(train, held_out, at, at, draws=20)["layers"][0]["accuracy"]
     assert accuracy["held_out"] == pytest.approx(0.5, abs=0.12)
     assert accuracy["random"]["mean"] == pytest.approx(0.5, abs=0.05)
 
@@ -134,11 +134,11 @@ def test_the_embeddings_path_is_the_ids_path(frozen, items, kind):
     item = items[2]
     by_ids = hidden_states(frozen, ids=[*slot.head_ids, *slot.prompt_ids, *slot.body_ids(item.input)])
     by_embeds = prompt_states(frozen, prompt, prompt.initial, [item])
-    at_prompt = by_ids[:, len(slot.head_ids) : len(slot.head_ids) + slot.k].double()
+    at_prompt = by_ids[:, len(slot.head_ids) : len(slot.head_ids) + slot.k]
     same = {"rtol": 1e-4, "atol": 1e-4}
-    torch.testing.assert_close(by_embeds["prompt_mean"], at_prompt.mean(dim=1), **same)
-    torch.testing.assert_close(by_embeds["prompt_last"], at_prompt[:, -1], **same)
-    torch.testing.assert_close(by_embeds["input_last"], by_ids[:, -1].double(), **same)
+    torch.testing.assert_close(by_embeds["prompt_mean"][:, 0], at_prompt.mean(dim=1), **same)
+    torch.testing.assert_close(by_embeds["prompt_last"][:, 0], at_prompt[:, -1], **same)
+    torch.testing.assert_close(by_embeds["input_last"][:, 0], by_ids[:, -1], **same)
     assert len(by_ids) == frozen.network.config.num_hidden_layers + 1
 
 
@@ -155,7 +155,7 @@ def saved(tokenizer, items, tmp_path):
 
 def lat(folder, *more):
     words = ["lat", "--model", folder / "model", "--prompt-file", folder / "p.safetensors", "--device", "cpu"]
-    words += ["--stimuli", folder / "stimuli.jsonl", "--out", folder / "lat.json", *more]
+    words += ["--stimuli", folder / "stimuli.jsonl", "--pairs", 8, "--draws", 20, "--out", folder / "lat.json", *more]
     return main([*map(str, words)])
 
 
@@ -164,10 +164,17 @@ def test_the_command(saved):
     first = (saved / "lat.json").read_bytes()
     told = json.loads(first)
     assert told["items"] == 3
-    assert [row["layer"] for row in told["layers"]] == [0, 1, 2]
-    # Only prompt rows changed: at the input's last token the embedding output is the same before and after.
-    assert told["layers"][0]["readings"]["input_last"]["delta"] == 0
-    assert told["layers"][0]["readings"]["prompt_mean"]["delta"] != 0
+    assert told["readers"]["template"]["pairs"] == {"train": 6, "held_out": 2}
+    assert told["readers"]["responses"]["pairs"] == {"train": 6, "held_out": 6}
+    for reader in told["readers"].values():
+        assert [row["layer"] for row in reader["layers"]] == [0, 1, 2]
+        # Only prompt rows changed: at the input's last token the embedding output is the same before and after.
+        assert reader["layers"][0]["readings"]["input_last"]["delta"] == 0
+        assert [len(row["readings"]["input_last"]["displaced"]) for row in reader["layers"]] == [3, 3, 3]
+    first_layers = {name: reader["layers"][0] for name, reader in told["readers"].items()}
+    assert first_layers["responses"]["readings"]["prompt_mean"]["delta"] != 0
+    # Every text in the template ends in the same token, whose embedding says nothing.
+    assert first_layers["template"]["accuracy"]["held_out"] == 0.5
     assert lat(saved, "--data", saved / "dev.jsonl", "--items", 3) == 0
     assert (saved / "lat.json").read_bytes() == first
 

@@ -1,11 +1,14 @@
 """The claims of Sections 4 and 5: all numbers covered, recomputed from the table, and held against a run."""
 
+import random
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from prompt_reports import lat_report
+from reporting_samples import cell, make_run
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
@@ -19,14 +22,16 @@ from embedgrad.reporting.claims import (
     NOT_TESTABLE,
     OPEN,
     check_claims,
+    prompt,
     read_claims,
 )
-from embedgrad.reporting.claims.measured import Measured, judge
+from embedgrad.reporting.claims.measured import Measured, Run, judge
 from embedgrad.reporting.claims.rivals import RIVAL_KINDS
 from embedgrad.reporting.claims.values import fieller
 from embedgrad.reporting.results.cells import read_cells
+from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.tables import write_table
-from embedgrad_core.files import UserError
+from embedgrad_core.files import UserError, write_json
 
 ROOT = Path(__file__).resolve().parents[3]
 # Those of other methods, from other sections too: tests/unit/reporting/rivals.
@@ -180,3 +185,37 @@ def test_fiellers_interval_solves_its_own_equation():
     for end in (low, high):
         assert abs(a - end * b) / (v + end**2 * w) ** 0.5 == pytest.approx(norm.ppf(0.975), abs=1e-9)
     assert fieller(12.0, 4.0, 1.0, 1.0) is None, "a denominator that may be 0 bounds no ratio"
+
+
+def read_of(tmp_path, report):
+    one = cell()
+    make_run(tmp_path, [one], {"sums": {None: 20}})
+    write_json(tmp_path / one.dataset / one.model / "seed0" / "lat.json", report)
+    return prompt.smallest_activation(run := Run({}, {}, collect([one], tmp_path), tmp_path)), prompt.first_layer(run)
+
+
+def test_an_activation_is_read_by_the_template_where_its_direction_is_valid(tmp_path):
+    report = lat_report(random.Random(0), 4)
+    layers = report["readers"]["template"]["layers"]
+    layers[0]["accuracy"]["held_out"] = layers[3]["accuracy"]["held_out"] = 0.5
+    for row, delta in zip(layers, (-9.0, 2.0, 1.5, -8.0), strict=True):
+        row["readings"]["input_last"] |= {"delta": delta, "both": [delta - 1, delta + 1], "displaced": [-0.25, 0.5]}
+    least, first = read_of(tmp_path, report)
+    assert (least.value, least.interval, least.gate) == (1.5, (0.5, 2.5), "")
+    assert least.control == (
+        "2 of 4 layers have a valid direction; random ones there: -1.50 to 1.50; of shuffled labels: -1.40 to 1.40; prompts "
+        "moved as far at random: -0.25 to 0.50; reader of 1 of 1 cells: template at input_last"
+    )
+    assert first.value == 1
+    assert "template at input_last" in first.control
+
+
+def test_an_activation_is_read_by_the_responses_where_the_template_has_no_valid_direction(tmp_path):
+    report = lat_report(random.Random(0), 4)
+    for row in report["readers"]["template"]["layers"]:
+        row["accuracy"]["held_out"] = 0.8
+    deltas = [row["readings"]["prompt_mean"]["delta"] for row in report["readers"]["responses"]["layers"]]
+    least, first = read_of(tmp_path, report)
+    assert least.value == min(deltas)
+    assert least.control.endswith("reader of 1 of 1 cells: responses at prompt_mean: template not valid")
+    assert first.value == (max(deltas) in deltas[:2])

@@ -156,3 +156,13 @@ def test_fewer_rates_are_the_middle_of_a_grid(count, rates):
     values["rivals"] = {"cells": ["imdb/qwen2.5-3b-instruct"], "seeds": [0], "methods": ["lora", "gcg"], "rates": count}
     found = {rival.name: rival.rates for _, rival in RunConfig.check(values).rivals}
     assert found == {"lora": rates, "gcg": ()}
+
+
+def test_what_lat_costs_is_a_key_and_without_it_nothing_is_made_again():
+    plain = RunConfig.check(PAPER)
+    assert plain.analysis_flags("imdb") == plain.decode_flags("imdb")
+    smaller = RunConfig.check(changed("lat", to={"pairs": 40, "displacements": 0}))
+    flags = smaller.analysis_flags("imdb").removeprefix(plain.decode_flags("imdb"))
+    assert flags == " --lat-pairs 40 --lat-displacements 0"
+    with pytest.raises(UserError, match=r"lat\.pairs"):
+        RunConfig.check(changed("lat", to={"pairs": 3}))

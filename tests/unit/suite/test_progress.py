@@ -257,13 +257,22 @@ def test_every_analysis_reports(files, prompt_file, tmp_path, capsys, at_once):
     sides = ["--before", str(tmp_path / "before"), "--after", str(tmp_path / "after")]
     more = ["--dev", str(data), "--test", str(data), "--stimuli", "config/lat_stimuli.jsonl", *sides]
     capsys.readouterr()
-    words = ["--prompt-file", str(prompt_file), "--evaluator", "exact", "--out-folder", str(tmp_path)]
+    words = [
+        "--prompt-file",
+        str(prompt_file),
+        "--evaluator",
+        "exact",
+        "--out-folder",
+        str(tmp_path),
+        "--lat-pairs",
+        "8",
+    ]
     assert main(["analyse", *flags, *more, *words]) == 0
     found = phases(capsys.readouterr().out)
     kept = json.loads((tmp_path / "entropy.json").read_text())["summary"]["n"]
     last = {name: lines[-1] for name, lines in found.items()}
     assert last["round trip, before"].startswith("8 of 8 items (100 %), ")
     assert last["round trip, random, seed 2"].startswith("8 of 8 items (100 %), ")
-    assert last["LAT, hidden states"].startswith("96 of 96 texts (100 %), ")
-    assert last["LAT, directions"].startswith("3 of 3 layers (100 %), ")
+    assert last["LAT, hidden states"].startswith("136 of 136 texts (100 %), ")
+    assert last["LAT, directions"].startswith("6 of 6 layers (100 %), ")
     assert last["entropy, answers read"].startswith(f"{4 * kept} of {4 * kept} answers (100 %), ")

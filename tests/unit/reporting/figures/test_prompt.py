@@ -3,13 +3,16 @@
 import random
 
 import pytest
-from drawn import apart
-from prompt_reports import anchoring_report, lat_report
+from drawn import apart, texts
+from places import ROOT
+from prompt_reports import anchoring_report, lat_report, old_lat_report
 from reporting_samples import cell
 
 from embedgrad.reporting.figures.drawing import styled
 from embedgrad.reporting.figures.lat import lat
 from embedgrad.reporting.figures.prompt import anchoring
+from embedgrad.reporting.results.analyses import read_lat
+from embedgrad.reporting.results.cells import read_cells
 from embedgrad_core.files import UserError, read_json, write_json
 
 
@@ -19,10 +22,12 @@ def runs(tmp_path_factory):
     home = folder / "one" / one.dataset / one.model / "seed0"
     write_json(home / "anchoring.json", anchoring_report(chance))
     write_json(home / "lat.json", lat_report(chance, 29))
-    return {name: ([one], folder / name) for name in ("one", "empty")}
+    write_json(folder / "old" / one.dataset / one.model / "seed0" / "lat.json", old_lat_report(chance, 29))
+    of_one = {name: ([one], folder / name) for name in ("one", "empty", "old")}
+    return of_one | {"grouped": (read_cells(ROOT / "config/laptop_cells.tsv"), folder / "none")}
 
 
-@pytest.mark.parametrize("name", ["one", "empty"])
+@pytest.mark.parametrize("name", ["one", "empty", "old", "grouped"])
 @pytest.mark.parametrize("make", [anchoring, lat])
 def test_no_text_overlaps_or_leaves_the_page(runs, name, make):
     with styled():
@@ -34,13 +39,27 @@ def test_marks_stand_where_the_reports_say(runs):
     home = folder / cells[0].dataset / cells[0].model / "seed0"
     with styled():
         points = [line for line in anchoring(cells, folder).axes[0].get_lines() if line.get_marker() == "o"]
-        layers = [line for line in lat(cells, folder).axes[0].get_lines() if line.get_linestyle() == "-"]
+        panels = [[list(line.get_ydata()) for line in axes.get_lines()] for axes in lat(cells, folder).axes]
     for row, line in zip(read_json(home / "anchoring.json")["positions"], points, strict=True):
         assert list(line.get_xydata()[0]) == [row["position"] + 1, row["after"]["softmax"]["p"]]
         kept = row["after"]["cosine"]["nearest_id"] == row["token_id"]
         assert (line.get_markerfacecolor() != "none") == kept
-    deltas = [row["readings"]["prompt_mean"]["delta"] for row in read_json(home / "lat.json")["layers"]]
-    assert any(list(line.get_ydata()) == deltas for line in layers)
+    readers = read_json(home / "lat.json")["readers"]
+    # The template's reader stands first, and its control is that of the last input token.
+    for name, main, drawn in zip(("template", "responses"), ("input_last", "prompt_mean"), panels, strict=True):
+        layers = readers[name]["layers"]
+        for reading in ("prompt_mean", "prompt_last", "input_last"):
+            assert [row["readings"][reading]["delta"] for row in layers] in drawn
+        for place in range(3):
+            assert [row["readings"][main]["displaced"][place] for row in layers] in drawn
+
+
+def test_what_an_old_report_does_not_have_was_not_computed(runs):
+    with styled():
+        figure = lat(*runs["old"])
+        told = [text for text, _ in texts(figure)]
+    assert told.count("missing: not computed") == 1
+    assert [bool(axes.get_lines()) for axes in figure.axes] == [False, True]
 
 
 def test_a_report_without_its_key_is_one_error(tmp_path):
@@ -48,3 +67,28 @@ def test_a_report_without_its_key_is_one_error(tmp_path):
     write_json(tmp_path / one.dataset / one.model / "seed0" / "lat.json", {"layers": []})
     with pytest.raises(UserError, match=r"lat\.json: key 'layers' is missing"):
         lat([one], tmp_path)
+
+
+def test_a_reader_s_key_that_is_missing_or_wrong_is_named(tmp_path):
+    for spoil, told in (
+        (lambda report: report["readers"].pop("responses"), "readers.responses"),
+        (
+            lambda report: report["readers"]["template"]["layers"][1].pop("accuracy"),
+            "readers.template.layers.1.accuracy",
+        ),
+        (
+            lambda report: report["readers"]["template"]["layers"][0]["readings"].pop("prompt_last"),
+            "readings of each layer",
+        ),
+        (
+            lambda report: report["readers"]["template"]["layers"][0]["readings"]["prompt_mean"].update(
+                displaced=["x"]
+            ),
+            "moved at random",
+        ),
+    ):
+        report = lat_report(random.Random(0), 3)
+        spoil(report)
+        write_json(tmp_path / "lat.json", report)
+        with pytest.raises(UserError, match=rf"lat\.json: .*{told}"):
+            read_lat(tmp_path / "lat.json")
