@@ -46,6 +46,7 @@ def tune(
     grading: Grading | None = None,
     decoding: Decoding | None = None,
     dev_accuracy: bool = False,
+    item_losses: bool = False,
     folds: int = 0,
     state: Path | None = None,
     log: Callable[[str], None] = print,
@@ -56,6 +57,7 @@ def tune(
         grading: how an answer is checked; kept in the prompt's header.
         decoding: how answers are decoded; kept in the header.
         dev_accuracy: answer and grade dev after each epoch, also where early stopping does not ask for it.
+        item_losses: keep the loss of each dev item in the history too; not across folds.
         folds: where dev has fewer than 20 items, the epoch is chosen across so many folds of train and dev, and the
             prompt trained on both; 0 never does.
         state: file for resuming.
@@ -98,7 +100,8 @@ def tune(
             trained, history = optimize_across_folds(frozen, prompt, [*train, *dev], settings, across, **told)
         else:
             chosen = partial(accuracy, grading, decoding) if wanted and grading and decoding else None
-            trained, history = optimize(frozen, prompt, train, dev, settings, dev_accuracy=chosen, **told)
+            told |= {"dev_accuracy": chosen, "item_losses": item_losses}
+            trained, history = optimize(frozen, prompt, train, dev, settings, **told)
     trained.header["gate"] = asdict(gate)
     trained.header["grading"] = grading.row() if grading else None
     # How many GPUs answered says nothing about the answers.

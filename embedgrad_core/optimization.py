@@ -28,6 +28,7 @@ def optimize(
     settings: Settings,
     *,
     dev_accuracy: Callable[[torch.Tensor], float] | None = None,
+    item_losses: bool = False,
     state: str | Path | None = None,
     on_epoch: Callable[[dict], None] = lambda line: None,
     log: Callable[[str], None] = lambda line: None,
@@ -41,6 +42,7 @@ def optimize(
         dev: items for early stopping; never the test split.
         settings: hyperparameters.
         dev_accuracy: (k, d) vectors → accuracy on dev by decoding and grading; None leaves it out of the history.
+        item_losses: keep the loss of each dev item too.
         state: file for resuming; a state of other settings, data or model is refused.
         on_epoch: called with each history line; its keys are :func:`~embedgrad_core.training.fit`'s.
         log, on_progress: likewise.
@@ -53,6 +55,7 @@ def optimize(
         KeyboardInterrupt: passed on after the state was saved.
     """
     told: dict[str, Any] = {"state": state, "on_epoch": on_epoch, "log": log, "on_progress": on_progress}
+    told["item_losses"] = item_losses
     best, _, history = _fit(frozen, prompt, train, dev, settings, dev_accuracy, **told)
     return _trained(prompt, best, asdict(settings), best_epoch(history, settings)), history
 

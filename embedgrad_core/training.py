@@ -33,6 +33,7 @@ def fit(
     settings: Settings,
     *,
     dev_accuracy: Callable[[], float] | None = None,
+    item_losses: bool = False,
     state: str | Path | None = None,
     on_epoch: Callable[[dict], None] = lambda line: None,
     log: Callable[[str], None] = lambda line: None,
@@ -46,6 +47,7 @@ def fit(
         dev: encoded items for early stopping; never the test split.
         settings: hyperparameters.
         dev_accuracy: the accuracy of the leaves as they are, on dev, by decoding and grading; None leaves it out of the history.
+        item_losses: read dev item by item, and keep each one's loss (``dev_losses``), so that what is best on dev can be resampled.
         state: file for resuming; a state of other settings, data or model is refused.
         on_epoch: called with each history line: epoch, train_loss and dev_loss (nats per item), dev_accuracy, gradient_norm
             (mean over steps), drift (relative displacement), tokens_per_s, seconds, train_seconds (of the steps alone),
@@ -101,10 +103,14 @@ def fit(
             if epoch:
                 count(epoch, "train", len(train), min(progress.steps * settings.batch_size, len(train)))
                 progress = _train_epoch(trainable, optimizer, train, settings, epoch, batching, progress, keep)
-            dev_loss = None
+            dev_loss, dev_losses = None, None
             if not progress.stopped:
                 count(epoch, "dev loss", len(dev))
-                dev_loss = mean_loss(trainable, dev, batching)
+                if item_losses:
+                    dev_losses = [mean_loss(trainable, [one], batching) for one in dev]
+                    dev_loss = math.fsum(dev_losses) / len(dev_losses)
+                else:
+                    dev_loss = mean_loss(trainable, dev, batching)
             if dev_loss is not None and not math.isfinite(dev_loss):
                 if not epoch:
                     raise UserError(
@@ -124,6 +130,8 @@ def fit(
                     "gradient_norm": progress.norms / progress.steps if epoch else None,
                     "drift": trainable.drift(),
                 }
+                if dev_losses:
+                    line["dev_losses"] = dev_losses
                 if epoch and not trainable.may_win(_steps_before(train, settings, epoch + 1)):
                     line["may_win"] = False
             seconds = time.perf_counter() - started

@@ -84,6 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--token-budget", type=whole(1), help="tokens run at a time; default 1024, or the longest item")
     loop.add_argument("--checkpointing", action="store_true", help="less memory, a third more time (7B-14B)")
     loop.add_argument("--dev-accuracy", action="store_true", help="decode and grade dev after each epoch")
+    loop.add_argument(
+        "--item-losses", action="store_true", help="keep each dev item's loss in the history (not with folds)"
+    )
     add_decoding_arguments(parser, limit=None)
     add_grading_arguments(parser)
     out = parser.add_argument_group("outputs")
@@ -130,6 +133,7 @@ def run(arguments: argparse.Namespace) -> None:
         grading=grading,
         decoding=decoding_from(arguments, frozen),
         dev_accuracy=arguments.dev_accuracy,
+        item_losses=arguments.item_losses,
         folds=arguments.folds,
         state=arguments.state,
         log=log_of(arguments),

@@ -33,4 +33,8 @@ def run(arguments: argparse.Namespace) -> None:
     save(heat_map(curves), *[path for path in (arguments.png, arguments.pdf) if path])
     for row in rows:
         if row["best_rate"]:
-            plain_line(f"{row['dataset']}/{row['model']}: best at {row['learning_rate']:g}, epoch {row['best_epoch']}")
+            share = row["wins_resampled"]
+            sure = "no interval" if share is None else f"best for {100 * share:.0f} % of resampled dev items"
+            plain_line(
+                f"{row['dataset']}/{row['model']}: best at {row['learning_rate']:g}, epoch {row['best_epoch']} ({sure})"
+            )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -23,6 +24,7 @@ class Curve:
     rate: float
     losses: tuple[float | None, ...]
     accuracies: tuple[float | None, ...]
+    items: tuple[list[float] | None, ...] = ()  # the losses of each dev item, by epoch, where they were kept
 
 
 def read_curves(paths: Sequence[str | Path], folder: str | Path, epochs: int | None = None) -> list[Curve]:
@@ -45,8 +47,8 @@ def read_curves(paths: Sequence[str | Path], folder: str | Path, epochs: int | N
             raise UserError(f"{path}: empty; delete it and run again.")
         if not rows[-1].get("stopped"):
             check_epochs(rows, epochs, path)
-        losses, accuracies = (tuple(row.get(key) for row in rows) for key in ("dev_loss", "dev_accuracy"))
-        curves.append(Curve(dataset, model, value, losses, accuracies))
+        columns = [tuple(row.get(key) for row in rows) for key in ("dev_loss", "dev_accuracy", "dev_losses")]
+        curves.append(Curve(dataset, model, value, *columns))
     return sorted(curves, key=lambda curve: (curve.dataset, curve.model, curve.rate))
 
 
@@ -56,6 +58,7 @@ def table(curves: Sequence[Curve]) -> list[dict]:
     for curve in curves:
         key = (curve.dataset, curve.model)
         best[key] = min(best.get(key, math.inf), min(_finite(curve.losses), default=math.inf))
+    shares = {key: _wins([curve for curve in curves if (curve.dataset, curve.model) == key]) for key in best}
     rows = []
     for curve in curves:
         lowest, last = min(_finite(curve.losses), default=math.inf), curve.losses[-1]
@@ -70,10 +73,26 @@ def table(curves: Sequence[Curve]) -> list[dict]:
                 "dev_accuracy": curve.accuracies[epoch] if epoch is not None else None,
                 "last_dev_loss": None if last is None else round(last, 4),
                 "best_rate": lowest == best[curve.dataset, curve.model],
+                "wins_resampled": shares[curve.dataset, curve.model].get(curve.rate),
                 "epochs_5_to_10": epoch is not None and 5 <= epoch <= 10,
             }
         )
     return rows
+
+
+def _wins(curves: Sequence[Curve], draws: int = 2000, seed: int = 0) -> dict[float, float]:
+    """How often each rate of a cell has the lowest dev loss over resampled dev items, its epoch chosen anew each time.
+
+    Nothing where a history does not have the losses of the items, as those before 2026-11-27 do not.
+    """
+    kept = [[items for loss, items in zip(c.losses, c.items, strict=False) if loss is not None] for c in curves]
+    sizes = {len(items or ()) for epochs in kept for items in epochs}
+    if len(sizes) != 1 or not (n := sizes.pop()) or not all(kept):
+        return {}
+    drawn = np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=draws)
+    lowest = np.stack([(drawn @ np.array(epochs).T).min(axis=1) for epochs in kept])
+    winners = np.bincount(lowest.argmin(axis=0), minlength=len(curves)) / draws
+    return {curve.rate: round(float(share), 4) for curve, share in zip(curves, winners, strict=True)}
 
 
 def _finite(values: Sequence[float | None]) -> list[float]:

@@ -28,7 +28,7 @@ rule sensitivity:
         state=lambda wildcards: f"{RESULTS}/resume/sensitivity/{wildcards.dataset}/{wildcards.model}/{wildcards.rate}.state",
     shell:
         "embedgrad optimize {params.model} {params.prompt} {params.settings} {params.decode} {params.grade}"
-        " --threads {threads} --gpus {resources.gpu} --train {input.train:q} --dev {input.dev:q} --state {params.state:q}"
+        " --item-losses --threads {threads} --gpus {resources.gpu} --train {input.train:q} --dev {input.dev:q} --state {params.state:q}"
         " --out {output.prompt:q} --history {output.history:q} > {log:q} 2>&1"
 
 

@@ -174,9 +174,16 @@ def _best_rate(run: Run, dataset: str, model: str) -> Measured | None:
         rows = [dict(zip(header, line, strict=True)) for line in lines]
         mine = [row for row in rows if (row["dataset"], row["model"]) == (dataset, model)]
         best = [float(row["learning_rate"]) for row in mine if row["best_rate"] == "True"]
+        wins = {f"{float(row['learning_rate']):g}": float(row.get("wins_resampled") or "nan") for row in mine}
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not a table of a sweep ({error}); delete it and run again.") from None
-    return Measured(best[0], tolerance=(best[0] / 10**0.5, best[0] * 10**0.5)) if best else None
+    if not best:
+        return None
+    told = ", ".join(f"{rate} in {100 * share:.0f} %" for rate, share in wins.items() if share > 0)
+    control = (
+        f"best over resampled dev items: {told}" if told else "no interval: the losses of the dev items were not kept"
+    )
+    return Measured(best[0], tolerance=(best[0] / 10**0.5, best[0] * 10**0.5), control=control)
 
 
 _RUN_ONLY = "The paper's table says nothing to this; a run does."

@@ -9,7 +9,7 @@ _NUMBERS = ("train_loss", "dev_loss", "dev_accuracy", "seconds", "drift")
 
 
 def read_history(path: str | Path) -> list[dict]:
-    """The epochs of an optimisation; losses, accuracy, drift and seconds are numbers, null, or not there.
+    """The epochs of an optimisation; losses, accuracy, drift and seconds are numbers, null, or not there; ``dev_losses`` a list.
 
     Raises:
         UserError: a malformed line, or a value of the wrong kind; names the file and the line.
@@ -22,6 +22,9 @@ def read_history(path: str | Path) -> list[dict]:
         for key in _NUMBERS:
             if row.get(key) is not None and not is_number(row[key]):
                 raise UserError(f"{path}:{number}: {key!r} must be a number; delete the file and optimise again.")
+        items = row.get("dev_losses", [0])
+        if not isinstance(items, list) or not items or not all(map(is_number, items)):
+            raise UserError(f"{path}:{number}: 'dev_losses' must be numbers; delete the file and optimise again.")
     return rows
 
 

@@ -68,6 +68,16 @@ def test_the_best_epoch_on_dev_is_kept_and_patience_ends_the_run(frozen, items, 
     assert torch.equal(trained.vectors, once.vectors)
 
 
+def test_the_losses_of_the_dev_items_are_kept_where_asked_for(frozen, items):
+    _, plain = optimize(frozen, start(frozen), items, items[:3], Settings(0.01, 1))
+    _, kept = optimize(frozen, start(frozen), items, items[:3], Settings(0.01, 1), item_losses=True)
+    assert not any("dev_losses" in line for line in plain)
+    for line, other in zip(kept, plain, strict=True):
+        assert len(line["dev_losses"]) == 3
+        assert sum(line["dev_losses"]) / 3 == pytest.approx(line["dev_loss"])
+        assert line["dev_loss"] == pytest.approx(other["dev_loss"], rel=1e-4)
+
+
 def test_dev_accuracy_chooses_and_loss_breaks_ties():
     settings = Settings(0.01, 5, early_stop="dev_accuracy")
     scores = [(0.2, 9.0), (0.5, 3.0), (0.5, 2.0), (0.5, 2.0), (0.4, 1.0)]

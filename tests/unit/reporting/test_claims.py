@@ -81,6 +81,7 @@ def test_the_sweep_decides_about_the_learning_rate(tmp_path, best, verdict):
         (tmp_path / "sensitivity.csv").write_text("\n".join(lines) + "\n")
     found = {one.id: one for one in check_claims(CLAIMS, PAPER, [], tmp_path)}
     assert found["rate-small"].run_verdict == verdict
+    assert found["rate-small"].control.startswith("no interval") == bool(best)
     assert found["rate-large"].run_verdict == OPEN, "the other model was not swept"
 
 

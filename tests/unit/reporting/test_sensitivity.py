@@ -3,8 +3,10 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from scipy.stats import binom
 
 from embedgrad.cli import main
 from embedgrad.planning.run_config import RunConfig
@@ -34,6 +36,39 @@ def test_the_best_rate_and_epoch_are_those_of_the_lowest_dev_loss(histories):
     assert rows[0.01]["dev_accuracy"] == pytest.approx(0.2)
     assert rows[1.0]["best_epoch"] == 0
     assert rows[1.0]["last_dev_loss"] is None
+
+
+def swept(folder, losses):
+    """A cell's sweep, from the losses of the dev items: rate → epochs → items."""
+    paths = []
+    for rate, epochs in losses.items():
+        paths.append(folder / "sums" / "tiny" / f"lr{rate}" / "optimize.jsonl")
+        rows = [{"epoch": n, "dev_loss": float(np.mean(one)), "dev_losses": one} for n, one in enumerate(epochs)]
+        write_jsonl(paths[-1], rows)
+    return table(read_curves(paths, folder))
+
+
+def test_how_often_another_rate_would_be_the_best(tmp_path):
+    """Two rates, each better on its own items: who wins is binomial, ties going to the smaller rate."""
+    n, better = 9, 5
+    first, second = [[0.0] * better + [1.0] * (n - better)], [[1.0] * better + [0.0] * (n - better)]
+    shares = [row["wins_resampled"] for row in swept(tmp_path, {"0.001": first, "0.01": second})]
+    assert shares[0] == pytest.approx(binom.sf(n / 2, n, better / n), abs=0.03)
+    assert sum(shares) == pytest.approx(1)
+    # Each draw takes the epoch that is best in it.
+    shares = [row["wins_resampled"] for row in swept(tmp_path, {"0.001": [[0.5] * n], "0.01": first + second})]
+    assert shares == [0, 1]
+
+
+def test_without_the_losses_of_the_items_there_is_no_interval(histories, tmp_path, capsys):
+    folder, paths = histories
+    assert {row["wins_resampled"] for row in table(read_curves(paths, folder))} == {None}
+    flags = ["--folder", str(folder), "--csv", str(tmp_path / "s.csv"), "--histories", *map(str, paths)]
+    assert main(["sensitivity", *flags]) == 0
+    assert "best at 0.01, epoch 2 (no interval)" in capsys.readouterr().out
+    paths[0].write_text('{"epoch": 0, "dev_loss": 1.0, "dev_losses": ["x"]}\n')
+    with pytest.raises(UserError, match=r":1: 'dev_losses' must be numbers"):
+        read_curves(paths, folder)
 
 
 def test_the_command_draws_and_tabulates(histories, tmp_path, capsys):
