@@ -237,3 +237,37 @@ def crossed(gains: Sequence[Sequence[float]]) -> Crossed:
     return Crossed(
         float(mean), (float(mean) - half, float(mean) + half), p, *(math.sqrt(parts[name]) for name in frees)
     )
+
+
+def fieller(a: float, v: float, b: float, w: float, c: float = 0.0) -> tuple[float, float] | None:
+    """95 % interval of a/b, Fieller's (1954, J. R. Stat. Soc. B 16:175-185); None where it is not bounded.
+
+    Args:
+        a: an estimate, with variance ``v``.
+        b: another one, with variance ``w``.
+        c: their covariance, 0 where they are independent.
+    """
+    z2 = float(norm.ppf(1 - ALPHA / 2)) ** 2
+    lead = b * b - z2 * w
+    if lead <= 0:
+        return None
+    middle = a * b - z2 * c
+    root = math.sqrt(max(middle * middle - lead * (a * a - z2 * v), 0.0))
+    return (middle - root) / lead, (middle + root) / lead
+
+
+def ratio_of_means(above: Sequence[float], below: Sequence[float]) -> tuple[float | None, tuple[float, float] | None]:
+    """The mean of ``above`` over the mean of ``below``, both of the same items, and Fieller's interval of the pairs.
+
+    Returns:
+        The ratio, None where the mean below is 0; its interval, None where the mean below cannot be told from 0 or there are fewer
+        than two items.
+    """
+    one, other = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
+    if not len(one) or other.mean() == 0:
+        return None, None
+    a, b = float(one.mean()), float(other.mean())
+    if len(one) < 2:
+        return a / b, None
+    (v, c), (_, w) = (np.cov(one, other) / len(one)).tolist()
+    return a / b, fieller(a, v, b, w, c)

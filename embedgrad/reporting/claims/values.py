@@ -1,6 +1,5 @@
 """The computations behind the claims: each kind of ``config/claims.tsv`` from the paper's table, and from a run's cells."""
 
-import math
 from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
@@ -13,7 +12,7 @@ from embedgrad.reporting.claims import answers, prompt
 from embedgrad.reporting.claims.measured import Measured, Run
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.collected import Gain
-from embedgrad.reporting.statistics import ALPHA
+from embedgrad.reporting.statistics import ALPHA, fieller
 from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import UserError
 
@@ -90,16 +89,6 @@ def _run_ratio(name_at: int, run: Run, one: str, other: str) -> Measured | None:
     interval = fieller(a, v, b, w)
     gate = "" if interval else f"the mean gain of {other} cannot be told from 0, so no ratio to it is bounded"
     return Measured(a / b, interval, gate=gate)
-
-
-def fieller(a: float, v: float, b: float, w: float) -> tuple[float, float] | None:
-    """95 % interval of a/b for independent estimates with variances v and w; None where it is not bounded."""
-    z2 = float(norm.ppf(1 - ALPHA / 2)) ** 2
-    lead = b * b - z2 * w
-    if lead <= 0:
-        return None
-    root = math.sqrt(max(a * a * b * b - lead * (a * a - z2 * v), 0.0))
-    return (a * b - root) / lead, (a * b + root) / lead
 
 
 def _variance(gain: Gain) -> float:

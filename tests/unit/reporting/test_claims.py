@@ -27,9 +27,9 @@ from embedgrad.reporting.claims import (
 )
 from embedgrad.reporting.claims.measured import Measured, Run, judge
 from embedgrad.reporting.claims.rivals import RIVAL_KINDS
-from embedgrad.reporting.claims.values import fieller
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
+from embedgrad.reporting.statistics import fieller
 from embedgrad.reporting.tables import write_table
 from embedgrad_core.files import UserError, write_json
 
