@@ -144,6 +144,26 @@ class Slot:
         end = self.tokenizer.eos_token_id if self.layout.end == "eos" else None
         return target if end is None else [*target, end]
 
+    def prompt_spans(self) -> list[tuple[int, int]]:
+        """Which characters of ``text`` each of the k prompt tokens was read from, as half-open ranges.
+
+        Tokens that are bytes of one character share it; a tokenizer may leave out blanks, or give a token no character at all.
+
+        Raises:
+            UserError: the tokenizer does not say where its tokens stand.
+        """
+        if not self.tokenizer.is_fast:
+            raise UserError(
+                "this model's tokenizer does not say which characters its tokens stand for; use another model."
+            )
+        head, shown = self._head_text, self.shown
+        encoded = self.tokenizer(
+            head + shown, add_special_tokens=self.layout.kind == "bare", return_offsets_mapping=True
+        )
+        lead = self.text.index(shown) - len(head)
+        offsets = encoded["offset_mapping"][len(self.head_ids) :][: self.k]
+        return [(max(start + lead, 0), max(end + lead, 0)) for start, end in offsets]
+
     def header(self) -> dict:
         """What a prompt file keeps of its slot; ``template`` is the hash of the rendered template around the prompt."""
         around = self._render(_PROBE, "INPUT")

@@ -33,6 +33,7 @@ FIELDS: dict[str, dict] = {
     "settings": _SCALARS,
     "versions": _NAMES,
     "gate": _SCALARS,
+    "carried_from": _SCALARS,
     "best_epoch": _COUNT,
 }
 

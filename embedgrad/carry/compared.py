@@ -1,0 +1,100 @@
+"""What is left of a gain elsewhere: prompts side by side on the same items, and each one's share of the gain with an interval."""
+
+from collections.abc import Mapping, Sequence
+
+from embedgrad.carry.scores import Scores
+from embedgrad.reporting.statistics import Paired, mcnemar, ratio_of_means, wilson
+from embedgrad_core.files import Item
+
+
+def compared(arms: Mapping[str, Scores], text: str, whole: str | None = None) -> dict[str, dict]:
+    """A row per prompt.
+
+    Args:
+        arms: scores of each prompt on the same n items.
+        text: the name of the text prompt, which every gain is over.
+        whole: the name of the prompt whose gain is all of it; without it nothing is a share.
+
+    Returns:
+        By name: ``loss`` (nats per item), ``correct``, ``n``, ``wilson``; and, but for the text prompt, ``loss_gain`` (nats per
+        item, more is better), ``points`` with Newcombe's ``interval`` and McNemar's exact ``p``, and ``share`` of the whole gain,
+        in loss and in accuracy, each with Fieller's interval of the pairs, or null where the whole gain cannot be told from 0.
+    """
+    base = arms[text]
+    rows = {}
+    for name, found in arms.items():
+        n, correct = len(found.correct), sum(found.correct)
+        rows[name] = {"n": n, "loss": found.loss, "correct": correct, "wilson": wilson(correct, n)}
+        if name == text:
+            continue
+        pairs = Paired.of(base.correct, found.correct)
+        p = mcnemar(pairs.only_before, pairs.only_after)[0]
+        rows[name] |= {
+            "loss_gain": base.loss - found.loss,
+            "points": pairs.points,
+            "interval": pairs.interval,
+            "p": p,
+        }
+        if whole and name != whole:
+            rows[name]["share"] = {
+                "of": whole,
+                "loss": share(_fall(base, found), _fall(base, arms[whole])),
+                "accuracy": share(_rise(base, found), _rise(base, arms[whole])),
+            }
+    return rows
+
+
+def share(part: Sequence[float], whole: Sequence[float]) -> dict:
+    """One mean gain as a share of another, of the same items: ``value`` and ``interval``, null where there is none."""
+    value, interval = ratio_of_means(part, whole)
+    return {"value": value, "interval": interval}
+
+
+def _fall(before: Scores, after: Scores) -> list[float]:
+    return [one - other for one, other in zip(before.losses, after.losses, strict=True)]
+
+
+def _rise(before: Scores, after: Scores) -> list[float]:
+    return [float(other) - float(one) for one, other in zip(before.correct, after.correct, strict=True)]
+
+
+def mean_of(arms: Sequence[Scores]) -> dict:
+    """Several prompts that differ by chance alone: mean loss and accuracy, and both of each."""
+    losses, accuracies = [one.loss for one in arms], [one.accuracy for one in arms]
+    return {
+        "loss": sum(losses) / len(losses),
+        "accuracy": sum(accuracies) / len(accuracies),
+        "losses": losses,
+        "accuracies": accuracies,
+    }
+
+
+def item_rows(items: Sequence[Item], arms: Mapping[str, Scores]) -> list[dict]:
+    """Each item with its loss and verdict under every prompt."""
+    return [
+        {
+            "id": item.id,
+            **{name: {"loss": found.losses[at], "correct": found.correct[at]} for name, found in arms.items()},
+        }
+        for at, item in enumerate(items)
+    ]
+
+
+def lines_of(rows: Mapping[str, dict]) -> list[str]:
+    """The rows as lines of a log."""
+    lines = []
+    for name, row in rows.items():
+        line = f"{name}: loss {row['loss']:.3f} nats per item, {row['correct']} of {row['n']} right"
+        if kept := row.get("share"):
+            line += f"; {share_words(kept['loss'])} of the gain in loss of {kept['of']}"
+        lines.append(line)
+    return lines
+
+
+def share_words(found: Mapping) -> str:
+    """A share with its interval in words."""
+    if found["value"] is None:
+        return "no share"
+    interval = found["interval"]
+    between = "no bounded interval" if interval is None else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f} %"
+    return f"{100 * found['value']:.0f} % [{between}]"

@@ -1,0 +1,95 @@
+"""How a prompt does on each of some items: what the target costs, and whether the answer is right."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from embedgrad.analyses.rungs import label_targets
+from embedgrad.grading import Grading
+from embedgrad.runtime.progress import Progress
+from embedgrad_core import Decoding, FrozenModel, Slot, decode
+from embedgrad_core.files import Item
+from embedgrad_core.likelihood import continuation_log_likelihoods
+from embedgrad_core.objective import chunked_logits, encode, target_hidden
+from embedgrad_core.step import MicroBatching
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A prompt on n items, in their order.
+
+    Attributes:
+        losses: minus the log-likelihood of each item's target, nats.
+        correct: whether each answer is right.
+        by: ``likelihood`` where the answers are a closed set: the likeliest counts, and end tokens do not; else ``decoding``.
+    """
+
+    losses: list[float]
+    correct: list[bool]
+    by: str
+
+    @property
+    def loss(self) -> float:
+        """Mean, nats per item."""
+        return sum(self.losses) / len(self.losses)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers."""
+        return sum(self.correct) / len(self.correct)
+
+
+def scores_of(
+    name: str,
+    frozen: FrozenModel,
+    slot: Slot,
+    vectors: torch.Tensor,
+    items: Sequence[Item],
+    grading: Grading,
+    decoding: Decoding,
+    labels: Sequence[Item] = (),
+    log: Callable[[str], None] = print,
+) -> Scores:
+    """Score a prompt.
+
+    Args:
+        name: of the prompt, for the log.
+        vectors: (k, d) in the place of the slot's tokens.
+        items: n items.
+        grading: how answers are checked; one of a closed set of answers needs no decoding.
+        decoding: how answers are decoded where they are not.
+        labels: items that show the closed set's answers besides ``items``.
+
+    Raises:
+        UserError: an item that does not fit, or one answer that is trained as two texts.
+    """
+    if grading.knows_strict:
+        targets = label_targets([*labels, *items])
+        answers = list(targets)
+        with Progress(f"{name}, label likelihood", len(items), log, last=False) as at:
+            found, _ = continuation_log_likelihoods(
+                *(frozen, slot, vectors, [item.input for item in items], list(targets.values())), on_progress=at.update
+            )
+        own = [answers.index(item.answer) for item in items]
+        losses = [-float(row[place]) for row, place in zip(found, own, strict=True)]
+        return Scores(losses, [int(row.argmax()) == place for row, place in zip(found, own, strict=True)], "likelihood")
+    with Progress(f"{name}, answers", len(items), log, last=False) as at:
+        rows = decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
+    outputs = {row.id: row.output for row in rows}
+    correct = [grading.grade(outputs[item.id], item.answer).status == "correct" for item in items]
+    return Scores(target_losses(frozen, slot, vectors, items), correct, "decoding")
+
+
+@torch.inference_mode()
+def target_losses(frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, items: Sequence[Item]) -> list[float]:
+    """Eq. 6 of each item by itself, nats."""
+    examples = encode(slot, items, frozen.context)
+    found: dict[str, float] = {}
+    for part in MicroBatching().cut(len(slot.head_ids) + slot.k, examples):
+        hidden = target_hidden(frozen, slot, vectors, part)
+        for example, states in zip(part, hidden.split([len(one.target) for one in part]), strict=True):
+            chances = torch.cat([logits.log_softmax(dim=1) for logits in chunked_logits(frozen, states)])
+            wanted = torch.tensor(example.target, device=chances.device)
+            found[example.id] = -float(chances.gather(1, wanted[:, None]).double().sum())
+    return [found[item.id] for item in items]

@@ -1,0 +1,161 @@
+r"""Carry an optimised prompt over to another model, through a map between the embedding tables; then a few steps there.
+
+    embedgrad transfer --prompt-file prompt.safetensors --to Qwen/Qwen2.5-1.5B-Instruct --out carried.safetensors
+    embedgrad transfer --prompt-file prompt.safetensors --to Qwen/Qwen2.5-1.5B-Instruct --out carried.safetensors \
+        --steps 10 --data reviews.csv --test more_reviews.csv --report carried.json
+
+--report measures on --test: the text prompt, the carried prompt, random displacements as long, and with --steps the carried and the
+text prompt after so many steps.
+"""
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from embedgrad.commands.arguments import add_own_data_arguments, load_from, own_items_from, plain_line
+from embedgrad.commands.checked import OutputFile, check_outputs, check_writable, output_file, whole
+from embedgrad.commands.prompts import add_prompt_arguments, model_of, needed_grading
+from embedgrad_core.files import UserError, write_json
+
+if TYPE_CHECKING:
+    from embedgrad_core import FrozenModel
+    from embedgrad_core.files import Item
+
+HELP = "carry an optimised prompt over to another model"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The prompt and its model, the other model, steps there, outputs."""
+    add_prompt_arguments(parser)
+    other = parser.add_argument_group("the other model")
+    other.add_argument("--to", required=True, metavar="MODEL", help="hub id (owner/name) or a local folder")
+    other.add_argument("--to-revision", default="main", help="hub revision, best a commit sha")
+    other.add_argument(
+        "--length",
+        choices=["map", "relative"],
+        default="map",
+        help="how long a displacement is there: as the map makes it, or as long as here, relative to the word's embedding",
+    )
+    data = parser.add_argument_group(
+        "data", "for steps and the report; your own files, as for `embedgrad optimize --data`"
+    )
+    data.add_argument("--data", help="items to train on there")
+    data.add_argument("--dev", help="items that decide whether the steps are kept; default: a fifth of --data")
+    data.add_argument("--test", help="items for --report")
+    data.add_argument("--keep-seen", action="store_true", help="report on items that a prompt was trained on, too")
+    add_own_data_arguments(data)
+    loop = parser.add_argument_group("steps on the other model")
+    loop.add_argument("--steps", type=whole(0), default=0, help="gradient steps after the transfer; default: none")
+    loop.add_argument("--learning-rate", type=float, default=0.01)
+    loop.add_argument("--batch-size", type=whole(1), default=8)
+    loop.add_argument("--seed", type=whole(0, 10**12), default=0, help="of the map's held-out tokens and of the steps")
+    loop.add_argument("--controls", type=whole(1, 100), default=3, help="random displacements in the report")
+    parser.add_argument("--out", required=True, type=output_file, help="the prompt file for the other model")
+    parser.add_argument("--report", type=output_file, help="JSON: what is left of the gain there")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Carry over, train, save, report."""
+    state = OutputFile(arguments.out.with_suffix(".state"))
+    check_writable(state)
+    check_outputs(arguments)
+    train, dev, test = _items(arguments)
+    from embedgrad.carry.compared import lines_of
+    from embedgrad.carry.maps import Table
+    from embedgrad.carry.reported import transfer_report
+    from embedgrad.carry.transfer import carry, train_on
+    from embedgrad.evaluation import unseen
+    from embedgrad.runtime.provenance import made_with, versions
+    from embedgrad_core import PromptEmbedding, Settings
+    from embedgrad_core.prompt_header import recorded_decoding
+
+    settings = Settings(arguments.learning_rate, 1, arguments.batch_size, arguments.seed)
+    frozen = model_of(arguments, arguments.prompt_file)
+    prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
+    source = Table.of(frozen)
+    del frozen
+    target = _target(arguments)
+    kept = recorded_decoding(arguments.prompt_file, prompt.header)
+    changed = {
+        "max_new_tokens": arguments.max_new_tokens,
+        "batch_size": arguments.decode_batch_size,
+        "engine": arguments.engine,
+    }
+    decoding = replace(kept, **{key: value for key, value in changed.items() if value})
+    carried = carry(
+        *(source, prompt, target),
+        items=[*train, *dev],
+        decoding=decoding,
+        length=arguments.length,
+        seed=arguments.seed,
+        log=plain_line,
+    )
+    final = carried.prompt
+    if arguments.steps:
+        plain_line(f"{arguments.steps} steps from the carried prompt")
+        final, _ = train_on(target, final, train, dev, arguments.steps, settings, state=state, log=plain_line)
+    final.save(arguments.out, {"versions": versions()})
+    state.unlink(missing_ok=True)
+    plain_line(
+        f"{arguments.out}: {final.slot.k} vectors of width {target.width} for {target.name}, from {prompt.slot.k} for {source.name}"
+    )
+    if not arguments.report:
+        return
+    scratch = None
+    if arguments.steps:
+        plain_line(f"{arguments.steps} steps from the text prompt, to compare with")
+        text = PromptEmbedding.from_text(target, final.slot)
+        scratch, _ = train_on(target, text, train, dev, arguments.steps, settings, log=plain_line)
+    found = transfer_report(
+        target,
+        carried,
+        test if arguments.keep_seen else unseen(test, prompt, final),
+        needed_grading(arguments, arguments.prompt_file),
+        decoding,
+        further=final if arguments.steps else None,
+        scratch=scratch,
+        controls=arguments.controls,
+        labels=[*train, *dev],
+        log=plain_line,
+    )
+    told = {
+        "settings": {
+            "steps": arguments.steps,
+            "learning_rate": settings.learning_rate,
+            "batch_size": settings.batch_size,
+        }
+    }
+    told["settings"] |= {"seed": arguments.seed, "length": arguments.length}
+    write_json(arguments.report, found | told | made_with(target, arguments.prompt_file))
+    for line in lines_of(found["arms"]):
+        plain_line(line)
+
+
+def _items(arguments: argparse.Namespace) -> "tuple[list[Item], list[Item], list[Item]]":
+    """Train, dev and test, before any model is loaded."""
+    needs = {"--data": arguments.steps and not arguments.data, "--test": arguments.report and not arguments.test}
+    for flag, missing in needs.items():
+        if missing:
+            raise UserError(f"{'--steps' if flag == '--data' else '--report'} needs items; give {flag} FILE.")
+    if (arguments.dev or arguments.data) and not arguments.steps:
+        raise UserError("--data and --dev are for --steps; leave them out, or say how many steps.")
+    if arguments.test and not arguments.report:
+        raise UserError("--test is for --report; leave it out, or name the report's file.")
+    if not (arguments.data or arguments.test):
+        return [], [], []
+    from embedgrad.tasks.own.data import split_own
+
+    grading = needed_grading(arguments, arguments.prompt_file)
+    train, dev, test = (
+        own_items_from(arguments, source, grading) if source else []
+        for source in (arguments.data, arguments.dev, arguments.test)
+    )
+    if train and not dev:
+        train, dev = split_own(train, 0.2, arguments.seed)
+    return train, dev, test
+
+
+def _target(arguments: argparse.Namespace) -> "FrozenModel":
+    """The other model, on the same device and in the same dtype."""
+    other = {"model": arguments.to, "revision": arguments.to_revision, "sha256": None, "dequantised_from": None}
+    return load_from(argparse.Namespace(**{**vars(arguments), **other}))

@@ -1,0 +1,90 @@
+"""Shares of a gain: Fieller's interval of pairs, and a row per prompt."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from embedgrad.carry.compared import compared, lines_of, share
+from embedgrad.carry.scores import Scores, scores_of, target_losses
+from embedgrad.grading import make_grading
+from embedgrad.reporting.statistics import fieller, ratio_of_means
+from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot
+from embedgrad_core.files import Item
+
+
+def test_the_interval_of_a_ratio_of_pairs_solves_its_own_equation():
+    """Each end r is where the mean of a - r b, item by item, lies 1.96 of its own standard errors from 0."""
+    chance = np.random.default_rng(3)
+    whole = chance.normal(2.0, 1.0, 60)
+    part = 0.5 * whole + chance.normal(0.0, 0.4, 60)
+    ratio, (low, high) = ratio_of_means(part, whole)
+    assert ratio == pytest.approx(part.mean() / whole.mean())
+    assert low < ratio < high
+    for end in (low, high):
+        rest = part - end * whole
+        assert abs(rest.mean()) / (rest.std(ddof=1) / 60**0.5) == pytest.approx(norm.ppf(0.975), abs=1e-9)
+    apart = fieller(part.mean(), part.var(ddof=1) / 60, whole.mean(), whole.var(ddof=1) / 60)
+    assert high - low < apart[1] - apart[0], "pairs that go together say more than two samples"
+
+
+def test_the_interval_holds_the_truth():
+    chance = np.random.default_rng(4)
+    hits = 0
+    for _ in range(400):
+        whole = chance.normal(1.0, 1.0, 40)
+        low, high = ratio_of_means(0.4 * whole + chance.normal(0.0, 0.5, 40), whole)[1]
+        hits += low <= 0.4 <= high
+    assert 0.91 <= hits / 400 <= 0.98
+
+
+def test_a_gain_that_may_be_nothing_bounds_no_share():
+    assert share([1.0, 2.0], [0.0, 0.0]) == {"value": None, "interval": None}
+    found = share([1.0, 2.0, 3.0], [5.0, -4.0, 1.0])
+    assert (found["value"], found["interval"]) == (pytest.approx(3.0), None)
+    assert ratio_of_means([1.0], [2.0]) == (0.5, None)
+
+
+def test_a_row_per_prompt():
+    arms = {
+        "text": Scores([2.0, 2.0, 2.0, 3.0], [False, False, True, False], "likelihood"),
+        "half": Scores([1.5, 1.4, 1.6, 2.5], [True, False, True, False], "likelihood"),
+        "all": Scores([1.0, 0.9, 1.1, 2.0], [True, True, True, False], "likelihood"),
+    }
+    rows = compared(arms, "text", "all")
+    assert "share" not in rows["all"]
+    assert "loss_gain" not in rows["text"]
+    assert rows["half"]["loss_gain"] == pytest.approx(0.5)
+    assert (rows["half"]["points"], rows["half"]["correct"]) == (25.0, 2)
+    assert rows["half"]["share"]["loss"]["value"] == pytest.approx(0.5)
+    assert rows["half"]["share"]["accuracy"]["value"] == pytest.approx(0.5)
+    assert "50 % [" in lines_of(rows)[1]
+
+
+def test_scores_are_the_losses_own_and_the_likeliest_label(frozen):
+    words = [("a lovely film", "positive"), ("a dull film", "negative"), ("I slept", "negative")]
+    items = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(words)]
+    prompt = PromptEmbedding.from_text(
+        frozen, Slot.place(frozen.tokenizer, Layout(end="none"), "positive or negative?")
+    )
+    grading = make_grading("label", ["positive", "negative"])
+    found = scores_of(
+        "text", frozen, prompt.slot, prompt.vectors, items, grading, Decoding(max_new_tokens=4), log=lambda line: None
+    )
+    # Without an end token, the likelihood of a label is Eq. 6.
+    losses = target_losses(frozen, prompt.slot, prompt.vectors, items)
+    assert found.losses == pytest.approx(losses, rel=1e-5)
+    swapped = [Item(i.id, i.input, *(["negative" if i.answer == "positive" else "positive"] * 2)) for i in items]
+    other = target_losses(frozen, prompt.slot, prompt.vectors, swapped)
+    assert found.correct == [one < two for one, two in zip(losses, other, strict=True)]
+    said = scores_of(
+        "text",
+        frozen,
+        prompt.slot,
+        prompt.vectors,
+        items,
+        make_grading("exact", None),
+        Decoding(max_new_tokens=4),
+        log=lambda line: None,
+    )
+    assert (said.by, found.by) == ("decoding", "likelihood")
+    assert said.losses == pytest.approx(losses, rel=1e-5)
