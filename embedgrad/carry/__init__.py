@@ -1,1 +1,1 @@
-"""What an optimised prompt is worth elsewhere: carried over to another model, and put back into words."""
+"""What an optimised prompt is worth on another model."""
