@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from embedgrad.commands.checked import output_file, rows, whole
+from embedgrad.commands.checked import SHIPPED, output_file, penalty, rows, whole
 from embedgrad.runtime import gpus
 from embedgrad_core.files import UserError, other_than, printable, shard
 from evaluators import EVALUATORS
@@ -183,6 +183,12 @@ def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 
         metavar="N",
         help="end an answer once its tail has repeated N times (default: never)",
     )
+    group.add_argument(
+        "--repetition-penalty",
+        type=penalty,
+        metavar="P",
+        help="shipped: what the model's generation_config.json asks for; default: none",
+    )
     group.add_argument("--loop-tokens", type=whole(2), default=24, help="… over at least this many tokens")
 
 
@@ -220,7 +226,7 @@ def decoding_from(arguments: argparse.Namespace, frozen: "FrozenModel") -> "Deco
     """How the arguments say that answers are decoded, the number of rows decided."""
     from embedgrad_core import Decoding, LoopRule
 
-    limit = arguments.max_new_tokens
+    limit, asked = arguments.max_new_tokens, arguments.repetition_penalty
     return Decoding(
         max_new_tokens=limit,
         batch_size=frozen.rows_in_flight(arguments.decode_batch_size, limit),
@@ -230,6 +236,7 @@ def decoding_from(arguments: argparse.Namespace, frozen: "FrozenModel") -> "Deco
         tensor_parallel=arguments.tensor_parallel,
         stop_on_loop=arguments.stop_on_loop,
         loop=LoopRule(arguments.loop_repeats, arguments.loop_tokens),
+        repetition_penalty=frozen.shipped_penalty if asked == SHIPPED else asked,
     )
 
 

@@ -11,6 +11,7 @@ from embedgrad_core.model.sizes import AUTO
 LARGEST = 2**31 - 1
 # Endings that figures are drawn in.
 FIGURES = (".png", ".pdf", ".svg")
+SHIPPED = "shipped"  # what a model's own files say
 
 
 class OutputFile(type(Path())):  # type: ignore[misc]  # before Python 3.12 Path itself cannot be inherited from
@@ -70,6 +71,19 @@ def text_of_file(name: str) -> str:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise argparse.ArgumentTypeError(f"{name}: cannot be read ({reason})") from None
     return some_text(text.removesuffix("\n").removesuffix("\r"))
+
+
+def penalty(text: str) -> float | str:
+    """The type of a repetition penalty: a number above 0, or the word for what a model's own files ask for."""
+    if text == SHIPPED:
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"it is {text!r}; give a number above 0, such as 1.1, or {SHIPPED}")
+    return number
 
 
 def check_writable(path: str | Path) -> None:

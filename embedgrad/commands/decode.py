@@ -94,6 +94,7 @@ def run(arguments: argparse.Namespace) -> None:
                 "stop_rule": decoding.stop_rule,
                 "loop": asdict(decoding.loop),
                 "stop_on_loop": decoding.stop_on_loop,
+                **({"repetition_penalty": asked} if (asked := arguments.repetition_penalty) else {}),
             },
             data_sha256={arguments.data.name: sha256_of_file(arguments.data)},
             answers_sha256=answers_sha256(rows),

@@ -71,7 +71,7 @@ class RunConfig(Config):
         limit, decode = self.values["tasks"][task]["max_new_tokens"], self.values["decode"]
         keys = ("block", "stop_rule", "engine", "tensor_parallel", "stop_on_loop", "loop_repeats", "loop_tokens")
         flags = {"max_new_tokens": limit, "decode_batch_size": decode.get("batch_size")}
-        return _flags(flags | {key: decode.get(key) for key in keys})
+        return _flags(flags | {key: decode.get(key) for key in (*keys, "repetition_penalty")})
 
     def grade_flags(self, task: str) -> str:
         """Flags of grading."""

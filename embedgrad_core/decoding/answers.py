@@ -135,6 +135,8 @@ def decode_rows(
         weights = nullcontext()
     else:
         run = partial(greedy, log=log, on_step=on_step, workspace=Workspace(), past=past)
+        if decoding.repetition_penalty is not None:
+            run = partial(run, penalty=decoding.repetition_penalty)
         weights = packed_weights(frozen.network)
     run = partial(run, batch_size=batch_size, stop_on_loop=decoding.early, on_end=count_row)
     decides: list = []
@@ -143,6 +145,8 @@ def decode_rows(
         decides = [*model, decoding.engine, slot.head_ids, vectors_sha256(vectors)]
         decides += [limit, sorted(stop_ids), decoding.early and asdict(decoding.early), batch_size]
         decides += [vectors_sha256(torch.stack([past.keys, past.values]))] if past else []
+        penalty = decoding.repetition_penalty
+        decides += [] if penalty is None else [{"repetition_penalty": penalty, "prompt_ids": slot.prompt_ids}]
     found: list[tuple[Item, Row]] = []
     with weights:
         for some in blocks:

@@ -1,9 +1,10 @@
 """Eq. 8-9: greedy decoding from the prompt's vectors, with Eq. 11's entropy on the way (the native engine).
 
 Plain argmax over raw logits: the generation settings that a checkpoint ships with (repetition penalty, temperature) are
-never consulted. What stands before the inputs runs once. A row that ends leaves at once and the next one takes its lane. Two
-decoders take the steps: this one, whose steps have the shape of what is running, and on a GPU one whose steps have fixed
-shapes and are replayed as CUDA graphs (:mod:`embedgrad_core.decoding.graphed`).
+never consulted; a repetition penalty has to be asked for, and Eq. 11 is of the raw logits then too. What stands before the
+inputs runs once. A row that ends leaves at once and the next one takes its lane. Two decoders take the steps: this one,
+whose steps have the shape of what is running, and on a GPU one whose steps have fixed shapes and are replayed as CUDA graphs
+(:mod:`embedgrad_core.decoding.graphed`).
 """
 
 from collections import deque
@@ -15,6 +16,7 @@ import torch
 from embedgrad_core.decoding.graphed import GraphedDecoder, Workspace
 from embedgrad_core.decoding.lanes import KeyValueLanes
 from embedgrad_core.decoding.loops import LoopRule
+from embedgrad_core.decoding.repetition import Repetition
 from embedgrad_core.decoding.rows import Request, Row, entropy_bits
 from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
@@ -43,6 +45,7 @@ def greedy(
     graphed: bool | None = None,
     workspace: Workspace | None = None,
     past: Past | None = None,
+    penalty: float | None = None,
 ) -> list[Row]:
     """Greedy continuation of ``[head, vectors, body]`` for bodies of any lengths.
 
@@ -60,6 +63,7 @@ def greedy(
         graphed: whether steps have fixed shapes (:mod:`embedgrad_core.decoding.graphed`); None: on one GPU they do.
         workspace: shared by calls that follow one another with the same model, so that steps are captured once.
         past: keys and values that stand before everything; the steps then have the shape of what is running.
+        penalty: of repetition, or None; the same holds of the steps.
 
     Returns:
         The rows in the order of ``bodies``.
@@ -69,8 +73,10 @@ def greedy(
     """
     if graphed is None:
         graphed = frozen.device.type == "cuda" and not frozen.is_divided
-    graphed = graphed and past is None
-    request = Request(frozen, slot, vectors, bodies, max_new_tokens, stop_ids, stop_on_loop, on_end, on_step, past)
+    graphed = graphed and past is None and penalty is None
+    request = Request(
+        frozen, slot, vectors, bodies, max_new_tokens, stop_ids, stop_on_loop, on_end, on_step, past, penalty
+    )
     workspace = workspace or Workspace()
     finished: dict[int, Row] = {}
     while len(finished) < len(bodies):
@@ -119,6 +125,7 @@ class GrowingDecoder:
         self.shared = 0  # places of a lane that all rows share
         self.interval = INTERVAL.get(self.frozen.device.type, 1)
         self.chosen = torch.zeros(0, dtype=torch.long, device=self.frozen.device)  # the last token of each active row
+        self.repetition: Repetition | None = None
 
     def run(self) -> None:
         """Decode everything that is wanted into ``finished``."""
@@ -148,11 +155,24 @@ class GrowingDecoder:
             positions = self.cache.begin(running, [(lane, len(body)) for lane, body in stretches])
             ends = torch.tensor([len(body) for _, body in stretches], dtype=torch.long).cumsum(0) + running - 1
             logits = self._forward(embeds, positions, torch.cat([torch.arange(running), ends]))
-            self.chosen = logits.argmax(dim=1)
+            self.chosen = self._choose(logits, running, new)
             tokens.append(self.chosen)
             bits.append(entropy_bits(logits))
             running, new = len(self.active), []
         return torch.stack(tokens), torch.stack(bits)
+
+    def _choose(self, logits: torch.Tensor, running: int, new: Sequence[Row]) -> torch.Tensor:
+        """The likeliest token of each active row, the ``new`` ones last."""
+        penalty = self.request.penalty
+        if penalty is None:
+            return logits.argmax(dim=1)
+        if self.repetition is None:
+            self.repetition = Repetition(penalty, len(self.cache.lengths), logits.shape[1], logits.device)
+        for place, row in enumerate(new, running):
+            self.repetition.begin(place, self.request.ids_before(row))
+        chosen = self.repetition.applied(logits).argmax(dim=1)
+        self.repetition.add(chosen)
+        return chosen
 
     def _forward(self, embeds: torch.Tensor, positions: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         """Logits (len(wanted), V) in float32 at the flat places ``wanted``."""
@@ -182,6 +202,8 @@ class GrowingDecoder:
             self.cache.copy(last, place)
             self.active[place] = self.active[last]
             self.chosen[place] = self.chosen[last]
+            if self.repetition:
+                self.repetition.move(last, place)
         self.active.pop()
         self.chosen = self.chosen[:last]
         self.cache.truncate(last, self.shared)

@@ -44,6 +44,7 @@ class Request:
         prefix: (P, d) what all rows share and the model reads once.
         own: (0 or 1, d) what each row brings before its body.
         past: keys and values that stand before everything.
+        penalty: of repetition (:mod:`embedgrad_core.decoding.repetition`); None is none.
     """
 
     frozen: FrozenModel
@@ -56,6 +57,7 @@ class Request:
     on_end: Callable[[Row], None]
     on_step: Callable[[float], None]
     past: Past | None = None
+    penalty: float | None = None
     prefix: torch.Tensor = field(init=False)
     own: torch.Tensor = field(init=False)
 
@@ -75,6 +77,10 @@ class Request:
         """(L, d) what a row brings of its own."""
         body = self.frozen.embed(torch.tensor(self.bodies[row.index], dtype=torch.long))
         return torch.cat([self.own, body])
+
+    def ids_before(self, row: Row) -> list[int]:
+        """The tokens that stand before a row's answer; optimised vectors stand for the text that they began as."""
+        return [*self.slot.head_ids, *self.slot.prompt_ids, *self.bodies[row.index]]
 
     def take(self, row: Row, tokens: Sequence[int], bits: Sequence[float]) -> bool:
         """Record steps until the row ends, and return whether it did; tokens after the end are dropped."""

@@ -1,11 +1,12 @@
 """How answers are decoded, checked when it is made. Needs no torch."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from embedgrad_core.decoding.loops import LoopRule
-from embedgrad_core.files import UserError
+from embedgrad_core.files import UserError, is_number
 from embedgrad_core.model.sizes import AUTO, ROWS
 
 ENGINES = ("native", "vllm")
@@ -26,9 +27,11 @@ class Decoding:
         tensor_parallel: GPUs that vLLM splits every product over; None is one.
         stop_on_loop: end an answer once its tail has repeated this many times; None never does.
         loop: when an answer that was cut off counts as a loop.
+        repetition_penalty: what the logits of tokens that stand in the prompt or the answer already are divided by; None leaves
+            them as they are, whatever the checkpoint ships. The native engine has it, step by step, without CUDA graphs.
 
     Raises:
-        UserError: an unknown engine or stop rule, a number below 1, or GPUs for an engine that cannot share them.
+        UserError: an unknown engine or stop rule, a number below 1, a penalty that is not positive, or what the engine lacks.
     """
 
     max_new_tokens: int
@@ -39,6 +42,7 @@ class Decoding:
     tensor_parallel: int | None = None
     stop_on_loop: int | None = None
     loop: LoopRule = field(default_factory=LoopRule)
+    repetition_penalty: float | None = None
 
     def __post_init__(self) -> None:
         for name, known in (("engine", ENGINES), ("stop_rule", STOP_RULES)):
@@ -53,6 +57,14 @@ class Decoding:
                 raise UserError(f"{name} is {value!r}; it must be a whole number of at least 1.")
         if self.tensor_parallel and self.engine != "vllm":
             raise UserError(f"tensor_parallel {self.tensor_parallel} is for the vllm engine; leave it out.")
+        penalty = self.repetition_penalty
+        if penalty is not None and not (is_number(penalty) and 0 < penalty < math.inf):
+            raise UserError(f"repetition_penalty is {penalty!r}; it must be a number above 0, such as 1.1.")
+        # vLLM is given vectors, and so knows no token of the prompt.
+        if penalty is not None and self.engine != "native":
+            raise UserError(
+                "repetition_penalty counts the prompt's tokens, which engine vllm does not see; use engine native."
+            )
 
     @property
     def early(self) -> LoopRule | None:
@@ -61,7 +73,8 @@ class Decoding:
 
     def row(self) -> dict:
         """As JSON; :meth:`of_row` reads it back."""
-        return {key: value for key, value in asdict(self).items() if (key, value) != ("tensor_parallel", None)}
+        rare = ("tensor_parallel", "repetition_penalty")
+        return {key: value for key, value in asdict(self).items() if key not in rare or value is not None}
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Self:

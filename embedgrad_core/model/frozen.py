@@ -86,6 +86,12 @@ class FrozenModel:
         return tuple(sorted(token for token in named if token is not None))
 
     @property
+    def shipped_penalty(self) -> float | None:
+        """The repetition penalty that the checkpoint's ``generation_config.json`` asks for; None where it asks for none."""
+        penalty = getattr(self.network.generation_config, "repetition_penalty", None)
+        return None if penalty in (None, 1) else float(penalty)
+
+    @property
     def gpu_bytes(self) -> int:
         """Memory of the GPUs that it lies on, whatever is free of it; 0 on a CPU."""
         places = {parameter.device for parameter in self.network.parameters() if parameter.device.type == "cuda"}

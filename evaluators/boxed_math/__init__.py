@@ -9,7 +9,7 @@ Example::
 
 The stages, one file each:
 
-* ``extract``: the last balanced, non-empty box, by a linear scan of the braces;
+* ``extract``: the last balanced, non-empty box (or the first: a reading for protocol recovery), by a linear scan of the braces;
 * ``characters`` and ``normalise``: one spelling for what means the same (Hendrycks et al.'s list, widened:
   https://github.com/hendrycks/math/blob/main/modeling/math_equivalence.py); equal strings are equal;
 * ``structure``, with ``brackets``, ``forms`` and ``units``: what kind of answer it is: number in a base, tuple, interval, set,
@@ -28,21 +28,21 @@ import time
 
 from evaluators.boxed_math.bounds import OutOfBounds, limited
 from evaluators.boxed_math.comparison.compare import equal
-from evaluators.boxed_math.parsing.extract import extract
+from evaluators.boxed_math.parsing.extract import FIRST, LAST, extract
 from evaluators.boxed_math.parsing.normalise import normalise
 from evaluators.verdict import Verdict, out_of_bounds, too_long
 
 LONGEST = 2_000  # characters of a box or a gold answer that is still compared
 
-__all__ = ["extract", "grade"]
+__all__ = ["FIRST", "LAST", "extract", "grade"]
 
 
-def grade(text: str, gold: str) -> Verdict:
-    """The verdict on the last box of ``text``; never raises, never executes what it reads."""
+def grade(text: str, gold: str, *, box: str = LAST) -> Verdict:
+    """The verdict on the last ``box`` of ``text``, or the first; never raises, never executes what it reads."""
     if long := too_long(text):
         return long
     started = time.perf_counter()
-    answer = extract(text)
+    answer = extract(text, box)
     if answer is None:
         return Verdict("no_answer", None, "no balanced, non-empty box", time.perf_counter() - started)
     try:

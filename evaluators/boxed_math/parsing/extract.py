@@ -1,21 +1,22 @@
-r"""The last box of a text."""
+r"""The last box of a text, or the first."""
 
 import re
 
+FIRST, LAST = "first", "last"
 _BOX = re.compile(r"\\(?:f?boxed|fbox)(?![A-Za-z])[ \t]*\n?[ \t]*")
 # What a box without braces may hold: a number or one letter. "I put it in a \boxed as asked" boxes nothing.
 _BARE = re.compile(r"(?=[^\s${}\\]*\d|[A-Za-z][.,;:)]*(?=[\s$]|$))[^\s${}\\]+")
 
 
-def extract(text: str) -> str | None:
+def extract(text: str, box: str = LAST) -> str | None:
     r"""The content of the last balanced ``\boxed{…}`` or ``\fbox{…}``, or of a bare ``\boxed 7``.
 
     None if there is none, or if the last one is empty. A last box that is never closed is passed over for the one before
     it: a truncated answer is judged by what it had finished saying. A box without braces holds a number, or one letter in a
-    text without any other box. One scan, linear in the text.
+    text without any other box. With ``box`` "first" the same of the first one that is closed. One scan, linear in the text.
     """
     starts = {match.end(): match.start() for match in _BOX.finditer(text)}
-    found, best = (0, 0), -1  # where the box found so far lies, and where it ends or begins
+    found: list[tuple[int, int]] = []  # where each box lies, those inside others left out
     letter: tuple[int, int] | None = None  # the last letter boxed without braces
     open_braces: list[int] = []
     place, length = 0, len(text)
@@ -25,7 +26,7 @@ def extract(text: str) -> str | None:
             # A space has to part the command from what it boxes; and "\boxed\frac…" is not a bare word.
             if bare and text[place - 1].isspace():
                 if any(map(str.isdecimal, bare[0])):
-                    found, best = bare.span(), place
+                    found.append(bare.span())
                 else:
                     letter = bare.span()
         character = text[place]
@@ -37,12 +38,15 @@ def extract(text: str) -> str | None:
             open_braces.append(place)
         elif character == "}" and open_braces:
             start = open_braces.pop()
-            # The box that begins last wins; one inside another belongs to the outer one, which closes after it.
-            if start in starts and (start > best or place > best):
-                found, best = (start + 1, place), place
+            if start in starts:
+                # One inside another belongs to the outer one, which closes after it.
+                while found and found[-1][0] > start:
+                    found.pop()
+                found.append((start + 1, place))
         place += 1
-    if best < 0 and letter:
-        found = letter
-    content = text[slice(*found)]
+    if not found:
+        found = [letter] if letter else [(0, 0)]
+    begin, end = found[0 if box == FIRST else -1]
+    content = text[begin:end]
     # Only a box without braces can bring along the stop of its sentence.
-    return (content if text[found[0] - 1 : found[0]] == "{" else content.rstrip(".,;")).strip() or None
+    return (content if text[begin - 1 : begin] == "{" else content.rstrip(".,;")).strip() or None

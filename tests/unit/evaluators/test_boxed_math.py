@@ -44,6 +44,16 @@ def test_the_last_balanced_box(text, content):
     assert boxed_math.extract(text) == content
 
 
+@given(st.lists(st.sampled_from(["7", r"\frac{1}{2}", r"\boxed{3}", "x_{1}"]), min_size=1, max_size=5), st.booleans())
+def test_the_first_box_may_be_read_in_place_of_the_last(contents, cut):
+    """A box inside another belongs to it, and one that is cut off is passed over, at either end."""
+    text = "so ".join(rf"\boxed{{{content}}}" for content in contents) + (r" and \boxed{9" if cut else "")
+    assert boxed_math.extract(text, "first") == contents[0]
+    assert boxed_math.extract(text) == contents[-1]
+    gold = "7"
+    assert (boxed_math.grade(text, gold, box="first").status == "correct") == (contents[0] == gold)
+
+
 # answer, gold, expected, the rule it stands for
 EQUAL = [
     (r"0.5", r"\frac{1}{2}", "decimals are exact"),
