@@ -19,6 +19,8 @@ from embedgrad_core.files import Item, UserError, is_whole_text, sha256_of_bytes
 # Llama-3.1's template prints a date; fixed, or the sequence would change from day to day.
 TEMPLATE_DATE = "26 Jul 2024"
 _PROBE = "EMBEDGRADPROMPTSLOT"
+_MESSAGES = ("EMBEDGRADSYSTEMONE", "EMBEDGRADSYSTEMTWO")
+GIVEN, DEFAULT, NONE = "given", "default", "none"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Layout:
             the template knows no system turn (Gemma 2).
         slot: chat only; ``user`` puts the prompt before the input in the user's turn, ``system`` makes it the system
             message.
+        system: chat only; ``given`` sends ``system_message``, ``default`` sends none and has what the template then brings of its
+            own, ``none`` takes that away too. What a template always writes (Llama-3.1's dates) stays.
     """
 
     kind: str = "bare"
@@ -46,11 +50,21 @@ class Layout:
     end: str = "eos"
     system_message: str = ""
     slot: str = "user"
+    system: str = GIVEN
 
     def __post_init__(self) -> None:
-        for name, known in (("kind", ("bare", "chat")), ("end", ("eos", "none")), ("slot", ("user", "system"))):
+        words = {"kind": ("bare", "chat"), "end": ("eos", "none"), "slot": ("user", "system")}
+        for name, known in (words | {"system": (GIVEN, DEFAULT, NONE)}).items():
             if getattr(self, name) not in known:
                 raise UserError(f"layout.{name} is {getattr(self, name)!r}; it must be {' or '.join(known)}.")
+        if self.system != GIVEN and (self.system_message or self.slot == "system"):
+            raise UserError(
+                f"layout.system {self.system}: leaves no place for a message of one's own; leave out one of the two."
+            )
+
+    def row(self) -> dict[str, str]:
+        """As JSON; a usual ``system`` is left out, as it was before there was a choice."""
+        return {key: value for key, value in asdict(self).items() if (key, value) != ("system", GIVEN)}
 
     def turns(self, prompt: str, input_text: str) -> tuple[str, str]:
         """The system message and the user's turn; in layout bare there is no system message, and the turn is the whole text."""
@@ -167,7 +181,7 @@ class Slot:
     def header(self) -> dict:
         """What a prompt file keeps of its slot; ``template`` is the hash of the rendered template around the prompt."""
         around = self._render(_PROBE, "INPUT")
-        return {"layout": asdict(self.layout), "text": self.text, "template": sha256_of_bytes(around.encode())}
+        return {"layout": self.layout.row(), "text": self.text, "template": sha256_of_bytes(around.encode())}
 
     @cached_property
     def shown(self) -> str:
@@ -199,6 +213,8 @@ class Slot:
             return user
         turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         try:
+            if layout.system != GIVEN:
+                return self._apply(turns[1:]) if layout.system == DEFAULT else self._without_system(turns[1:])
             return self._apply(turns if system or self._takes_system_turn else turns[1:])
         # A template may refuse these turns or be broken.
         except (TemplateError, TypeError) as error:
@@ -213,6 +229,25 @@ class Slot:
         return self.tokenizer.apply_chat_template(
             turns, tokenize=False, add_generation_prompt=True, date_string=TEMPLATE_DATE
         )
+
+    def _without_system(self, turns: list[dict[str, str]]) -> str:
+        """The template without any system message, its own neither."""
+        first, second = ({"role": "system", "content": message} for message in _MESSAGES)
+        plain = self._apply(turns)
+        if not self._takes_system_turn:
+            return plain
+        one, two = _MESSAGES
+        with_one = self._apply([first, *turns])
+        if plain in _shortened(with_one, one, len(with_one) - len(plain)):
+            return plain  # a message is only ever added: the template has none of its own
+        # What a second message adds is the block that the first one stands in.
+        with_two = self._apply([first, second, *turns])
+        length = len(with_two) - len(with_one)
+        for start in _around(with_two, two, length):
+            block = with_two[start : start + length].replace(two, one)
+            if block in with_one:
+                return with_one.replace(block, "", 1)
+        raise UserError("layout.system none: this chat template always has a system message; use default, or given.")
 
     @cached_property
     def _takes_system_turn(self) -> bool:
@@ -231,6 +266,17 @@ class Slot:
         if special and ids and ids[-1] == self.tokenizer.eos_token_id:
             ids = ids[:-1]
         return ids
+
+
+def _around(text: str, word: str, length: int) -> range:
+    """Where stretches of ``length`` characters begin that hold a word of the text."""
+    at = text.find(word)
+    return range(max(0, at + len(word) - length), at + 1)
+
+
+def _shortened(text: str, word: str, length: int) -> set[str]:
+    """The text without each of those stretches."""
+    return {text[:start] + text[start + length :] for start in _around(text, word, length)}
 
 
 def layout_from_header(header: dict) -> Layout:

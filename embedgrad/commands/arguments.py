@@ -107,6 +107,12 @@ def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--end", choices=["eos", "none"], default="eos", help="whether targets end with the end token")
     group.add_argument("--system-message", type=with_line_breaks, default="", help="chat: the system message")
+    group.add_argument(
+        "--system",
+        choices=["given", "default", "none"],
+        default="given",
+        help="chat: default: the template's own message",
+    )
     group.add_argument("--slot", choices=["user", "system"], default="user", help="chat: where the prompt goes")
 
 

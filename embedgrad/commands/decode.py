@@ -86,11 +86,11 @@ def run(arguments: argparse.Namespace) -> None:
             engine=decoding.engine,
             decoding=decoding.row(),
             batch_invariance=invariance,
-            layout=asdict(prompt.slot.layout),
+            layout=prompt.slot.layout.row(),
             prompt_sha256=sha256_of_file(arguments.prompt_file) if arguments.prompt_file else None,
             # What all cells of a table must share; limits and batches are a task's own.
             protocol={
-                "layout": asdict(prompt.slot.layout),
+                "layout": prompt.slot.layout.row(),
                 "stop_rule": decoding.stop_rule,
                 "loop": asdict(decoding.loop),
                 "stop_on_loop": decoding.stop_on_loop,

@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> None:
         row = clock.row(
             frozen,
             settings=asdict(settings),
-            layout=asdict(slot.layout),
+            layout=slot.layout.row(),
             anchoring=anchoring_summary(frozen, trained),
             gate=asdict(tuned.gate),
             engine="native",

@@ -11,7 +11,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +186,7 @@ def _identity(model: Model, text: str, rival: Rival, task: Task) -> list:
         rival.name,
         dict(rival.settings),
         text,
-        asdict(model.layout),
+        model.layout.row(),
         model.decoding.row(),
         task.grading.row(),
         task.seed,

@@ -9,6 +9,7 @@ from tiny import CHAT
 
 from embedgrad_core import Layout, Slot
 from embedgrad_core.files import UserError
+from embedgrad_core.layout import layout_from_header
 
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
 PROMPTS = {name: task["prompt"] for name, task in PAPER["tasks"].items()}
@@ -80,3 +81,55 @@ def test_a_template_that_changes_the_prompt_is_refused(tokenizer):
     assert slot.body_ids("yes")
     with pytest.raises(UserError, match=r"differently before the input 'no' than before others"):
         slot.body_ids("no")
+
+
+OWN = "You are Tiny."
+# As SmolLM2's and Qwen2.5's: a message of the template's own, where none is given.
+WITH_OWN = "{% if messages[0]['role'] != 'system' %}<|im_start|>system\n" + OWN + "<|im_end|>\n{% endif %}" + CHAT
+# As Llama-3.1's: a head that is always written.
+ALWAYS = (
+    "<|im_start|>system\nToday.{% if messages[0]['role'] == 'system' %}{{ messages[0]['content'] }}"
+    "{% set messages = messages[1:] %}{% endif %}<|im_end|>\n" + CHAT
+)
+NO_SYSTEM_TURN = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHAT
+TURN = "<|im_start|>user\nIs it good? A film.<|im_end|>\n<|im_start|>assistant\n"
+
+
+def _block(message):
+    return f"<|im_start|>system\n{message}<|im_end|>\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "given", "default", "none"),
+    [
+        (CHAT, _block(""), "", ""),
+        (WITH_OWN, _block(""), _block(OWN), ""),
+        (ALWAYS, _block("Today."), _block("Today."), _block("Today.")),
+        (NO_SYSTEM_TURN, "", "", ""),
+    ],
+    ids=["no message of its own", "its own", "always the same head", "no system turn"],
+)
+def test_the_system_message_is_given_the_templates_own_or_none(tokenizer, template, given, default, none):
+    own = copy.deepcopy(tokenizer)
+    own.chat_template = template
+    for system, head in (("given", given), ("default", default), ("none", none)):
+        slot = Slot.place(own, Layout("chat", system=system), "Is it good?")
+        assert slot.rendered("A film.") == head + TURN
+        _check_every_input(slot)
+
+
+def test_a_system_message_that_cannot_be_taken_away_is_said(tokenizer):
+    own = copy.deepcopy(tokenizer)
+    own.chat_template = WITH_OWN.replace("m['content'] }}", "m['content'] }}{{ loop.index }}")
+    with pytest.raises(UserError, match=r"layout\.system none: this chat template always has a system message"):
+        Slot.place(own, Layout("chat", system="none"), "Answer.")
+    for wrong in ({"system_message": "Be brief."}, {"slot": "system"}):
+        with pytest.raises(UserError, match=r"layout\.system none: leaves no place"):
+            Layout("chat", system="none", **wrong)
+
+
+def test_a_layout_says_its_system_only_where_it_is_unusual():
+    assert "system" not in Layout("chat").row()
+    unusual = Layout("chat", system="none")
+    assert layout_from_header({"layout": unusual.row()}) == unusual
+    assert layout_from_header({"layout": Layout("chat").row()}) == Layout("chat")
