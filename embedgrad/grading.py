@@ -41,6 +41,11 @@ class Grading:
         """Whether the evaluator has a strict reading."""
         return self.evaluator in ("label", "yes_no")
 
+    @property
+    def knows_boxes(self) -> bool:
+        """Whether the evaluator reads one of several boxes: option ``box``, the last or the first."""
+        return self.evaluator == "boxed_math"
+
     def row(self) -> dict:
         """As JSON; ``Grading(**row)`` restores it."""
         row = {"evaluator": self.evaluator, "options": self.options, "strict": self.strict}

@@ -41,31 +41,46 @@ class TextAnswers:
         """The layouts that the model has."""
         return ("bare", "chat") if self.frozen.tokenizer.chat_template else ("bare",)
 
-    def rows(self, kind: str, items: Sequence[Item], **callbacks: Any) -> list[tuple[Item, Row]]:
+    def in_layout(self, kind: str) -> Layout:
+        """The run's own layout, ``bare`` or ``chat``."""
+        return replace(self.layout, kind=kind)
+
+    def slot(self, layout: Layout) -> Slot:
+        """Where the prompt sits in a layout."""
+        return Slot.place(self.frozen.tokenizer, layout, self.prompt)
+
+    def rows(
+        self, layout: Layout, items: Sequence[Item], penalty: float | None = None, **callbacks: Any
+    ) -> list[tuple[Item, Row]]:
         """Each item, as :func:`embedgrad_core.files.in_order` has them, with its answer until the checkpoint says it ends.
 
         Args:
-            kind: ``bare`` or ``chat``.
+            layout: where the prompt sits; one that the model reads as another is not answered again.
             items: what to answer.
+            penalty: of repetition.
             callbacks: ``on_progress``, ``on_step`` and ``log``, as of :func:`embedgrad_core.decode`.
 
         Raises:
             UserError: an input and the token limit do not fit the context.
         """
-        key = (kind, *(item.id for item in items))
+        slot = self.slot(layout)
+        # A rendered template brings its BOS along, where the bare text gets it from the tokenizer.
+        key = (layout.kind, slot.header()["template"], penalty, *((item.id, item.input) for item in items))
         if key not in self._rows:
-            self._rows[key] = self._decode(kind, items, callbacks)
+            self._rows[key] = self._decode(slot, items, penalty, callbacks)
         return self._rows[key]
 
     def decoded(self, kind: str, items: Sequence[Item], **callbacks: Any) -> list[Decoded]:
-        """The same as :func:`embedgrad_core.decode` gives them, under the stop rule of ``decoding``."""
+        """The same as :func:`embedgrad_core.decode` gives them, under the stop rule and penalty of ``decoding``."""
         ends, loop = self.frozen.stop_ids(self.decoding.stop_rule), self.decoding.loop
-        found = self.rows(kind, items, **callbacks)
+        found = self.rows(self.in_layout(kind), items, self.decoding.repetition_penalty, **callbacks)
         return [to_decoded(self.frozen, item, until(row, ends), ends, loop) for item, row in found]
 
-    def _decode(self, kind: str, items: Sequence[Item], callbacks: dict[str, Any]) -> list[tuple[Item, Row]]:
-        slot, vectors = text_vectors(self.frozen, replace(self.layout, kind=kind), self.prompt)
-        native = replace(self.decoding, engine="native", tensor_parallel=None)
+    def _decode(
+        self, slot: Slot, items: Sequence[Item], penalty: float | None, callbacks: dict[str, Any]
+    ) -> list[tuple[Item, Row]]:
+        vectors = PromptEmbedding.from_text(self.frozen, slot).initial
+        native = replace(self.decoding, engine="native", tensor_parallel=None, repetition_penalty=penalty)
         ends = self.frozen.stop_ids("checkpoint")
         return decode_rows(self.frozen, slot, vectors, items, native, ends, kept=self.kept, **callbacks)
 

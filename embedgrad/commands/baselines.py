@@ -24,6 +24,8 @@ from embedgrad.commands.arguments import (
 from embedgrad.commands.checked import output_file, some_text
 from embedgrad.files import read_items
 from embedgrad.planning.demand import EXAMPLES, SEARCHED
+from embedgrad.planning.search import AXES
+from embedgrad.tasks.editions import read_edition
 from embedgrad_core.files import UserError, sha256_of_file, write_json, write_jsonl
 
 HELP = "ladder and protocol recovery at once"
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What both share."""
     add_text_prompt_arguments(parser)
     add_ladder_arguments(parser)
+    add_recovery_arguments(parser)
     parser.set_defaults(examples=EXAMPLES, limit_shares=SHARES)
     parser.add_argument("--ladder", required=True, type=output_file, help="JSON")
     parser.add_argument("--recovery", required=True, type=output_file, help="JSON")
@@ -48,6 +51,14 @@ def add_text_prompt_arguments(parser: argparse.ArgumentParser) -> None:
     add_decoding_arguments(parser)
     add_part_arguments(parser)
     add_grading_arguments(parser)
+
+
+def add_recovery_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of the protocol search alone."""
+    parser.add_argument(
+        "--axes", default="", help=f"choices that cost decodings of their own, of {','.join(AXES)}; default: none"
+    )
+    parser.add_argument("--edition", type=Path, help="JSON of embedgrad editions: the data set's other edition")
 
 
 def add_ladder_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +86,11 @@ def answer(arguments: argparse.Namespace, ladder_file: Path | None, recovery_fil
         # Nothing is chosen on test: protocols are searched on items of the other half.
         some = sorted(random.Random(0).sample(train, min(SEARCHED, len(train))), key=lambda item: item.id)
         parts, searched = [shard_from(arguments, some), dev or []], [arguments.train, arguments.dev]
-    shares = _shares(arguments.limit_shares) if recovery_file else []
+    shares, axes, edition = [], [], None
+    if recovery_file:
+        shares, axes = _shares(arguments.limit_shares), [axis for axis in arguments.axes.split(",") if axis]
+        edition = read_edition(arguments.edition) if arguments.edition else None
+        searched.append(arguments.edition)
     from embedgrad.analyses.ladder import ladder
     from embedgrad.analyses.protocols import protocol_grid
     from embedgrad.analyses.text_answers import TextAnswers
@@ -94,7 +109,7 @@ def answer(arguments: argparse.Namespace, ladder_file: Path | None, recovery_fil
         hashes = {path.name: sha256_of_file(path) for path in paths}
         write_json(ladder_file, {"rungs": rungs, "decoding": decoding.row(), "data_sha256": hashes} | made_with(frozen))
     if recovery_file:
-        grid = protocol_grid(texts, parts, grading, shares, log=plain_line)
+        grid = protocol_grid(texts, parts, grading, shares, axes=axes, edition=edition, log=plain_line)
         hashes = {path.name: sha256_of_file(path) for path in searched if path}
         write_json(recovery_file, grid | {"data_sha256": hashes} | made_with(frozen))
         plain_line(f"{recovery_file}: {len(grid['protocols'])} protocols on {sum(map(len, parts))} items")

@@ -50,13 +50,17 @@ def run(arguments: argparse.Namespace) -> None:
     protocols = recovery.rank(outcomes, arguments.results)
     analyses.write_rows(protocols, arguments.recovery)
     choices = recovery.axes(protocols)
+    missing = recovery.left_out(outcomes, arguments.results)
     if arguments.recovery_axes:
-        analyses.write_rows(choices, arguments.recovery_axes)
+        analyses.write_rows([*choices, *missing], arguments.recovery_axes)
     if protocols:
-        plain_line("likeliest protocol: " + ", ".join(f"{key} {protocols[0][key]}" for key in recovery.KEYS))
+        named = [key for key in (*recovery.KEYS, *recovery.MORE) if key in protocols[0]]
+        plain_line("likeliest protocol: " + ", ".join(f"{key} {protocols[0][key]}" for key in named))
         vague = dict.fromkeys(row["choice"] for row in choices if row["word"] == recovery.NOT_APART)
         if vague:
             plain_line(f"cannot be told apart by the printed numbers: {', '.join(vague)}")
+    for row in missing:
+        plain_line(f"not searched: {row['choice']}, {row['word']}")
     plain_line(
         f"ladder: {len(ladder)} cells; prompts: {len(prompts)}; correlation over {found['n']}: {found['pearson_r']}"
     )

@@ -4,10 +4,14 @@ Under a protocol the text prompt answered c of n items of the training half righ
 printed k of m is beta-binomial (Jeffreys' prior, Beta(c + ½, n - c + ½)), so that few items of ours count for little.
 Log-likelihoods add up over cells: a task's own row, or its levels where it has none, since both are the same decodings. Before
 anything is seen each protocol weighs the same; the posterior says what the printed numbers make of that.
+
+A protocol is one value for each choice. Where a choice makes no difference to a cell (a box where there is no maths, a system
+message without a template), the cell's protocols do not name it, and what they say holds for all of its values.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,10 @@ from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.collected import Outcome, whole_tasks
 from embedgrad_core.files import UserError
 
+# Every search has these …
 KEYS = ("layout", "limit_share", "stop_rule", "strict")
+# … and some of these, with what a run has that does not name them.
+MORE = {"box": "last", "system_message": None, "repetition_penalty": "none", "edition": "original"}
 # Kass and Raftery (1995, J. Am. Stat. Assoc. 90:773-795): a Bayes factor below 3 is not worth more than a bare mention.
 MENTION = 3.0
 LIKELIEST, UNLIKELY, NOT_APART = "likeliest", "less likely", "cannot be told apart"
@@ -60,46 +67,50 @@ def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         UserError: an unreadable grid, or grids of another model or other data than the cells'; names the files.
     """
     counts = printed_counts(outcomes)
+    grids = list(_grids(outcomes, folder))
+    check_analyses([(grid, metrics, path) for grid, outcome, path in grids for metrics in outcome.metrics])
+    values = _values([grid["protocols"] for grid, _, _ in grids])
     total: dict[tuple, float] = defaultdict(float)
     cells: dict[tuple, int] = defaultdict(int)
-    own: set[tuple] = set()
-    analyses: list[tuple] = []
-    counted = [outcome for outcome in outcomes if (outcome.cell.dataset, outcome.cell.model) in counts]
-    for outcome in whole_tasks(counted):
+    for grid, outcome, path in grids:
         cell = outcome.cell
-        path = Path(folder) / cell.task / cell.model / "recovery.json"
-        if not path.exists():
-            continue
         try:
-            analysis = read_grid(path)
-            analyses += [(analysis, metrics, path) for metrics in outcome.metrics]
-            own.add(_key(analysis["own"]))
-            for protocol, likelihood in _likelihoods(analysis, cell, *counts[cell.dataset, cell.model]).items():
-                total[protocol] += likelihood
-                cells[protocol] += 1
+            likelihoods = _likelihoods(grid, cell, *counts[cell.dataset, cell.model], values)
         except KeyError as error:
             raise UserError(f"{path}: no level {error} under a protocol; delete it and run again.") from None
-    check_analyses(analyses)
-    # A protocol that not every cell knows (no chat template, no strict reading) is not compared on fewer cells.
+        for protocol, likelihood in likelihoods.items():
+            total[protocol] += likelihood
+            cells[protocol] += 1
+    # A protocol that not every cell knows (no chat template) is not compared on fewer cells.
     most = max(cells.values(), default=0)
     known = [protocol for protocol, count in cells.items() if count == most]
     ordered = sorted(known, key=lambda protocol: (-round(total[protocol], 6), protocol))
     everything = logsumexp([total[protocol] for protocol in ordered]) if ordered else 0.0
+    owns = _own([grid["own"] for grid, _, _ in grids])
     rows: list[dict] = []
     for place, protocol in enumerate(ordered, start=1):
         likelihood = round(total[protocol], 6)
         same = rows and rows[-1]["log_likelihood"] == likelihood
+        named = dict(zip(values, protocol, strict=True))
         rows.append(
             {
                 "rank": rows[-1]["rank"] if same else place,
-                **dict(zip(KEYS, protocol, strict=True)),
+                **named,
                 "log_likelihood": likelihood,
                 "posterior": float(np.exp(total[protocol] - everything)),
                 "cells": most,
-                "own_protocol": protocol in own,
+                "own_protocol": any(all(own[key] in (value, None) for key, value in named.items()) for own in owns),
             }
         )
     return rows
+
+
+def left_out(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
+    """The choices that were to be searched and that no cell has, as rows of :func:`axes`: the word says why."""
+    grids = [grid for grid, _, _ in _grids(outcomes, folder)]
+    found = set(_values([grid["protocols"] for grid in grids]))
+    reasons = {key: why for grid in grids for key, why in grid.get("left_out", {}).items() if key not in found}
+    return [{"choice": key, "word": why} for key, why in sorted(reasons.items())]
 
 
 def axes(protocols: Sequence[dict]) -> list[dict]:
@@ -109,7 +120,9 @@ def axes(protocols: Sequence[dict]) -> list[dict]:
     value). A choice whose runner-up has a factor below 3 cannot be told apart, and all of its values down to that factor say so.
     """
     rows = []
-    for key in KEYS:
+    for key in (*KEYS, *MORE):
+        if not protocols or key not in protocols[0]:
+            continue
         weights: dict[Any, list[float]] = defaultdict(list)
         for row in protocols:
             weights[row[key]].append(row["posterior"])
@@ -127,15 +140,38 @@ def axes(protocols: Sequence[dict]) -> list[dict]:
     return rows
 
 
-def _key(protocol: dict) -> tuple:
-    return tuple(protocol[key] for key in KEYS)
+def _grids(outcomes: Sequence[Outcome], folder: str | Path) -> Iterable[tuple[dict, Outcome, Path]]:
+    """Each whole task's search, of the cells for which there is a count to be explained."""
+    counts = printed_counts(outcomes)
+    counted = [outcome for outcome in outcomes if (outcome.cell.dataset, outcome.cell.model) in counts]
+    for outcome in whole_tasks(counted):
+        path = Path(folder) / outcome.cell.task / outcome.cell.model / "recovery.json"
+        if path.exists():
+            yield read_grid(path), outcome, path
 
 
-def _likelihoods(analysis: dict, cell: Cell, k: int, m: int) -> dict[tuple, float]:
+def _values(grids: Sequence[Sequence[dict]]) -> dict[str, list]:
+    """Each choice with all of its values in these searches, in the order of the columns."""
+    rows = [row["protocol"] for grid in grids for row in grid]
+    found = {key: sorted({row[key] for row in rows if key in row}) for key in (*KEYS, *MORE)}
+    found["strict"] = [False, True]  # lenient and strict are the same where an evaluator has no strict reading
+    return {key: values for key, values in found.items() if values}
+
+
+def _own(owns: Sequence[Mapping]) -> list[dict]:
+    """The runs' own protocols; None stands for any value of a choice that makes no difference there."""
+    said = {key: value for own in owns for key, value in own.items() if key in MORE}
+    return [{**MORE, **said, **own} for own in owns]
+
+
+def _likelihoods(grid: dict, cell: Cell, k: int, m: int, values: dict[str, list]) -> dict[tuple, float]:
     found = {}
-    for row in analysis["protocols"]:
-        counts = row["levels"][cell.level or ""]
+    reads_strictly = any(row["protocol"]["strict"] for row in grid["protocols"])
+    for row in grid["protocols"]:
+        counts, protocol = row["levels"][cell.level or ""], row["protocol"]
         c, n = counts["correct"], counts["n"]
-        found[_key(row["protocol"])] = float(stats.betabinom.logpmf(k, m, c + 0.5, n - c + 0.5))
-    # Where an evaluator has no strict reading, strict and lenient are the same protocol.
-    return found | {(*key[:3], True): value for key, value in found.items() if (*key[:3], True) not in found}
+        likelihood = float(stats.betabinom.logpmf(k, m, c + 0.5, n - c + 0.5))
+        known = {key: value for key, value in protocol.items() if key != "strict" or reads_strictly}
+        for named in product(*([known[key]] if key in known else values[key] for key in values)):
+            found[named] = likelihood
+    return found

@@ -12,7 +12,9 @@ config default, only split train (4,159 rows; no official test split), pinned to
 
 The data hold Chinese class names only; ``CLASSES`` maps them to the English words of the paper's Table 1 by meaning,
 which is our choice. The order of Table 1 is that of a Simplified-Chinese edition's label table, so the authors may have
-used that edition; this suite uses the original.
+used that edition; this suite uses the original, unless ``edition`` says ``simplified``. Row i of both is the same utterance,
+rewritten by Qwen2.5-32B-Instruct (tone is flattened), under the same class in other words:
+https://huggingface.co/datasets/zzhdbw/Simplified_Chinese_Multi-Emotion_Dialogue_Dataset (Apache-2.0).
 
 Traps: seven names end in 語調, the neutral one in 語氣. The hub card lists 恐懼語調 and 驚訝語調, which have no rows.
 Rows are not shuffled (rows 0-699 hold no 關切語調): never cut a prefix. Four texts stand twice, with one label each;
@@ -39,6 +41,17 @@ CLASSES = {
     "厭惡語調": "disgusted",
     "疑問語調": "doubtful",
 }
+# the simplified edition's names of the same classes
+SIMPLIFIED = {
+    "伤心": "sad",
+    "生气": "angry",
+    "关心": "concerned",
+    "惊讶": "surprised",
+    "开心": "happy",
+    "平静": "calm",
+    "厌恶": "disgusted",
+    "疑问": "doubtful",
+}
 # how a model may name a class in Chinese: the data set's names and their stems, in both scripts
 _STEMS = {
     "sad": ("悲傷", "悲伤", "傷心", "伤心", "難過", "难过"),
@@ -64,28 +77,54 @@ SOURCE = Source(
     hub_rows=4159,
     licence="MIT",
 )
+SIMPLIFIED_SOURCE = Source(
+    file="medd_simplified.csv",
+    sha256="ceeeb23dfb986f854ecd2967f8e3573e4f9db51ede08fb55e0ffa9a13c31f2ff",
+    mirror_columns=("text", "label"),
+    hub_id="zzhdbw/Simplified_Chinese_Multi-Emotion_Dialogue_Dataset",
+    config=None,
+    split="train",
+    hub_columns=("text", "label"),
+    hub_rows=4159,
+    licence="Apache-2.0",
+)
+EDITIONS = ("original", "simplified")
 
 
-def load(mirror: Path | None, *, revision: str = REVISION) -> Loaded:
+def source_of(edition: str) -> Source:
+    """Where an edition comes from.
+
+    Raises:
+        UserError: an unknown edition.
+    """
+    if edition not in EDITIONS:
+        raise UserError(f"medd: option edition is {edition!r}; choose {' or '.join(map(repr, EDITIONS))}.")
+    return SOURCE if edition == "original" else SIMPLIFIED_SOURCE
+
+
+def load(mirror: Path | None, *, revision: str = REVISION, edition: str = "original") -> Loaded:
     """All 4,159 utterances in the order of the file; the id is the row number, the class is the label.
 
     Args:
         mirror: folder with ``data/medd.jsonl``, or None for the hub.
-        revision: branch, tag or commit on the hub.
+        revision: branch, tag or commit on the hub, of the original; the simplified edition's is ``main``.
+        edition: "original" or "simplified"; the ids are the same.
 
     Raises:
-        UserError: a class name that ``CLASSES`` does not know, or the source cannot be read.
+        UserError: an unknown edition, an unknown class name, or the source cannot be read.
     """
-    rows, provenance = read(SOURCE, mirror, revision)
-    items = [_item(place, row) for place, row in enumerate(rows)]
+    rows, provenance = read(source_of(edition), mirror, revision if edition == "original" else "main")
+    if edition == "original":
+        items = [_item(place, row["text"], row["emotion"], CLASSES) for place, row in enumerate(rows)]
+    else:
+        items = [_item(place, row["text"], row["label"], SIMPLIFIED) for place, row in enumerate(rows)]
     return Loaded(items, [item.answer for item in items], provenance)
 
 
-def _item(place: int, row: dict) -> Item:
-    if row["emotion"] not in CLASSES:
+def _item(place: int, text: str, name: str, classes: dict[str, str]) -> Item:
+    if name not in classes:
         raise UserError(
-            f"medd: row {place} has the unknown class {row['emotion']!r}; add it to CLASSES in embedgrad/tasks/medd.py "
+            f"medd: row {place} has the unknown class {name!r}; add it to the classes in embedgrad/tasks/medd.py "
             "or give an older commit as the revision."
         )
-    label = CLASSES[row["emotion"]]
-    return Item(id=f"medd/{place:05d}", input=row["text"], target=label, answer=label)
+    return Item(id=f"medd/{place:05d}", input=text, target=classes[name], answer=classes[name])

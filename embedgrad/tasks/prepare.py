@@ -85,7 +85,7 @@ def prepare(
     sides, wanted = halve(items, classes, groups, seed=asked["seed"], dev_fraction=asked["dev_fraction"])
     sides = {name: sorted(places, key=lambda i: (items[i].level or "", items[i].id)) for name, places in sides.items()}
 
-    shown = items if input_last_words is None else [_cut(item, input_last_words) for item in items]
+    shown = items if input_last_words is None else [cut(item, input_last_words) for item in items]
     side = {i: name for name, places in sides.items() for i in places}
     certificate = {
         "task": task,
@@ -178,7 +178,8 @@ def _fingerprint(loaded: Loaded) -> str:
     return sha256_of_bytes("\n".join(lines).encode())
 
 
-def _cut(item: Item, words: int) -> Item:
+def cut(item: Item, words: int) -> Item:
+    """An item whose input is cut to its last words."""
     found = list(re.finditer(r"\S+", item.input))
     return item if len(found) <= words else replace(item, input=item.input[found[-words].start() :])
 

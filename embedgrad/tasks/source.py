@@ -3,6 +3,7 @@
 This is the only place of the package that touches the disk or the network. A mirror is a folder with ``data/<file>``.
 """
 
+import csv
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,11 @@ def _from_mirror(source: Source, mirror: Path) -> tuple[list[dict], dict]:
             f"{path}: sha256 is {found} but {source.sha256} is pinned; replace the file with the pinned version, "
             f"or leave the mirror out to read {source.hub_id} from the hub."
         )
-    if source.within is None:
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        _check_columns(str(path), rows[0], source.mirror_columns)
+    elif source.within is None:
         rows = read_jsonl(path, source.mirror_columns)
     else:
         rows = read_json(path)[source.within]

@@ -129,9 +129,14 @@ def _likelihood_fault(analysis: dict) -> str | None:
 
 def _grid_fault(analysis: dict) -> str | None:
     counts = [one for row in analysis["protocols"] for one in row["levels"].values()]
-    return (
-        "key 'protocols': more right answers than items" if any(one["correct"] > one["n"] for one in counts) else None
-    )
+    if any(one["correct"] > one["n"] for one in counts):
+        return "key 'protocols': more right answers than items"
+    for place, protocol in enumerate([analysis["own"], *(row["protocol"] for row in analysis["protocols"])]):
+        more = {key: value for key, value in protocol.items() if key not in _PROTOCOL}
+        if wrong := misfit(more, {ANY: str}, f"protocols.{place - 1}.protocol" if place else "own"):
+            return f"key {wrong!r}"
+    wrong = misfit(analysis.get("left_out", {}), {ANY: str}, "left_out")
+    return f"key {wrong!r}" if wrong else None
 
 
 def _ladder_fault(analysis: dict, least: int) -> str | None:

@@ -88,7 +88,7 @@ def test_the_texts_answers_are_those_of_decode_and_are_decoded_once(frozen, item
     wanted = decode(frozen, slot, PromptEmbedding.from_text(frozen, slot).initial, items, SETTINGS)
     found = texts.decoded("chat", items)
     assert [(row.id, row.output, row.stop) for row in found] == [(row.id, row.output, row.stop) for row in wanted]
-    assert texts.rows("chat", items) is texts.rows("chat", items)
+    assert texts.rows(texts.in_layout("chat"), items) is texts.rows(texts.in_layout("chat"), items)
 
 
 def test_a_row_is_cut_behind_its_end_token_and_at_the_limit():
