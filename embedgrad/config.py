@@ -16,6 +16,7 @@ from embedgrad.rivals.rival import Rival, with_middle_rates
 from embedgrad.rivals.table import rival_named
 from embedgrad.schemas.check import check_schema
 from embedgrad.schemas.plain import check_plain, whole_numbers
+from embedgrad.tasks.targets import OWN_CHAIN
 from embedgrad_core.files import UserError
 
 
@@ -47,6 +48,15 @@ class Config:
                         f"`{kind}` in {source}."
                     )
         _ = config.cells, config.sensitivity, config.rivals
+        for key, cells in (
+            ("sensitivity", [cell for cell, _ in config.sensitivity]),
+            ("rivals", [cell for cell, _ in config.rivals]),
+        ):
+            if chained := [cell for cell in cells if config.has_own_chains(cell.task)]:
+                raise UserError(
+                    f"{source}: {key}: {chained[0].dataset}/{chained[0].model} trains on labels, and tasks.{chained[0].task} on "
+                    "own_chain; leave the cell out, or take another target."
+                )
         for task, spec in values["tasks"].items():
             if spec.get("shards", 1) > 1 and "block" not in values["decode"]:
                 raise UserError(
@@ -174,6 +184,10 @@ class Config:
             places = f"here or in the mirror {self.mirror}" if self.mirror else "here, and no mirror is set"
             raise UserError(f"models.{model}.folder: {wanted} is not a folder {places} (--config mirror=DIR).")
         return spec.get("folder")
+
+    def has_own_chains(self, task: str) -> bool:
+        """Whether a task's prompts are trained on each model's own chains of thought."""
+        return self.values["tasks"][task].get("options", {}).get("target") == OWN_CHAIN
 
     def seeds(self, task: str) -> list[int]:
         """Seeds of the order of training items, the task's own or the run's."""

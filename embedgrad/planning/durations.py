@@ -12,6 +12,7 @@ from embedgrad.planning.demand import SEARCHED, WIDTHS, rows_at_a_time
 from embedgrad.planning.gpus import Machine
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.rivals import rival_effort, timed, timed_answers
+from embedgrad.planning.search import added_decodings, ships_penalty
 from embedgrad.planning.work import Work, work_of
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape
@@ -19,7 +20,7 @@ from embedgrad_core.settings import across_folds
 
 # Rules that load a model: those that train it, and those that answer with it.
 TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit")
-ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer", "rival_cost")
+ANSWERING = ("before", "baselines", "chains", "after", "analyse", "rival_answer", "rival_cost")
 LOADING = TRAINING + ANSWERING
 # Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and its
 # two layouts, once per (task, model); the rungs and layouts answer dev too, and protocol recovery answers train in both layouts …
@@ -104,7 +105,7 @@ class Durations:
         return self._known[key]
 
     def _seconds(self, rule: str, wildcards: Mapping[str, str]) -> float:
-        if rule == "data":
+        if rule in ("data", "editions"):
             return MADE
         kind, fixed = _kind(rule), self.fixed(rule, wildcards)
         if kind not in LOADING:
@@ -131,18 +132,26 @@ class Durations:
             epochs = int(self.config.cell(wildcards["dataset"], wildcards["model"]).epochs)
             return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)
         if kind not in TRAINING:
-            ladder = (RUNGS + LAYOUTS) * (work.test + work.dev)
-            answered = {"baselines": ladder + LAYOUTS * min(work.train, SEARCHED), "analyse": DEV_DECODINGS * work.dev}
-            return 0, answered.get(kind, work.test)
+            if kind == "baselines":
+                added = self.searched(wildcards["task"], wildcards["model"], work)
+                return 0, (RUNGS + LAYOUTS) * (work.test + work.dev) + LAYOUTS * min(work.train, SEARCHED) + added
+            return 0, {"analyse": DEV_DECODINGS * work.dev, "chains": work.train}.get(kind, work.test)
         if kind == "sensitivity":
             epochs, decoded = self.config.values["sensitivity"]["epochs"], True
         else:
             settings = self.config.values["optimize"]
             epochs = self.config.cell(wildcards["dataset"], wildcards["model"]).epochs
             decoded = settings.get("dev_accuracy") or settings.get("early_stop") == "dev_accuracy"
+            if self.config.has_own_chains(self.config.cell(wildcards["dataset"], wildcards["model"]).task):
+                decoded, settings = True, {**settings, "folds": 0}
         # The dev accuracy is taken before the first epoch and after each.
         decodings = (int(epochs) + 1) * work.dev * bool(decoded)
         return (passes(settings, int(epochs), work), decodings) if kind == "optimize" else (int(epochs), decodings)
+
+    def searched(self, task: str, model: str, work: Work) -> int:
+        """Items that protocol recovery answers for the axes of the configuration."""
+        ships = ships_penalty(self.config.model_folder(model))
+        return added_decodings(self.config.values, task, ships) * (min(work.train, SEARCHED) + work.dev)
 
     def parts(self, rule: str, wildcards: Mapping[str, str]) -> int:
         """Jobs that share a decoding."""

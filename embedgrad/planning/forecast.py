@@ -63,6 +63,7 @@ def forecast(config: RunConfig, machine: Machine, resources: Resources | None = 
         jobs = [("after", names), ("analyse", names)]
         if (cell.task, cell.model) not in shared:
             jobs += [("before", pair), ("baselines", pair)]
+            jobs += [("chains", pair)] if config.has_own_chains(cell.task) else []
         shared.add((cell.task, cell.model))
         spec, shape = config.values["models"][cell.model], resources.shape(cell.model)
         work, (epochs, _) = durations.work(names), durations.effort("optimize", names)

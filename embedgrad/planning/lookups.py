@@ -12,6 +12,7 @@ from pathlib import Path
 
 from embedgrad.planning.durations import TRAINING
 from embedgrad.planning.run_config import RunConfig
+from embedgrad.planning.search import searched_axes
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
 SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
@@ -83,6 +84,13 @@ class Lookups:
         """Input function: a file of the task's prepared splits."""
         return lambda wildcards: f"{self.results}/data/{self.task_of(wildcards)}/{name}"
 
+    def train_file(self, wildcards: Wildcards) -> str:
+        """Input function: what a prompt is trained on, the task's items or those with the model's own chains of thought."""
+        task = self.task_of(wildcards)
+        if self.config.has_own_chains(task):
+            return f"{self.results}/{task}/{wildcards['model']}/train.own_chain.jsonl"
+        return f"{self.results}/data/{task}/train.jsonl"
+
     def before_file(self, name: str) -> Callable[[Wildcards], str]:
         """Input function: decoded once per (task, model), shared by levels and seeds."""
         return lambda wildcards: f"{self.results}/{self.task_of(wildcards)}/{wildcards['model']}/{name}"
@@ -91,6 +99,12 @@ class Lookups:
         """Input function: the folder of a model that the workflow itself makes; nothing for one from elsewhere."""
         model = wildcards["model"]
         return [f"{self.results}/models/{model}"] if "pretrain" in self.config.values["models"][model] else []
+
+    def edition_file(self, wildcards: Wildcards) -> list[str]:
+        """Input function: the other edition of a task's data, where protocol recovery is to search it."""
+        task = wildcards["task"]
+        wanted = "edition" in searched_axes(self.config.values, task)
+        return [f"{self.results}/data/{task}/editions.json"] if wanted else []
 
     def answers_state(self, rule: str) -> Callable[[Wildcards], str]:
         """Parameter function: where a rule keeps finished blocks of answers.

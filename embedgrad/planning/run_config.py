@@ -12,6 +12,7 @@ from functools import cached_property
 from embedgrad.config import Config
 from embedgrad.planning.durations import Durations
 from embedgrad.planning.resources import Resources
+from embedgrad.planning.search import searched_axes
 
 
 class RunConfig(Config):
@@ -66,6 +67,19 @@ class RunConfig(Config):
         """The rewrite of the human prompt, where the task has one."""
         return _flags({"rewrite": self.values["tasks"][task].get("rewrite")})
 
+    def baselines_flags(self, task: str) -> str:
+        """What ladder and protocol recovery have beyond that: the rewrite, and the axes that the configuration names."""
+        axes = searched_axes(self.values, task)
+        edition = f"results/{self.run}/data/{task}/editions.json" if "edition" in axes else None
+        flags = _flags({"axes": ",".join(axes) or None, "edition": edition})
+        return " ".join(filter(None, [self.rewrite_flags(task), flags]))
+
+    def edition_flags(self, task: str) -> str:
+        """Flags that look for the other edition of a task's data."""
+        spec = self.values["tasks"][task]
+        own = spec.get("options", {}).get("edition")
+        return _flags({"task": task, "own": own, "input_last_words": spec.get("input_last_words")})
+
     def decode_flags(self, task: str) -> str:
         """Flags of decoding."""
         limit, decode = self.values["tasks"][task]["max_new_tokens"], self.values["decode"]
@@ -93,6 +107,8 @@ class RunConfig(Config):
             **settings,
             "checkpointing": self.resources.checkpointing(model),
         }
+        if self.has_own_chains(cell.task):  # dev has no chains whose loss could choose
+            flags |= {"early_stop": "dev_accuracy", "folds": None}
         return _flags(flags)
 
     def sensitivity_flags(self, dataset: str, model: str, rate: str) -> str:

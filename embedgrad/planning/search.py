@@ -1,9 +1,11 @@
 """What protocol recovery searches beyond the two layouts, and how many decodings that takes."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from embedgrad import tasks
+from embedgrad_core.files import UserError, read_json
 
 # Choices that cost decodings, searched where a configuration's `recovery.axes` names them (embedgrad/analyses/variants.py).
 AXES = ("system_message", "repetition_penalty", "edition")
@@ -30,3 +32,14 @@ def searched_axes(values: Mapping[str, Any], task: str) -> list[str]:
     wanted = (values.get("recovery") or {}).get("axes", ())
     has_editions = hasattr(tasks.find(task), "EDITIONS")
     return [axis for axis in AXES if axis in wanted and (axis != "edition" or has_editions)]
+
+
+def ships_penalty(folder: str | Path | None) -> bool:
+    """Whether a model's folder asks for a repetition penalty; of one that is not at hand it is assumed, as Qwen2.5's do."""
+    if folder is None or not Path(folder).is_dir():
+        return folder is None
+    try:
+        found = read_json(Path(folder) / "generation_config.json")
+    except UserError:  # not there: it ships none
+        return False
+    return isinstance(found, dict) and found.get("repetition_penalty") not in (None, 1, 1.0)

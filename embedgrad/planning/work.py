@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from embedgrad import tasks
+from embedgrad.tasks.targets import OWN_CHAIN, SENTENCE
 from embedgrad_core.files import Item, UserError
 
 # items on the hub, tokens per input, tokens per target (MATH-500: solution, answer)
@@ -30,6 +31,7 @@ LABELLED = ("label", "yes_no")
 # The longest input or target is taken to be this many times the mean.
 LONGEST = 4
 TOKENS_A_WORD, CHARACTERS_A_TOKEN = 1.35, 4.5
+STATING = 4  # tokens of the sentence that states a label
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level:
     prompt = max(1, round(len(spec["prompt"]) / CHARACTERS_A_TOKEN))
     limit = spec["max_new_tokens"]
     answer = min(limit, ANSWER.get(task, ANSWER_ELSE))
+    if spec.get("options", {}).get("target") == OWN_CHAIN:
+        target = answer
     trained = min(answer, target + 1) if tasks.find(task).EVALUATOR in LABELLED else answer
     return Work(half - dev, dev, count - half, prompt, body, target + 1, answer, limit, trained)
 
@@ -84,7 +88,12 @@ def _counted(task: str, spec: Mapping[str, Any]) -> tuple[int, int, int]:
     options = spec.get("options", {})
     if task in RECORDED:
         count, body, target = RECORDED[task]
-        return count, body, target[options.get("target", "solution")] if isinstance(target, dict) else target
+        kind = options.get("target")
+        if isinstance(target, int):
+            return count, body, target + STATING * (kind == SENTENCE)
+        if (kind or "solution") not in target:
+            raise UserError(f"tasks.{task}.options.target is {kind!r}; choose {' or '.join(map(repr, target))}.")
+        return count, body, target[kind or "solution"]
     items = _generated(task, spec)
     inputs = sum(len(item.input) for item in items) / len(items) / CHARACTERS_A_TOKEN
     targets = sum(len(item.target) for item in items) / len(items) / CHARACTERS_A_TOKEN

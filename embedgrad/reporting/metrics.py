@@ -34,6 +34,7 @@ def build_metrics(
     runs: dict[str, dict | None] | None = None,
     *,
     split_sha256: str | None = None,
+    target: str | None = None,
     prompt_sha256: str | None = None,
     names: tuple[str, str, str] = ("test.jsonl", "before.jsonl", "after.jsonl"),
     printed_n: int | None = None,
@@ -49,6 +50,7 @@ def build_metrics(
         optimize_history: lines of ``optimize.jsonl``.
         runs: the sidecars ``optimize``, ``before``, ``after`` as they are.
         split_sha256: hash of ``split.json``.
+        target: what was trained on, as ``split.json`` says.
         prompt_sha256: hash of ``prompt.safetensors``.
         names: how messages call the three files.
         printed_n: items behind the paper's percentages; None takes ours.
@@ -87,7 +89,7 @@ def build_metrics(
         "paper": cell.paper,
         "verdict": verdict(pairs, cell.paper, printed_n),
         "prompt": _prompt(runs, prompt_sha256, names[2]),
-        "split": {"sha256": split_sha256},
+        "split": {"sha256": split_sha256} | ({"target": target} if target else {}),
         "run": runs,
     }
 
@@ -115,7 +117,8 @@ def metrics_from_files(
     """
     runs = {"optimize": _sidecar(optimize_run), "before": _sidecar(before_run), "after": _sidecar(after_run)}
     graded = {name: read_graded(path, runs[name]) for name, path in (("before", before), ("after", after))}
-    check_runs(runs, (_sidecar(split) or {}).get("files") or {}, _hash(test))
+    certificate = _sidecar(split) or {}
+    check_runs(runs, certificate.get("files") or {}, _hash(test))
     epochs = read_history(history) if history else ()
     if history:
         check_epochs(epochs, (runs["optimize"] or {}).get("epochs_run"), history)
@@ -128,6 +131,7 @@ def metrics_from_files(
         epochs,
         runs,
         split_sha256=_hash(split),
+        target=certificate.get("target"),
         prompt_sha256=_hash(prompt),
         names=(str(test), str(before), str(after)),
         printed_n=printed_n,

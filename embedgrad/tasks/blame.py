@@ -15,6 +15,7 @@ from random import Random
 
 from embedgrad.tasks import generated
 from embedgrad.tasks.loaded import Loaded
+from embedgrad.tasks.targets import LABEL, with_targets
 
 EVALUATOR = "yes_no"
 LABELS = ("Yes", "No")
@@ -37,12 +38,14 @@ def draw(random: Random) -> tuple[str, str, str]:
     return f"{name} {did} {deed} the {thing}, and it {effect}. Did {name} cause it?", answer, answer
 
 
-def load(mirror: Path | None, *, revision: str = REVISION, seed: int = 0, count: int = 200) -> Loaded:
-    """Generate the pool; ``mirror`` and ``revision`` mean nothing here.
+def load(
+    mirror: Path | None, *, revision: str = REVISION, seed: int = 0, count: int = 200, target: str = LABEL
+) -> Loaded:
+    """Generate the pool; ``mirror`` and ``revision`` mean nothing here; ``target`` is of :mod:`embedgrad.tasks.targets`.
 
     Raises:
-        UserError: more items are asked for than there are.
+        UserError: more items are asked for than there are, or an unknown target.
     """
-    rows = generated.items("blame", generated.distinct(draw, count, seed))
+    rows = with_targets("blame", generated.items("blame", generated.distinct(draw, count, seed)), target)
     provenance = {"kind": "generated", "id": "blame", "revision": revision, "seed": seed}
     return Loaded(rows, [row.answer for row in rows], provenance)

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from embedgrad.tasks.loaded import Loaded
 from embedgrad.tasks.source import Source, read
+from embedgrad.tasks.targets import LABEL, with_targets
 from embedgrad_core.files import Item, UserError
 
 EVALUATOR = "yes_no"
@@ -47,16 +48,17 @@ SOURCE = Source(
 _FRAME = re.compile(rf"\s*(?:{re.escape(TASK_PREFIX)})?\s*(?:Q:\s)?(?P<story>.*?)\s*(?:\n\s*A:\s*)?", re.DOTALL)
 
 
-def load(mirror: Path | None, *, revision: str = REVISION, task_prefix: bool = False) -> Loaded:
+def load(mirror: Path | None, *, revision: str = REVISION, task_prefix: bool = False, target: str = LABEL) -> Loaded:
     """All 190 questions; the id is the row number of BIG-bench's file from 0, the class is the answer.
 
     Args:
         mirror: folder with ``data/causal_judgment.json``, or None for the hub.
         revision: branch, tag or commit on the hub.
+        target: what Eq. 6 is trained on, see :mod:`embedgrad.tasks.targets`.
         task_prefix: put BIG-bench's own prefix line before each story.
 
     Raises:
-        UserError: a row without exactly one right answer of Yes and No, or the source cannot be read.
+        UserError: an unknown ``target``, a row without exactly one right answer of Yes and No, or the source cannot be read.
     """
     if not isinstance(task_prefix, bool):
         raise UserError(f"causal_judgment: option task_prefix is {task_prefix!r}; choose true or false.")
@@ -65,7 +67,7 @@ def load(mirror: Path | None, *, revision: str = REVISION, task_prefix: bool = F
         cases = [(place, row["input"], row["target_scores"]) for place, row in enumerate(rows)]
     else:
         cases = [(row["idx"], row["inputs"], _scores(row)) for row in rows]
-    items = [_item(*one, task_prefix) for one in cases]
+    items = with_targets("causal_judgment", [_item(*one, task_prefix) for one in cases], target)
     return Loaded(items, [item.answer for item in items], provenance)
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from embedgrad.tasks.loaded import Loaded
 from embedgrad.tasks.source import Source, read
+from embedgrad.tasks.targets import LABEL, with_targets
 from embedgrad_core.files import Item, UserError
 
 EVALUATOR = "label"
@@ -42,16 +43,17 @@ _WORDS = {0: "negative", 1: "positive"}
 _BREAKS = {"keep": "<br />", "newline": "\n"}
 
 
-def load(mirror: Path | None, *, revision: str = REVISION, line_breaks: str = "keep") -> Loaded:
+def load(mirror: Path | None, *, revision: str = REVISION, line_breaks: str = "keep", target: str = LABEL) -> Loaded:
     r"""The official test reviews: 25,000 from the hub, 2,000 of them from the mirror; class = label.
 
     Args:
         mirror: folder with ``data/imdb_subset.jsonl``, or None for the hub.
         revision: branch, tag or commit on the hub.
+        target: what Eq. 6 is trained on, see :mod:`embedgrad.tasks.targets`.
         line_breaks: "keep" leaves ``<br />`` as it is, "newline" writes ``\n`` for each.
 
     Raises:
-        UserError: an unknown ``line_breaks``, a label that is neither 0 nor 1, or the source cannot be read.
+        UserError: an unknown ``line_breaks`` or ``target``, a label that is neither 0 nor 1, or the source cannot be read.
     """
     if line_breaks not in _BREAKS:
         raise UserError(f"imdb: option line_breaks is {line_breaks!r}; choose 'keep' or 'newline'.")
@@ -61,7 +63,7 @@ def load(mirror: Path | None, *, revision: str = REVISION, line_breaks: str = "k
         provenance["note"] = f"the mirror holds {len(named)} of the 25,000 rows of the official test split"
     else:
         named = [(f"test/{'pos' if row['label'] else 'neg'}/row-{place:05d}", row) for place, row in enumerate(rows)]
-    items = [_item(name, row, _BREAKS[line_breaks]) for name, row in named]
+    items = with_targets("imdb", [_item(name, row, _BREAKS[line_breaks]) for name, row in named], target)
     return Loaded(items, [item.answer for item in items], provenance)
 
 

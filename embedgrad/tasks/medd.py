@@ -27,6 +27,7 @@ from pathlib import Path
 
 from embedgrad.tasks.loaded import Loaded
 from embedgrad.tasks.source import Source, read
+from embedgrad.tasks.targets import LABEL, with_targets
 from embedgrad_core.files import Item, UserError
 
 EVALUATOR = "label"
@@ -102,23 +103,24 @@ def source_of(edition: str) -> Source:
     return SOURCE if edition == "original" else SIMPLIFIED_SOURCE
 
 
-def load(mirror: Path | None, *, revision: str = REVISION, edition: str = "original") -> Loaded:
+def load(mirror: Path | None, *, revision: str = REVISION, edition: str = "original", target: str = LABEL) -> Loaded:
     """All 4,159 utterances in the order of the file; the id is the row number, the class is the label.
 
     Args:
         mirror: folder with ``data/medd.jsonl``, or None for the hub.
         revision: branch, tag or commit on the hub, of the original; the simplified edition's is ``main``.
         edition: "original" or "simplified"; the ids are the same.
+        target: what Eq. 6 is trained on, see :mod:`embedgrad.tasks.targets`.
 
     Raises:
-        UserError: an unknown edition, an unknown class name, or the source cannot be read.
+        UserError: an unknown edition, target or class name, or the source cannot be read.
     """
     rows, provenance = read(source_of(edition), mirror, revision if edition == "original" else "main")
     if edition == "original":
         items = [_item(place, row["text"], row["emotion"], CLASSES) for place, row in enumerate(rows)]
     else:
         items = [_item(place, row["text"], row["label"], SIMPLIFIED) for place, row in enumerate(rows)]
-    return Loaded(items, [item.answer for item in items], provenance)
+    return Loaded(with_targets("medd", items, target), [item.answer for item in items], provenance)
 
 
 def _item(place: int, text: str, name: str, classes: dict[str, str]) -> Item:

@@ -3,6 +3,7 @@
 ``split.json`` is written last: a folder without it is not prepared. Its keys:
 
     task, options, pool            what was asked
+    target                         what is trained on, where the task has a choice
     source                         kind, id, revision, resolved_sha, raw_sha256, licence, normalised_sha256 ...
     split                          seed, rule, dev_fraction, near_duplicates (threshold), shingle
     counts                         per split: n, by_level, by_class, by_level_and_class
@@ -87,9 +88,11 @@ def prepare(
 
     shown = items if input_last_words is None else [cut(item, input_last_words) for item in items]
     side = {i: name for name, places in sides.items() for i in places}
+    targets = inspect.signature(module.load).parameters.get("target")
     certificate = {
         "task": task,
         "options": dict(options or {}),
+        **({"target": (options or {}).get("target", targets.default)} if targets else {}),
         "pool": pool,
         "source": loaded.provenance | {"normalised_sha256": whole},
         "split": asked | {"shingle": shingle},

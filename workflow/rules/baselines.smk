@@ -7,6 +7,7 @@ rule baselines:
         data=RUN.split_file("test.jsonl"),
         train=RUN.split_file("train.jsonl"),
         dev=RUN.split_file("dev.jsonl"),
+        edition=RUN.edition_file,
     output:
         ladder=f"{RESULTS}/{{task}}/{{model}}/ladder.json",
         answers=f"{RESULTS}/{{task}}/{{model}}/ladder.jsonl",
@@ -26,7 +27,7 @@ rule baselines:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         prompt=lambda wildcards: CONFIG.prompt_flags(wildcards.task),
         decode=lambda wildcards: CONFIG.decode_flags(wildcards.task),
-        rewrite=lambda wildcards: CONFIG.rewrite_flags(wildcards.task),
+        rewrite=lambda wildcards: CONFIG.baselines_flags(wildcards.task),
         grade=lambda wildcards: CONFIG.grade_flags(wildcards.task),
         shard=shard_flag,
         state=RUN.answers_state("baselines"),

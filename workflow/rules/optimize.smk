@@ -1,10 +1,38 @@
 # Optimise: Eq. 7 on the training half. The resume state is no output, so that a killed job continues where it was.
 
 
-rule optimize:
+# Only where a task's target is own_chain: the model's right answers to the training items become their targets.
+rule chains:
     input:
         model=RUN.model_folder,
         train=RUN.split_file("train.jsonl"),
+    output:
+        train=f"{RESULTS}/{{task}}/{{model}}/train.own_chain.jsonl",
+        report=f"{RESULTS}/{{task}}/{{model}}/chains.json",
+    log:
+        f"{RESULTS}/logs/chains/{{task}}/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/chains/{{task}}/{{model}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: CONFIG.values.get("threads", 4)
+    resources:
+        **RUN.job_resources("chains"),
+    params:
+        model=lambda wildcards: CONFIG.model_flags(wildcards.model),
+        prompt=lambda wildcards: CONFIG.prompt_flags(wildcards.task),
+        decode=lambda wildcards: CONFIG.decode_flags(wildcards.task),
+        grade=lambda wildcards: CONFIG.grade_flags(wildcards.task),
+        state=RUN.answers_state("chains"),
+    shell:
+        "embedgrad chains {params.model} {params.prompt} {params.decode} {params.grade} --state {params.state:q} --threads {threads}"
+        " --gpus {resources.gpu} --data {input.train:q} --out {output.train:q} --report {output.report:q} > {log:q} 2>&1"
+
+
+rule optimize:
+    input:
+        model=RUN.model_folder,
+        train=RUN.train_file,
         dev=RUN.split_file("dev.jsonl"),
     output:
         prompt=f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/prompt.safetensors",

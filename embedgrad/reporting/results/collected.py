@@ -38,6 +38,7 @@ _SHAPE = {
     "run": dict,
 }
 NOT_RUN = "not run yet"
+UNUSUAL = ("sentence", "own_chain")  # what label tasks may be trained on in place of the label
 
 
 @dataclass(frozen=True)
@@ -167,10 +168,19 @@ def read_metrics(path: str | Path, cell: Cell, seed: int) -> dict:
 
 
 def weights_notes(outcomes: Sequence[Outcome]) -> list[str]:
-    """One line for each model whose weights were quantised before, as its runs say: they are not the hub's of that name."""
+    """What a reader of a table must know of its cells, a line each.
+
+    Models whose weights were quantised before, as their runs say: they are not the hub's of that name. Tasks that were trained on a
+    sentence or on chains of thought: others' cells were on labels.
+    """
     found = {}
     for outcome in outcomes:
         for metrics in outcome.metrics:
+            target = metrics["split"].get("target")
+            if target in UNUSUAL:
+                found[outcome.cell.task] = (
+                    f"{outcome.cell.task}: trained on targets of kind {target}, not on the label alone."
+                )
             model = (metrics["run"].get("after") or {}).get("model") or {}
             quantised, resolved = model.get("dequantised_from"), model.get("resolved")
             if isinstance(quantised, str) and isinstance(resolved, str):
