@@ -69,9 +69,9 @@ def variants(
     own, left_out = {}, {}
     penalties: dict[str, float | None] = {"": texts.decoding.repetition_penalty}
     if "repetition_penalty" in axes:
-        penalties, mine = _penalties(texts)
-        if len(penalties) > 1:
-            own["repetition_penalty"] = mine
+        known, mine = _penalties(texts)
+        if len(known) > 1:
+            penalties, own["repetition_penalty"] = known, mine
         else:
             left_out["repetition_penalty"] = "the model's files ship none"
     editions: dict[str, Edition | None] = {"": None}
