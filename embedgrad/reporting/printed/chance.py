@@ -81,6 +81,10 @@ def _finding(cell: Cell, side: str, count: int, n: int, known: Labels, assumed: 
         f"{size}: {against[0][0]} chance, {100 * chance:.1f} % ({against[0][1]}); {against[1][0]} always {known.commonest!r}, "
         f"{100 * common:.1f} % ({against[1][1]})."
     )
+    if side == "after" and against[0][0] == "below":
+        sentence += (
+            " It speaks against training on bare labels: a prompt that learns to give one of them is not below chance."
+        )
     holds = all(word == "above" for word, _ in against)
     return Finding("above chance", f"{cell.name}/{side}", holds, f"{100 * share:.1f}", sentence)
 
