@@ -34,6 +34,7 @@ def fit(
     *,
     dev_accuracy: Callable[[], float] | None = None,
     state: str | Path | None = None,
+    before_save: Callable[[int], None] = lambda epoch: None,
     on_epoch: Callable[[dict], None] = lambda line: None,
     log: Callable[[str], None] = lambda line: None,
     on_progress: Callable[[int, str, int, int], None] = lambda epoch, part, done, total: None,
@@ -47,6 +48,8 @@ def fit(
         settings: hyperparameters.
         dev_accuracy: the accuracy of the leaves as they are, on dev, by decoding and grading; None leaves it out of the history.
         state: file for resuming; a state of other settings, data or model is refused.
+        before_save: called at the end of each epoch before its state is saved, the leaves being what it made of them: what is kept
+            there is there for every epoch that a resumed run does not repeat.
         on_epoch: called with each history line: epoch, train_loss and dev_loss (nats per item), dev_accuracy, gradient_norm
             (mean over steps), drift (relative displacement), tokens_per_s, seconds, train_seconds (of the steps alone),
             peak_memory_bytes, best.
@@ -135,6 +138,7 @@ def fit(
             if line["best"]:
                 best = _copy(trainable)
             progress = EpochProgress()
+            before_save(epoch)
             save_state(state, run, Snapshot.take(optimizer, trainable, best, history, progress))
             snapshot = None
             on_epoch(line)
