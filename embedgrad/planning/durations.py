@@ -19,7 +19,7 @@ from embedgrad_core.settings import across_folds
 
 # Rules that load a model: those that train it, and those that answer with it.
 TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit")
-ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer", "rival_cost")
+ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer", "rival_cost", "probe_calibration")
 LOADING = TRAINING + ANSWERING
 # Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and its
 # two layouts, once per (task, model); the rungs and layouts answer dev too, and protocol recovery answers train in both layouts …
@@ -130,6 +130,8 @@ class Durations:
         if kind.startswith("rival_"):
             epochs = int(self.config.cell(wildcards["dataset"], wildcards["model"]).epochs)
             return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)
+        if kind == "probe_calibration":
+            return 0, 0  # a reading of each input; nothing is generated
         if kind not in TRAINING:
             ladder = (RUNGS + LAYOUTS) * (work.test + work.dev)
             answered = {"baselines": ladder + LAYOUTS * min(work.train, SEARCHED), "analyse": DEV_DECODINGS * work.dev}

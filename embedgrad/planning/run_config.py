@@ -57,10 +57,12 @@ class RunConfig(Config):
 
     def prompt_flags(self, task: str) -> str:
         """Flags of the human prompt and its layout."""
+        return _flags({"prompt": self.values["tasks"][task]["prompt"], **self._layout(task)})
+
+    def _layout(self, task: str) -> dict[str, str]:
         layout = {**self.values["layout"], **self.values["tasks"][task].get("layout", {})}
         escaped = {key: value.replace("\n", "\\n") for key, value in layout.items()}
-        prompt = self.values["tasks"][task]["prompt"]
-        return _flags({"prompt": prompt, "layout": escaped.pop("kind", "bare"), **escaped})
+        return {"layout": escaped.pop("kind", "bare"), **escaped}
 
     def rewrite_flags(self, task: str) -> str:
         """The rewrite of the human prompt, where the task has one."""
@@ -125,6 +127,14 @@ class RunConfig(Config):
         }
         words = [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items()]
         return " ".join([_flags({"cell_table": self.values["cell_table"]}), *words])
+
+    def rewrite_reading_flags(self, dataset: str, model: str) -> str:
+        """Flags that read labels behind the rewrite of the human prompt; nothing, and so no model, where the task has none."""
+        task = self.cell(dataset, model).task
+        if not self.values["tasks"][task].get("rewrite"):
+            return ""
+        layout = _flags(self._layout(task))
+        return " ".join([self.model_flags(model), self.rewrite_flags(task), layout])
 
     def cell_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags that name a cell and its row of the table."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from matplotlib.figure import Figure
 
 from embedgrad.reporting.figures.drawing import note, styled
-from embedgrad.reporting.probes import cost
+from embedgrad.reporting.probes import calibration, cost
 from embedgrad.reporting.results.collected import Outcome
 from embedgrad.reporting.results.probes import Probed, probed
 
@@ -26,7 +26,7 @@ class Shown(Protocol):
     SHAPE: Any
 
     def lines(self, values: dict) -> list[dict]:
-        """The lines of a cell in the probe's table: plain values by column, numbers rounded."""
+        """The lines of a cell in the probe's table: by column text, a rounded number, None, or a number with its interval."""
 
     def sentence(self, found: Sequence[Probed]) -> str:
         """What the cells on which the probe applies say together; there is at least one."""
@@ -37,7 +37,7 @@ class Shown(Protocol):
 
 NOWHERE = "It applies to no cell of this run."
 # In the order of the page.
-PROBES: dict[str, Shown] = {"cost": cost}
+PROBES: dict[str, Shown] = {"calibration": calibration, "cost": cost}
 
 
 def found_by(name: str, outcomes: Sequence[Outcome], folder: str | Path) -> list[Probed]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, GREY, LINK, styled
-from embedgrad.reporting.results.probes import Probed
+from embedgrad.reporting.results.probes import Probed, Ranged
 from embedgrad_core.files import ANY
 
 TITLE = "What a point costs"
@@ -52,15 +52,13 @@ def lines(values: dict) -> list[dict]:
         if name == "optimize":
             found = values["optimisation"]
             line["points_gained"] = round(found["points"], 1)
-            line |= {f"{key}_per_point": _told(each) for key, each in found["per_point"].items() if each}
+            line |= {
+                f"{key}_per_point": Ranged.of(each[0], each[1:], digits=1)
+                for key, each in found["per_point"].items()
+                if each
+            }
         table.append(line)
     return table
-
-
-def _told(each: Sequence[float | None]) -> str:
-    """``12 [8, –]``: a cost of a point and its interval."""
-    best, low, high = ("–" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}" for value in each)
-    return f"{best} [{low}, {high}]"
 
 
 def sentence(found: Sequence[Probed]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.collected import Outcome, analyses_of
@@ -29,6 +29,46 @@ class Probed:
     def where(self) -> dict:
         """The columns that say which cell a line is of."""
         return {"dataset": self.cell.dataset, "model": self.cell.model, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class Ranged:
+    """A number with its 95 % interval, in a probe's table: one column of the page, three of the CSV file.
+
+    An end that is not known, or that has no bound, is None.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    digits: int = 3
+
+    @classmethod
+    def of(cls, value: float | None, ends: Sequence[float | None] | None, times: float = 1, digits: int = 3) -> Self:
+        """``times`` the value and its interval."""
+        low, high = ends or (None, None)
+        middle, low, high = (None if one is None else times * one for one in (value, low, high))
+        return cls(middle, low, high, digits)
+
+    def __str__(self) -> str:
+        value, low, high = ("–" if one is None else f"{one:,.{self.digits}f}" for one in self.numbers)
+        return value if low == high == "–" else f"{value} [{low}, {high}]"
+
+    @property
+    def numbers(self) -> tuple[float | None, ...]:
+        """Value and ends, rounded."""
+        return tuple(None if one is None else round(one, self.digits) for one in (self.value, self.low, self.high))
+
+
+def flat(rows: Sequence[Mapping]) -> list[dict]:
+    """Lines of a table with three columns for each number that has an interval: ``auroc``, ``auroc_low``, ``auroc_high``."""
+
+    def cells(key: str, value: object) -> dict:
+        if not isinstance(value, Ranged):
+            return {key: value}
+        return dict(zip((key, f"{key}_low", f"{key}_high"), value.numbers, strict=True))
+
+    return [{name: one for key, value in row.items() for name, one in cells(key, value).items()} for row in rows]
 
 
 def read_probe(path: str | Path, name: str, shape: Any) -> dict:

@@ -43,6 +43,8 @@ def test_schema_command_page_and_rules_know_the_same_probes():
     schema = yaml.safe_load((ROOT / "embedgrad/schemas/config.schema.yaml").read_text(encoding="utf-8"))
     rules = {path.stem for path in (ROOT / "workflow/rules/probes").glob("*.smk")} - {"table"}
     named = set(schema["properties"]["probes"]["items"]["enum"])
+    readme = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in readme for name in named)
     assert named == set(command.PROBES) == set(PROBES) == rules
     assert all((ROOT / f"embedgrad/probes/{name}.py").is_file() for name in named)
     text = (ROOT / "workflow/Snakefile").read_text(encoding="utf-8")
