@@ -18,7 +18,7 @@ from embedgrad_core.model.costs import Shape
 from embedgrad_core.settings import across_folds
 
 # Rules that load a model: those that train it, and those that answer with it.
-TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit")
+TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit", "probe_shuffled")
 ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer", "rival_cost", "probe_calibration")
 LOADING = TRAINING + ANSWERING
 # Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and its
@@ -142,6 +142,8 @@ class Durations:
             settings = self.config.values["optimize"]
             epochs = self.config.cell(wildcards["dataset"], wildcards["model"]).epochs
             decoded = settings.get("dev_accuracy") or settings.get("early_stop") == "dev_accuracy"
+        if kind == "probe_shuffled":
+            return passes(settings, int(epochs), work), work.test
         # The dev accuracy is taken before the first epoch and after each.
         decodings = (int(epochs) + 1) * work.dev * bool(decoded)
         return (passes(settings, int(epochs), work), decodings) if kind == "optimize" else (int(epochs), decodings)
