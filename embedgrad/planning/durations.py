@@ -17,8 +17,10 @@ from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape
 from embedgrad_core.settings import across_folds
 
+# Epochs of the probe that looks for overfitting: twice the paper's.
+TRAJECTORY_EPOCHS = 20
 # Rules that load a model: those that train it, and those that answer with it.
-TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit", "probe_shuffled")
+TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit", "probe_shuffled", "probe_trajectory")
 ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer", "rival_cost", "probe_calibration")
 LOADING = TRAINING + ANSWERING
 # Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and its
@@ -136,6 +138,8 @@ class Durations:
             ladder = (RUNGS + LAYOUTS) * (work.test + work.dev)
             answered = {"baselines": ladder + LAYOUTS * min(work.train, SEARCHED), "analyse": DEV_DECODINGS * work.dev}
             return 0, answered.get(kind, work.test)
+        if kind == "probe_trajectory":  # each epoch reads dev and test, a third of a step's arithmetic, twice
+            return TRAJECTORY_EPOCHS + ceil(2 * TRAJECTORY_EPOCHS * (work.dev + work.test) / (3 * work.train)), 0
         if kind == "sensitivity":
             epochs, decoded = self.config.values["sensitivity"]["epochs"], True
         else:

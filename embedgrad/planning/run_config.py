@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from embedgrad.config import Config
-from embedgrad.planning.durations import Durations
+from embedgrad.planning.durations import TRAJECTORY_EPOCHS, Durations
 from embedgrad.planning.resources import Resources
 
 
@@ -103,6 +103,22 @@ class RunConfig(Config):
             "patience": 0,
             "folds": None,  # the sweep shows every epoch on dev
             "dev_accuracy": True,
+            "checkpointing": self.resources.checkpointing(model),
+        }
+        return _flags(flags)
+
+    def trajectory_flags(self, dataset: str, model: str, seed: int) -> str:
+        """Flags of an optimisation over more epochs than any cell has, which chooses none of them."""
+        flags = {
+            **self.values["optimize"],
+            "level": self.cell(dataset, model).level,
+            "learning_rate": self.cell(dataset, model).learning_rate,
+            "epochs": TRAJECTORY_EPOCHS,
+            "seed": seed,
+            "patience": 0,
+            "folds": None,
+            "early_stop": None,
+            "dev_accuracy": None,
             "checkpointing": self.resources.checkpointing(model),
         }
         return _flags(flags)

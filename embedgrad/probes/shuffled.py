@@ -1,24 +1,27 @@
 """How much of a gain is knowledge? The same optimisation on targets that tell nothing of the inputs can teach no more than format.
 
-What the prompt of shuffled targets gains over the text prompt is format; what the true one gains over it is knowledge.
+What the prompt of shuffled targets gains over the text prompt is format; what the true one gains over it is knowledge, at most:
+shuffled targets also teach to ignore the input, and so hide what the model knew before. :func:`likeliest` shows that.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+
+import torch
 
 from embedgrad.grading import Grading
 from embedgrad.probes.applies import DoesNotApply, check_size
 from embedgrad.probes.dealing import agreement, dealt_out
+from embedgrad.probes.training import every_epoch
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
-from embedgrad.runtime.progress import Epochs, Progress, history_line
-from embedgrad_core import FrozenModel, PromptEmbedding, Settings, decode
+from embedgrad.runtime.progress import Progress
+from embedgrad_core import FrozenModel, PromptEmbedding, Settings, Slot, decode
 from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.decoding.settings import Decoding
 from embedgrad_core.files import Item
-from embedgrad_core.optimization import optimize_every_epoch
+from embedgrad_core.likelihood import continuation_log_likelihoods
 
 
 def train_shuffled(
@@ -57,14 +60,7 @@ def train_shuffled(
     )
     dealt = dealt_out(items, settings.seed, closed)
     text = PromptEmbedding.from_text(frozen, prompt.slot)
-    with Epochs(epochs, log) as at:
-
-        def on_epoch(line: dict) -> None:
-            at.end()
-            log(history_line(line))
-
-        told: dict[str, Any] = {"on_epoch": on_epoch, "log": log, "on_progress": at.on_progress}
-        vectors, _ = optimize_every_epoch(frozen, text, dealt, dev, settings, state=state, **told)
+    vectors, _ = every_epoch(frozen, text, dealt, dev, settings, state=state, log=log)
     if len(vectors) <= epochs:
         raise DoesNotApply(
             f"the optimisation on shuffled targets broke off after {len(vectors) - 1} of {epochs} epochs"
@@ -87,6 +83,30 @@ def answered(
         found = decode(frozen, prompt.slot, prompt.vectors, items, decoding, log=log, kept=kept, **at.decoding)
     rows = {row.id: row.row() for row in found}
     return [grading.line(rows[item.id], item.answer) for item in items]
+
+
+def likeliest(
+    frozen: FrozenModel,
+    prompts: Mapping[str, torch.Tensor],
+    slot: Slot,
+    items: Sequence[Item],
+    labels: Mapping[str, str],
+) -> dict[str, int] | None:
+    """How many items have the right label as the likeliest one, by prompt: what was known, said or not; None without labels.
+
+    Args:
+        prompts: by name (k, d) vectors.
+        labels: each answer of a closed set with its target.
+    """
+    if not labels:
+        return None
+    names, texts, inputs = list(labels), list(labels.values()), [item.input for item in items]
+    found = {}
+    for prompt, vectors in prompts.items():
+        values, _ = continuation_log_likelihoods(frozen, slot, vectors, inputs, texts)
+        chosen = [names[place] for place in values.argmax(dim=1).tolist()]
+        found[prompt] = sum(one == item.answer for one, item in zip(chosen, items, strict=True))
+    return found
 
 
 def split_gain(sides: Mapping[str, Sequence[dict]]) -> dict:

@@ -41,9 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def found(arguments: argparse.Namespace) -> dict:
     """Train, answer, grade, compare."""
     train, dev, test = (read_items(path, arguments.level) for path in (arguments.train, arguments.dev, arguments.data))
+    from embedgrad.analyses.rungs import label_targets
     from embedgrad.grading import grading_from
     from embedgrad.probes.applies import check_size
-    from embedgrad.probes.shuffled import answered, split_gain, train_shuffled
+    from embedgrad.probes.shuffled import answered, likeliest, split_gain, train_shuffled
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.decoding.kept_rows import KeptRows
@@ -58,13 +59,15 @@ def found(arguments: argparse.Namespace) -> dict:
     trained, how = train_shuffled(frozen, prompt, train, dev, grading.knows_strict, state=state, log=plain_line)
     decoding = decoding_from(arguments, frozen)
     sides["shuffled"] = answered(frozen, trained, test, grading, decoding, KeptRows(kept), log=plain_line)
+    labels = label_targets([*train, *dev, *test]) if grading.knows_strict else {}
+    known = likeliest(frozen, {"before": prompt.initial, "shuffled": trained.vectors}, prompt.slot, test, labels)
     if arguments.answers:
         write_jsonl(arguments.answers, sides["shuffled"])
     for path in (state, kept_epochs(state), kept):
         path.unlink(missing_ok=True)
     paths = (arguments.train, arguments.dev, arguments.data)
     data = {"data_sha256": {path.name: sha256_of_file(path) for path in paths}}
-    return split_gain(sides) | how | data | made_with(frozen, arguments.prompt_file)
+    return split_gain(sides) | {"likeliest": known} | how | data | made_with(frozen, arguments.prompt_file)
 
 
 def _graded(path: Path, wanted: list[str]) -> list[dict]:

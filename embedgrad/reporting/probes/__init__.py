@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from matplotlib.figure import Figure
 
 from embedgrad.reporting.figures.drawing import note, styled
-from embedgrad.reporting.probes import calibration, cost, shuffled
+from embedgrad.reporting.probes import calibration, cost, shuffled, trajectory
 from embedgrad.reporting.results.collected import Outcome
 from embedgrad.reporting.results.probes import Probed, probed
 
@@ -37,7 +37,7 @@ class Shown(Protocol):
 
 NOWHERE = "It applies to no cell of this run."
 # In the order of the page.
-PROBES: dict[str, Shown] = {"calibration": calibration, "shuffled": shuffled, "cost": cost}
+PROBES: dict[str, Shown] = {"calibration": calibration, "shuffled": shuffled, "trajectory": trajectory, "cost": cost}
 
 
 def found_by(name: str, outcomes: Sequence[Outcome], folder: str | Path) -> list[Probed]:

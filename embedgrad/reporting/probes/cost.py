@@ -53,7 +53,7 @@ def lines(values: dict) -> list[dict]:
             found = values["optimisation"]
             line["points_gained"] = round(found["points"], 1)
             line |= {
-                f"{key}_per_point": Ranged.of(each[0], each[1:], digits=1)
+                f"{key}_per_point": Ranged.of(each[0], each[1:], digits=2)
                 for key, each in found["per_point"].items()
                 if each
             }

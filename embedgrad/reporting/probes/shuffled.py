@@ -13,8 +13,10 @@ TITLE = "Format or knowledge: shuffled targets"
 CAPTION = (
     "The cell's own optimisation once more (same start, items, order, rate, number of epochs), each target dealt to another item "
     "so that labels tell nothing of inputs: what that prompt gains is format. knowledge: the true prompt minus it, item by item, "
-    "with Newcombe's paired interval and the exact McNemar p. kept their answer: training items that were dealt their own, and as "
-    "many as expected by chance. It is one dealing: another one moves both parts by luck."
+    "with Newcombe's paired interval and the exact McNemar p. Shuffled targets also teach to ignore the input, so that format is "
+    "what they give at least and knowledge the rest at most: where the text prompt's likeliest label is right more often than "
+    "that of shuffled targets, the model knew before, and part of that knowledge it was only kept from saying. kept their answer: "
+    "training items that were dealt their own, and as many as expected by chance. It is one dealing."
 )
 _SIDE = {"correct": COUNT, "wilson": list, "readable": COUNT}
 _PART = {"points": float, "interval": list, "p": float}
@@ -23,6 +25,7 @@ SHAPE = {
     "epochs": COUNT,
     "sides": dict.fromkeys(("before", "shuffled", "after"), _SIDE),
     "dealt": {"same": COUNT, "expected": float, "n": COUNT},
+    "likeliest": (dict.fromkeys(("before", "shuffled"), COUNT),),
     **dict.fromkeys(("total", "format", "knowledge"), _PART),
 }
 PARTS = {"total": GREY, "format": BEFORE, "knowledge": AFTER}
@@ -32,11 +35,14 @@ def lines(values: dict) -> list[dict]:
     """One line a cell."""
     n, dealt = values["n"], values["dealt"]
     line: dict[str, Any] = {"n": n, "epochs": values["epochs"]}
-    for side, found in values["sides"].items():
+    for side in ("before", "shuffled", "after"):
+        found = values["sides"][side]
         line[f"{side}_%"] = round(100 * found["correct"] / n, 1)
         line[f"{side}_readable_%"] = round(100 * found["readable"] / n, 1)
     for part in ("format", "knowledge"):
         line |= {part: _points(values[part]), f"{part}_p": float(f"{values[part]['p']:.2g}")}
+    for side, right in (values["likeliest"] or {}).items():
+        line[f"{side}_likeliest_label_%"] = round(100 * right / n, 1)
     return [line | {"kept_their_answer": f"{dealt['same']} of {dealt['n']} (expected {dealt['expected']:.0f})"}]
 
 

@@ -69,7 +69,7 @@ def test_energy_is_shown_where_it_was_measured():
     assert measured["optimisation"]["per_point"]["energy_joules"] == [5.0, 2.5, 10.0]
     (optimize,) = (line for line in lines(measured) if line["step"] == "optimize")
     assert optimize["energy_joules"] == 50.0
-    assert optimize["seconds_per_point"] == Ranged(2.0, 1.0, 4.0, digits=1)
+    assert optimize["seconds_per_point"] == Ranged(2.0, 1.0, 4.0, digits=2)
     (optimize,) = (line for line in lines(cost(metrics(), HISTORY, {})) if line["step"] == "optimize")
     assert optimize["energy_joules"] == NOT_MEASURED
     assert "energy_joules_per_point" not in optimize

@@ -100,12 +100,18 @@ def test_labels_with_information_leave_much():
 
 def test_what_is_found_is_shown():
     found = split_gain(sides([0] * 20, [1] * 8 + [0] * 12, [1] * 18 + [0] * 2))
-    found |= {"epochs": 2, "seed": 0, "dealt": {"same": 5, "expected": 5.0, "n": 10}}
+    found |= {
+        "epochs": 2,
+        "seed": 0,
+        "dealt": {"same": 5, "expected": 5.0, "n": 10},
+        "likeliest": {"before": 15, "shuffled": 6},
+    }
     assert misfit(found, SHAPE) is None
     one = Probed(Cell("mood", "mood", None, "tiny", None, None, None, 0.01, 1), 0, found)
     assert sentence([one]).startswith("On 1 of 1 cells the true targets taught more")
     (line,) = lines(found)
     assert (line["format"].value, line["knowledge"].value) == (40, 50)
+    assert line["before_likeliest_label_%"] == 75
     assert line["kept_their_answer"] == "5 of 10 (expected 5)"
     assert len(figure([one]).axes) == 1
     with pytest.raises(DoesNotApply, match="too few"):
