@@ -97,7 +97,8 @@ def figure(found: Sequence[Probed]) -> Figure:
     for axes, one in zip(panels(drawn, len(found), columns, margins, hspace=0.45, wspace=0.25), found, strict=False):
         _reliability(axes, (one.values or {})["readings"])
         title(axes, one.cell.name)
-    handles = [Line2D([], [], color=colour, marker="o", label=name) for name, colour in COLOURS.items()]
+    read = {name for one in found for name in (one.values or {})["readings"]}
+    handles = [Line2D([], [], color=colour, marker="o", label=name) for name, colour in COLOURS.items() if name in read]
     legend(drawn, [*handles, Line2D([], [], color=GREY, linestyle=":", label="calibrated")], 4 if columns > 1 else 2)
     name_axes(drawn, "chance given to the chosen label", "share of right answers")
     return drawn
@@ -117,7 +118,7 @@ def _reliability(axes: Axes, readings: dict) -> None:
         axes.errorbar(across, shares, [low, high], color=colour, linewidth=1, elinewidth=0.6, capsize=0, alpha=0.9)
         most = max(one["n"] for one in bins)
         axes.scatter(across, shares, [6 + 50 * one["n"] / most for one in bins], color=colour, zorder=3, alpha=0.9)
-        told.append((f"ECE {scored['ece']:.2f} (chance < {scored['ece_if_calibrated'][1]:.2f})", colour))
+        told.append((f"ECE {scored['ece']:.2f} (calibrated < {scored['ece_if_calibrated'][1]:.2f})", colour))
     for place, (text, colour) in enumerate(told):
-        axes.text(0.03, 0.97 - 0.075 * place, text, color=colour, fontsize=6.5, va="top", transform=axes.transAxes)
-    axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.02))
+        axes.text(0.03, 0.99 - 0.065 * place, text, color=colour, fontsize=6.5, va="top", transform=axes.transAxes)
+    axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.24), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1])

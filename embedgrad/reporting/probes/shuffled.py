@@ -28,7 +28,11 @@ SHAPE = {
     "likeliest": (dict.fromkeys(("before", "shuffled"), COUNT),),
     **dict.fromkeys(("total", "format", "knowledge"), _PART),
 }
-PARTS = {"total": GREY, "format": BEFORE, "knowledge": AFTER}
+PARTS = {
+    "total": (GREY, "total"),
+    "format": (BEFORE, "format, at least"),
+    "knowledge": (AFTER, "knowledge, at most"),
+}
 
 
 def lines(values: dict) -> list[dict]:
@@ -69,12 +73,12 @@ def figure(found: Sequence[Probed]) -> Figure:
     """Three bars a cell: total, format, knowledge, each with its interval."""
     drawn = Figure(figsize=(7.2, 0.9 + 0.62 * len(found)), layout="constrained")
     axes = drawn.add_subplot()
-    for row, (part, colour) in enumerate(PARTS.items()):
+    for row, (part, (colour, words)) in enumerate(PARTS.items()):
         places = [place + 0.25 * (row - 1) for place in range(len(found))]
         values = [(one.values or {})[part] for one in found]
         points = [value["points"] for value in values]
         reach = [[abs(value["interval"][end] - value["points"]) for value in values] for end in (0, 1)]
-        axes.barh(places, points, height=0.23, color=colour, label=part)
+        axes.barh(places, points, height=0.23, color=colour, label=words)
         axes.errorbar(points, places, xerr=reach, fmt="none", ecolor=INK, elinewidth=0.8)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(found)), [one.cell.name for one in found], fontsize=7.5)

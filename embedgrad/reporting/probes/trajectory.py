@@ -39,7 +39,7 @@ SHAPE = {
 # Shown in the table beside the best and the last one; the figure and the JSON file have all.
 EPOCHS = (0, 1, 2, 3, 5, 10, 15)
 COLOURS = {"train": GREY, "dev": BEFORE, "test": AFTER}
-MEASURES = ("loss", "accuracy", "entropy_bits", "drift")
+MEASURES = {"loss": "loss, nats", "accuracy": "accuracy", "entropy_bits": "entropy, bits", "drift": "drift"}
 WORDS = 6
 
 
@@ -101,9 +101,9 @@ def figure(found: Sequence[Probed]) -> Figure:
     axes = list(panels(drawn, len(found) * len(MEASURES), len(MEASURES), margins, hspace=0.5, wspace=0.28))
     for row, one in enumerate(found):
         values = one.values or {}
-        for place, measure in enumerate(MEASURES):
+        for place, (measure, words) in enumerate(MEASURES.items()):
             _panel(axes[row * len(MEASURES) + place], values, measure)
-            title(axes[row * len(MEASURES) + place], f"{one.cell.name}: {measure}" if not place else measure)
+            title(axes[row * len(MEASURES) + place], f"{one.cell.name}: {words}" if not place else words)
     handles = [*axes[0].get_lines()[:3]]
     drawn.legend(handles, list(COLOURS), loc="upper center", ncols=3, frameon=False, fontsize=8)
     drawn.supxlabel("epoch (dotted: likeliest label, dashed: written as trained)", fontsize=8)

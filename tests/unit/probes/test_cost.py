@@ -65,7 +65,7 @@ def test_no_gain_has_no_price(points, interval):
 
 
 def test_energy_is_shown_where_it_was_measured():
-    measured = cost(metrics(energy_joules={"cpu": 50.0, "gpu": None}), HISTORY, {})
+    measured = cost(metrics(energy_cpu_joules=20.0, energy_gpu_joules=30.0), HISTORY, {})
     assert measured["optimisation"]["per_point"]["energy_joules"] == [5.0, 2.5, 10.0]
     (optimize,) = (line for line in lines(measured) if line["step"] == "optimize")
     assert optimize["energy_joules"] == 50.0
