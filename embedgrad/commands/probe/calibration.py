@@ -51,13 +51,13 @@ def found(arguments: argparse.Namespace) -> dict:
         for name, side in (("text prompt", "before"), ("optimised prompt", "after"))
     }
     if arguments.rewrite and read["labels"]:
-        readings["rewrite"] = _behind(arguments, [item for item in items if item.id in rows], list(rows))
+        readings["rewrite"] = _behind(arguments, items, list(rows), (read.get("model") or {}).get("resolved"))
     answers = [row["answer"] for row in rows.values()]
     train_answers = [item.answer for item in train]
     return calibration(read["labels"], answers, train_answers, readings, read["tokens"]) | origin(read)
 
 
-def _behind(arguments: argparse.Namespace, items: list, order: list[str]) -> list[list[float]]:
+def _behind(arguments: argparse.Namespace, items: list, order: list[str], resolved: str | None) -> list[list[float]]:
     """Log-likelihoods of the labels behind the rewrite, in the order of the likelihood file."""
     if not arguments.model:
         raise UserError("--rewrite needs --model, the one that read the other prompts.")
@@ -68,6 +68,10 @@ def _behind(arguments: argparse.Namespace, items: list, order: list[str]) -> lis
 
     arguments.revision = arguments.revision or "main"
     frozen = load_from(arguments)
+    if resolved not in (None, frozen.resolved):
+        raise UserError(
+            f"--model {arguments.model}: is {frozen.resolved}, but {arguments.likelihood} was read from {resolved}."
+        )
     slot, vectors = text_vectors(frozen, layout_from(arguments), arguments.rewrite)
     inputs, labels = [item.input for item in items], list(label_targets(items).values())
     with Progress("label likelihood, rewrite", len(items), plain_line) as at:
