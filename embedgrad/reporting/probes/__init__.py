@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from embedgrad.reporting.figures.drawing import note, styled
 from embedgrad.reporting.probes import calibration, cost, shuffled, trajectory
 from embedgrad.reporting.results.collected import Outcome
-from embedgrad.reporting.results.probes import Probed, probed
+from embedgrad.reporting.results.probes import Probed, probed, sound
 
 
 class Shown(Protocol):
@@ -19,6 +19,8 @@ class Shown(Protocol):
         TITLE: a few words.
         CAPTION: what to see in it, and what would refute it.
         SHAPE: of a result that applies, as :func:`embedgrad_core.files.misfit` takes it.
+
+    A module may have ``fault`` too: a result of this shape → the key at which it is impossible, or None.
     """
 
     TITLE: str
@@ -46,7 +48,7 @@ def found_by(name: str, outcomes: Sequence[Outcome], folder: str | Path) -> list
     Raises:
         UserError: a file that is not a result of this probe, or not of its cell's model, prompt or data.
     """
-    return probed(outcomes, folder, name, PROBES[name].SHAPE)
+    return probed(outcomes, folder, name, PROBES[name].SHAPE, getattr(PROBES[name], "fault", sound))
 
 
 def rows(name: str, found: Sequence[Probed]) -> list[dict]:

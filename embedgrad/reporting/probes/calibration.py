@@ -43,6 +43,17 @@ SCALES = {"sum": "sum", "mean": "mean a token"}
 COLUMNS = 3
 
 
+def fault(values: dict) -> str | None:
+    """The key at which a result is impossible."""
+    if not {"text prompt", "optimised prompt"} <= set(values["readings"]):
+        return "readings"
+    bins = [one for reading in values["readings"].values() for scale in SCALES for one in reading[scale]["bins"]]
+    if any(not one["right"] <= one["n"] > 0 for one in bins):
+        return "bins"
+    changes = [values["change"][scale][key] for scale in SCALES for key in ("accuracy", "auroc", "brier")]
+    return "change" if any(change is not None and len(change) != 3 for change in changes) else None
+
+
 def lines(values: dict) -> list[dict]:
     """The training frequencies, each prompt on both scales, and the change by optimisation."""
     n, rates = values["n"], values["base_rates"]

@@ -33,6 +33,12 @@ COLOURS = {"optimize": AFTER, "before": BEFORE, "after": ACCENT, "baselines": GR
 NOT_MEASURED = "not measurable here"
 
 
+def fault(values: dict) -> str | None:
+    """The key at which a result is impossible."""
+    each = [one for one in values["optimisation"]["per_point"].values() if one is not None]
+    return "per_point" if any(len(one) != 3 for one in each) or "optimize" not in values["steps"] else None
+
+
 def lines(values: dict) -> list[dict]:
     """A line per step that ran; the optimisation's says what a point costs."""
     table = []

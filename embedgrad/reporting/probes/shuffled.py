@@ -35,6 +35,13 @@ PARTS = {
 }
 
 
+def fault(values: dict) -> str | None:
+    """The key at which a result is impossible."""
+    n, known = values["n"], (values["likeliest"] or {}).values()
+    counts = [side[key] for side in values["sides"].values() for key in ("correct", "readable")]
+    return "n" if n < 1 or max([*counts, *known]) > n else None
+
+
 def lines(values: dict) -> list[dict]:
     """One line a cell."""
     n, dealt = values["n"], values["dealt"]

@@ -43,6 +43,19 @@ MEASURES = {"loss": "loss, nats", "accuracy": "accuracy", "entropy_bits": "entro
 WORDS = 6
 
 
+def fault(values: dict) -> str | None:
+    """The key at which a result is impossible."""
+    epochs = values["epochs"]
+    if [row["epoch"] for row in epochs] != list(range(len(epochs))) or len(epochs) < 2:
+        return "epochs"
+    if any(len(words) != 2 for row in epochs for words in row["nearest"].values()):
+        return "nearest"
+    return next(
+        (key for key in ("best", "test_best") if values[key] >= len(epochs)),
+        None if len(values["rise"]) == 3 else "rise",
+    )
+
+
 def lines(values: dict) -> list[dict]:
     """Some epochs; the words are those that positions stand nearest to in place of their own."""
     epochs, table = values["epochs"], []

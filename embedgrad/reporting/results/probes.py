@@ -1,6 +1,6 @@
 """What the probes of a run left on disk: ``<dataset>/<model>/seed<k>/probes/<name>.json``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -71,11 +71,17 @@ def flat(rows: Sequence[Mapping]) -> list[dict]:
     return [{name: one for key, value in row.items() for name, one in cells(key, value).items()} for row in rows]
 
 
-def read_probe(path: str | Path, name: str, shape: Any) -> dict:
+def sound(values: dict) -> str | None:
+    """No more is wrong with a result than its shape says."""
+    return None
+
+
+def read_probe(path: str | Path, name: str, shape: Any, fault: Callable[[dict], str | None] = sound) -> dict:
     """One file of a probe: what it found, or ``reason``, why it does not apply.
 
     Args:
         shape: of what it found, as :func:`embedgrad_core.files.misfit` takes it.
+        fault: the key at which a result of this shape is impossible, or None.
 
     Raises:
         UserError: it cannot be read, is of another probe, or a key is missing or of the wrong kind; names file and key.
@@ -85,18 +91,21 @@ def read_probe(path: str | Path, name: str, shape: Any) -> dict:
     if not wrong and found["probe"] != name:
         raise UserError(f"{path}: a result of the probe {found['probe']!r}, not {name!r}; delete it and make it again.")
     wrong = wrong or misfit(found, shape if found["applies"] else {"reason": str})
+    wrong = wrong or (found["applies"] and fault(found))
     if wrong:
         raise UserError(f"{path}: key {wrong} is missing or of the wrong kind; delete the file and make it again.")
     return found
 
 
-def probed(outcomes: Sequence[Outcome], folder: str | Path, name: str, shape: Any) -> list[Probed]:
+def probed(
+    outcomes: Sequence[Outcome], folder: str | Path, name: str, shape: Any, fault: Callable[[dict], str | None] = sound
+) -> list[Probed]:
     """The results of one probe that are there, beside the metrics of their cells and seeds.
 
     Raises:
         UserError: one of them that :func:`read_probe` refuses, or that is of another model, prompt or data than its cell's.
     """
-    found = analyses_of(outcomes, folder, f"probes/{name}.json", lambda path: read_probe(path, name, shape))
+    found = analyses_of(outcomes, folder, f"probes/{name}.json", lambda path: read_probe(path, name, shape, fault))
     return [
         Probed(
             outcome.cell,

@@ -8,7 +8,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from embedgrad.cli import main
 from embedgrad.probes.applies import DoesNotApply
 from embedgrad.probes.calibration import brier, calibration, change, ece, probabilities, reliability, scored
-from embedgrad.reporting.probes.calibration import SHAPE, figure, lines, sentence
+from embedgrad.reporting.probes.calibration import SHAPE, fault, figure, lines, sentence
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.probes import Probed, Ranged, flat
 from embedgrad_core.files import misfit, read_json, write_json, write_jsonl
@@ -101,6 +101,8 @@ def test_what_is_found_has_its_shape_and_is_shown():
     answers, both = readings()
     found = calibration(LABELS, answers, answers, both, [1, 2, 1])
     assert misfit(found, SHAPE) is None
+    assert fault(found) is None
+    assert fault(found | {"readings": {"rewrite": found["readings"]["text prompt"]}}) == "readings"
     # 0.7 and twice 0.1 of all that the model might have said
     assert found["readings"]["optimised prompt"]["mass"] == pytest.approx(0.9)
     assert found["readings"]["text prompt"]["mass"] < 0.01

@@ -118,5 +118,10 @@ def test_the_command_probes_a_cell_and_the_page_shows_it(one_cell, tmp_path):
         (part,) = shown(one_cell)
         assert part["image"].startswith("data:image/svg+xml")
         assert all(len(row) == len(part["header"]) for row in part["rows"])
+        table = ["--cell-table", str(one_cell / "cells.tsv"), "--results", str(one_cell / "results")]
+        assert main(["report", *table, "--out", str(tmp_path / "report.html")]) == 0
+        text = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert '<a href="#probes">' in text
+        assert '<h3 id="probe-cost">' in text
     finally:
         out.unlink()

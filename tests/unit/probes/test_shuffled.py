@@ -13,7 +13,7 @@ from embedgrad.analyses.rungs import label_targets
 from embedgrad.probes.applies import DoesNotApply
 from embedgrad.probes.dealing import agreement, dealt_out, shares
 from embedgrad.probes.shuffled import split_gain, train_shuffled
-from embedgrad.reporting.probes.shuffled import SHAPE, figure, lines, sentence
+from embedgrad.reporting.probes.shuffled import SHAPE, fault, figure, lines, sentence
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.probes import Probed
 from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
@@ -107,6 +107,7 @@ def test_what_is_found_is_shown():
         "likeliest": {"before": 15, "shuffled": 6},
     }
     assert misfit(found, SHAPE) is None
+    assert (fault(found), fault(found | {"n": 0}), fault(found | {"n": 17})) == (None, "n", "n")
     one = Probed(Cell("mood", "mood", None, "tiny", None, None, None, 0.01, 1), 0, found)
     assert sentence([one]).startswith("On 1 of 1 cells the true targets taught more")
     (line,) = lines(found)

@@ -6,7 +6,7 @@ from scipy import stats
 
 from embedgrad.probes.applies import DoesNotApply
 from embedgrad.probes.trajectory import overfitting, trajectory
-from embedgrad.reporting.probes.trajectory import SHAPE, figure, lines, sentence
+from embedgrad.reporting.probes.trajectory import SHAPE, fault, figure, lines, sentence
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.probes import Probed
 from embedgrad_core import Decoding, Layout, PromptEmbedding, Settings, Slot
@@ -79,6 +79,8 @@ def test_every_epoch_is_read_and_shown(frozen):
     labels = {"negative": "negative", "positive": "positive"}
     found = trajectory(frozen, text, vectors, history, {"dev": dev, "test": test}, labels, log=lambda line: None)
     assert misfit(found, SHAPE) is None
+    assert (fault(found), fault(found | {"best": 4}), fault(found | {"rise": [0.0]})) == (None, "best", "rise")
+    assert fault(found | {"epochs": found["epochs"][1:]}) == "epochs"
     assert [row["epoch"] for row in found["epochs"]] == [0, 1, 2, 3]
     for row, line in zip(found["epochs"], history, strict=True):
         assert row["dev"]["loss"] == pytest.approx(line["dev_loss"], rel=1e-4)
