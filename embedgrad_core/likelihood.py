@@ -72,6 +72,39 @@ def continuation_log_likelihoods(
     return found, torch.tensor([[len(ids) for ids in row] for row in tokens])
 
 
+@torch.inference_mode()
+def token_log_likelihoods(
+    frozen: FrozenModel,
+    slot: Slot,
+    vectors: torch.Tensor,
+    examples: Sequence[Example],
+    batching: MicroBatching | None = None,
+) -> list[list[float]]:
+    """Log-likelihood in nats of each target token, given all before it.
+
+    Args:
+        slot, vectors: what stands before each body; (0, d) vectors and a slot without tokens where nothing does.
+        examples: what is given, and what is read; a body may be empty where something stands before it.
+        batching: how many tokens run together, and what to call for each item done.
+
+    Returns:
+        One list per example, in their order.
+    """
+    found: dict[int, list[float]] = {}
+    batching = batching or MicroBatching()
+    numbered = [Example(str(place), one.body, one.target) for place, one in enumerate(examples)]
+    for micro_batch in batching.cut(len(slot.head_ids) + len(vectors), numbered):
+        hidden = target_hidden(frozen, slot, vectors, micro_batch)
+        chances = [logits.log_softmax(dim=1) for logits in chunked_logits(frozen, hidden)]
+        targets = torch.tensor([token for one in micro_batch for token in one.target], device=hidden.device)
+        sizes = [len(some) for some in chances]
+        read = [some.gather(1, ids[:, None])[:, 0] for some, ids in zip(chances, targets.split(sizes), strict=True)]
+        parts = torch.cat(read).split([len(one.target) for one in micro_batch])
+        found |= {int(one.id): part.tolist() for one, part in zip(micro_batch, parts, strict=True)}
+        batching.on_items(len(micro_batch))
+    return [found[place] for place in range(len(examples))]
+
+
 def _runs(row: Sequence[Sequence[int]]) -> list[list[int]]:
     """Which continuations one pass serves: the first of each group is read, the others branch off at their last token at most."""
     groups: list[list[int]] = []
