@@ -21,8 +21,11 @@ from embedgrad_core.settings import across_folds
 TRAJECTORY_EPOCHS = 20
 # Rules that load a model: those that train it, and those that answer with it.
 TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit", "probe_shuffled", "probe_trajectory")
-ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer", "rival_cost", "probe_calibration")
-LOADING = TRAINING + ANSWERING
+ANSWERING = ("before", "baselines", "after", "analyse", "rival_answer", "rival_cost")
+PROBING = ("probe_calibration", "probe_contamination", "probe_robustness", "probe_transfer_matrix")
+# Of a test half's items a probe asks so many; decodings of each: robustness has both prompts plain and under five conditions.
+ASKED, CONDITIONS = 32, 6
+LOADING = TRAINING + ANSWERING + PROBING
 # Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and its
 # two layouts, once per (task, model); the rungs and layouts answer dev too, and protocol recovery answers train in both layouts …
 RUNGS, LAYOUTS = 4, 2
@@ -132,8 +135,8 @@ class Durations:
         if kind.startswith("rival_"):
             epochs = int(self.config.cell(wildcards["dataset"], wildcards["model"]).epochs)
             return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)
-        if kind == "probe_calibration":
-            return 0, 0  # a reading of each input; nothing is generated
+        if kind in PROBING:
+            return 0, self._asked(kind, wildcards["model"], work)
         if kind not in TRAINING:
             ladder = (RUNGS + LAYOUTS) * (work.test + work.dev)
             answered = {"baselines": ladder + LAYOUTS * min(work.train, SEARCHED), "analyse": DEV_DECODINGS * work.dev}
@@ -151,6 +154,14 @@ class Durations:
         # The dev accuracy is taken before the first epoch and after each.
         decodings = (int(epochs) + 1) * work.dev * bool(decoded)
         return (passes(settings, int(epochs), work), decodings) if kind == "optimize" else (int(epochs), decodings)
+
+    def _asked(self, kind: str, model: str, work: Work) -> int:
+        """Answers that a probe decodes; the others read each input and generate nothing, or less than an answer for it."""
+        if kind == "probe_robustness":
+            return 2 * CONDITIONS * min(ASKED, work.test)
+        if kind == "probe_transfer_matrix":
+            return 2 * ASKED * len(self.config.tasks_of(model))
+        return 0
 
     def parts(self, rule: str, wildcards: Mapping[str, str]) -> int:
         """Jobs that share a decoding."""

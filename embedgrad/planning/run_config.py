@@ -152,6 +152,15 @@ class RunConfig(Config):
         layout = _flags(self._layout(task))
         return " ".join([self.model_flags(model), self.rewrite_flags(task), layout])
 
+    def asked_flags(self, model: str) -> str:
+        """Flags that put every task of a model to a prompt, each with its own token limit."""
+        words = []
+        for task in self.tasks_of(model):
+            limit = str(self.values["tasks"][task]["max_new_tokens"])
+            words += ["--asked", task, limit, f"results/{self.run}/data/{task}/test.jsonl"]
+        strict = _flags({"strict": self.values["decode"].get("strict", False)})
+        return " ".join([shlex.join(words), strict]).strip()
+
     def cell_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags that name a cell and its row of the table."""
         flags = {"cell_table": self.values["cell_table"], "dataset": dataset, "model": model, "seed": seed}

@@ -15,7 +15,7 @@ import torch
 
 from embedgrad.grading import Grading
 from embedgrad.probes.applies import FEWEST, DoesNotApply, check_size
-from embedgrad.probes.fresh import fresh_items
+from embedgrad.probes.draws import fresh_items
 from embedgrad.probes.intervals import difference_of_changes
 from embedgrad.probes.perturbations import TYPO_RATE, injected, label_order, paraphrase, typos, wrong_answers
 from embedgrad.reporting.statistics import Paired, wilson
@@ -76,11 +76,11 @@ def robustness(
         log: where progress goes.
 
     Returns:
-        ``n``; ``plain``, by side (``text``, ``optimised``) the right answers; ``conditions``, by name ``what`` it is, whether
-        it ``applies``, or the ``reason``; ``n``; by side ``plain`` and ``changed`` (right answers), ``drop`` in points with its
-        ``interval``; and ``lost``, the optimised prompt's drop less the text prompt's, with its interval. Of ``injection`` also
-        ``obeyed``: by side how many answers are the one that was asked for, with and without the instruction. ``answers``, line
-        by line.
+        ``n``; ``plain``, by side (``text``, ``optimised``) the right answers; ``conditions``, by name ``what`` it is, and
+        ``found``, or the ``reason`` why it does not apply: ``n``; by side ``plain`` and ``changed`` (right answers), ``drop``
+        in points with its ``interval``; ``lost``, the optimised prompt's drop less the text prompt's, with its interval;
+        of ``injection`` also ``obeyed``: by side how many answers are the one that was asked for, with and without the instruction.
+        ``answers``, line by line.
 
     Raises:
         DoesNotApply: too few items.
@@ -103,11 +103,11 @@ def robustness(
             return found
 
         plain = graded("plain", items, None)
-        told: dict[str, dict] = {name: {"applies": False, "reason": reason} for name, reason in reasons.items()}
+        told: dict[str, dict] = {name: {"reason": reason, "found": None} for name, reason in reasons.items()}
         for name, one in conditions.items():
-            told[name] = _told(plain, items, one, graded(name, one.changed, one.places))
-            if name == "injection":
-                told[name]["obeyed"] = _obeyed(plain, lines, items, grading)
+            found = _told(plain, items, one, graded(name, one.changed, one.places))
+            found["obeyed"] = _obeyed(plain, lines, items, grading) if name == "injection" else None
+            told[name] = {"reason": None, "found": found}
     return {
         "n": len(items),
         "plain": {side: sum(row["correct"] for row in rows.values()) for side, rows in plain.items()},
@@ -181,7 +181,7 @@ def _told(
         pairs = [(some["text"], some["optimised"]) for some in (before, after)]
     points, interval = difference_of_changes(*pairs, same_items=bool(condition.plain))
     lost = {"points": points, "interval": interval}
-    return {"applies": True, "n": len(condition.changed), "n_plain": len(own), **sides, "lost": lost}
+    return {"n": len(condition.changed), "n_plain": len(own), **sides, "lost": lost}
 
 
 def _obeyed(

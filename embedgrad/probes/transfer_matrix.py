@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from embedgrad.grading import Grading
-from embedgrad.probes.applies import DoesNotApply, check_size
+from embedgrad.probes.applies import FEWEST, DoesNotApply
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, decode
@@ -44,54 +44,49 @@ class AskedTask:
 
 def transfer_matrix(
     frozen: FrozenModel,
-    prompts: Mapping[str, PromptEmbedding],
+    prompt: PromptEmbedding,
     tasks: Mapping[str, AskedTask],
     *,
     kept: KeptRows | None = None,
     log: Callable[[str], None] = print,
 ) -> dict:
-    """Every prompt on every task.
+    """A row of the matrix: one prompt on every task of its model.
 
     Args:
-        frozen: the model of all prompts.
-        prompts: by the task that each was optimised for.
+        frozen: the model.
+        prompt: optimised for one of the tasks.
         tasks: by name.
         kept: blocks that were answered before.
         log: where progress goes.
 
     Returns:
-        ``tasks``, ``prompts`` (names) and ``cells``, one for each prompt, task and ``reading``: ``n``, ``text`` and ``optimised``
-        (right answers), ``interval`` (Wilson, of the optimised prompt), ``gain`` in points with its ``gain_interval`` (Newcombe)
-        and exact McNemar's ``p``; or ``left_out``, why the pair does not fit.
+        ``asked``, one for each ``task`` and ``reading``: ``found``, or ``left_out``, why the pair does not fit: ``n``, ``text`` and
+        ``optimised`` (right answers), ``interval`` (Wilson, of the optimised prompt), ``gain`` in points with its
+        ``gain_interval`` (Newcombe) and exact McNemar's ``p``. Tasks of too few items are left out.
 
     Raises:
-        DoesNotApply: fewer than two prompts, or too few items.
+        DoesNotApply: fewer than two tasks, or too few items in all but one.
     """
-    if len(prompts) < 2:
-        raise DoesNotApply("it takes optimised prompts of two tasks of one model")
-    for task in tasks.values():
-        check_size(len(task.items))
-    cells = []
-    total = 2 * len(prompts) * sum(len(task.items) * (1 + bool(task.labels)) for task in tasks.values())
+    large = {name: task for name, task in tasks.items() if len(task.items) >= FEWEST}
+    if len(large) < 2:
+        raise DoesNotApply(f"it takes two tasks of one model with {FEWEST} test items, and there is {len(large)}")
+    asked: list[dict] = []
+    total = 2 * sum(len(task.items) * (1 + bool(task.labels)) for task in large.values())
     with Progress("transfer, answers", total, log) as at:
-        for made_for, prompt in prompts.items():
-            for name, task in tasks.items():
-                for reading, read in (("generated", _generated), ("likelihood", _likeliest)):
-                    if reading == "likelihood" and not task.labels:
-                        continue
-                    begun = at.done
-                    where = {"prompt": made_for, "task": name, "reading": reading}
-                    try:
-                        right = [
-                            read(frozen, prompt, vectors, task, at, kept)
-                            for vectors in (prompt.initial, prompt.vectors)
-                        ]
-                    except UserError as error:  # an input that does not fit behind this prompt; the other pairs do
-                        cells.append({**where, "left_out": str(error)})
-                    else:
-                        cells.append(where | compared(*right))
-                    at.update(begun + 2 * len(task.items))
-    return {"prompts": list(prompts), "tasks": list(tasks), "cells": cells}
+        for name, task in large.items():
+            for reading, read in (("generated", _generated), ("likelihood", _likeliest)):
+                if reading == "likelihood" and not task.labels:
+                    continue
+                begun = at.done
+                try:
+                    right = [read(frozen, prompt, some, task, at, kept) for some in (prompt.initial, prompt.vectors)]
+                except UserError as error:  # an input that does not fit behind this prompt; the other pairs do
+                    asked.append({"task": name, "reading": reading, "left_out": str(error), "found": None})
+                else:
+                    found = compared(*right)
+                    asked.append({"task": name, "reading": reading, "left_out": None, "found": found})
+                at.update(begun + 2 * len(task.items))
+    return {"asked": asked}
 
 
 def compared(text: Sequence[bool], optimised: Sequence[bool]) -> dict:

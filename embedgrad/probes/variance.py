@@ -14,12 +14,18 @@ are those of the analysis of variance.
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import t
 
 from embedgrad.probes.applies import DoesNotApply, check_size
+from embedgrad.reporting.results.agreement import check_protocols
+from embedgrad.reporting.results.answers import read_answers
+from embedgrad.reporting.results.cells import Cell, seeds_in
+from embedgrad.reporting.results.collected import read_metrics
 from embedgrad.reporting.statistics import ALPHA, Paired, mcnemar
+from embedgrad_core.files import UserError, misfit, read_json
 
 # In the order in which they are taken up: where two of them cannot be told apart, the first one has the variance of both.
 RUN_FACTORS = ("split", "order", "displacement")
@@ -48,6 +54,41 @@ class CellRun:
     def pairs(self) -> Paired:
         """The run by itself."""
         return Paired.of(*zip(*self.verdicts.values(), strict=True))
+
+
+def cell_runs(cell: Cell, folders: Sequence[Path]) -> list[CellRun]:
+    """Every seed of a cell in every one of some results folders, which have different splits.
+
+    Raises:
+        UserError: a folder without the cell, two folders of one split, files that cannot be read, or runs that differ in more than
+            split and order.
+    """
+    runs: list[CellRun] = []
+    where: dict[Hashable, Path] = {}
+    found = []
+    for folder in folders:
+        certificate = folder / "data" / cell.task / "split.json"
+        split = read_json(certificate)
+        if misfit(split, {"split": {"seed": int}}):
+            raise UserError(f"{certificate}: key split.seed is missing; prepare the task again.")
+        seed = split["split"]["seed"]
+        if seed in where:
+            raise UserError(f"{folder}: has split.seed {seed}, as {where[seed]} has; give runs of different splits.")
+        where[seed] = folder
+        home = folder / cell.dataset / cell.model
+        orders = [(order, home / f"seed{order}" / "metrics.json") for order in seeds_in(home, None, cell.task)]
+        ended = [(order, path) for order, path in orders if path.exists()]
+        if not ended:
+            raise UserError(f"{home}: no metrics.json of any seed; run this cell, or leave out {folder}.")
+        for order, path in ended:
+            metrics = read_metrics(path, cell, order)
+            found.append((metrics, path))
+            answers = read_answers(cell, metrics, folder)
+            pairs = zip(answers["before"], answers["after"], strict=True)
+            verdicts = {before["id"]: (before["correct"], after["correct"]) for before, after in pairs}
+            runs.append(CellRun(seed, order, None, verdicts))
+    check_protocols(found)
+    return runs
 
 
 def variance(runs: Sequence[CellRun], seed: int = 0) -> dict:

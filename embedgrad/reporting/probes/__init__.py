@@ -7,7 +7,16 @@ from typing import Any, Protocol
 from matplotlib.figure import Figure
 
 from embedgrad.reporting.figures.drawing import note, styled
-from embedgrad.reporting.probes import calibration, cost, shuffled, trajectory
+from embedgrad.reporting.probes import (
+    calibration,
+    contamination,
+    cost,
+    robustness,
+    shuffled,
+    trajectory,
+    transfer_matrix,
+    variance,
+)
 from embedgrad.reporting.results.collected import Outcome
 from embedgrad.reporting.results.probes import Probed, probed, sound
 
@@ -39,7 +48,16 @@ class Shown(Protocol):
 
 NOWHERE = "It applies to no cell of this run."
 # In the order of the page.
-PROBES: dict[str, Shown] = {"calibration": calibration, "shuffled": shuffled, "trajectory": trajectory, "cost": cost}
+PROBES: dict[str, Shown] = {
+    "calibration": calibration,
+    "shuffled": shuffled,
+    "trajectory": trajectory,
+    "contamination": contamination,
+    "robustness": robustness,
+    "variance": variance,
+    "transfer_matrix": transfer_matrix,
+    "cost": cost,
+}
 
 
 def found_by(name: str, outcomes: Sequence[Outcome], folder: str | Path) -> list[Probed]:

@@ -11,7 +11,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from embedgrad.analyses.rungs import without_prompt
 from embedgrad.probes.applies import DoesNotApply
 from embedgrad.probes.contamination import Controls, contamination, min_k, resampled, rouge_l, words
-from embedgrad.probes.fresh import fresh_items, is_generated
+from embedgrad.probes.draws import fresh_items, is_generated
 from embedgrad_core import Layout
 from embedgrad_core.likelihood import token_log_likelihoods
 from embedgrad_core.objective import Example
