@@ -133,7 +133,7 @@ def _panel(axes: Axes, conditions: dict, named: bool) -> None:
         axes.axhline(place, color=FAINT, linewidth=0.8, zorder=0)
         told = (conditions.get(name) or {}).get("found")
         if told is None:
-            axes.text(0, place, "–", ha="center", va="center", color=GREY)
+            axes.text(4, place, "not asked", va="center", color=GREY, fontsize=7, style="italic")
             continue
         marks = [(told[side]["drop"], told[side]["interval"], colour, "o") for side, colour in SIDES.items()]
         marks.append((told["lost"]["points"], told["lost"]["interval"], ACCENT, "D"))

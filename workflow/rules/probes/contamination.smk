@@ -5,7 +5,8 @@ rule probe_contamination:
     input:
         model=RUN.model_folder,
         data=RUN.split_file("test.jsonl"),
-        known=[RUN.split_file("train.jsonl"), RUN.split_file("dev.jsonl")],
+        train=RUN.split_file("train.jsonl"),
+        dev=RUN.split_file("dev.jsonl"),
     output:
         f"{RESULTS}/{{dataset}}/{{model}}/seed{{seed}}/probes/contamination.json",
     log:
@@ -25,4 +26,4 @@ rule probe_contamination:
         task=RUN.task_of,
     shell:
         "embedgrad probe contamination {params.model} {params.level} --task {params.task} --threads {threads} --gpus {resources.gpu}"
-        " --data {input.data:q} --known {input.known:q} --out {output:q} > {log:q} 2>&1"
+        " --data {input.data:q} --known {input.train:q} {input.dev:q} --out {output:q} > {log:q} 2>&1"
