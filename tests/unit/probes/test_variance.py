@@ -4,10 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
+from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from embedgrad.probes.applies import DoesNotApply
-from embedgrad.probes.variance import CellRun, components, identifiable, variance
+from embedgrad.probes.variance import CellRun, cell_runs, components, identifiable, variance
+from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.statistics import crossed
+from embedgrad_core.files import UserError, read_json, write_json
 
 PLANTED = {"item": 30.0, "split": 8.0, "order": 5.0, "item in split": 12.0, "rest": 35.0}
 
@@ -115,3 +118,28 @@ def test_one_run_or_a_handful_of_items_are_no_result():
     few = [CellRun(one.split, 0, None, dict(list(one.verdicts.items())[:4])) for one in some]
     with pytest.raises(DoesNotApply, match="4 test items"):
         variance(few)
+
+
+def test_runs_of_other_splits_are_read_beside_this_one_and_one_split_twice_is_refused(tmp_path):
+    table = demo_cells(tmp_path / "cells.tsv")
+    cells = read_cells(table)
+    one = next(cell for cell in cells if cell.dataset == "sentiment")
+    folders = [tmp_path / f"split{seed}" for seed in range(3)]
+    for seed, folder in enumerate(folders):
+        make_run(folder, [one], DEMO_SIZES, seeds=(0, 1), seed=seed)
+        write_json(folder / "data/sentiment/split.json", {"split": {"seed": seed}})
+    found = cell_runs(one, folders)
+    assert [(run.split, run.order, len(run.verdicts)) for run in found] == [
+        (split, order, 64) for split in range(3) for order in range(2)
+    ]
+    known = [read_json(folder / "sentiment/tiny-0.2m/seed1/metrics.json")["delta"]["points"] for folder in folders]
+    assert [run.pairs.points for run in found[1::2]] == pytest.approx(known)
+    with pytest.raises(UserError, match=r"has split\.seed 1"):
+        cell_runs(one, [folders[1], folders[1]])
+    with pytest.raises(UserError, match=r"no metrics\.json"):
+        cell_runs(next(cell for cell in cells if cell.dataset == "parity"), [_empty(tmp_path)])
+
+
+def _empty(folder):
+    write_json(folder / "empty/data/parity/split.json", {"split": {"seed": 9}})
+    return folder / "empty"
