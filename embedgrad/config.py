@@ -193,6 +193,10 @@ class Config:
         """Seeds of the order of training items, the task's own or the run's."""
         return self.values["tasks"][task].get("seeds", self.values["seeds"])
 
+    def tasks_of(self, model: str) -> list[str]:
+        """The tasks that a model has a selected cell of, in the order of the table."""
+        return list(dict.fromkeys(cell.task for cell in self.cells if cell.model == model))
+
     def shards(self, task: str) -> int:
         """How many jobs share a decoding of the task's test half."""
         return self.values["tasks"][task].get("shards", 1)

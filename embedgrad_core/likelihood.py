@@ -5,11 +5,14 @@ right one likelier than the others (Brown et al. 2020, Section 2.4, choose among
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
+from embedgrad_core.decoding.greedy import entropy_bits
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.frozen import FrozenModel
+from embedgrad_core.model.sizes import CHUNK
 from embedgrad_core.objective import Example, chunked_logits, target_hidden
 from embedgrad_core.step import MicroBatching
 
@@ -69,6 +72,39 @@ def continuation_log_likelihoods(
     return found, torch.tensor([[len(ids) for ids in row] for row in tokens])
 
 
+@torch.inference_mode()
+def token_log_likelihoods(
+    frozen: FrozenModel,
+    slot: Slot,
+    vectors: torch.Tensor,
+    examples: Sequence[Example],
+    batching: MicroBatching | None = None,
+) -> list[list[float]]:
+    """Log-likelihood in nats of each target token, given all before it.
+
+    Args:
+        slot, vectors: what stands before each body; (0, d) vectors and a slot without tokens where nothing does.
+        examples: what is given, and what is read; a body may be empty where something stands before it.
+        batching: how many tokens run together, and what to call for each item done.
+
+    Returns:
+        One list per example, in their order.
+    """
+    found: dict[int, list[float]] = {}
+    batching = batching or MicroBatching()
+    numbered = [Example(str(place), one.body, one.target) for place, one in enumerate(examples)]
+    for micro_batch in batching.cut(len(slot.head_ids) + len(vectors), numbered):
+        hidden = target_hidden(frozen, slot, vectors, micro_batch)
+        chances = [logits.log_softmax(dim=1) for logits in chunked_logits(frozen, hidden)]
+        targets = torch.tensor([token for one in micro_batch for token in one.target], device=hidden.device)
+        sizes = [len(some) for some in chances]
+        read = [some.gather(1, ids[:, None])[:, 0] for some, ids in zip(chances, targets.split(sizes), strict=True)]
+        parts = torch.cat(read).split([len(one.target) for one in micro_batch])
+        found |= {int(one.id): part.tolist() for one, part in zip(micro_batch, parts, strict=True)}
+        batching.on_items(len(micro_batch))
+    return [found[place] for place in range(len(examples))]
+
+
 def _runs(row: Sequence[Sequence[int]]) -> list[list[int]]:
     """Which continuations one pass serves: the first of each group is read, the others branch off at their last token at most."""
     groups: list[list[int]] = []
@@ -80,3 +116,53 @@ def _runs(row: Sequence[Sequence[int]]) -> list[list[int]]:
         else:
             group.append(place)
     return groups
+
+
+@dataclass(frozen=True)
+class TargetReading:
+    """What the model makes of one item's target.
+
+    Attributes:
+        loss: Eq. 6, nats, summed over the target's tokens.
+        entropy_bits: Eq. 11, the mean over them.
+        written: whether each token is the likeliest where it stands, so that greedy decoding would write just this target.
+    """
+
+    loss: float
+    entropy_bits: float
+    written: bool
+
+
+@torch.inference_mode()
+def target_readings(
+    frozen: FrozenModel,
+    slot: Slot,
+    vectors: torch.Tensor,
+    examples: Sequence[Example],
+    batching: MicroBatching | None = None,
+) -> list[TargetReading]:
+    """Read every item's target once, teacher-forced; nothing is generated.
+
+    Args:
+        vectors: (k, d) prompt vectors.
+        examples: encoded items, the end token in the target if they are trained with it.
+        batching: how many tokens run together, and what to call for each item done.
+
+    Returns:
+        One reading per item, in their order.
+    """
+    found: dict[int, TargetReading] = {}
+    places = {id(example): place for place, example in enumerate(examples)}
+    batching = batching or MicroBatching()
+    for micro_batch in batching.cut(len(slot.head_ids) + slot.k, examples):
+        hidden = target_hidden(frozen, slot, vectors, micro_batch)
+        for example, states in zip(micro_batch, hidden.split([len(one.target) for one in micro_batch]), strict=True):
+            loss, bits, written = 0.0, 0.0, True
+            targets = torch.tensor(example.target, device=states.device)
+            for logits, ids in zip(chunked_logits(frozen, states), targets.split(CHUNK), strict=True):
+                loss -= float(logits.log_softmax(dim=1).gather(1, ids[:, None]).double().sum())
+                bits += float(entropy_bits(logits).double().sum())
+                written = written and bool((logits.argmax(dim=1) == ids).all())
+            found[places[id(example)]] = TargetReading(loss, bits / len(example.target), written)
+        batching.on_items(len(micro_batch))
+    return [found[place] for place in range(len(examples))]

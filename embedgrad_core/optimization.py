@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from embedgrad_core.every_epoch import kept_epochs, load_epochs, save_epochs
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.model.attention import check_attention
 from embedgrad_core.model.frozen import FrozenModel
@@ -67,14 +68,16 @@ def _fit(
     dev: Sequence[Item],
     settings: Settings,
     dev_accuracy: Callable[[torch.Tensor], float] | None = None,
+    on_vectors: Callable[[int, torch.Tensor], None] = lambda epoch, vectors: None,
     **told: Any,
 ) -> tuple[torch.Tensor, torch.Tensor, list[dict]]:
-    """The loop on a copy of the prompt's vectors: the best ones, the last ones, the history."""
+    """The loop on a copy of the prompt's vectors: the best ones, the last ones, the history; each epoch's go to ``on_vectors``."""
     examples, dev_examples = (encode(prompt.slot, items, frozen.context) for items in (train, dev))
     check_attention(frozen.network)
     vectors = prompt.vectors.to(frozen.device, copy=True).requires_grad_()
     trainable = prompt_vectors(frozen, prompt.slot, vectors, prompt.initial)
     accuracy = (lambda: dev_accuracy(vectors.detach())) if dev_accuracy else None
+    told["before_save"] = lambda epoch: on_vectors(epoch, vectors)
     best, history = fit(trainable, examples, dev_examples, settings, dev_accuracy=accuracy, **told)
     return best["vectors"], vectors.detach(), history
 
@@ -82,6 +85,50 @@ def _fit(
 def _trained(prompt: PromptEmbedding, vectors: torch.Tensor, settings: dict, epoch: int) -> PromptEmbedding:
     header = dict(prompt.header) | {"settings": settings, "best_epoch": epoch}
     return PromptEmbedding(vectors.cpu(), prompt.initial, prompt.slot, header)
+
+
+def optimize_every_epoch(
+    frozen: FrozenModel,
+    prompt: PromptEmbedding,
+    train: Sequence[Item],
+    dev: Sequence[Item],
+    settings: Settings,
+    *,
+    state: str | Path | None = None,
+    on_epoch: Callable[[dict], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
+    on_progress: Callable[[int, str, int, int], None] = lambda epoch, part, done, total: None,
+) -> tuple[list[torch.Tensor], list[dict]]:
+    """Run all epochs, choose none, and keep what each of them made.
+
+    Args:
+        dev: whose loss the history shows; nothing is chosen by it, so that it may be any items.
+        settings: ``patience`` and ``early_stop`` are not looked at.
+        prompt, train, state, on_epoch, log, on_progress: of :func:`optimize`; the vectors lie beside ``state`` until the run is
+            over (:func:`kept_epochs`).
+
+    Returns:
+        (k, d) float32 vectors of each epoch on the CPU, the text's own first, and the history; an epoch that was stopped by a loss
+        that is not finite is in neither.
+
+    Raises:
+        UserError: what :func:`optimize` refuses; a state whose vectors are gone.
+    """
+    kept = kept_epochs(state) if state else None
+    found = load_epochs(kept) if kept and state and Path(state).exists() else {}
+    all_epochs = replace(settings, patience=0, early_stop="dev_loss")
+
+    def keep(epoch: int, vectors: torch.Tensor) -> None:
+        found[epoch] = vectors.detach().float().cpu().clone()
+        if kept:
+            save_epochs(kept, found)
+
+    told: dict[str, Any] = {"state": state, "on_epoch": on_epoch, "log": log, "on_progress": on_progress}
+    _, _, history = _fit(frozen, prompt, train, dev, all_epochs, on_vectors=keep, **told)
+    lines = [line for line in history if not line.get("stopped")]
+    if gone := [line["epoch"] for line in lines if line["epoch"] not in found]:
+        raise UserError(f"{kept}: lacks epoch {gone[0]}, which {state} goes on from; delete both to start anew.")
+    return [found[line["epoch"]] for line in lines], lines
 
 
 def optimize_across_folds(

@@ -35,6 +35,7 @@ def fit(
     dev_accuracy: Callable[[], float] | None = None,
     item_losses: bool = False,
     state: str | Path | None = None,
+    before_save: Callable[[int], None] = lambda epoch: None,
     on_epoch: Callable[[dict], None] = lambda line: None,
     log: Callable[[str], None] = lambda line: None,
     on_progress: Callable[[int, str, int, int], None] = lambda epoch, part, done, total: None,
@@ -49,6 +50,8 @@ def fit(
         dev_accuracy: the accuracy of the leaves as they are, on dev, by decoding and grading; None leaves it out of the history.
         item_losses: read dev item by item, and keep each one's loss (``dev_losses``), so that what is best on dev can be resampled.
         state: file for resuming; a state of other settings, data or model is refused.
+        before_save: called at the end of each epoch before its state is saved, the leaves being what it made of them: what is kept
+            there is there for every epoch that a resumed run does not repeat.
         on_epoch: called with each history line: epoch, train_loss and dev_loss (nats per item), dev_accuracy, gradient_norm
             (mean over steps), drift (relative displacement), tokens_per_s, seconds, train_seconds (of the steps alone),
             peak_memory_bytes, best.
@@ -143,6 +146,7 @@ def fit(
             if line["best"]:
                 best = _copy(trainable)
             progress = EpochProgress()
+            before_save(epoch)
             save_state(state, run, Snapshot.take(optimizer, trainable, best, history, progress))
             snapshot = None
             on_epoch(line)

@@ -47,14 +47,7 @@ def compared_answers(
     graded: dict[str, dict[str, dict]] = {}
     with Progress("answers", 2 * len(kept), log) as at:
         for side, prompt in (("before", a.prompt), ("after", b.prompt)):
-            past = len(kept) * len(graded)
-
-            def count(done: int, past: int = past) -> None:
-                at.update(past + done)
-
-            rows = decode(
-                a.frozen, prompt.slot, prompt.vectors, kept, a.decoding, on_progress=count, on_step=at.under_way
-            )
+            rows = decode(a.frozen, prompt.slot, prompt.vectors, kept, a.decoding, **at.next_decoding)
             graded[side] = {row.id: grading.line(row.row(), gold[row.id]) for row in rows}
     found = evaluation_of(kept, graded, len(items) - len(kept), {})
     return {

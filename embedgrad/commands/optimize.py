@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
@@ -37,6 +38,9 @@ from embedgrad.commands.checked import (
 from embedgrad.files import read_items
 from embedgrad_core.files import Item, UserError, sha256_of_file, write_json, write_jsonl
 
+if TYPE_CHECKING:
+    from embedgrad_core import Settings
+
 HELP = "optimise a prompt's embeddings"
 OF_OWN_DATA = (
     "dev_fraction",
@@ -52,11 +56,7 @@ OF_OWN_DATA = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt, data, hyperparameters and outputs."""
     add_model_arguments(parser)
-    prompt = parser.add_mutually_exclusive_group(required=True)
-    prompt.add_argument("--prompt", type=some_text, help="the human prompt, verbatim")
-    prompt.add_argument(
-        "--prompt-text-file", dest="prompt", type=text_of_file, metavar="FILE", help="the same, read from a UTF-8 file"
-    )
+    add_prompt_arguments(parser)
     add_layout_arguments(parser)
     data = parser.add_argument_group("data")
     data.add_argument("--data", help="your own: a .jsonl, .csv or .tsv file or a hub data set; dev is split off")
@@ -65,6 +65,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--dev", type=Path, help="the same, for early stopping")
     data.add_argument("--level", help="only the items of this level")
     add_own_data_arguments(data)
+    add_loop_arguments(parser)
+    add_decoding_arguments(parser, limit=None)
+    add_grading_arguments(parser)
+    out = parser.add_argument_group("outputs")
+    out.add_argument("--out", required=True, type=output_file, help="the prompt file (safetensors)")
+    out.add_argument("--history", type=output_file, help="JSON lines, one per epoch")
+    out.add_argument(
+        "--item-losses", action="store_true", help="the loss of each dev item in the history (not with folds)"
+    )
+    out.add_argument("--run-info", type=output_file, help="JSON: versions, device, seconds, memory")
+    out.add_argument("--json", action="store_true", help="print JSON at the end, and the log on standard error")
+    out.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
+
+
+def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
+    """The human prompt, as words or in a file."""
+    prompt = parser.add_mutually_exclusive_group(required=True)
+    prompt.add_argument("--prompt", type=some_text, help="the human prompt, verbatim")
+    prompt.add_argument(
+        "--prompt-text-file", dest="prompt", type=text_of_file, metavar="FILE", help="the same, read from a UTF-8 file"
+    )
+
+
+def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
+    """Hyperparameters."""
     loop = parser.add_argument_group("optimisation")
     loop.add_argument("--learning-rate", type=float, default=0.01, help="the paper: 0.01 at 1.5B, 0.001 from 7B")
     loop.add_argument("--epochs", type=whole(1), default=10)
@@ -84,17 +109,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--token-budget", type=whole(1), help="tokens run at a time; default 1024, or the longest item")
     loop.add_argument("--checkpointing", action="store_true", help="less memory, a third more time (7B-14B)")
     loop.add_argument("--dev-accuracy", action="store_true", help="decode and grade dev after each epoch")
-    loop.add_argument(
-        "--item-losses", action="store_true", help="keep each dev item's loss in the history (not with folds)"
-    )
-    add_decoding_arguments(parser, limit=None)
-    add_grading_arguments(parser)
-    out = parser.add_argument_group("outputs")
-    out.add_argument("--out", required=True, type=output_file, help="the prompt file (safetensors)")
-    out.add_argument("--history", type=output_file, help="JSON lines, one per epoch")
-    out.add_argument("--run-info", type=output_file, help="JSON: versions, device, seconds, memory")
-    out.add_argument("--json", action="store_true", help="print JSON at the end, and the log on standard error")
-    out.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
+
+
+def settings_from(arguments: argparse.Namespace) -> "Settings":
+    """The hyperparameters that the arguments say."""
+    from embedgrad_core import Settings
+
+    return Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -106,13 +127,12 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.grading import grading_from
     from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit, tune
-    from embedgrad_core import Settings
     from embedgrad_core.anchoring import anchoring_summary
     from embedgrad_core.optimization import fold_state
     from embedgrad_core.settings import across_folds
 
     clock = Run()
-    settings = Settings(**{field.name: getattr(arguments, field.name) for field in fields(Settings)})
+    settings = settings_from(arguments)
     with_accuracy = arguments.dev_accuracy or settings.early_stop == "dev_accuracy"
     grading = grading_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
     if len(arguments.prompt) < 256 and Path(arguments.prompt).is_file():

@@ -18,10 +18,15 @@ from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape
 from embedgrad_core.settings import across_folds
 
+# Epochs of the probe that looks for overfitting: twice the paper's.
+TRAJECTORY_EPOCHS = 20
 # Rules that load a model: those that train it, and those that answer with it.
-TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit")
+TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit", "probe_shuffled", "probe_trajectory")
 ANSWERING = ("before", "baselines", "chains", "after", "analyse", "rival_answer", "rival_cost")
-LOADING = TRAINING + ANSWERING
+PROBING = ("probe_calibration", "probe_contamination", "probe_robustness", "probe_transfer_matrix")
+# Of a test half's items a probe asks so many; decodings of each: robustness has both prompts plain and under five conditions.
+ASKED, CONDITIONS = 32, 6
+LOADING = TRAINING + ANSWERING + PROBING
 # Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and its
 # two layouts, once per (task, model); the rungs and layouts answer dev too, and protocol recovery answers train in both layouts …
 RUNGS, LAYOUTS = 4, 2
@@ -131,11 +136,15 @@ class Durations:
         if kind.startswith("rival_"):
             epochs = int(self.config.cell(wildcards["dataset"], wildcards["model"]).epochs)
             return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)
+        if kind in PROBING:
+            return 0, self._asked(kind, wildcards["model"], work)
         if kind not in TRAINING:
             if kind == "baselines":
                 added = self.searched(wildcards["task"], wildcards["model"], work)
                 return 0, (RUNGS + LAYOUTS) * (work.test + work.dev) + LAYOUTS * min(work.train, SEARCHED) + added
             return 0, {"analyse": DEV_DECODINGS * work.dev, "chains": work.train}.get(kind, work.test)
+        if kind == "probe_trajectory":  # each epoch reads dev and test, a third of a step's arithmetic, twice
+            return TRAJECTORY_EPOCHS + ceil(2 * TRAJECTORY_EPOCHS * (work.dev + work.test) / (3 * work.train)), 0
         if kind == "sensitivity":
             epochs, decoded = self.config.values["sensitivity"]["epochs"], True
         else:
@@ -144,6 +153,8 @@ class Durations:
             decoded = settings.get("dev_accuracy") or settings.get("early_stop") == "dev_accuracy"
             if self.config.has_own_chains(self.config.cell(wildcards["dataset"], wildcards["model"]).task):
                 decoded, settings = True, {**settings, "folds": 0}
+        if kind == "probe_shuffled":
+            return passes(settings, int(epochs), work), work.test
         # The dev accuracy is taken before the first epoch and after each.
         decodings = (int(epochs) + 1) * work.dev * bool(decoded)
         return (passes(settings, int(epochs), work), decodings) if kind == "optimize" else (int(epochs), decodings)
@@ -152,6 +163,14 @@ class Durations:
         """Items that protocol recovery answers for the axes of the configuration."""
         ships = ships_penalty(self.config.model_folder(model))
         return added_decodings(self.config.values, task, ships) * (min(work.train, SEARCHED) + work.dev)
+
+    def _asked(self, kind: str, model: str, work: Work) -> int:
+        """Answers that a probe decodes; the others read each input and generate nothing, or less than an answer for it."""
+        if kind == "probe_robustness":
+            return 2 * CONDITIONS * min(ASKED, work.test)
+        if kind == "probe_transfer_matrix":
+            return 2 * ASKED * len(self.config.tasks_of(model))
+        return 0
 
     def parts(self, rule: str, wildcards: Mapping[str, str]) -> int:
         """Jobs that share a decoding."""

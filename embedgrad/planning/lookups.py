@@ -240,6 +240,33 @@ class Lookups:
             for cell in self.config.cells
         ]
 
+    def asked_tasks(self, wildcards: Wildcards) -> list[str]:
+        """Input function: the test items of every task that a model has a cell of."""
+        return [f"{self.results}/data/{task}/test.jsonl" for task in self.config.tasks_of(wildcards["model"])]
+
+    def split_files(self, wildcards: Wildcards) -> list[str]:
+        """Input function: what the probe of splits reads of every run: the answers of all seeds, and the split's certificate."""
+        cell = self.config.cell(wildcards["dataset"], wildcards["model"])
+        seeds = self.config.seeds(cell.task)
+        return [
+            f"results/{run}/{name}"
+            for run in self.split_runs
+            for name in (
+                f"data/{cell.task}/split.json",
+                f"{cell.task}/{cell.model}/before.jsonl",
+                *(
+                    f"{cell.dataset}/{cell.model}/seed{seed}/{name}"
+                    for seed in seeds
+                    for name in ("after.jsonl", "metrics.json")
+                ),
+            )
+        ]
+
+    @property
+    def split_runs(self) -> list[str]:
+        """This run and those with other splits of its data."""
+        return [self.config.run, *self.config.values.get("split_runs", [])]
+
     def probe_tables(self) -> list[str]:
         """The table of each probe; none where the configuration names no probes."""
         return [f"{self.results}/probes/{name}.csv" for name in self.config.values.get("probes", [])]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from embedgrad.config import Config
-from embedgrad.planning.durations import Durations
+from embedgrad.planning.durations import TRAJECTORY_EPOCHS, Durations
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.search import searched_axes
 
@@ -58,10 +58,12 @@ class RunConfig(Config):
 
     def prompt_flags(self, task: str) -> str:
         """Flags of the human prompt and its layout."""
+        return _flags({"prompt": self.values["tasks"][task]["prompt"], **self._layout(task)})
+
+    def _layout(self, task: str) -> dict[str, str]:
         layout = {**self.values["layout"], **self.values["tasks"][task].get("layout", {})}
         escaped = {key: value.replace("\n", "\\n") for key, value in layout.items()}
-        prompt = self.values["tasks"][task]["prompt"]
-        return _flags({"prompt": prompt, "layout": escaped.pop("kind", "bare"), **escaped})
+        return {"layout": escaped.pop("kind", "bare"), **escaped}
 
     def rewrite_flags(self, task: str) -> str:
         """The rewrite of the human prompt, where the task has one."""
@@ -126,6 +128,22 @@ class RunConfig(Config):
         }
         return _flags(flags)
 
+    def trajectory_flags(self, dataset: str, model: str, seed: int) -> str:
+        """Flags of an optimisation over more epochs than any cell has, which chooses none of them."""
+        flags = {
+            **self.values["optimize"],
+            "level": self.cell(dataset, model).level,
+            "learning_rate": self.cell(dataset, model).learning_rate,
+            "epochs": TRAJECTORY_EPOCHS,
+            "seed": seed,
+            "patience": 0,
+            "folds": None,
+            "early_stop": None,
+            "dev_accuracy": None,
+            "checkpointing": self.resources.checkpointing(model),
+        }
+        return _flags(flags)
+
     def rival_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags of one fit of a rival, its name and rate aside: the items, epochs and batches of the cell's own optimisation."""
         cell, settings = self.cell(dataset, model), self.values["optimize"]
@@ -146,6 +164,23 @@ class RunConfig(Config):
         }
         words = [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items()]
         return " ".join([_flags({"cell_table": self.values["cell_table"]}), *words])
+
+    def rewrite_reading_flags(self, dataset: str, model: str) -> str:
+        """Flags that read labels behind the rewrite of the human prompt; nothing, and so no model, where the task has none."""
+        task = self.cell(dataset, model).task
+        if not self.values["tasks"][task].get("rewrite"):
+            return ""
+        layout = _flags(self._layout(task))
+        return " ".join([self.model_flags(model), self.rewrite_flags(task), layout])
+
+    def asked_flags(self, model: str) -> str:
+        """Flags that put every task of a model to a prompt, each with its own token limit."""
+        words = []
+        for task in self.tasks_of(model):
+            limit = str(self.values["tasks"][task]["max_new_tokens"])
+            words += ["--asked", task, limit, f"results/{self.run}/data/{task}/test.jsonl"]
+        strict = _flags({"strict": self.values["decode"].get("strict", False)})
+        return " ".join([shlex.join(words), strict]).strip()
 
     def cell_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags that name a cell and its row of the table."""

@@ -19,11 +19,11 @@ def result_of(name: str, probe: Callable[[], dict]) -> dict:
     return {"probe": name, "applies": True, **found}
 
 
-def check_size(items: int, least: int = FEWEST) -> None:
-    """Refuse a cell of too few items.
+def check_size(items: int, least: int = FEWEST, split: str = "test") -> None:
+    """Refuse a cell of too few items in a split.
 
     Raises:
         DoesNotApply: it has fewer than ``least``.
     """
     if items < least:
-        raise DoesNotApply(f"{items} test items are too few, it takes {least}")
+        raise DoesNotApply(f"{items} {split} items are too few, it takes {least}")

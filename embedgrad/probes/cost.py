@@ -45,13 +45,13 @@ def _step(name: str, run: Mapping, history: Sequence[Mapping], jobs: Sequence[Ma
     tokens = round(math.fsum(rates)) if training else run.get("new_tokens")
     megabytes = [job["max_rss"] for job in jobs if job.get("max_rss") is not None]
     peaks = [run.get("peak_memory_bytes"), 2**20 * max(megabytes) if megabytes else None]
-    energy = [joules for joules in (run.get("energy_joules") or {}).values() if joules is not None]
+    energy = _sum(run.get(f"energy_{part}_joules") for part in ("cpu", "gpu"))
     return {
         "seconds": _largest(clocks),
         "cpu_seconds": _sum(job.get("cpu_time") for job in jobs),
         "tokens": tokens,
         "peak_memory_bytes": _largest(peaks),
-        "energy_joules": round(math.fsum(energy), 1) if energy else None,
+        "energy_joules": energy,
     }
 
 

@@ -154,14 +154,14 @@ def likelihood_summary(analysis: dict) -> dict[str, dict]:
     found = {}
     for side in ("before", "after"):
         values = np.array([row[side] for row in items], dtype=float)
-        areas = [auroc(_log_odds(values, label), answers == label) for label in range(len(labels))]
+        areas = [auroc(log_odds(values, label), answers == label) for label in range(len(labels))]
         known = [area for area in areas[: 1 if len(labels) == 2 else None] if area is not None]
         correct = int((values.argmax(axis=1) == answers).sum())
         found[side] = {"n": len(items), "correct": correct, "auroc": round(float(np.mean(known)), 4) if known else None}
     return found
 
 
-def _log_odds(values: np.ndarray, label: int) -> np.ndarray:
+def log_odds(values: np.ndarray, label: int) -> np.ndarray:
     """Of a label against the rest, (items, labels) → (items,)."""
     rest = np.delete(values, label, axis=1)
     return values[:, label] - (np.logaddexp.reduce(rest, axis=1) if rest.shape[1] else 0.0)

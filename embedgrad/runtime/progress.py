@@ -109,6 +109,12 @@ class Progress:
         """The callbacks for ``embedgrad_core.decode``."""
         return {"on_progress": self.update, "on_step": self.under_way}
 
+    @property
+    def next_decoding(self) -> DecodingCallbacks:
+        """The same for a decoding of some of the phase's items, which begins where the phase stands now."""
+        past = self.done
+        return {"on_progress": lambda done: self.update(past + done), "on_step": self.under_way}
+
     def line(self) -> str:
         """Where the phase is, in words."""
         passed = self.now() - self.started

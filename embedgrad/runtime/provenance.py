@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from embedgrad.runtime.energy import Meter
 from embedgrad_core.files import sha256_of_file
 
 if TYPE_CHECKING:
@@ -43,10 +44,11 @@ def git_state() -> dict:
 
 
 class Run:
-    """A sidecar ``*.run.json``: model, versions, device, seconds, memory. Start it first, ask for ``row`` last."""
+    """A sidecar ``*.run.json``: model, versions, device, seconds, memory, energy. Start it first, ask for ``row`` last."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
+        self._meter = Meter()
 
     @property
     def seconds(self) -> float:
@@ -65,6 +67,7 @@ class Run:
             "threads": torch.get_num_threads(),
             "seconds": round(self.seconds, 3),
             "peak_memory_bytes": peak_memory_bytes(frozen),
+            **self._meter.row(),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             **more,
         }

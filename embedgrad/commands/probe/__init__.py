@@ -9,12 +9,31 @@ import argparse
 
 from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
-from embedgrad.commands.probe import cost, table
+from embedgrad.commands.probe import (
+    calibration,
+    contamination,
+    cost,
+    robustness,
+    shuffled,
+    table,
+    trajectory,
+    transfer_matrix,
+    variance,
+)
 from embedgrad_core.files import write_json
 
 HELP = "what a gain is made of: format, knowledge, memory or luck"
 # Each has HELP, ``add_arguments``, and ``found``: arguments → what the probe found, which is written to --out.
-PROBES = {"cost": cost}
+PROBES = {
+    "calibration": calibration,
+    "shuffled": shuffled,
+    "trajectory": trajectory,
+    "contamination": contamination,
+    "robustness": robustness,
+    "variance": variance,
+    "transfer_matrix": transfer_matrix,
+    "cost": cost,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,13 +25,14 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.reporting.probes import PROBES, applying, drawn, found_by, rows
     from embedgrad.reporting.results.cells import read_cells
     from embedgrad.reporting.results.collected import collect
+    from embedgrad.reporting.results.probes import flat
     from embedgrad_core.files import UserError
 
     if arguments.name not in PROBES:
         raise UserError(f"probe table: {arguments.name!r} is no probe; it must be one of {', '.join(PROBES)}.")
     outcomes = collect(read_cells(arguments.cell_table), arguments.results, seeds_from(arguments))
     found = found_by(arguments.name, outcomes, arguments.results)
-    write_rows(rows(arguments.name, found), arguments.csv)
+    write_rows(flat(rows(arguments.name, found)), arguments.csv)
     if paths := [path for path in (arguments.png, arguments.pdf) if path]:
         save(drawn(arguments.name, found), *paths)
     plain_line(f"{arguments.csv}: {len(applying(found))} of {len(found)} cells; on the others it does not apply")

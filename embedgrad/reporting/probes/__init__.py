@@ -7,9 +7,18 @@ from typing import Any, Protocol
 from matplotlib.figure import Figure
 
 from embedgrad.reporting.figures.drawing import note, styled
-from embedgrad.reporting.probes import cost
+from embedgrad.reporting.probes import (
+    calibration,
+    contamination,
+    cost,
+    robustness,
+    shuffled,
+    trajectory,
+    transfer_matrix,
+    variance,
+)
 from embedgrad.reporting.results.collected import Outcome
-from embedgrad.reporting.results.probes import Probed, probed
+from embedgrad.reporting.results.probes import Probed, probed, sound
 
 
 class Shown(Protocol):
@@ -19,6 +28,8 @@ class Shown(Protocol):
         TITLE: a few words.
         CAPTION: what to see in it, and what would refute it.
         SHAPE: of a result that applies, as :func:`embedgrad_core.files.misfit` takes it.
+
+    A module may have ``fault`` too: a result of this shape → the key at which it is impossible, or None.
     """
 
     TITLE: str
@@ -26,7 +37,7 @@ class Shown(Protocol):
     SHAPE: Any
 
     def lines(self, values: dict) -> list[dict]:
-        """The lines of a cell in the probe's table: plain values by column, numbers rounded."""
+        """The lines of a cell in the probe's table: by column text, a rounded number, None, or a number with its interval."""
 
     def sentence(self, found: Sequence[Probed]) -> str:
         """What the cells on which the probe applies say together; there is at least one."""
@@ -37,7 +48,16 @@ class Shown(Protocol):
 
 NOWHERE = "It applies to no cell of this run."
 # In the order of the page.
-PROBES: dict[str, Shown] = {"cost": cost}
+PROBES: dict[str, Shown] = {
+    "calibration": calibration,
+    "shuffled": shuffled,
+    "trajectory": trajectory,
+    "contamination": contamination,
+    "robustness": robustness,
+    "variance": variance,
+    "transfer_matrix": transfer_matrix,
+    "cost": cost,
+}
 
 
 def found_by(name: str, outcomes: Sequence[Outcome], folder: str | Path) -> list[Probed]:
@@ -46,7 +66,7 @@ def found_by(name: str, outcomes: Sequence[Outcome], folder: str | Path) -> list
     Raises:
         UserError: a file that is not a result of this probe, or not of its cell's model, prompt or data.
     """
-    return probed(outcomes, folder, name, PROBES[name].SHAPE)
+    return probed(outcomes, folder, name, PROBES[name].SHAPE, getattr(PROBES[name], "fault", sound))
 
 
 def rows(name: str, found: Sequence[Probed]) -> list[dict]:

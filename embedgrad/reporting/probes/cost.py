@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, GREY, LINK, styled
-from embedgrad.reporting.results.probes import Probed
+from embedgrad.reporting.results.probes import Probed, Ranged
 from embedgrad_core.files import ANY
 
 TITLE = "What a point costs"
@@ -33,6 +33,12 @@ COLOURS = {"optimize": AFTER, "before": BEFORE, "after": ACCENT, "baselines": GR
 NOT_MEASURED = "not measurable here"
 
 
+def fault(values: dict) -> str | None:
+    """The key at which a result is impossible."""
+    each = [one for one in values["optimisation"]["per_point"].values() if one is not None]
+    return "per_point" if any(len(one) != 3 for one in each) or "optimize" not in values["steps"] else None
+
+
 def lines(values: dict) -> list[dict]:
     """A line per step that ran; the optimisation's says what a point costs."""
     table = []
@@ -52,15 +58,13 @@ def lines(values: dict) -> list[dict]:
         if name == "optimize":
             found = values["optimisation"]
             line["points_gained"] = round(found["points"], 1)
-            line |= {f"{key}_per_point": _told(each) for key, each in found["per_point"].items() if each}
+            line |= {
+                f"{key}_per_point": Ranged.of(each[0], each[1:], digits=2)
+                for key, each in found["per_point"].items()
+                if each
+            }
         table.append(line)
     return table
-
-
-def _told(each: Sequence[float | None]) -> str:
-    """``12 [8, –]``: a cost of a point and its interval."""
-    best, low, high = ("–" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}" for value in each)
-    return f"{best} [{low}, {high}]"
 
 
 def sentence(found: Sequence[Probed]) -> str:

@@ -63,6 +63,15 @@ def check_agreement(found: Sequence[tuple[dict, Path]], folder: Path) -> None:
         UserError: cells that rest on different splits, model revisions, protocols, engines or token limits; lists them.
     """
     _check_splits(found, folder)
+    check_protocols(found)
+
+
+def check_protocols(found: Sequence[tuple[dict, Path]]) -> None:
+    """Metrics must agree in all but the split.
+
+    Raises:
+        UserError: cells that rest on different model revisions, protocols, engines or token limits; lists them.
+    """
     _check_same(found, lambda metrics: metrics["cell"]["model"], _revision, "revisions of {}")
     _check_same(found, lambda metrics: "", lambda run: (run or {}).get("protocol"), "protocols")
     _check_same(found, lambda metrics: "", lambda run: run.get("engine") if run and _decoding(run) else None, "engines")

@@ -119,7 +119,11 @@ def _limits_fault(analysis: dict) -> str | None:
 
 
 def _likelihood_fault(analysis: dict) -> str | None:
-    labels = analysis["labels"]
+    labels, tokens = analysis["labels"], analysis.get("tokens", [])
+    if misfit(tokens, ANY_LIST) or (
+        tokens and (misfit(tokens, [COUNT]) or len(tokens) != len(labels) or min(tokens) < 1)
+    ):
+        return "key 'tokens'"
     for place, row in enumerate(analysis["items"]):
         wrong = misfit(row, {"id": str, "answer": str, "before": [float], "after": [float]}, f"items.{place}")
         if wrong or row["answer"] not in labels or any(len(row[side]) != len(labels) for side in ("before", "after")):

@@ -40,6 +40,8 @@ def kept_files(results: Path, figures: Path, most: int) -> dict[str, bytes]:
     if not results.is_dir():
         raise UserError(f"--results {results}: no such folder; give results/<run> of a run that was made.")
     files = {path.name: path.read_bytes() for path in _kept(results, figures)}
+    for path in sorted(results.glob("probes/*.csv")):
+        files[f"probe_{path.name}"] = path.read_bytes()
     for path in sorted(results.glob("data/*/split.json")):
         files[f"split.{path.parent.name}.json"] = path.read_bytes()
     files["times.csv"] = _times(results / "benchmarks")

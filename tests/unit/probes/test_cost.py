@@ -5,6 +5,7 @@ import pytest
 from embedgrad.commands.probe.cost import _jobs
 from embedgrad.probes.cost import cost
 from embedgrad.reporting.probes.cost import NOT_MEASURED, lines
+from embedgrad.reporting.results.probes import Ranged
 from embedgrad_core.files import UserError
 
 HISTORY = [
@@ -64,11 +65,11 @@ def test_no_gain_has_no_price(points, interval):
 
 
 def test_energy_is_shown_where_it_was_measured():
-    measured = cost(metrics(energy_joules={"cpu": 50.0, "gpu": None}), HISTORY, {})
+    measured = cost(metrics(energy_cpu_joules=20.0, energy_gpu_joules=30.0), HISTORY, {})
     assert measured["optimisation"]["per_point"]["energy_joules"] == [5.0, 2.5, 10.0]
     (optimize,) = (line for line in lines(measured) if line["step"] == "optimize")
     assert optimize["energy_joules"] == 50.0
-    assert optimize["seconds_per_point"] == "2 [1, 4]"
+    assert optimize["seconds_per_point"] == Ranged(2.0, 1.0, 4.0, digits=2)
     (optimize,) = (line for line in lines(cost(metrics(), HISTORY, {})) if line["step"] == "optimize")
     assert optimize["energy_joules"] == NOT_MEASURED
     assert "energy_joules_per_point" not in optimize

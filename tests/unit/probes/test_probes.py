@@ -43,6 +43,8 @@ def test_schema_command_page_and_rules_know_the_same_probes():
     schema = yaml.safe_load((ROOT / "embedgrad/schemas/config.schema.yaml").read_text(encoding="utf-8"))
     rules = {path.stem for path in (ROOT / "workflow/rules/probes").glob("*.smk")} - {"table"}
     named = set(schema["properties"]["probes"]["items"]["enum"])
+    readme = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in readme for name in named)
     assert named == set(command.PROBES) == set(PROBES) == rules
     assert all((ROOT / f"embedgrad/probes/{name}.py").is_file() for name in named)
     text = (ROOT / "workflow/Snakefile").read_text(encoding="utf-8")
@@ -116,5 +118,10 @@ def test_the_command_probes_a_cell_and_the_page_shows_it(one_cell, tmp_path):
         (part,) = shown(one_cell)
         assert part["image"].startswith("data:image/svg+xml")
         assert all(len(row) == len(part["header"]) for row in part["rows"])
+        table = ["--cell-table", str(one_cell / "cells.tsv"), "--results", str(one_cell / "results")]
+        assert main(["report", *table, "--out", str(tmp_path / "report.html")]) == 0
+        text = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert '<a href="#probes">' in text
+        assert '<h3 id="probe-cost">' in text
     finally:
         out.unlink()

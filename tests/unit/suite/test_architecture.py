@@ -20,6 +20,7 @@ ARROWS = {
         "embedgrad_core.files",
         "embedgrad.files",
         "embedgrad.reporting",
+        "embedgrad.tasks",
         "embedgrad",
     },
 }

@@ -1,0 +1,79 @@
+r"""One optimised prompt on the test items of every task of its model: a row of the matrix.
+
+embedgrad probe transfer_matrix --model MODEL --prompt-file prompt.safetensors --asked mood 24 data/mood/test.jsonl \
+    --asked blame 24 data/blame/test.jsonl --out transfer_matrix.json
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from embedgrad.commands.arguments import (
+    add_decoding_arguments,
+    add_model_arguments,
+    decoding_from,
+    kept_from,
+    load_from,
+    plain_line,
+)
+from embedgrad.commands.checked import whole
+from embedgrad.commands.probe.robustness import add_state_argument
+from embedgrad.files import read_items
+from embedgrad_core.files import UserError, sha256_of_file
+
+HELP = "the prompt on the test items of every task of its model"
+ITEMS = 32
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Prompt file and tasks."""
+    add_model_arguments(parser)
+    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    parser.add_argument(
+        "--asked",
+        nargs=3,
+        action="append",
+        required=True,
+        metavar=("TASK", "LIMIT", "FILE"),
+        help="a task of the suite, its token limit and its test items; once for each task",
+    )
+    parser.add_argument("--items", type=whole(1), default=ITEMS, help="test items of each task that are asked, at most")
+    parser.add_argument("--strict", action="store_true", help="headline is the strict reading of labels and Yes/No")
+    add_decoding_arguments(parser)
+    add_state_argument(parser)
+
+
+def found(arguments: argparse.Namespace) -> dict:
+    """Ask every task."""
+    from embedgrad.analyses.rungs import label_targets
+    from embedgrad.grading import grading_of_task
+    from embedgrad.probes.draws import sampled
+    from embedgrad.probes.transfer_matrix import AskedTask, transfer_matrix
+    from embedgrad.runtime.provenance import made_with
+    from embedgrad_core import PromptEmbedding
+
+    given = [(task, _limit(limit), Path(file)) for task, limit, file in arguments.asked]
+    items = {task: read_items(file) for task, _, file in given}
+    gradings = {task: grading_of_task(task, arguments.strict) for task in items}
+    frozen = load_from(arguments)
+    decoding = decoding_from(arguments, frozen)
+    tasks = {
+        task: AskedTask(
+            sampled(items[task], arguments.items),
+            gradings[task],
+            replace(decoding, max_new_tokens=limit),
+            label_targets(items[task]) if gradings[task].knows_strict else {},
+        )
+        for task, limit, _ in given
+    }
+    prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
+    told = transfer_matrix(frozen, prompt, tasks, kept=kept_from(arguments), log=plain_line)
+    hashes = {f"{task}/{file.name}": sha256_of_file(file) for task, _, file in given}
+    return told | made_with(frozen, arguments.prompt_file) | {"asked_sha256": hashes}
+
+
+def _limit(text: str) -> int:
+    try:
+        return whole(1)(text)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"--asked TASK LIMIT FILE: LIMIT: {error}.") from None

@@ -1,0 +1,70 @@
+"""Intervals that the probes need beside those of :mod:`embedgrad.reporting.statistics`."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from embedgrad.reporting.statistics import ALPHA, Paired
+
+
+def difference_of_changes(
+    one: tuple[Sequence[bool], Sequence[bool]], other: tuple[Sequence[bool], Sequence[bool]], *, same_items: bool
+) -> tuple[float, tuple[float, float]]:
+    """How much more ``one`` changes than ``other``, in points, and its 95 % interval.
+
+    Each change is of answers to the same items (before, after) and has Newcombe's interval; the two are joined by MOVER (Zou and
+    Donner 2008, Stat. Med. 27:1693-1702), with the correlation of the items' changes where both are of the same items.
+
+    Args:
+        one: verdicts before and after, item by item.
+        other: likewise, of other items or of the same in the same order.
+        same_items: which of the two.
+    """
+    pairs = [Paired.of(*verdicts) for verdicts in (one, other)]
+    (first, (first_low, first_high)), (second, (second_low, second_high)) = (
+        (each.points, each.interval) for each in pairs
+    )
+    related = (
+        _correlation(*([after - before for before, after in zip(*each, strict=True)] for each in (one, other)))
+        if (same_items)
+        else 0.0
+    )
+
+    def reach(a: float, b: float) -> float:
+        return math.sqrt(max(a**2 - 2 * related * a * b + b**2, 0.0))
+
+    low = reach(first - first_low, second_high - second)
+    high = reach(first_high - first, second - second_low)
+    return first - second, (first - second - low, first - second + high)
+
+
+def _correlation(one: Sequence[int], other: Sequence[int]) -> float:
+    if len(set(one)) < 2 or len(set(other)) < 2:
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def auroc_interval(area: float, positives: int, negatives: int) -> tuple[float, float]:
+    """95 % interval of an AUROC, also where it is 0 or 1: method 5 of Newcombe (2006, Stat. Med. 25:559-573).
+
+    It inverts Hanley and McNeil's variance with half the number of all in both places, as Wilson's interval inverts that of a
+    proportion.
+    """
+    z, size = float(norm.ppf(1 - ALPHA / 2)), (positives + negatives) / 2
+
+    def variance(true: float) -> float:
+        terms = 1 + (size - 1) * ((1 - true) / (2 - true) + true / (1 + true))
+        return true * (1 - true) * terms / (positives * negatives)
+
+    def beyond(true: float) -> float:
+        return (true - area) ** 2 - z**2 * variance(true)
+
+    inner = min(
+        max(area, 1e-9), 1 - 1e-9
+    )  # at 0 and 1 the variance is 0 itself: a root, but not the end that is sought
+    low = 0.0 if area <= 0 else float(brentq(beyond, 0.0, inner))
+    high = 1.0 if area >= 1 else float(brentq(beyond, inner, 1.0))
+    return low, high

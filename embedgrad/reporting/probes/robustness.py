@@ -1,0 +1,146 @@
+"""What the optimised prompt loses beside the text prompt where inputs or prompt are changed."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from embedgrad.reporting.figures.drawing import (
+    ACCENT,
+    AFTER,
+    BEFORE,
+    FAINT,
+    GREY,
+    legend,
+    name_axes,
+    panels,
+    styled,
+    title,
+)
+from embedgrad.reporting.results.probes import Probed, Ranged
+from embedgrad_core.files import ANY, COUNT
+
+TITLE = "Robustness"
+CAPTION = (
+    "Both prompts on changed inputs, by the run's own decoder and evaluator. drop: right answers that the change costs, in "
+    "points, item by item. lost: the optimised prompt's drop less the text prompt's, with its 95 % interval; above 0, the "
+    "gain does not survive the change as well as the text's own answers do. Other domain: other items, so that the gains are "
+    "compared. Injection: the input ends with an instruction to give a wrong answer; obeyed: answers that are the one asked "
+    "for, beside how many were so anyway. Paraphrases are of a table of synonyms, no reader's. On few items an interval that "
+    "holds 0 proves no robustness."
+)
+_CHANGED = {"plain": COUNT, "changed": COUNT, "drop": (float,), "interval": (list,)}
+_OBEYED = {"asked": COUNT, "rate_interval": list, "not_asked": COUNT}
+_FOUND = {
+    "n": COUNT,
+    "n_plain": COUNT,
+    "text": _CHANGED,
+    "optimised": _CHANGED,
+    "lost": {"points": float, "interval": list},
+    "obeyed": ({"text": _OBEYED, "optimised": _OBEYED, "difference": {"points": float, "interval": list}},),
+}
+SHAPE = {"n": COUNT, "conditions": {ANY: {"what": str, "reason": (str,), "found": (_FOUND,)}}}
+WORDS = {
+    "paraphrase": "synonyms",
+    "typos": "typos",
+    "label_order": "labels swapped",
+    "other_domain": "other domain",
+    "injection": "injection",
+}
+SIDES = {"text": BEFORE, "optimised": AFTER}
+COLUMNS = 3
+
+
+def lines(values: dict) -> list[dict]:
+    """A line per condition; the injection's says how often each prompt obeyed it."""
+    table = []
+    for name, words in WORDS.items():
+        one = values["conditions"].get(name)
+        if one is None:
+            continue
+        found = one["found"]
+        if found is None:
+            table.append({"condition": words, "note": f"not asked: {one['reason']}"})
+            continue
+        line = {"condition": words, "n": found["n"]}
+        for side in SIDES:
+            part = found[side]
+            for key, n in (("plain", found["n_plain"]), ("changed", found["n"])):
+                line[f"{side}_{key}"] = round(100 * part[key] / n, 1)
+            line[f"{side}_drop"] = Ranged.of(part["drop"], part["interval"], digits=1)
+        line["lost"] = Ranged.of(found["lost"]["points"], found["lost"]["interval"], digits=1)
+        if found["obeyed"]:
+            for side in SIDES:
+                told = found["obeyed"][side]
+                line[f"{side}_obeyed"] = Ranged.of(told["asked"] / found["n"], told["rate_interval"], 100, 1)
+                line[f"{side}_anyway"] = round(100 * told["not_asked"] / found["n"], 1)
+        line["note"] = one["what"]
+        table.append(line)
+    return table
+
+
+def sentence(found: Sequence[Probed]) -> str:
+    """Conditions that cost the optimised prompt surely more than the text prompt, and how often both obeyed an injection."""
+    asked = [
+        (one.cell.name, name, condition["found"])
+        for one in found
+        if one.values
+        for name, condition in one.values["conditions"].items()
+        if condition["found"]
+    ]
+    worse = [f"{WORDS.get(name, name)} on {cell}" for cell, name, told in asked if told["lost"]["interval"][0] > 0]
+    better = sum(told["lost"]["interval"][1] < 0 for _, _, told in asked)
+    listed = f" ({'; '.join(worse[:3])}{' …' if len(worse) > 3 else ''})" if worse else ""
+    text = (
+        f"Of {len(asked)} changes, {len(worse)} cost the optimised prompt more than the text prompt{listed}, {better} cost it "
+        "less; the others cannot be told apart on so few items."
+    )
+    obeyed = [(told["obeyed"], told["n"]) for _, _, told in asked if told["obeyed"]]
+    if not obeyed:
+        return text
+    n = sum(size for _, size in obeyed)
+    told = " and ".join(
+        f"the {side} prompt in {100 * sum(one[side]['asked'] for one, _ in obeyed) / n:.0f} % "
+        f"({100 * sum(one[side]['not_asked'] for one, _ in obeyed) / n:.0f} % without it)"
+        for side in SIDES
+    )
+    return f"{text} An injected instruction to give a wrong answer got it from {told}."
+
+
+@styled()
+def figure(found: Sequence[Probed]) -> Figure:
+    """Drops of both prompts and what is lost, a panel per cell, with 95 % intervals."""
+    columns = min(COLUMNS, len(found))
+    rows = -(-len(found) // columns)
+    drawn = Figure(figsize=(1.5 + 2.6 * columns, 1.05 + 2.1 * rows))
+    grid = panels(drawn, len(found), columns, (1.25, 0.2, 0.65, 0.55), hspace=0.4, wspace=0.12)
+    for place, (axes, one) in enumerate(zip(grid, found, strict=False)):
+        _panel(axes, (one.values or {})["conditions"], named=place % columns == 0)
+        title(axes, one.cell.name)
+        axes.tick_params(axis="y", labelsize=8)
+    handles = [
+        Line2D([], [], color=colour, marker="o", label=f"{side} prompt's drop") for side, colour in SIDES.items()
+    ]
+    legend(drawn, [*handles, Line2D([], [], color=ACCENT, marker="D", label="lost")], 3 if columns > 1 else 1)
+    name_axes(drawn, "points", "")
+    return drawn
+
+
+def _panel(axes: Axes, conditions: dict, named: bool) -> None:
+    axes.axvline(0, color=GREY, linestyle=":", linewidth=1)
+    for place, name in enumerate(WORDS):
+        axes.axhline(place, color=FAINT, linewidth=0.8, zorder=0)
+        told = (conditions.get(name) or {}).get("found")
+        if told is None:
+            axes.text(4, place, "not asked", va="center", color=GREY, fontsize=7, style="italic")
+            continue
+        marks = [(told[side]["drop"], told[side]["interval"], colour, "o") for side, colour in SIDES.items()]
+        marks.append((told["lost"]["points"], told["lost"]["interval"], ACCENT, "D"))
+        for offset, (value, interval, colour, mark) in zip((-0.22, 0.0, 0.22), marks, strict=True):
+            if value is not None:
+                axes.plot(interval, [place + offset] * 2, color=colour, linewidth=1)
+                axes.plot(value, place + offset, mark, color=colour, markersize=4)
+    axes.set_yticks(range(len(WORDS)), WORDS.values() if named else [""] * len(WORDS))
+    axes.set_ylim(len(WORDS) - 0.5, -0.5)
+    axes.set_xlim(-105, 105)

@@ -1,0 +1,144 @@
+"""The epochs of a longer run side by side: where overfitting starts."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, GREY, panels, styled, title
+from embedgrad.reporting.results.probes import Probed, Ranged
+from embedgrad_core.files import ANY, COUNT
+
+TITLE = "Trajectory: where overfitting starts"
+CAPTION = (
+    "A run of its own over all epochs (Section 5.4), on the training items alone; nothing is chosen by it, and test is read for "
+    "this report alone. Nothing is generated: accuracy is of the likeliest label (open answers have none), written the share of "
+    "items whose target greedy decoding would write letter by letter, entropy Eq. 11 along the target. The line marks the lowest "
+    "loss on dev, where early stopping would stop; rise is what the test loss lost from there to the last epoch, with Student's "
+    "paired interval. Where it holds 0, overfitting cannot be told from noise."
+)
+_SPLIT = {"loss": float, "accuracy": (float,), "written": float, "entropy_bits": float}
+_EPOCH = {
+    "epoch": COUNT,
+    "train_loss": (float,),
+    "drift": float,
+    "tokens_kept": COUNT,
+    "nearest": {ANY: [str]},
+    "dev": _SPLIT,
+    "test": _SPLIT,
+}
+SHAPE = {
+    "n": {"dev": COUNT, "test": COUNT},
+    "positions": COUNT,
+    "epochs": [_EPOCH],
+    "best": COUNT,
+    "test_best": COUNT,
+    "rise": [float],
+    "starts": (COUNT,),
+}
+# Shown in the table beside the best and the last one; the figure and the JSON file have all.
+EPOCHS = (0, 1, 2, 3, 5, 10, 15)
+COLOURS = {"train": GREY, "dev": BEFORE, "test": AFTER}
+MEASURES = {"loss": "loss, nats", "accuracy": "accuracy", "entropy_bits": "entropy, bits", "drift": "drift"}
+WORDS = 6
+
+
+def fault(values: dict) -> str | None:
+    """The key at which a result is impossible."""
+    epochs = values["epochs"]
+    if [row["epoch"] for row in epochs] != list(range(len(epochs))) or len(epochs) < 2:
+        return "epochs"
+    if any(len(words) != 2 for row in epochs for words in row["nearest"].values()):
+        return "nearest"
+    return next(
+        (key for key in ("best", "test_best") if values[key] >= len(epochs)),
+        None if len(values["rise"]) == 3 else "rise",
+    )
+
+
+def lines(values: dict) -> list[dict]:
+    """Some epochs; the words are those that positions stand nearest to in place of their own."""
+    epochs, table = values["epochs"], []
+    for row in epochs:
+        epoch = row["epoch"]
+        if epoch not in (*EPOCHS, values["best"], epochs[-1]["epoch"]):
+            continue
+        line = {"epoch": epoch, "lowest_on": _lowest(values, epoch)}
+        line["train_loss"] = None if row["train_loss"] is None else round(row["train_loss"], 3)
+        for split in ("dev", "test"):
+            found = row[split]
+            line |= {f"{split}_loss": round(found["loss"], 3), f"{split}_%": _percent(found["accuracy"])}
+            line |= {f"{split}_written_%": _percent(found["written"]), f"{split}_bits": round(found["entropy_bits"], 3)}
+        line |= {"drift": round(row["drift"], 3), "tokens_kept": f"{row['tokens_kept']} of {values['positions']}"}
+        line["nearest"] = _words(row["nearest"])
+        table.append(line)
+    table[-1]["test_loss_rise"] = Ranged.of(values["rise"][0], values["rise"][1:])
+    return table
+
+
+def _lowest(values: dict, epoch: int) -> str | None:
+    return ", ".join(split for split, key in (("dev", "best"), ("test", "test_best")) if values[key] == epoch) or None
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 1)
+
+
+def _words(nearest: dict) -> str:
+    """``old→new`` of the first positions that changed."""
+    shown = [f"{old.strip()}→{new.strip()}" for old, new in list(nearest.values())[:WORDS]]
+    more = len(nearest) - len(shown)
+    return " ".join(shown) + (f" and {more} more" if more else "")
+
+
+def sentence(found: Sequence[Probed]) -> str:
+    """On how many cells overfitting can be seen, and when it starts."""
+    cells = [one.values for one in found if one.values]
+    starts = sorted(values["starts"] for values in cells if values["starts"] is not None)
+    last = max(values["epochs"][-1]["epoch"] for values in cells)
+    if not starts:
+        return f"On no cell of {len(cells)} did the test loss rise significantly from the best epoch on dev to epoch {last}."
+    when = f"epoch {starts[0]}" if starts[0] == starts[-1] else f"epochs {starts[0]} to {starts[-1]}"
+    late = sum(start > 10 for start in starts)
+    return (
+        f"On {len(starts)} of {len(cells)} cells the test loss rises significantly from the best epoch on dev to epoch {last}; "
+        f"overfitting starts at {when} there, on {late} of them after the paper's 10 epochs."
+    )
+
+
+@styled()
+def figure(found: Sequence[Probed]) -> Figure:
+    """A row of panels per cell: loss, accuracy, entropy, and drift."""
+    drawn = Figure(figsize=(10.4, 0.55 + 2.1 * len(found)))
+    margins = (0.55, 0.15, 0.5, 0.45)
+    axes = list(panels(drawn, len(found) * len(MEASURES), len(MEASURES), margins, hspace=0.5, wspace=0.28))
+    for row, one in enumerate(found):
+        values = one.values or {}
+        for place, (measure, words) in enumerate(MEASURES.items()):
+            _panel(axes[row * len(MEASURES) + place], values, measure)
+            title(axes[row * len(MEASURES) + place], f"{one.cell.name}: {words}" if not place else words)
+    handles = [*axes[0].get_lines()[:3]]
+    drawn.legend(handles, list(COLOURS), loc="upper center", ncols=3, frameon=False, fontsize=8)
+    drawn.supxlabel("epoch (dotted: likeliest label, dashed: written as trained)", fontsize=8)
+    return drawn
+
+
+def _panel(axes: Axes, values: dict, measure: str) -> None:
+    rows = values["epochs"]
+    across = [row["epoch"] for row in rows]
+    if measure == "loss":
+        known = [(row["epoch"], row["train_loss"]) for row in rows if row["train_loss"] is not None]
+        axes.plot(*zip(*known, strict=True), color=COLOURS["train"], linewidth=1.2)
+    if measure == "drift":
+        axes.plot(across, [row["drift"] for row in rows], color=ACCENT, linewidth=1.2)
+    for split in ("dev", "test") if measure != "drift" else ():
+        style = ":" if measure == "accuracy" else "-"
+        shown = [row[split][measure] for row in rows]
+        if None not in shown:
+            axes.plot(across, shown, color=COLOURS[split], linewidth=1.4, linestyle=style)
+        if measure == "accuracy":
+            written = [row[split]["written"] for row in rows]
+            axes.plot(across, written, color=COLOURS[split], linewidth=1, linestyle="--")
+    if measure == "loss" and all(row[split]["loss"] > 0 for row in rows for split in ("dev", "test")):
+        axes.set_yscale("log")  # epoch 0, before any format, would flatten all others
+    axes.axvline(values["best"], color=GREY, linewidth=0.8)

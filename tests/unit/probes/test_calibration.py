@@ -1,0 +1,161 @@
+"""Calibration against scikit-learn, and on forecasts whose truth is planted."""
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from embedgrad.cli import main
+from embedgrad.probes.applies import DoesNotApply
+from embedgrad.probes.calibration import brier, calibration, change, ece, probabilities, reliability, scored
+from embedgrad.reporting.probes.calibration import SHAPE, fault, figure, lines, sentence
+from embedgrad.reporting.results.cells import Cell
+from embedgrad.reporting.results.probes import Probed, Ranged, flat
+from embedgrad_core.files import misfit, read_json, write_json, write_jsonl
+
+LABELS = ["calm", "angry", "sad"]
+
+
+def forecasts(items=400, labels=3, seed=0):
+    """Random chances, and truths drawn with just these chances: calibrated by construction."""
+    chance = np.random.default_rng(seed)
+    chances = chance.dirichlet(np.full(labels, 0.7), size=items)
+    truth = np.array([chance.choice(labels, p=row) for row in chances])
+    return chances, truth
+
+
+@pytest.mark.parametrize("labels", [2, 3, 8])
+def test_the_scores_are_scikit_learns(labels):
+    chances, truth = forecasts(labels=labels)
+    found = scored(chances, truth)
+    wanted = brier_score_loss(truth, chances, labels=range(labels), scale_by_half=True)
+    assert found["brier"] == pytest.approx(wanted, abs=1e-12)
+    if labels == 2:
+        assert found["brier"] == pytest.approx(brier_score_loss(truth, chances[:, 1]), abs=1e-12)
+        area = roc_auc_score(truth, chances[:, 1])
+    else:
+        area = roc_auc_score(truth, chances, multi_class="ovr", average="macro")
+    assert found["auroc"] == pytest.approx(area, abs=1e-12)
+    assert found["auroc_interval"][0] < found["auroc"] < found["auroc_interval"][1]
+    assert found["accuracy"] == np.mean(chances.argmax(axis=1) == truth)
+
+
+def test_the_diagram_is_scikit_learns():
+    chances, truth = forecasts()
+    right, confidence = chances.argmax(axis=1) == truth, chances.max(axis=1)
+    rows = reliability(confidence, right)
+    shares, means = calibration_curve(right, confidence, n_bins=10, strategy="uniform")
+    assert [row["right"] / row["n"] for row in rows] == pytest.approx(shares)
+    assert [row["confidence"] for row in rows] == pytest.approx(means)
+    assert sum(row["n"] for row in rows) == len(truth)
+
+
+def test_a_calibrated_forecast_has_the_error_of_its_few_items_and_no_more():
+    errors = []
+    for items in (100, 40_000):
+        chances, truth = forecasts(items)
+        found = ece(chances.max(axis=1), chances.argmax(axis=1) == truth)
+        errors.append(found)
+    assert errors[1] < 0.01 < errors[0]
+    mean, most = scored(*forecasts(100))["ece_if_calibrated"]
+    assert mean < most
+    assert errors[0] < most
+
+
+@pytest.mark.parametrize(("said", "true"), [(0.95, 0.7), (0.8, 0.8), (0.6, 0.9)])
+def test_a_sharpened_or_blunted_forecast_has_the_known_error(said, true):
+    right = np.arange(1000) < 1000 * true
+    assert ece(np.full(1000, said), right) == pytest.approx(abs(said - true))
+
+
+def test_no_item_makes_no_error_and_sure_right_answers_none():
+    assert ece(np.ones(5), np.ones(5, dtype=bool)) == 0
+    assert brier(np.eye(3), np.arange(3)).tolist() == [0, 0, 0]
+    assert brier(np.eye(2), np.array([1, 0])).tolist() == [1, 1]
+
+
+def test_the_length_of_labels_counts_only_where_it_is_not_divided_by():
+    summed, mean = (probabilities([[-1.0, -2.0]], tokens) for tokens in (None, [1, 2]))
+    assert summed[0, 0] == pytest.approx(1 / (1 + np.exp(-1)))
+    assert mean[0].tolist() == [0.5, 0.5]
+
+
+def test_a_change_is_paired():
+    chances, truth = forecasts(200)
+    same = change(chances, chances, truth)
+    assert all(value == [0, 0, 0] for value in same.values())
+    better = change(np.full_like(chances, 1 / 3), np.eye(3)[truth], truth)
+    assert better["auroc"][0] == 0.5
+    assert better["brier"][2] < 0 < better["accuracy"][1]
+
+
+def readings(items=60, seed=1):
+    chance = np.random.default_rng(seed)
+    truth = chance.integers(3, size=items)
+    before = chance.normal(-9, 1, (items, 3))
+    after = np.log(np.eye(3)[truth] * 0.6 + 0.1)
+    return [LABELS[one] for one in truth], {"text prompt": before.tolist(), "optimised prompt": after.tolist()}
+
+
+def test_what_is_found_has_its_shape_and_is_shown():
+    answers, both = readings()
+    found = calibration(LABELS, answers, answers, both, [1, 2, 1])
+    assert misfit(found, SHAPE) is None
+    assert fault(found) is None
+    assert fault(found | {"readings": {"rewrite": found["readings"]["text prompt"]}}) == "readings"
+    # 0.7 and twice 0.1 of all that the model might have said
+    assert found["readings"]["optimised prompt"]["mass"] == pytest.approx(0.9)
+    assert found["readings"]["text prompt"]["mass"] < 0.01
+    one = Probed(Cell("mood", "mood", None, "tiny", None, None, None, 0.01, 1), 0, found)
+    assert "better on 1 of 1 cells" in sentence([one])
+    table = flat(lines(found))
+    assert [line["prompt"] for line in table[:2]] == ["training frequencies", "text prompt"]
+    assert table[1]["auroc_low"] <= table[1]["auroc"] <= table[1]["auroc_high"]
+    assert len(figure([one]).axes) == 1
+
+
+def test_it_says_where_it_does_not_apply():
+    answers, both = readings(4)
+    with pytest.raises(DoesNotApply, match="4 test items"):
+        calibration(LABELS, answers, answers, both, [1, 1, 1])
+    with pytest.raises(DoesNotApply, match="open"):
+        calibration([], [], ["7"], {}, [])
+    alone = ["sad"] * 20
+    one = np.tile([-1.0, -2.0, -3.0], (20, 1)).tolist()
+    found = calibration(LABELS, alone, alone, {"text prompt": one, "optimised prompt": one}, [1, 1, 1])
+    assert misfit(found, SHAPE) is None
+    assert found["readings"]["text prompt"]["sum"]["auroc"] is None
+    assert found["change"]["sum"]["auroc"] is None
+    assert lines(found)
+
+
+def test_the_command_reads_what_the_analysis_wrote(tmp_path, capsys):
+    answers, both = readings(20)
+    rows = [
+        {"id": f"i{place}", "answer": answer, "before": old, "after": new}
+        for place, (answer, old, new) in enumerate(zip(answers, *both.values(), strict=True))
+    ]
+    write_json(
+        tmp_path / "likelihood.json", {"labels": LABELS, "tokens": [1, 2, 1], "items": rows, "prompt_sha256": "ab"}
+    )
+    items = [
+        {"id": row["id"], "input": "x", "target": row["answer"], "answer": row["answer"], "level": None} for row in rows
+    ]
+    for name in ("train", "test"):
+        write_jsonl(tmp_path / f"{name}.jsonl", items)
+    files = ["--likelihood", "likelihood.json", "--train", "train.jsonl", "--data", "test.jsonl", "--out", "found.json"]
+    command = ["probe", "calibration", *(str(tmp_path / word) if "." in word else word for word in files)]
+    assert main(command) == 0
+    found = read_json(tmp_path / "found.json")
+    assert found["applies"]
+    assert found["prompt_sha256"] == "ab"
+    write_jsonl(tmp_path / "test.jsonl", items[1:])
+    assert main(command) == 2
+    assert "other items" in capsys.readouterr().err
+
+
+def test_a_number_and_its_interval_are_one_column_or_three():
+    one = Ranged.of(0.25, (0.125, None), 100, 1)
+    assert str(one) == "25.0 [12.5, –]"
+    assert str(Ranged(1234.5, None, None, 0)) == "1,234"
+    assert flat([{"gain": one, "n": 3}]) == [{"gain": 25.0, "gain_low": 12.5, "gain_high": None, "n": 3}]

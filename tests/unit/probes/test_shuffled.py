@@ -1,0 +1,147 @@
+"""Targets dealt out, and a gain split into format and knowledge, on tables that are known."""
+
+import random
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import mutual_info_score
+
+from embedgrad.analyses.rungs import label_targets
+from embedgrad.probes.applies import DoesNotApply
+from embedgrad.probes.dealing import agreement, dealt_out, shares
+from embedgrad.probes.shuffled import split_gain, train_shuffled
+from embedgrad.reporting.probes.shuffled import SHAPE, fault, figure, lines, sentence
+from embedgrad.reporting.results.cells import Cell
+from embedgrad.reporting.results.probes import Probed
+from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
+from embedgrad_core.files import Item, misfit
+
+
+def labelled(counts):
+    answers = [str(label) for label, count in enumerate(counts) for _ in range(count)]
+    random.Random(0).shuffle(answers)
+    return [Item(f"i{place}", f"input {place}", f"says {answer}", answer, None) for place, answer in enumerate(answers)]
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.integers(0, 99))
+def test_a_table_is_rounded_up_or_down_and_keeps_its_sums(counts, seed):
+    table = shares(counts, random.Random(seed))
+    assert [sum(row) for row in table] == counts
+    assert [sum(column) for column in zip(*table, strict=True)] == counts
+    total = sum(counts)
+    for one, row in zip(counts, table, strict=True):
+        assert all(abs(dealt - one * other / total) < 1 for other, dealt in zip(counts, row, strict=True))
+
+
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=6), st.integers(0, 99))
+def test_dealt_labels_are_as_frequent_and_tell_nothing(counts, seed):
+    items = labelled(counts)
+    dealt = dealt_out(items, seed, closed=True)
+    assert Counter((item.target, item.answer) for item in dealt) == Counter(
+        (item.target, item.answer) for item in items
+    )
+    assert [(item.id, item.input) for item in dealt] == [(item.id, item.input) for item in items]
+    assert label_targets(dealt) == label_targets(items)
+    found = agreement(items, dealt)
+    assert abs(found["same"] - found["expected"]) < len(counts)
+
+
+def test_what_is_left_of_the_labels_is_rounding():
+    items = labelled([67, 53])
+    answers, dealt = ([item.answer for item in some] for some in (items, dealt_out(items, 3, closed=True)))
+    assert mutual_info_score(answers, dealt) < 1e-3
+    assert mutual_info_score(answers, answers) > 0.6
+    assert dealt != [item.answer for item in dealt_out(items, 4, closed=True)]
+    assert dealt == [item.answer for item in dealt_out(items, 3, closed=True)]
+
+
+def test_no_open_answer_stays_where_it_was():
+    items = [Item(f"i{n}", f"{n} + 1", str(n + 1), str(n + 1), None) for n in range(30)]
+    dealt = dealt_out(items, 0, closed=False)
+    assert sorted(item.target for item in dealt) == sorted(item.target for item in items)
+    assert agreement(items, dealt) == {"same": 0, "expected": 1.0, "n": 30}
+    with pytest.raises(DoesNotApply, match="one target"):
+        dealt_out(labelled([9]), 0, closed=True)
+
+
+def graded(right, readable=None):
+    rows = zip(right, readable or right, strict=True)
+    return [
+        {"correct": bool(ok), "extracted": "x" if read else None, "failure": "none" if ok else "wrong"}
+        for ok, read in rows
+    ]
+
+
+def sides(before, shuffled, after):
+    return {"before": graded(before), "shuffled": graded(shuffled), "after": graded(after)}
+
+
+def test_labels_without_information_leave_no_knowledge():
+    """Both optimised prompts are right by luck alone: half of the items, each its own half."""
+    chance = random.Random(5)
+    lucky = [[chance.random() < 0.5 for _ in range(400)] for _ in range(2)]
+    found = split_gain(sides([False] * 400, *lucky))
+    assert abs(found["knowledge"]["points"]) < 8
+    assert found["knowledge"]["interval"][0] < 0 < found["knowledge"]["interval"][1]
+    assert found["format"]["points"] > 40
+    assert found["format"]["p"] < 1e-9
+
+
+def test_labels_with_information_leave_much():
+    chance = random.Random(5)
+    found = split_gain(sides([False] * 200, [chance.random() < 0.5 for _ in range(200)], [True] * 190 + [False] * 10))
+    assert found["knowledge"]["interval"][0] > 30
+    assert found["knowledge"]["p"] < 1e-9
+    assert found["total"]["points"] == pytest.approx(found["format"]["points"] + found["knowledge"]["points"])
+
+
+def test_what_is_found_is_shown():
+    found = split_gain(sides([0] * 20, [1] * 8 + [0] * 12, [1] * 18 + [0] * 2))
+    found |= {
+        "epochs": 2,
+        "seed": 0,
+        "dealt": {"same": 5, "expected": 5.0, "n": 10},
+        "likeliest": {"before": 15, "shuffled": 6},
+    }
+    assert misfit(found, SHAPE) is None
+    assert (fault(found), fault(found | {"n": 0}), fault(found | {"n": 17})) == (None, "n", "n")
+    one = Probed(Cell("mood", "mood", None, "tiny", None, None, None, 0.01, 1), 0, found)
+    assert sentence([one]).startswith("On 1 of 1 cells the true targets taught more")
+    (line,) = lines(found)
+    assert (line["format"].value, line["knowledge"].value) == (40, 50)
+    assert line["before_likeliest_label_%"] == 75
+    assert line["kept_their_answer"] == "5 of 10 (expected 5)"
+    assert len(figure([one]).axes) == 1
+    with pytest.raises(DoesNotApply, match="too few"):
+        split_gain(sides([0] * 4, [0] * 4, [1] * 4))
+
+
+PROMPT = "please reason step by step."
+
+
+def start(frozen):
+    return PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(target_prefix="\n"), PROMPT))
+
+
+def test_it_is_the_same_optimisation_but_for_the_targets(frozen, items, tmp_path, monkeypatch):
+    settings = Settings(0.01, 3, batch_size=3, seed=2, patience=0)
+    true, _ = optimize(frozen, start(frozen), items[:4], items[4:], settings)
+    best = true.header["best_epoch"]
+    assert best > 0, "this test needs an epoch that was better than the text"
+    trained, how = train_shuffled(frozen, true, items[:4], items[4:], closed=False, log=lambda line: None)
+    assert how["epochs"] == best
+    assert how["dealt"]["same"] == 0
+    assert not torch.equal(trained.vectors, true.vectors)
+    monkeypatch.setattr("embedgrad.probes.shuffled.dealt_out", lambda items, seed, closed: list(items))
+    again, _ = train_shuffled(frozen, true, items[:4], items[4:], closed=False, log=lambda line: None)
+    assert torch.equal(again.vectors, true.vectors)
+
+
+def test_a_text_that_was_kept_has_no_gain(frozen, items):
+    prompt = start(frozen)
+    prompt.header |= {"settings": {}, "best_epoch": 0}
+    with pytest.raises(DoesNotApply, match="no gain to split"):
+        train_shuffled(frozen, prompt, items[:4], items[4:], closed=False)

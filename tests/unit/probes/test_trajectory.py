@@ -1,0 +1,105 @@
+"""Every epoch read on dev and test; where overfitting starts, on losses that are planted."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from embedgrad.probes.applies import DoesNotApply
+from embedgrad.probes.trajectory import overfitting, trajectory
+from embedgrad.reporting.probes.trajectory import SHAPE, fault, figure, lines, sentence
+from embedgrad.reporting.results.cells import Cell
+from embedgrad.reporting.results.probes import Probed
+from embedgrad_core import Decoding, Layout, PromptEmbedding, Settings, Slot
+from embedgrad_core.decoding.answers import decode_rows
+from embedgrad_core.decoding.scoring import forced_entropies
+from embedgrad_core.files import Item, misfit
+from embedgrad_core.likelihood import target_readings
+from embedgrad_core.objective import Example, encode
+from embedgrad_core.optimization import optimize_every_epoch
+from embedgrad_core.step import MicroBatching, accumulate
+from embedgrad_core.trainable import prompt_vectors
+
+PROMPT = "please reason step by step."
+
+
+def start(frozen):
+    return PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(target_prefix="\n"), PROMPT))
+
+
+def labelled(count):
+    return [
+        Item(f"i{place}", f"{place} film", answer, answer, None)
+        for place, answer in enumerate(["positive", "negative"] * (count // 2))
+    ]
+
+
+@pytest.mark.parametrize("budget", [1, 4096])
+def test_a_target_is_read_as_it_is_trained_and_as_it_is_written(frozen, items, budget):
+    text = start(frozen)
+    examples = encode(text.slot, items, frozen.context)
+    # What greedy decoding writes, and the same with another last token, beside the items' own targets.
+    for item, row in decode_rows(frozen, text.slot, text.vectors, items[:2], Decoding(max_new_tokens=5), ()):
+        body = text.slot.body_ids(item.input)
+        other = [*row.ids[:-1], (row.ids[-1] + 1) % len(frozen.tokenizer)]
+        examples += [Example("written", body, row.ids), Example("other", body, other)]
+    read = target_readings(frozen, text.slot, text.vectors, examples, MicroBatching(budget))
+    trainable = prompt_vectors(frozen, text.slot, text.vectors)
+    for example, found in zip(examples, read, strict=True):
+        assert found.loss == pytest.approx(accumulate(trainable, [example], MicroBatching())[0], rel=1e-4)
+        (bits,) = forced_entropies(frozen, text.slot, text.vectors, [example.body], [example.target])
+        assert found.entropy_bits == pytest.approx(sum(bits) / len(bits), rel=1e-4)
+    assert [found.written for found in read[-4:]] == [True, False, True, False]
+
+
+def test_overfitting_starts_where_the_test_loss_turns_for_good():
+    chance = np.random.default_rng(0)
+    noise = chance.normal(0, 0.2, (2, 60))
+    means = [3.0, 1.0, 0.5, 0.8, 1.2]
+    dev, test = ([list(mean + split) for mean in means] for split in noise)
+    for epoch, losses in enumerate(test):
+        test[epoch] = list(np.array(losses) + chance.normal(0, 0.05, 60))
+    found = overfitting(dev, test)
+    assert (found["best"], found["test_best"], found["starts"]) == (2, 2, 3)
+    interval = stats.ttest_rel(test[-1], test[2]).confidence_interval()
+    assert found["rise"] == pytest.approx([np.mean(test[-1]) - np.mean(test[2]), interval.low, interval.high])
+
+
+def test_what_does_not_turn_is_no_overfitting():
+    chance = np.random.default_rng(1)
+    falling = [list(loss + chance.normal(0, 0.3, 40)) for loss in (3.0, 2.0, 1.0, 0.5)]
+    assert overfitting(falling, falling) == {"best": 3, "test_best": 3, "rise": [0, 0, 0], "starts": None}
+    flat = [list(1 + chance.normal(0, 0.3, 40)) for _ in range(4)]
+    assert overfitting([[3.0] * 4, [1.0] * 4, [1.1] * 4, [1.2] * 4], flat)["starts"] is None
+
+
+def test_every_epoch_is_read_and_shown(frozen):
+    text, some = start(frozen), labelled(24)
+    dev, test = some[8:16], some[16:]
+    vectors, history = optimize_every_epoch(frozen, text, some[:8], dev, Settings(0.02, 3, batch_size=4))
+    labels = {"negative": "negative", "positive": "positive"}
+    found = trajectory(frozen, text, vectors, history, {"dev": dev, "test": test}, labels, log=lambda line: None)
+    assert misfit(found, SHAPE) is None
+    assert (fault(found), fault(found | {"best": 4}), fault(found | {"rise": [0.0]})) == (None, "best", "rise")
+    assert fault(found | {"epochs": found["epochs"][1:]}) == "epochs"
+    assert [row["epoch"] for row in found["epochs"]] == [0, 1, 2, 3]
+    for row, line in zip(found["epochs"], history, strict=True):
+        assert row["dev"]["loss"] == pytest.approx(line["dev_loss"], rel=1e-4)
+    assert found["best"] == min(history, key=lambda line: line["dev_loss"])["epoch"]
+    assert found["epochs"][0]["tokens_kept"] == found["positions"] == text.slot.k
+    one = Probed(Cell("mood", "mood", None, "tiny", None, None, None, 0.01, 1), 0, found)
+    assert len(figure([one]).axes) == 4
+    assert sentence([one])
+    assert [line["epoch"] for line in lines(found)] == [0, 1, 2, 3]
+    opened = trajectory(frozen, text, vectors, history, {"dev": dev, "test": test}, {}, log=lambda line: None)
+    assert opened["epochs"][1]["test"]["accuracy"] is None
+    assert misfit(opened, SHAPE) is None
+    assert figure([Probed(one.cell, 0, opened)])
+    assert lines(opened)
+
+
+def test_it_says_where_it_does_not_apply(frozen):
+    text, some = start(frozen), labelled(16)
+    with pytest.raises(DoesNotApply, match="4 dev items"):
+        trajectory(frozen, text, [text.vectors] * 4, [{}] * 4, {"dev": some[:4], "test": some[4:]}, {})
+    with pytest.raises(DoesNotApply, match="broke off after 1"):
+        trajectory(frozen, text, [text.vectors] * 2, [{}] * 2, {"dev": some[:8], "test": some[8:]}, {})
