@@ -26,8 +26,8 @@ KEPT = (
     "rivals",
 )
 ENDINGS = (".csv", ".md")
-# What the archive leaves out: weights, logs, what is kept beside it, and what is made from the rest in seconds.
-LEFT_OUT = {"models", "logs", "benchmarks", "shards"}
+# What the archive leaves out: models, logs, and what lies beside it or was put together.
+LEFT_OUT = {"models", "logs", "shards"}
 ARCHIVE = "results.tar.xz"
 
 
@@ -90,16 +90,14 @@ def _versions(results: Path) -> bytes:
 
 
 def _archive(results: Path) -> bytes:
-    """All other files, names and times kept, so that Snakemake goes on from them; the same files give the same bytes."""
+    """All other files, optimised prompts too, names and times kept, so that Snakemake goes on from them; the same files give the
+    same bytes."""
     data = io.BytesIO()
     best: Any = 9 | lzma.PRESET_EXTREME  # typeshed knows the levels 0 to 9 alone
     with tarfile.open(fileobj=data, mode="w:xz", preset=best) as archive:
         for path in sorted(results.rglob("*")):
             inside = path.relative_to(results)
             if not path.is_file() or inside.parts[0] in LEFT_OUT | {"report.html"} or path.suffix == ".state":
-                continue
-            # The vectors are of no use to tables and page, and do not pack; a cell that is done needs them no more.
-            if path.name == "prompt.safetensors" and (path.parent / "anchoring.json").exists():
                 continue
             info = archive.gettarinfo(str(path), arcname=f"results/{results.name}/{inside.as_posix()}")
             info.uid = info.gid = 0
