@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, module in PROBES.items():
         sub = names.add_parser(
             name,
-            help=module.HELP,
+            help=module.HELP.replace("%", "%%"),  # argparse formats it
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

@@ -5,7 +5,8 @@ from commands import refused, tuning
 from places import ROOT
 from tiny import tiny_model
 
-from embedgrad.cli import main
+from embedgrad.cli import COMMANDS, main
+from embedgrad.commands.probe import PROBES
 from embedgrad_core import Layout, PromptEmbedding, Slot
 from embedgrad_core.files import write_jsonl
 
@@ -156,3 +157,12 @@ def test_a_prompt_may_also_be_a_file(tmp_path, capsys):
     ]
     cell = ["--cell-table", ROOT / "config/demo_cells.tsv", "--dataset", "mood", "--model", "tiny-0.8m", "--seed", 0]
     refused(capsys, ["metrics", *cell, *flags], "no such file")
+
+
+@pytest.mark.parametrize(
+    "words", [[], *([name] for name in COMMANDS), *(["probe", name] for name in [*PROBES, "table"])]
+)
+def test_each_command_has_a_help_text(words, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, "--help"])
+    assert capsys.readouterr().out.startswith(" ".join(["usage: embedgrad", *words]))
