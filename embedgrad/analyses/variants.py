@@ -1,9 +1,9 @@
 """What the text prompt's answers depend on, and the paper does not say: each variant is a decoding of its own.
 
-``system_message``      in the chat template: the template's own, an empty one, or none (and the run's own, where it gives one)
-``repetition_penalty``  none, or what the model's ``generation_config.json`` ships: transformers' ``generate`` applies it to greedy
-                        decoding too, unasked
-``edition``             the run's own texts of the data set, or those of its other edition
+* ``system_message``: in the chat template: the template's own, an empty one, or none (and the run's own, where it gives one)
+* ``repetition_penalty``: none, or what the model's ``generation_config.json`` ships: transformers' ``generate`` applies it to
+  greedy decoding too, unasked
+* ``edition``: the run's own texts of the data set, or those of its other edition
 
 All combinations are answered, since choices may work together; two that give the model the same tokens are answered once.
 """

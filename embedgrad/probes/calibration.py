@@ -127,7 +127,7 @@ def brier(chances: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def ece(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """Expected calibration error: |accuracy − confidence| of each bin, weighted by its items (Guo et al. 2017, Eq. 3)."""
+    """Expected calibration error: accuracy's distance to confidence in each bin, weighted by its items (Guo et al. 2017, Eq. 3)."""
     rows = reliability(confidence, right, bins)
     return float(sum(row["n"] * abs(row["right"] / row["n"] - row["confidence"]) for row in rows) / len(right))
 

@@ -1,10 +1,10 @@
 """Inputs and prompts changed so that the right answer stays what it was. All by rule or by seed; no model writes any of it.
 
-``paraphrase``   a table of English contractions and synonyms of one part of speech, each put in its word's place: the order of the
-                 words stays, and so does the sense, roughly. No paraphrase by a reader; texts in other languages stay as they are.
-``typos``        in a share of the words of four letters or more, two neighbours inside the word change places (seeded).
-``injected``     an instruction at the input's end to give another answer.
-``label_order``  the label words of the prompt in each other's place.
+* ``paraphrase``: a table of English contractions and synonyms of one part of speech, each put in its word's place: the order of the
+  words stays, and so does the sense, roughly. No paraphrase by a reader; texts in other languages stay as they are.
+* ``typos``: in a share of the words of four letters or more, two neighbours inside the word change places (seeded).
+* ``injected``: an instruction at the input's end to give another answer.
+* ``label_order``: the label words of the prompt in each other's place.
 """
 
 import random

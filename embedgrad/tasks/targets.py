@@ -1,9 +1,9 @@
 """What Eq. 6 trains a label task on; the paper does not say.
 
-``label``      the label word alone, as it is graded
-``sentence``   a fixed sentence that states it
-``own_chain``  the model's own right chain of thought (``embedgrad chains``): it needs the model, so the data hold the label, and
-               training items get their chains in a job of their own
+* ``label``: the label word alone, as it is graded
+* ``sentence``: a fixed sentence that states it
+* ``own_chain``: the model's own right chain of thought (``embedgrad chains``). It needs the model, so the data hold the label, and
+  training items get their chains in a job of their own.
 """
 
 from collections.abc import Sequence
