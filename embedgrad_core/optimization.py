@@ -105,7 +105,7 @@ def optimize_every_epoch(
         dev: whose loss the history shows; nothing is chosen by it, so that it may be any items.
         settings: ``patience`` and ``early_stop`` are not looked at.
         prompt, train, state, on_epoch, log, on_progress: of :func:`optimize`; the vectors lie beside ``state`` until the run is
-            over (:func:`kept_epochs`).
+            over (:func:`~embedgrad_core.every_epoch.kept_epochs`).
 
     Returns:
         (k, d) float32 vectors of each epoch on the CPU, the text's own first, and the history; an epoch that was stopped by a loss
