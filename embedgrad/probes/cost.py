@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-# The steps of a cell, in their order; optimize is what is paid for the gain, the others would be run anyway.
-STEPS = ("optimize", "before", "after", "baselines", "analyse")
+# The steps of a cell: what is paid for the gain (chains only where a run trains on them), and what would be run anyway.
+PAID = ("chains", "optimize")
+STEPS = (*PAID, "before", "after", "baselines", "analyse")
 
 
 def cost(metrics: Mapping, history: Sequence[Mapping], jobs: Mapping[str, Sequence[Mapping]]) -> dict:
@@ -23,9 +24,12 @@ def cost(metrics: Mapping, history: Sequence[Mapping], jobs: Mapping[str, Sequen
         ``energy_joules``, each null where nothing tells it; ``optimisation``: points gained with their interval, and
         ``per_point``, by measure, the cost of a point and its interval: null where the gain, or that end of it, is not above 0.
     """
-    steps = {name: _step(name, metrics["run"].get(name) or {}, history, jobs.get(name, [])) for name in STEPS}
+    ran = [name for name in STEPS if name != "chains" or jobs.get(name)]
+    steps = {name: _step(name, metrics["run"].get(name) or {}, history, jobs.get(name, [])) for name in ran}
     points, (low, high) = metrics["delta"]["points"], metrics["delta"]["newcombe"]
-    spent = {key: steps["optimize"][key] for key in ("seconds", "tokens", "energy_joules")}
+    spent = {
+        key: _sum(steps[name][key] for name in PAID if name in steps) for key in ("seconds", "tokens", "energy_joules")
+    }
     per_point = {
         # The more is gained, the less a point costs: the ends change places.
         key: None if value is None else [_each(value, points), _each(value, high), _each(value, low)]

@@ -76,6 +76,19 @@ def trajectory(
     return {"n": sizes, "positions": text.slot.k, "epochs": rows, **overfitting(losses["dev"], losses["test"])}
 
 
+def check_targets(train: Sequence[Item], read: Sequence[Item]) -> None:
+    """Refuse labels that are trained as other texts than dev and test have: losses of the two cannot be held against each other.
+
+    Raises:
+        DoesNotApply: there is one, as where the model's own chains of thought are trained.
+    """
+    known = {item.answer: item.target for item in read}
+    if any(known.get(item.answer, item.target) != item.target for item in train):
+        raise DoesNotApply(
+            "training items have other targets than dev and test, such as the model's own chains of thought"
+        )
+
+
 def overfitting(dev: Sequence[Sequence[float]], test: Sequence[Sequence[float]]) -> dict:
     """Where early stopping would have stopped, and what it cost to go on.
 

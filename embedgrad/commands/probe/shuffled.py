@@ -59,7 +59,8 @@ def found(arguments: argparse.Namespace) -> dict:
     trained, how = train_shuffled(frozen, prompt, train, dev, grading.knows_strict, state=state, log=plain_line)
     decoding = decoding_from(arguments, frozen)
     sides["shuffled"] = answered(frozen, trained, test, grading, decoding, KeptRows(kept), log=plain_line)
-    labels = label_targets([*train, *dev, *test]) if grading.knows_strict else {}
+    # Training items may hold chains of thought, each of them another text.
+    labels = label_targets([*dev, *test]) if grading.knows_strict else {}
     known = likeliest(frozen, {"before": prompt.initial, "shuffled": trained.vectors}, prompt.slot, test, labels)
     if arguments.answers:
         write_jsonl(arguments.answers, sides["shuffled"])

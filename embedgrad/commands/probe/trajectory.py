@@ -44,14 +44,17 @@ def found(arguments: argparse.Namespace) -> dict:
     from embedgrad.grading import grading_from
     from embedgrad.probes.applies import check_size
     from embedgrad.probes.training import every_epoch
-    from embedgrad.probes.trajectory import trajectory
+    from embedgrad.probes.trajectory import check_targets, trajectory
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding, Slot
     from embedgrad_core.every_epoch import kept_epochs
 
     for name, items in (("dev", dev), ("test", test)):
         check_size(len(items), split=name)
-    grading, frozen, settings = grading_from(arguments), load_from(arguments), settings_from(arguments)
+    grading = grading_from(arguments)
+    if grading.knows_strict:
+        check_targets(train, [*dev, *test])
+    frozen, settings = load_from(arguments), settings_from(arguments)
     text = PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, layout_from(arguments), arguments.prompt))
     state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
     vectors, history = every_epoch(frozen, text, train, dev, settings, state=state, log=plain_line)

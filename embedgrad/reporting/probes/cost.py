@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, GREY, LINK, styled
+from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, GREY, INK, LINK, styled
 from embedgrad.reporting.results.probes import Probed, Ranged
 from embedgrad_core.files import ANY
 
@@ -29,7 +29,7 @@ SHAPE = {
         "per_point": {"seconds": ([(float,)],), "tokens": ([(float,)],), "energy_joules": ([(float,)],)},
     },
 }
-COLOURS = {"optimize": AFTER, "before": BEFORE, "after": ACCENT, "baselines": GREY, "analyse": LINK}
+COLOURS = {"chains": INK, "optimize": AFTER, "before": BEFORE, "after": ACCENT, "baselines": GREY, "analyse": LINK}
 NOT_MEASURED = "not measurable here"
 
 

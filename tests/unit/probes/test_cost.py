@@ -57,6 +57,14 @@ def test_shards_are_summed_and_the_fullest_counts():
     assert found["analyse"]["seconds"] is None
 
 
+def test_chains_are_paid_for_where_they_were_made():
+    found = cost(metrics(), HISTORY, {"chains": [{"s": 30.0}]})
+    assert found["steps"]["chains"]["seconds"] == 30.0
+    assert found["optimisation"]["per_point"]["seconds"] == [5.0, 2.5, 10.0]
+    assert [line["step"] for line in lines(found)] == ["chains", "optimize"]
+    assert "chains" not in cost(metrics(), HISTORY, {"chains": []})["steps"]
+
+
 @pytest.mark.parametrize(("points", "interval"), [(0.0, (-3.0, 3.0)), (-4.0, (-9.0, -1.0))])
 def test_no_gain_has_no_price(points, interval):
     best, _, most = cost(metrics(points, interval), HISTORY, {})["optimisation"]["per_point"]["seconds"]

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -56,6 +57,20 @@ def test_what_is_left_of_the_labels_is_rounding():
     assert mutual_info_score(answers, answers) > 0.6
     assert dealt != [item.answer for item in dealt_out(items, 4, closed=True)]
     assert dealt == [item.answer for item in dealt_out(items, 3, closed=True)]
+
+
+def test_chains_of_thought_are_dealt_with_the_labels_that_they_end_in():
+    """As where a run trains on the model's own: no two targets are the same."""
+    items = [replace(item, target=f"{item.id} says {item.answer}") for item in labelled([12, 8])]
+    dealt = dealt_out(items, 0, closed=True)
+    assert sorted(item.target for item in dealt) == sorted(item.target for item in items)
+    assert all(item.target.endswith(f"says {item.answer}") for item in dealt)
+    table = Counter((item.answer, other.answer) for item, other in zip(items, dealt, strict=True))
+    assert all(
+        abs(table[one, other] - n * m / 20) < 1
+        for one, n in (("0", 12), ("1", 8))
+        for other, m in (("0", 12), ("1", 8))
+    )
 
 
 def test_no_open_answer_stays_where_it_was():

@@ -1,11 +1,13 @@
 """Every epoch read on dev and test; where overfitting starts, on losses that are planted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from embedgrad.probes.applies import DoesNotApply
-from embedgrad.probes.trajectory import overfitting, trajectory
+from embedgrad.probes.trajectory import check_targets, overfitting, trajectory
 from embedgrad.reporting.probes.trajectory import SHAPE, fault, figure, lines, sentence
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.probes import Probed
@@ -49,6 +51,14 @@ def test_a_target_is_read_as_it_is_trained_and_as_it_is_written(frozen, items, b
         (bits,) = forced_entropies(frozen, text.slot, text.vectors, [example.body], [example.target])
         assert found.entropy_bits == pytest.approx(sum(bits) / len(bits), rel=1e-4)
     assert [found.written for found in read[-4:]] == [True, False, True, False]
+
+
+def test_losses_of_other_targets_are_not_held_against_each_other():
+    train = labelled(6)
+    check_targets(train, labelled(2))
+    check_targets(train, train[:1])  # dev and test need not hold every label
+    with pytest.raises(DoesNotApply, match="chains of thought"):
+        check_targets([*train[1:], replace(train[0], target="A lovely film, so positive")], labelled(2))
 
 
 def test_overfitting_starts_where_the_test_loss_turns_for_good():

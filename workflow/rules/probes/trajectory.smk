@@ -4,7 +4,7 @@
 rule probe_trajectory:
     input:
         model=RUN.model_folder,
-        train=RUN.split_file("train.jsonl"),
+        train=RUN.train_file,
         dev=RUN.split_file("dev.jsonl"),
         data=RUN.split_file("test.jsonl"),
     output:
