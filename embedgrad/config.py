@@ -16,6 +16,7 @@ from embedgrad.rivals.rival import Rival, with_middle_rates
 from embedgrad.rivals.table import rival_named
 from embedgrad.schemas.check import check_schema
 from embedgrad.schemas.plain import check_plain, whole_numbers
+from embedgrad.tasks import TASKS
 from embedgrad.tasks.targets import OWN_CHAIN
 from embedgrad_core.files import UserError
 
@@ -57,7 +58,15 @@ class Config:
                     f"{source}: {key}: {chained[0].dataset}/{chained[0].model} trains on labels, and tasks.{chained[0].task} on "
                     "own_chain; leave the cell out, or take another target."
                 )
+        if config.run in values.get("split_runs", []):
+            raise UserError(
+                f"{source}: split_runs: {config.run} is this run itself; name runs with another split.seed."
+            )
         for task, spec in values["tasks"].items():
+            if config.has_own_chains(task) and not hasattr(TASKS.get(task), "LABELS"):
+                raise UserError(
+                    f"{source}: tasks.{task}.options.target: own_chain is for tasks with labels; choose another."
+                )
             if spec.get("shards", 1) > 1 and "block" not in values["decode"]:
                 raise UserError(
                     f"{source}: tasks.{task}.shards needs decode.block, the items that are answered together (e.g. 128): with "

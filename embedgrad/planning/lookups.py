@@ -13,6 +13,7 @@ from pathlib import Path
 from embedgrad.planning.durations import TRAINING
 from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.search import searched_axes
+from embedgrad_core.files import UserError
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
 SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
@@ -261,6 +262,22 @@ class Lookups:
                 ),
             )
         ]
+
+    def check_split_runs(self) -> None:
+        """Refuse a probe of splits whose other runs are not made yet: no rule here makes them.
+
+        Raises:
+            UserError: names the first file that is missing.
+        """
+        if "variance" not in self.config.values.get("probes", []):
+            return
+        for cell in self.config.cells:
+            for path in self.split_files(vars(cell)):
+                run = Path(path).parts[1]
+                if run != self.config.run and not Path(path).is_file():
+                    raise UserError(
+                        f"split_runs: {path} is missing; make that run first (--config run={run} 'split={{seed: 1}}')."
+                    )
 
     @property
     def split_runs(self) -> list[str]:

@@ -1,6 +1,7 @@
 """Commands as tests give them: a real Snakemake, a command that must be refused, an optimisation on data of one's own."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -18,6 +19,13 @@ def snakemake(folder: Path, *arguments: str, mirror: Path | None = None) -> subp
     return subprocess.run(
         [SNAKEMAKE, "--cores", "2", *arguments], cwd=folder, env=environment, capture_output=True, text=True
     )
+
+
+def job_counts(run: subprocess.CompletedProcess) -> dict[str, int]:
+    """Jobs of each rule, and ``total``, that a dry run plans."""
+    assert run.returncode == 0, run.stderr
+    table = (run.stdout + run.stderr).split("Job stats:")[1]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
 
 
 def refused(capsys: pytest.CaptureFixture, words: list, *told: str) -> None:

@@ -29,6 +29,9 @@ with as_workflow_error():
         CONFIG.model_flags(cell.model)  # says at once if a model's folder is not there
 
 RUN = Lookups(CONFIG)
+if not workflow.storage_settings.default_storage_provider:  # else results lie elsewhere
+    with as_workflow_error():
+        RUN.check_split_runs()
 RESULTS, FIGURES = RUN.results, RUN.figures
 # A DAG is millions of objects that stay: looking through them for garbage takes a seventh of a plan.
 gc.set_threshold(50_000, 20, 100)

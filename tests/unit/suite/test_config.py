@@ -54,6 +54,13 @@ WRONG = [
     ),
     (changed("seeds", to=["9" * 5000]), "seeds: a seed has too many digits"),
     (changed("tasks", "medd", "shards", to=0), "tasks.medd.shards: 0 is less than the minimum of 1"),
+    (changed("split_runs", to=["paper"]), "split_runs: paper is this run itself; name runs with another split.seed"),
+    (changed("split_runs", to=["../x"]), "split_runs.0: '../x' does not match"),
+    (changed("probes", to=["cost", "cost"]), "probes: ['cost', 'cost'] has non-unique elements"),
+    (changed("probes", to=["costs"]), "probes.0: 'costs' is not one of"),
+    (changed("recovery", "axes", to=["editions"]), "recovery.axes.0: 'editions' is not one of"),
+    (changed("tasks", "imdb", "options", to={"target": "chain"}), "tasks.imdb.options.target: 'chain' is not one of"),
+    (changed("tasks", "math500", "options", to={"target": "own_chain"}), "own_chain is for tasks with labels"),
     (changed("models", "a b; rm", to=PAPER["models"]["qwen2.5-math-7b"]), "'a b; rm' does not match"),
 ]
 
