@@ -52,6 +52,25 @@ SIDES = {"text": BEFORE, "optimised": AFTER}
 COLUMNS = 3
 
 
+def fault(values: dict) -> str | None:
+    """The key at which a result is impossible."""
+    for name, one in values["conditions"].items():
+        found = one["found"]
+        if name not in WORDS or (found is None) == (one["reason"] is None):
+            return f"conditions.{name}"
+        if found is None:
+            continue
+        if not found["n"] or not found["n_plain"]:
+            return f"conditions.{name}.found.n"
+        for side in SIDES:
+            part, told = found[side], (found["obeyed"] or {}).get(side)
+            fits = part["plain"] <= found["n_plain"] and part["changed"] <= found["n"]
+            fits = fits and (part["drop"] is None) == (part["interval"] is None)
+            if not fits or (told and max(told["asked"], told["not_asked"]) > found["n"]):
+                return f"conditions.{name}.found.{side}"
+    return None
+
+
 def lines(values: dict) -> list[dict]:
     """A line per condition; the injection's says how often each prompt obeyed it."""
     table = []
@@ -113,8 +132,9 @@ def figure(found: Sequence[Probed]) -> Figure:
     """Drops of both prompts and what is lost, a panel per cell, with 95 % intervals."""
     columns = min(COLUMNS, len(found))
     rows = -(-len(found) // columns)
-    drawn = Figure(figsize=(1.5 + 2.6 * columns, 1.05 + 2.1 * rows))
-    grid = panels(drawn, len(found), columns, (1.25, 0.2, 0.65, 0.55), hspace=0.4, wspace=0.12)
+    top = 0.65 if columns > 1 else 0.9  # in a narrow figure the legend has a line for each mark
+    drawn = Figure(figsize=(1.5 + 2.6 * columns, 0.4 + top + 2.1 * rows))
+    grid = panels(drawn, len(found), columns, (1.25, 0.2, top, 0.55), hspace=0.4, wspace=0.12)
     for place, (axes, one) in enumerate(zip(grid, found, strict=False)):
         _panel(axes, (one.values or {})["conditions"], named=place % columns == 0)
         title(axes, one.cell.name)

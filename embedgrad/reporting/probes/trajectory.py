@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, GREY, panels, styled, title
 from embedgrad.reporting.results.probes import Probed, Ranged
@@ -141,4 +142,7 @@ def _panel(axes: Axes, values: dict, measure: str) -> None:
             axes.plot(across, written, color=COLOURS[split], linewidth=1, linestyle="--")
     if measure == "loss" and all(row[split]["loss"] > 0 for row in rows for split in ("dev", "test")):
         axes.set_yscale("log")  # epoch 0, before any format, would flatten all others
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())  # 2 × 10⁻¹ would not fit beside the panel
     axes.axvline(values["best"], color=GREY, linewidth=0.8)
