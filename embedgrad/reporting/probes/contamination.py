@@ -29,6 +29,17 @@ SHAPE = {
 NAMES = {"rouge_l": "completion (ROUGE-L)", "min_k": "Min-K %"}
 
 
+def fault(values: dict) -> str | None:
+    """The key at which a result is impossible."""
+    for side in ("test", "control"):
+        if not values[side]["exact"] <= values[side]["n"] > 0:
+            return side
+    areas = values["auroc"]
+    half = [key for key, area in areas.items() if (area["value"] is None) != (area["interval"] is None)]
+    beyond = [key for key, area in areas.items() if area["value"] is not None and not 0 <= area["value"] <= 1]
+    return f"auroc.{[*half, *beyond][0]}" if half or beyond else None
+
+
 def lines(values: dict) -> list[dict]:
     """The test inputs, with AUROCs, and their controls."""
     table = []

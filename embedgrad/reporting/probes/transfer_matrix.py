@@ -31,6 +31,20 @@ SHAPE = {"asked": [{"task": str, "reading": str, "left_out": (str,), "found": (_
 READINGS = ("generated", "likelihood")
 
 
+def fault(values: dict) -> str | None:
+    """The key at which a result is impossible."""
+    asked = values["asked"]
+    if len({(one["task"], one["reading"]) for one in asked}) < len(asked):
+        return "asked"
+    for place, one in enumerate(asked):
+        found = one["found"]
+        if one["reading"] not in READINGS or (found is None) == (one["left_out"] is None):
+            return f"asked.{place}"
+        if found and not max(found["text"], found["optimised"]) <= found["n"] > 0:
+            return f"asked.{place}.found.n"
+    return None
+
+
 def lines(values: dict) -> list[dict]:
     """A line per task and reading."""
     table = []

@@ -32,6 +32,15 @@ SHAPE = {
 }
 
 
+def fault(values: dict) -> str | None:
+    """The key at which a result is impossible."""
+    if not values["components"]:
+        return "components"
+    if len(values["gains"]) != values["runs"]:
+        return "gains"
+    return next((key for key in ("covered", "significant") if values[key] > values["runs"]), None)
+
+
 def lines(values: dict) -> list[dict]:
     """A line per component, one for the gain of all runs, one for a single run."""
     table: list[dict] = [

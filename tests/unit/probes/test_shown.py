@@ -1,0 +1,150 @@
+"""What the page says of the probes: lines, sentences and figures of results that are known, and results that cannot be."""
+
+import copy
+import json
+
+import pytest
+from drawn import apart
+from probe_samples import RESULTS, contamination, robustness, split_variance, transfer_matrix
+from reporting_samples import cell
+
+from embedgrad.reporting.probes import PROBES
+from embedgrad.reporting.results.probes import Probed, flat, read_probe
+from embedgrad_core.files import UserError, misfit
+
+OTHER = {"contamination": contamination(False, 0), "transfer_matrix": transfer_matrix("parity", (9.375, 12.5, 0.0))}
+
+
+def found(name, *results):
+    """The results as of one cell each."""
+    own = results or [RESULTS[name]()]
+    names = ("sentiment", "parity", "arithmetic-L1")
+    return [
+        Probed(cell(dataset, dataset.split("-")[0], model="tiny-0.2m"), 0, values)
+        for dataset, values in zip(names, own, strict=False)
+    ]
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_a_sample_is_a_result_and_its_table_has_plain_cells(name):
+    values = RESULTS[name]()
+    assert misfit(values, PROBES[name].SHAPE) is None
+    assert json.loads(json.dumps(values)) is not None
+    rows = flat(PROBES[name].lines(values))
+    assert rows
+    assert all(value is None or isinstance(value, str | int | float) for row in rows for value in row.values())
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3])
+@pytest.mark.parametrize("name", PROBES)
+def test_no_text_of_a_figure_lies_on_another(name, cells):
+    first = RESULTS[name]()
+    apart(PROBES[name].figure(found(name, *[first, OTHER.get(name, first), first][:cells])))
+
+
+def test_contamination_tells_completions_and_true_controls():
+    both = found("contamination", contamination(), contamination(False, 3))
+    assert PROBES["contamination"].sentence(both) == (
+        "4 of 128 test inputs were completed word for word; on 1 of 1 cells with true controls Min-K % tells the test inputs "
+        "apart. 1 of 2 cells have no true control."
+    )
+    test, control = flat(PROBES["contamination"].lines(contamination(exact=16)))
+    assert (test["exact_percent"], control["exact_percent"]) == (25.0, 0.0)
+    assert (test["auroc_min_k"], test["auroc_min_k_low"], test["true_control"]) == (0.75, 0.66, "yes")
+    assert control["texts"] == "controls, fresh"
+    (ticks,) = PROBES["contamination"].figure(both).axes
+    assert [label.get_text() for label in ticks.get_yticklabels()] == [one.cell.name for one in both]
+
+
+def test_robustness_tells_what_costs_more_and_what_was_obeyed():
+    sentence = PROBES["robustness"].sentence(found("robustness"))
+    assert sentence.startswith(
+        "Of 4 changes, 1 cost the optimised prompt more than the text prompt (typos on sentiment/"
+    )
+    assert "1 cost it less" in sentence
+    assert "the text prompt in 75 % (12 % without it) and the optimised prompt in 25 % (12 % without it)" in sentence
+    rows = {row["condition"]: row for row in flat(PROBES["robustness"].lines(robustness()))}
+    assert (rows["typos"]["optimised_drop"], rows["typos"]["lost"]) == (25.0, 21.9)
+    assert (rows["typos"]["text_plain"], rows["typos"]["text_changed"]) == (50.0, 46.9)
+    assert rows["labels swapped"]["note"].startswith("not asked: the prompt names")
+    assert rows["other domain"]["text_drop"] is None
+    assert (rows["injection"]["text_obeyed"], rows["injection"]["text_anyway"]) == (75.0, 12.5)
+
+
+def test_transfer_tells_own_and_other_gains():
+    both = found("transfer_matrix", transfer_matrix(), transfer_matrix("parity", (0.0, 20.0, 10.0)))
+    assert PROBES["transfer_matrix"].sentence(both) == (
+        "As written answers, a prompt gained +25.0 points on its own task on average (2 of 2 surely), and +1.7 on other tasks of "
+        "its model (0 of 4)."
+    )
+    rows = flat(PROBES["transfer_matrix"].lines(transfer_matrix()))
+    assert [row["asked_task"] for row in rows] == [
+        *["sentiment"] * 2,
+        *["parity"] * 2,
+        *["arithmetic"] * 2,
+    ]
+    assert (rows[0]["text_percent"], rows[0]["gain"], rows[0]["gain_low"], rows[0]["p"]) == (37.5, 30.0, 16.0, 0.012)
+    assert rows[-1] == {"asked_task": "arithmetic", "reading": "likelihood", "note": "left out: its answers are open"}
+    alone = transfer_matrix() | {"asked": [one for one in transfer_matrix()["asked"] if one["task"] == "parity"]}
+    assert "No prompt could be asked" in PROBES["transfer_matrix"].sentence(found("transfer_matrix", alone))
+    texts = apart(PROBES["transfer_matrix"].figure(both))
+    assert {"+30", "-6", "+20", "–"} <= set(texts)
+
+
+def test_variance_tells_how_far_a_single_run_strays():
+    values = split_variance()
+    single = values["single"]
+    sentence = PROBES["variance"].sentence(found("variance", values, split_variance(splits=3)))
+    assert f"strays by {single['sd']:.1f} points on sentiment" in sentence
+    assert f"{values['covered'] + split_variance(splits=3)['covered']} of 14 runs' own" in sentence
+    rows = {row["what"]: row for row in flat(PROBES["variance"].lines(values))}
+    assert rows["split"]["levels"] == 4
+    assert rows["gain of all runs"]["levels"] == 8
+    assert rows["single run"]["ratio"] == round(single["ratio"], 2)
+    assert "displacement" in next(iter(rows.values()))["note"]
+    left, right = PROBES["variance"].figure(found("variance", values)).axes
+    assert [label.get_text() for label in left.get_yticklabels()] == [*values["components"]]
+    assert len(right.get_xticks()) == 4
+
+
+# Where a result is changed into one that cannot be, and the key that the error names.
+IMPOSSIBLE = [
+    ("contamination", ["test", "n"], 0, "test"),
+    ("contamination", ["control", "exact"], 65, "control"),
+    ("contamination", ["auroc", "min_k", "interval"], None, "auroc.min_k"),
+    ("contamination", ["auroc", "rouge_l", "value"], 1.5, "auroc.rouge_l"),
+    ("robustness", ["conditions", "typos", "found", "n"], 0, "conditions.typos.found.n"),
+    ("robustness", ["conditions", "typos", "found", "text", "changed"], 33, "conditions.typos.found.text"),
+    ("robustness", ["conditions", "typos", "found", "optimised", "interval"], None, "conditions.typos.found.optimised"),
+    (
+        "robustness",
+        ["conditions", "injection", "found", "obeyed", "text", "asked"],
+        40,
+        "conditions.injection.found.text",
+    ),
+    ("robustness", ["conditions", "label_order", "reason"], None, "conditions.label_order"),
+    ("robustness", ["conditions", "luck"], {"what": "", "reason": "none", "found": None}, "conditions.luck"),
+    ("transfer_matrix", ["asked", 0, "reading"], "guessed", "asked.0"),
+    ("transfer_matrix", ["asked", 0, "found"], None, "asked.0"),
+    ("transfer_matrix", ["asked", 0, "found", "n"], 0, "asked.0.found.n"),
+    ("transfer_matrix", ["asked", 1, "reading"], "generated", "asked"),
+    ("variance", ["components"], {}, "components"),
+    ("variance", ["runs"], 3, "gains"),
+    ("variance", ["covered"], 9, "covered"),
+    ("variance", ["significant"], 9, "significant"),
+]
+
+
+@pytest.mark.parametrize(("name", "path", "value", "told"), IMPOSSIBLE)
+def test_an_impossible_result_is_one_error_that_names_the_key(tmp_path, name, path, value, told):
+    wrong = {"probe": name, "applies": True} | copy.deepcopy(RESULTS[name]())
+    place = wrong
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    (tmp_path / "found.json").write_text(json.dumps(wrong))
+    with pytest.raises(UserError, match=rf"found\.json: key {told} is") as caught:
+        read_probe(tmp_path / "found.json", name, PROBES[name].SHAPE, PROBES[name].fault)
+    assert "\n" not in str(caught.value)
+    del wrong["probe"], wrong["applies"]
+    assert PROBES[name].fault(RESULTS[name]()) is None
