@@ -89,9 +89,10 @@ def figure(found: Sequence[Probed]) -> Figure:
     drawn = Figure(figsize=(7.2, 1.0 + 0.32 * len(found)), layout="constrained")
     axes = drawn.add_subplot()
     left = [0.0] * len(found)
-    for name, colour in COLOURS.items():
+    ran = [name for name in COLOURS if any(name in (one.values or {})["steps"] for one in found)]
+    for name in ran:
         widths = [((one.values or {})["steps"].get(name) or {}).get("seconds") or 0.0 for one in found]
-        axes.barh(range(len(found)), widths, left=left, color=colour, edgecolor="white", height=0.7, label=name)
+        axes.barh(range(len(found)), widths, left=left, color=COLOURS[name], edgecolor="white", height=0.7, label=name)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     for place, one in enumerate(found):
         gained = (one.values or {})["optimisation"]["points"]
@@ -100,5 +101,5 @@ def figure(found: Sequence[Probed]) -> Figure:
     axes.invert_yaxis()
     axes.margins(x=0.2)
     axes.set_xlabel("seconds")
-    drawn.legend(loc="outside upper center", ncols=len(COLOURS), frameon=False, fontsize=8)
+    drawn.legend(loc="outside upper center", ncols=len(ran), frameon=False, fontsize=8)
     return drawn
