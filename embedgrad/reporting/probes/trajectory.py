@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, GREY, panels, styled, title
+from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, GREY, name_axes, panels, styled, title
 from embedgrad.reporting.results.probes import Probed, Ranged
 from embedgrad_core.files import ANY, COUNT
 
@@ -110,8 +110,8 @@ def sentence(found: Sequence[Probed]) -> str:
 @styled()
 def figure(found: Sequence[Probed]) -> Figure:
     """A row of panels per cell: loss, accuracy, entropy, and drift."""
-    drawn = Figure(figsize=(10.4, 0.55 + 2.1 * len(found)))
-    margins = (0.55, 0.15, 0.5, 0.45)
+    drawn = Figure(figsize=(10.4, 0.7 + 2.1 * len(found)))
+    margins = (0.55, 0.15, 0.5, 0.6)
     axes = list(panels(drawn, len(found) * len(MEASURES), len(MEASURES), margins, hspace=0.5, wspace=0.28))
     for row, one in enumerate(found):
         values = one.values or {}
@@ -120,7 +120,7 @@ def figure(found: Sequence[Probed]) -> Figure:
             title(axes[row * len(MEASURES) + place], f"{one.cell.name}: {words}" if not place else words)
     handles = [*axes[0].get_lines()[:3]]
     drawn.legend(handles, list(COLOURS), loc="upper center", ncols=3, frameon=False, fontsize=8)
-    drawn.supxlabel("epoch (dotted: likeliest label, dashed: written as trained)", fontsize=8)
+    name_axes(drawn, "epoch (dotted: likeliest label, dashed: written as trained)", "")
     return drawn
 
 
