@@ -20,7 +20,8 @@ def section(outcomes: Sequence[Outcome], folder: Path) -> list[dict]:
         if not found:
             continue
         table, some = rows(name, found), applying(found)
-        header = list(dict.fromkeys(key for row in table for key in row))
+        # What is said in words comes last, where it may be wide.
+        header = sorted(dict.fromkeys(key for row in table for key in row), key="note".__eq__)
         parts.append(
             {
                 "name": name,
