@@ -1,7 +1,7 @@
 """Keep of a run what a reader needs, small enough for version control: tables, figures, page, certificates, versions, times.
 
-The answers, optimised prompts and analyses of all cells go into one archive, ``results.tar.xz``: unpacked in the checkout, a run goes on from
-there, and its tables and page can be made again without a model.
+The answers, optimised prompts and analyses of all cells go into one archive, ``results.tar.xz``: unpacked in the checkout,
+a run goes on from there, and its tables and page can be made again without a model.
 
     embedgrad keep --results results/laptop --figures figures/laptop --out docs/laptop
 """
