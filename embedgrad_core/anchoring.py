@@ -71,6 +71,16 @@ def closest_tokens(frozen: FrozenModel, vectors: torch.Tensor, count: int) -> tu
     return cosines.cpu(), ids.cpu()
 
 
+def printable_tokens(frozen: FrozenModel) -> torch.Tensor:
+    """(V,): tokens that words may hold: printable ASCII, as the human prompts are English, and nothing special."""
+    tokenizer = frozen.tokenizer
+    size = frozen.network.get_input_embeddings().num_embeddings
+    texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+    special = set(tokenizer.all_special_ids)
+    written = [text.isascii() and text.isprintable() and token not in special for token, text in enumerate(texts)]
+    return torch.tensor([*written, *([False] * (size - len(written)))][:size])
+
+
 @torch.no_grad()
 def similarities(frozen: FrozenModel, vectors: torch.Tensor, original: torch.Tensor) -> dict[str, Measured]:
     """Eq. 10 and its two neighbours for (k, d) vectors and the (k,) ids of their original tokens.

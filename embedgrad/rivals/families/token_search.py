@@ -20,10 +20,11 @@ import torch
 from embedgrad.rivals.rival import Rival
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import FrozenModel, Layout, Settings, Slot
+from embedgrad_core.anchoring import printable_tokens
 from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, write_json
 from embedgrad_core.objective import Example, encode
 from embedgrad_core.step import MicroBatching, accumulate
-from embedgrad_core.trainable import prompt_vectors
+from embedgrad_core.trainable import Trainable, prompt_vectors
 from embedgrad_core.training import mean_loss
 
 # A forward and a backward pass cost about as much as three forward passes.
@@ -49,6 +50,23 @@ class Found:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Aim:
+    """What a search lowers in place of Eq. 6, and at whose cost.
+
+    Attributes:
+        trainable: slot and (k, d) vectors → the loss of examples, with a gradient to the vectors.
+        encode: slot and items → the examples that the loss reads.
+        penalty: slot → nats per item that its words cost besides, whatever the examples; one forward pass.
+        take: takes so many item forwards from a budget, or says False, which ends the search.
+    """
+
+    trainable: Callable[[Slot, torch.Tensor], Trainable]
+    encode: Callable[[Slot, Sequence[Item]], list[Example]]
+    penalty: Callable[[Slot], float] | None = None
+    take: Callable[[int], bool] = lambda forwards: True
+
+
 class TokenSearch:
     """One search.
 
@@ -61,6 +79,7 @@ class TokenSearch:
         dev: items for the choice of the best; never the test split.
         settings: epochs, batch size, seed and patience; an epoch ends with a look at dev.
         log: where plain lines go.
+        aim: what is lowered; by default Eq. 6. A search with an aim of its own keeps no state.
     """
 
     def __init__(
@@ -73,12 +92,18 @@ class TokenSearch:
         dev: Sequence[Item],
         settings: Settings,
         log: Callable[[str], None] = print,
+        aim: Aim | None = None,
     ) -> None:
+        self.aim = aim or Aim(
+            lambda slot, vectors: prompt_vectors(frozen, slot, vectors),
+            lambda slot, items: encode(slot, items, frozen.context),
+        )
+        self.over = False  # the aim's budget is spent
         self.frozen, self.layout, self.rival, self.settings, self.log = frozen, layout, rival, settings, log
         self.train, self.dev = list(train), list(dev)
         self.slot = Slot.place(frozen.tokenizer, layout, text)
         self.batching = MicroBatching(frozen.tokens_in_flight(False), log=log)
-        self.allowed = self._allowed()
+        self.allowed = printable_tokens(frozen)
         self.per_epoch = ceil(len(self.train) / settings.batch_size)
 
     def run(
@@ -93,8 +118,10 @@ class TokenSearch:
             UserError: a state of another search.
         """
         found = self._load(state) or Found(list(self.slot.prompt_ids), list(self.slot.prompt_ids), [])
-        while not self._is_over(found.history):
+        while not self.over and not self._is_over(found.history):
             epoch, begun = len(found.history), time.perf_counter()
+            if not self._may(len(self.dev)):  # its look is paid first: what a budget cuts short is looked at, too
+                break
             if epoch:
                 with Progress(
                     f"{self.rival.name}, epoch {epoch}", self.per_epoch, self.log, unit="steps", last=False
@@ -113,9 +140,8 @@ class TokenSearch:
         begun = time.perf_counter()
         slot = self._slot(found.ids)
         vectors = self.frozen.embed(torch.tensor(found.ids)).float()
-        loss = mean_loss(
-            prompt_vectors(self.frozen, slot, vectors), encode(slot, self.dev, self.frozen.context), self.batching
-        )
+        examples = self.aim.encode(slot, self.dev)
+        loss = mean_loss(self.aim.trainable(slot, vectors), examples, self.batching) + self._words(slot)
         best = not found.history or loss < min(line["dev_loss"] for line in found.history)
         if best:
             found.best = list(found.ids)
@@ -144,16 +170,21 @@ class TokenSearch:
         shuffler = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + step // self.per_epoch + 1)
         order = torch.randperm(len(self.train), generator=shuffler).tolist()
         batch = [self.train[index] for index in order[start : start + self.settings.batch_size]]
+        if not self._may(len(batch), GRADIENT):
+            return
         slot = self._slot(found.ids)
-        examples = encode(slot, batch, self.frozen.context)
+        examples = self.aim.encode(slot, batch)
         vectors = self.frozen.embed(torch.tensor(found.ids)).float().requires_grad_()
-        lowest, _ = accumulate(prompt_vectors(self.frozen, slot, vectors), examples, self.batching)
+        lowest = accumulate(self.aim.trainable(slot, vectors), examples, self.batching)[0]
+        lowest += len(batch) * self._words(slot)
         found.forwards += GRADIENT * len(batch)
         gradient = vectors.grad
         assert gradient is not None
         for ids in self._candidates(found.ids, gradient, generator):
             if not self._is_read_again(ids, batch):
                 continue
+            if not self._may(len(batch)):
+                return
             loss = self._loss(self._slot(ids), ids, examples)
             found.forwards += len(batch)
             if loss < lowest:
@@ -179,7 +210,12 @@ class TokenSearch:
     @torch.no_grad()
     def _loss(self, slot: Slot, ids: list[int], examples: Sequence[Example]) -> float:
         vectors = self.frozen.embed(torch.tensor(ids)).float()
-        return accumulate(prompt_vectors(self.frozen, slot, vectors), examples, self.batching)[0]
+        loss = accumulate(self.aim.trainable(slot, vectors), examples, self.batching)[0]
+        return loss + len(examples) * self._words(slot)
+
+    def _words(self, slot: Slot) -> float:
+        """What the words cost besides, nats per item."""
+        return self.aim.penalty(slot) if self.aim.penalty else 0.0
 
     def _read(self, ids: Sequence[int]) -> str:
         """The text of tokens; of the human prompt's, the human prompt."""
@@ -207,14 +243,10 @@ class TokenSearch:
             for item in items
         )
 
-    def _allowed(self) -> torch.Tensor:
-        """(V,): tokens that a candidate may hold: printable ASCII, as the human prompts are English, and nothing special."""
-        tokenizer = self.frozen.tokenizer
-        size = self.frozen.network.get_input_embeddings().num_embeddings
-        texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
-        special = set(tokenizer.all_special_ids)
-        written = [text.isascii() and text.isprintable() and token not in special for token, text in enumerate(texts)]
-        return torch.tensor([*written, *([False] * (size - len(written)))][:size])
+    def _may(self, items: int, passes: int = 1) -> bool:
+        """Whether the budget still has so many passes over items, and one over the words; once it has not, the search ends."""
+        self.over = self.over or not self.aim.take(passes * items + (self.aim.penalty is not None))
+        return not self.over
 
     def _is_over(self, history: Sequence[dict]) -> bool:
         if not history:
