@@ -16,7 +16,7 @@ from embedgrad_core.files import UserError, is_whole_text
 
 # For a prompt of one's own first, then the workflow's steps in their order.
 NAMES = """
-    optimize evaluate generate inspect compare transfer export push pull gallery from-gguf init plan
+    optimize evaluate generate inspect compare transfer distil export push pull gallery from-gguf init plan
     data editions chains decode gather grade metrics table2 figures anchoring lat entropy likelihood limits ladder
     recovery baselines gather-baselines analyse probe summary
     rival sensitivity audit report keep pretrain

@@ -1,0 +1,147 @@
+r"""Find human words whose effect comes nearest to an optimised prompt's.
+
+    embedgrad distil --prompt-file prompt.safetensors --data reviews.csv --out prompt.txt
+    embedgrad distil --prompt-file prompt.safetensors --data reviews.csv --out prompt.txt \
+        --test more_reviews.csv --report words.json
+
+Candidates are the vectors' nearest tokens, swaps of tokens by gradient, and rewrites that the model or --rewriter proposes.
+--report measures on --test: the text prompt, the optimised prompt, the words, and random words as long.
+"""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from embedgrad.commands.arguments import add_own_data_arguments, load_from, own_items_from, plain_line
+from embedgrad.commands.checked import output_file, text_of_file, whole
+from embedgrad.commands.prompts import add_prompt_arguments, needed_grading, prompt_from
+from embedgrad_core.files import UserError, write_json, write_whole
+
+if TYPE_CHECKING:
+    from embedgrad_core import FrozenModel
+    from embedgrad_core.files import Item
+
+HELP = "find human words for an optimised prompt"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The prompt and its model, data, the search, outputs."""
+    add_prompt_arguments(parser)
+    data = parser.add_argument_group("data", "your own files, as for `embedgrad optimize --data`")
+    data.add_argument("--data", required=True, help="items to search on")
+    data.add_argument("--dev", help="items by which the words are chosen; default: a fifth of --data")
+    data.add_argument("--test", help="items for --report")
+    data.add_argument("--keep-seen", action="store_true", help="report on items that the prompt was made with, too")
+    add_own_data_arguments(data)
+    loop = parser.add_argument_group("search")
+    loop.add_argument(
+        "--budget", type=whole(1), default=2000, help="forward passes of one item; a gradient counts as three"
+    )
+    loop.add_argument("--ways", nargs="+", choices=["nearest", "gradient", "rewrite"], help="default: all three")
+    loop.add_argument("--fluency", type=float, default=0.05, help="nats per item for a nat per token of surprise")
+    loop.add_argument("--answer-tokens", type=whole(1), default=16, help="of each answer that are compared")
+    loop.add_argument("--batch-size", type=whole(1), default=8, help="items of a step by gradient")
+    loop.add_argument("--candidates", type=whole(1), default=16, help="swaps that a step tries")
+    loop.add_argument("--rewriter", metavar="MODEL", help="hub id or folder; default: the prompt's own model")
+    loop.add_argument("--rewriter-revision", default="main", help="hub revision, best a commit sha")
+    loop.add_argument("--seed", type=whole(0, 10**12), default=0)
+    parser.add_argument("--out", required=True, type=output_file, help="the words, as a text file")
+    parser.add_argument(
+        "--report", type=output_file, help="JSON: the finalists, and what is left of the gain on --test"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Search, choose, write, read again, report."""
+    if arguments.report and not arguments.test:
+        raise UserError("--report needs items that nothing was made with; give --test FILE.")
+    if arguments.test and not arguments.report:
+        raise UserError("--test is for --report; leave it out, or name the report's file.")
+    if not 0 <= arguments.fluency < float("inf"):
+        raise UserError(f"--fluency is {arguments.fluency}; it must be 0 or a positive number.")
+    grading = needed_grading(arguments, arguments.prompt_file)
+    train, dev, test = _items(arguments)
+    from embedgrad.carry.distil import WAYS, Search, distil
+    from embedgrad.carry.distilled import distil_report, distilled_lines
+    from embedgrad.carry.words import read_as_scored
+    from embedgrad.evaluation import unseen
+    from embedgrad.runtime.provenance import made_with
+
+    search = Search(
+        arguments.budget,
+        tuple(arguments.ways or WAYS),
+        arguments.seed,
+        arguments.fluency,
+        arguments.answer_tokens,
+        arguments.batch_size,
+        arguments.candidates,
+    )
+    tuned = prompt_from(arguments)
+    frozen, prompt = tuned.frozen, tuned.prompt
+    if test:
+        test = _apart(test if arguments.keep_seen else unseen(test, prompt), [*train, *dev])
+    found = distil(
+        *(frozen, prompt, train, dev, grading, tuned.decoding, search), rewriter=_rewriter(arguments), log=plain_line
+    )
+    with write_whole(arguments.out) as temporary:
+        temporary.write_bytes((found.slot.text + "\n").encode())
+        again = text_of_file(str(temporary))
+        read_as_scored(frozen, prompt.slot.layout, again, [*train, *dev], found.slot.prompt_ids)
+    plain_line(
+        f"{arguments.out}: {found.slot.k} tokens, by way of {found.way}, after {found.spent} of {search.budget} forward passes"
+    )
+    if not arguments.report:
+        return
+    report = distil_report(
+        *(frozen, prompt, found.slot, test, grading, tuned.decoding),
+        answer_tokens=search.answer_tokens,
+        labels=[*train, *dev],
+        seed=search.seed,
+        log=plain_line,
+    )
+    told = {
+        "way": found.way,
+        "finalists": [vars(one) for one in found.finalists],
+        "spent": found.spent,
+        "counts": found.counts,
+    }
+    told |= {"settings": {**vars(search), "rewriter": arguments.rewriter}}
+    write_json(arguments.report, report | told | made_with(frozen, arguments.prompt_file))
+    for line in distilled_lines(report):
+        plain_line(line)
+
+
+def _items(arguments: argparse.Namespace) -> "tuple[list[Item], list[Item], list[Item]]":
+    """Train, dev and test, before any model is loaded."""
+    from embedgrad.tasks.own.data import split_own
+
+    grading = needed_grading(arguments, arguments.prompt_file)
+    train, dev, test = (
+        own_items_from(arguments, source, grading) if source else []
+        for source in (arguments.data, arguments.dev, arguments.test)
+    )
+    if not dev:
+        train, dev = split_own(train, 0.2, arguments.seed)
+    return train, dev, test
+
+
+def _apart(test: "list[Item]", used: "list[Item]") -> "list[Item]":
+    """The test items that the words are not searched or chosen on.
+
+    Raises:
+        UserError: none is left.
+    """
+    from embedgrad.tasks.own.data import fingerprint
+
+    seen = {fingerprint(item.input) for item in used}
+    left = [item for item in test if fingerprint(item.input) not in seen]
+    if not left:
+        raise UserError("--test: every item is one of --data or --dev, where the words are found; give others.")
+    return left
+
+
+def _rewriter(arguments: argparse.Namespace) -> "FrozenModel | None":
+    """The other model that is asked for rewrites, on the same device and in the same dtype."""
+    if not arguments.rewriter:
+        return None
+    other = {"model": arguments.rewriter, "revision": arguments.rewriter_revision}
+    return load_from(argparse.Namespace(**{**vars(arguments), **other, "sha256": None, "dequantised_from": None}))
