@@ -36,7 +36,8 @@ class Search:
             right answers on dev, which the finalists alone are asked for.
         ways: of :data:`WAYS`.
         seed: of every draw.
-        fluency: nats per item that a nat per token of a text's surprise costs.
+        fluency: share of the divergence of the prompt's own text that a nat per token of a text's surprise costs: a text that is so
+            much stranger must be so much nearer.
         answer_tokens: tokens of each answer along which distributions are compared.
         batch_size: items of a step by gradient.
         candidates: swaps that a step tries.
@@ -50,7 +51,7 @@ class Search:
     budget: int = 2000
     ways: tuple[str, ...] = WAYS
     seed: int = 0
-    fluency: float = 0.05
+    fluency: float = 0.1
     answer_tokens: int = 16
     batch_size: int = 8
     candidates: int = 16
@@ -147,9 +148,13 @@ def distil(
     layout = prompt.slot.layout
     short = replace(decoding, max_new_tokens=min(search.answer_tokens, decoding.max_new_tokens))
     teacher = Teacher.of(frozen, prompt, [*train, *dev], short, log)
-    judge = Judge(teacher, layout, [*train, *dev], search.fluency, budget, max(2 * prompt.slot.k, prompt.slot.k + 16))
+    judge = Judge(teacher, layout, [*train, *dev], budget, max(2 * prompt.slot.k, prompt.slot.k + 16))
     budget.limit = search.budget - search.kept(len(dev))
-    pool = [one for one in [judge.candidate("text", prompt.slot.text, screen)] if one]
+    begun = judge.loss(prompt.slot, screen)
+    assert begun is not None, "the least budget reaches for it"
+    judge.fluency = search.fluency * begun[0]
+    own = judge.place(prompt.slot.text)
+    pool = [Candidate("text", own, judge.total(begun))] if own else []
     if "nearest" in search.ways:
         pool += _new(pool, judge.candidate("nearest", nearest_words(frozen, prompt), screen))
     if not pool:
@@ -213,7 +218,7 @@ def _by_gradient(
     aim = Aim(
         judge.teacher.trainable,
         judge.teacher.encode,
-        (lambda slot: search.fluency * surprise(frozen, slot)) if search.fluency else None,
+        lambda slot: judge.fluency * surprise(frozen, slot),
         take,
     )
     epochs = Settings(epochs=search.budget, batch_size=search.batch_size, seed=search.seed, patience=0)
@@ -267,8 +272,8 @@ def _chosen(
             right = sum(scores_of(*named).correct)
             slots.append(one.slot)
             rows.append(Finalist(one.slot.text, way, one.slot.k, *found, judge.total(found), right, len(dev)))
-            told = f"{way}: divergence {found[0]:.4g} nats per item, {right} of {len(dev)} right on dev"
-            log(f"{told}: {one.slot.text!r}")
+            told = f"{way}: divergence {found[0]:.4g} nats per item, surprise {found[1]:.3g} nats per token"
+            log(f"{told}, {right} of {len(dev)} right on dev: {one.slot.text!r}")
     place = best_of(rows)
     counts = counts | {"texts_refused": judge.refused}
     return Distilled(slots[place], rows[place].way, rows, judge.budget.spent, counts)

@@ -10,7 +10,6 @@ from embedgrad.carry.scores import Scores, scores_of
 from embedgrad.carry.words import random_words
 from embedgrad.grading import Grading
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, Slot
-from embedgrad_core.anchoring import printable_tokens
 from embedgrad_core.files import Item
 
 
@@ -44,8 +43,8 @@ def distil_report(
         were scored; ``items``.
     """
     layout = prompt.slot.layout
-    control = random_words(frozen, printable_tokens(frozen), words.k, seed)
-    texts = {"text": prompt.slot.text, "distilled": words.text, "random_words": control}
+    control = random_words(frozen, layout, words.k, seed)
+    texts = {"text": prompt.slot.text, "distilled": words.text, "random_words": control.text}
     placed = {name: text_vectors(frozen, layout, text) for name, text in texts.items()}
     placed = {"text": placed["text"], "optimised": (prompt.slot, prompt.vectors), **placed}
     found: dict[str, Scores] = {

@@ -8,6 +8,7 @@ import torch
 
 from embedgrad.carry.divergence import Teacher
 from embedgrad_core import FrozenModel, Layout, Slot
+from embedgrad_core.anchoring import printable_tokens
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.likelihood import token_log_likelihoods
 from embedgrad_core.objective import Example
@@ -94,17 +95,18 @@ class Judge:
         teacher: the optimised prompt's answers to all items.
         layout: where texts sit.
         items: all inputs that a text must be read before as it was scored.
-        fluency: nats per item that a nat per token of a text's own surprise costs.
         budget: that each score is taken from.
         longest: tokens that a text may have.
+
+    Attributes:
+        fluency: nats per item that a nat per token of a text's own surprise costs.
+        refused: texts that were.
     """
 
-    def __init__(
-        self, teacher: Teacher, layout: Layout, items: Sequence[Item], fluency: float, budget: Budget, longest: int
-    ) -> None:
+    def __init__(self, teacher: Teacher, layout: Layout, items: Sequence[Item], budget: Budget, longest: int) -> None:
         self.teacher, self.layout, self.items = teacher, layout, list(items)
-        self.fluency, self.budget, self.longest = fluency, budget, longest
-        self.refused = 0
+        self.budget, self.longest = budget, longest
+        self.fluency, self.refused = 0.0, 0
 
     @property
     def frozen(self) -> FrozenModel:
@@ -156,8 +158,19 @@ def surprise(frozen: FrozenModel, slot: Slot) -> float:
     return -sum(found) / len(found)
 
 
-def random_words(frozen: FrozenModel, allowed: torch.Tensor, count: int, seed: int) -> str:
-    """A control: ``count`` tokens drawn from those that words may hold, as a text without blanks at its ends."""
-    tokens = allowed.nonzero().flatten().tolist()
-    drawn = random.Random(seed).choices(tokens, k=count)
-    return frozen.tokenizer.decode(drawn, clean_up_tokenization_spaces=False).strip()
+def random_words(frozen: FrozenModel, layout: Layout, count: int, seed: int) -> Slot:
+    """A control: tokens drawn from those that words may hold, as a text without blanks at its ends.
+
+    Such a text may be read as other tokens than were drawn: of 50 draws the first that is read as ``count``, else the nearest to it.
+    """
+    tokens, draw = printable_tokens(frozen).nonzero().flatten().tolist(), random.Random(f"random words {seed}")
+    found = []
+    for _ in range(50):
+        text = frozen.tokenizer.decode(draw.choices(tokens, k=count), clean_up_tokenization_spaces=False).strip()
+        try:
+            found.append(Slot.place(frozen.tokenizer, layout, text))
+        except UserError:  # blanks alone, or it merges with the template
+            continue
+        if found[-1].k == count:
+            break
+    return min(found, key=lambda slot: abs(slot.k - count))

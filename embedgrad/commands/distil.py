@@ -37,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--budget", type=whole(1), default=2000, help="forward passes of one item; a gradient counts as three"
     )
     loop.add_argument("--ways", nargs="+", choices=["nearest", "gradient", "rewrite"], help="default: all three")
-    loop.add_argument("--fluency", type=float, default=0.05, help="nats per item for a nat per token of surprise")
+    loop.add_argument(
+        "--fluency",
+        type=float,
+        default=0.1,
+        help="share of the divergence of the prompt's own text that a nat per token of surprise costs",
+    )
     loop.add_argument("--answer-tokens", type=whole(1), default=16, help="of each answer that are compared")
     loop.add_argument("--batch-size", type=whole(1), default=8, help="items of a step by gradient")
     loop.add_argument("--candidates", type=whole(1), default=16, help="swaps that a step tries")

@@ -12,7 +12,7 @@ from embedgrad.carry.distilled import distil_report, distilled_lines
 from embedgrad.carry.divergence import Teacher
 from embedgrad.carry.rewrites import edited, instruction_of
 from embedgrad.carry.scores import scores_of
-from embedgrad.carry.words import Budget, read_as_scored, surprise
+from embedgrad.carry.words import Budget, random_words, read_as_scored, surprise
 from embedgrad.grading import Grading
 from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
@@ -84,7 +84,7 @@ def test_words_that_answer_worse_than_the_text_do_not_win():
 def test_a_swap_by_gradient_finds_a_word_that_is_planted(frozen):
     """The prompt is one word off its text, and the nearest words are not asked."""
     prompt = planted(frozen, "by step by step", "by step by negative")
-    best = found(frozen, prompt, ways=("gradient",), fluency=0.0, budget=400, candidates=24)
+    best = found(frozen, prompt, ways=("gradient",), fluency=0.0, budget=600, candidates=24)
     rows = {row.way: row for row in best.finalists}
     assert rows["gradient"].divergence < 0.5 * rows["text"].divergence
 
@@ -138,6 +138,20 @@ def test_a_budget_that_reaches_for_nothing_is_refused(frozen):
         found(frozen, planted(frozen), ways=())
     with pytest.raises(UserError, match="at least one of each"):
         distil(frozen, planted(frozen), [], DEV, GRADING, DECODING, Search(), log=quiet)
+
+
+def test_strangeness_costs_a_share_of_what_the_prompts_own_text_is_away(frozen):
+    prompt = planted(frozen)
+    rows = found(frozen, prompt, ways=("nearest",), fluency=0.3).finalists
+    teacher = Teacher.of(frozen, prompt, TRAIN, replace(DECODING, max_new_tokens=3), quiet)
+    away = sum(teacher.divergences(prompt.slot, TRAIN)) / len(TRAIN)
+    assert [row.loss - row.divergence for row in rows] == pytest.approx([0.3 * away * row.surprise for row in rows])
+
+
+def test_random_words_are_as_many_tokens(frozen):
+    texts = {random_words(frozen, Layout("chat"), 5, seed).text for seed in range(4)}
+    assert len(texts) == 4
+    assert all(Slot.place(frozen.tokenizer, Layout("chat"), text).k == 5 for text in texts)
 
 
 def test_a_budget_is_taken_whole_or_not_at_all():
