@@ -161,7 +161,7 @@ def surprise(frozen: FrozenModel, slot: Slot) -> float:
 def random_words(frozen: FrozenModel, layout: Layout, count: int, seed: int) -> Slot:
     """A control: tokens drawn from those that words may hold, as a text without blanks at its ends.
 
-    Such a text may be read as other tokens than were drawn: of 50 draws the first that is read as ``count``, else the nearest to it.
+    Such a text may be read as other tokens than were drawn; of 50 draws the first that has ``count``, else the nearest to it.
     """
     tokens, draw = printable_tokens(frozen).nonzero().flatten().tolist(), random.Random(f"random words {seed}")
     found = []
