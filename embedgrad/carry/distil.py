@@ -13,6 +13,7 @@ from embedgrad.carry.rewrites import evolve
 from embedgrad.carry.scores import scores_of
 from embedgrad.carry.words import Budget, Candidate, Judge, surprise
 from embedgrad.grading import Grading
+from embedgrad.reporting.statistics import Paired, mcnemar
 from embedgrad.rivals.families.critic import Model
 from embedgrad.rivals.families.token_search import Aim, TokenSearch
 from embedgrad.rivals.rival import Rival
@@ -24,6 +25,7 @@ from embedgrad_core.files import Item, UserError
 WAYS = ("nearest", "gradient", "rewrite")
 SCREEN = 16  # training items that texts are compared on during the search
 CLOSE = 64  # nearest tokens that are looked through for one that words may hold
+WORSE = 0.05  # p of McNemar's exact test below which words with fewer right answers than the text's are out
 FINALISTS = {"nearest": 1, "gradient": 1, "rewrite": 2}
 
 
@@ -81,6 +83,7 @@ class Finalist:
         surprise: of its words, nats per token.
         loss: the divergence and the fluency term, nats per item.
         correct: right answers.
+        p: of McNemar's exact test against the prompt's own text, two-sided; None for that text, or without it.
     """
 
     text: str
@@ -91,6 +94,7 @@ class Finalist:
     loss: float
     correct: int
     n: int
+    p: float | None = None
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,8 @@ def distil(
 ) -> Distilled:
     """Search for words on ``train``, choose them on ``dev``.
 
-    Chosen is the lowest loss (divergence and fluency term) among the finalists that answer at least as many dev items right as the
-    prompt's own text does; that text is one of them.
+    Chosen is the lowest loss (divergence and fluency term) among the finalists that do not answer fewer dev items right than the
+    prompt's own text does, beyond chance; that text is one of them.
 
     Args:
         decoding: how the optimised prompt answers; :attr:`Search.answer_tokens` of each answer are compared.
@@ -245,9 +249,10 @@ def _asked(rewriter: FrozenModel, decoding: Decoding, log: Callable[[str], None]
 
 
 def best_of(rows: Sequence[Finalist]) -> int:
-    """The place of the lowest loss among the finalists that have at least as many right answers as the prompt's own text."""
-    least = next((row.correct for row in rows if row.way == "text"), 0)
-    return min(range(len(rows)), key=lambda place: (rows[place].correct < least, rows[place].loss))
+    """The place of the lowest loss among the finalists that do not answer worse than the prompt's own text beyond chance."""
+    own = next((row.correct for row in rows if row.way == "text"), 0)
+    worse = [row.correct < own and row.p is not None and row.p < WORSE for row in rows]
+    return min(range(len(rows)), key=lambda place: (worse[place], rows[place].loss))
 
 
 def _chosen(
@@ -263,15 +268,22 @@ def _chosen(
     """The finalists on dev, and the best of them."""
     slots: list[Slot] = []
     rows: list[Finalist] = []
+    own: list[bool] = []
     for way, count in {"text": 1, **FINALISTS}.items():
         for one in sorted((one for one in pool if one.way == way), key=lambda one: one.loss)[:count]:
             found = judge.loss(one.slot, dev)
             assert found is not None, "the budget keeps enough for the choice"
             vectors = PromptEmbedding.from_text(judge.frozen, one.slot).initial
             named = (f"{way} on dev", judge.frozen, one.slot, vectors, dev, grading, decoding, labels, log)
-            right = sum(scores_of(*named).correct)
+            correct = scores_of(*named).correct
+            p, right = None, sum(correct)
+            if way == "text":
+                own = correct
+            elif own:
+                pairs = Paired.of(own, correct)
+                p = mcnemar(pairs.only_before, pairs.only_after)[0]
             slots.append(one.slot)
-            rows.append(Finalist(one.slot.text, way, one.slot.k, *found, judge.total(found), right, len(dev)))
+            rows.append(Finalist(one.slot.text, way, one.slot.k, *found, judge.total(found), right, len(dev), p))
             told = f"{way}: divergence {found[0]:.4g} nats per item, surprise {found[1]:.3g} nats per token"
             log(f"{told}, {right} of {len(dev)} right on dev: {one.slot.text!r}")
     place = best_of(rows)

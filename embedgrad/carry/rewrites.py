@@ -5,6 +5,7 @@ arXiv 2203.07281) beside the model's rewrites, since a small model often says th
 """
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from math import ceil
 
@@ -82,13 +83,13 @@ def evolve(
 
 
 def instruction_of(reply: str) -> str:
-    """The first line of a reply that is no announcement, without quotation marks or a heading."""
+    """The first line of a reply that is no announcement, without quotation marks, a heading or a number."""
     lines = (" ".join(line.split()) for line in reply.splitlines())
     line = next((line for line in lines if line and not line.endswith(":")), "")
     head, colon, rest = line.partition(":")
     if colon and head.strip("* ").lower() in ("instruction", "new instruction", "rewritten instruction"):
         line = rest
-    return line.strip("*\"“”' ")
+    return re.sub(r"^(\d+[.)]|[-*•])\s+", "", line.strip()).strip("*\"“”' ")
 
 
 def edited(one: str, two: str, draw: random.Random) -> str:

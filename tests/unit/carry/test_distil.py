@@ -68,16 +68,21 @@ def test_words_that_the_vectors_are_those_of_are_found(frozen, kind):
     assert nearest.divergence == pytest.approx(0, abs=1e-5)
     assert text.divergence > 0.01
     assert nearest.correct == nearest.n
+    assert (text.p, nearest.p) == (None, pytest.approx(min(1, 2 * 0.5 ** (nearest.n - text.correct))))
 
 
 def test_words_that_answer_worse_than_the_text_do_not_win():
-    def row(way, loss, correct):
-        return Finalist(way, way, 3, loss, 1.0, loss, correct, 9)
+    def row(way, loss, correct, p=None):
+        return Finalist(way, way, 3, loss, 1.0, loss, correct, 20, p)
 
-    text = row("text", 2.0, 6)
-    assert best_of([text, row("nearest", 0.1, 5), row("gradient", 1.0, 6), row("rewrite", 0.9, 7)]) == 3
-    assert best_of([text, row("nearest", 0.1, 5)]) == 0
-    assert best_of([text, row("nearest", 3.0, 9)]) == 0
+    text = row("text", 2.0, 12)
+    assert (
+        best_of([text, row("nearest", 0.1, 4, 0.008), row("gradient", 1.0, 12, 1.0), row("rewrite", 0.9, 13, 1.0)]) == 3
+    )
+    assert best_of([text, row("nearest", 0.1, 4, 0.008)]) == 0
+    assert best_of([text, row("nearest", 0.1, 10, 0.5)]) == 1, "no worse than chance would have it"
+    assert best_of([text, row("nearest", 0.1, 20, 0.008)]) == 1, "better, and beyond chance"
+    assert best_of([text, row("nearest", 3.0, 20, 0.008)]) == 0
     assert best_of([row("gradient", 1.0, 0), row("rewrite", 0.5, 1)]) == 1, "without the text any accuracy will do"
 
 
@@ -201,6 +206,7 @@ def test_a_reply_is_read_for_the_instruction_in_it():
     assert instruction_of('Here is one:\n\n"Say  whether it is good."\nIt is short.') == "Say whether it is good."
     assert instruction_of("**New instruction:** Say it.") == "Say it."
     assert instruction_of("Answer: yes or no") == "Answer: yes or no"
+    assert instruction_of("1. Say it.\n2. Say that.") == "Say it."
     assert instruction_of("\n \n") == ""
 
 
