@@ -98,7 +98,7 @@ def named_gpu(name: str) -> Machine:
 
 def some_cpu(threads: int) -> Machine:
     """A slow CPU, for the time limits of jobs that may land on any."""
-    return Machine(f"a CPU, {threads} threads", 0, threads * CPU_FLOPS, CPU_READ, 4, free_disk())
+    return Machine(f"a CPU, {threads} thread{'s' * (threads != 1)}", 0, threads * CPU_FLOPS, CPU_READ, 4, free_disk())
 
 
 def free_disk() -> int:

@@ -43,7 +43,7 @@ def check_forecast(told, shards):
     assert (int(trained.replace(",", "")) > 1000) == (shards == 1)
     # Before, up to the limit of 8 tokens; after, a label and the end.
     assert int(answered.replace(",", "")) == 80 * 8 + 80 * 2
-    assert "a CPU, 1 threads" in before
+    assert "a CPU, 1 thread" in before
     assert ("making of 1 tiny model" in before) == (shards == 1)
     assert told.count("forecast: ") == 2
     assert "left at this pace" not in told  # a log has Snakemake's own lines alone
