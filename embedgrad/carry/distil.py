@@ -134,7 +134,7 @@ def distil(
     prompt's own text does, beyond chance; that text is one of them.
 
     Args:
-        decoding: how the optimised prompt answers; :attr:`Search.answer_tokens` of each answer are compared.
+        decoding: how the optimised prompt answers; the first ``answer_tokens`` of each answer are compared.
         rewriter: the model that is asked for rewrites; by default the prompt's own.
 
     Raises:
