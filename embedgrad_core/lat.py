@@ -165,7 +165,7 @@ def principal(difference: torch.Tensor, draws: torch.Tensor) -> tuple[torch.Tens
 
 
 def without_labels(train: torch.Tensor, shuffles: torch.Tensor) -> torch.Tensor:
-    """What :meth:`Reader.fit` finds when the labels of the train texts are dealt out anew, a control.
+    """What :meth:`Reader.fit` finds when the labels of the train texts are shuffled, a control.
 
     Shuffling the order within the pairs would change nothing but the sign: both orders enter. So the labels of all texts are
     shuffled, and the texts are paired anew.

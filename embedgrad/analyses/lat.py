@@ -82,7 +82,7 @@ def lat(
         draws: resamples of the pairs, and shuffles.
         random_directions: how many.
         displacements: prompts moved as far at random.
-        log: where progress is told.
+        log: gets the lines of progress.
 
     Returns:
         ``readers``: for ``template`` and ``responses`` what :func:`lat_of_states` returns; the number of ``items``; ``settings``.

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     check_repository(arguments.repository)
     path, commit = pull(arguments.repository, arguments.prompt_revision, arguments.file, arguments.prompt_sha256)
-    from embedgrad_core import PromptEmbedding, read_prompt_file  # torch: what the hub refuses is told before
+    from embedgrad_core import PromptEmbedding, read_prompt_file  # imports torch: errors of the hub come first
 
     header = read_prompt_file(path)[1]
     if arguments.model:

@@ -47,7 +47,7 @@ class Client:
         concurrency: requests under way at a time.
         timeout: seconds for one request, from the connection to the last byte.
         attempts: for one question at most.
-        log: where the first retry of each kind is told.
+        log: gets a line for the first retry of each kind.
         backoff: seconds after the first failure at most; they double each time, up to a minute.
         sent: requests so far, retries included.
         retried: how often, for each reason.

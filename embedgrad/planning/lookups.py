@@ -103,9 +103,8 @@ class Lookups:
 
     def edition_file(self, wildcards: Wildcards) -> list[str]:
         """Input function: the other edition of a task's data, where protocol recovery is to search it."""
-        task = wildcards["task"]
-        wanted = "edition" in searched_axes(self.config.values, task)
-        return [f"{self.results}/data/{task}/editions.json"] if wanted else []
+        wanted = "edition" in searched_axes(self.config.values, wildcards["task"])
+        return [f"{self.results}/data/{wildcards['task']}/editions.json"] if wanted else []
 
     def answers_state(self, rule: str) -> Callable[[Wildcards], str]:
         """Parameter function: where a rule keeps finished blocks of answers.
@@ -248,7 +247,6 @@ class Lookups:
     def split_files(self, wildcards: Wildcards) -> list[str]:
         """Input function: what the probe of splits reads of every run: the answers of all seeds, and the split's certificate."""
         cell = self.config.cell(wildcards["dataset"], wildcards["model"])
-        seeds = self.config.seeds(cell.task)
         return [
             f"results/{run}/{name}"
             for run in self.split_runs
@@ -257,7 +255,7 @@ class Lookups:
                 f"{cell.task}/{cell.model}/before.jsonl",
                 *(
                     f"{cell.dataset}/{cell.model}/seed{seed}/{name}"
-                    for seed in seeds
+                    for seed in self.config.seeds(cell.task)
                     for name in ("after.jsonl", "metrics.json")
                 ),
             )

@@ -8,8 +8,9 @@ Two readings of the inputs alone, without prompt or question:
   that was seen often has no token that surprises.
 
 Both say something only beside texts of the same form that the model cannot have seen. Tasks that are generated have such: new
-draws. For others there is no true control; their own inputs with the sentences (or words) dealt out anew take its place, and the
-result says so: those read less smoothly, so that a difference is expected without any memory, and none is no proof of its absence.
+draws. For others there is no true control; their own inputs with the sentences (or words) shuffled among them take its place, and
+the result says so: those read less smoothly, so that a difference is expected without any memory, and none is no proof of its
+absence.
 """
 
 import math
@@ -132,7 +133,7 @@ def rouge_l(reference: Sequence[str], candidate: Sequence[str]) -> float:
 
 
 def resampled(inputs: Sequence[str], seed: int = 0) -> Controls:
-    """The sentences of all inputs dealt out anew, as many to each as it had; words where most inputs are of one sentence."""
+    """The sentences of all inputs shuffled among them, as many to each as it had; words where most inputs are of one sentence."""
     parted = [_SENTENCE.split(text) for text in inputs]
     glue = " "
     if sum(len(parts) > 1 for parts in parted) < len(inputs) / 2:

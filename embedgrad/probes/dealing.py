@@ -1,4 +1,4 @@
-"""Targets dealt out to other items, so that they tell nothing of the inputs and all else stays the same."""
+"""Targets shuffled among the items, so that they tell nothing of the inputs and all else stays the same."""
 
 import random
 from collections import Counter, defaultdict

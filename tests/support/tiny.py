@@ -5,7 +5,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from embedgrad_core import FrozenModel
+from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Slot
 
 TEXTS = [
     "please reason step by step, and put your final answer with \\boxed{}.",
@@ -74,3 +74,15 @@ def tiny_model(tokenizer: PreTrainedTokenizerFast, family: str = "qwen2", **chan
     network.requires_grad_(False)
     network.eval()
     return FrozenModel(network, tokenizer, f"tiny-{family}", "main", "sha256:tiny")
+
+
+def untouched_prompt(frozen: FrozenModel) -> PromptEmbedding:
+    """A text prompt as an optimisation starts from it."""
+    slot = Slot.place(frozen.tokenizer, Layout(target_prefix="\n"), "please reason step by step.")
+    return PromptEmbedding.from_text(frozen, slot)
+
+
+def without_measurements(history: list[dict]) -> list[dict]:
+    """An optimisation's lines without times and memory, which differ from run to run."""
+    drop = ("seconds", "train_seconds", "tokens_per_s", "peak_memory_bytes")
+    return [{key: value for key, value in line.items() if key not in drop} for line in history]

@@ -1,4 +1,4 @@
-r"""How much of a gain is format, how much knowledge: the same optimisation on targets dealt out to other items.
+r"""How much of a gain is format, how much knowledge: the same optimisation on targets that are shuffled among the items.
 
 embedgrad probe shuffled --model MODEL --prompt-file prompt.safetensors --task mood --train train.jsonl --dev dev.jsonl \
     --data test.jsonl --before before.jsonl --after after.jsonl --out shuffled.json

@@ -14,7 +14,7 @@ CAPTION = (
     "The untouched model on the inputs alone. exact, ROUGE-L: how much of the last 40 % of an input it writes word for word "
     "after the first 60 %. Min-K %: mean log-likelihood of an input's 20 % least likely tokens, in nats. AUROC: the chance "
     "that a test input has more of it than a control; 0.5 means that nothing tells them apart. Controls: new draws where the "
-    "task is generated; elsewhere the inputs' own sentences or words dealt out anew, which is no true control: such texts "
+    "task is generated; elsewhere the inputs' own sentences or words shuffled among them, which is no true control: such texts "
     "read less smoothly, so that an AUROC above 0.5 is expected without any memory. Exact completions need no control."
 )
 _SIDE = {"n": COUNT, "exact": COUNT, "exact_interval": list, "rouge_l": float, "min_k": float}

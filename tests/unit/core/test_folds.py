@@ -2,29 +2,18 @@
 
 import pytest
 import torch
+from tiny import untouched_prompt, without_measurements
 
-from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize, optimize_across_folds
+from embedgrad_core import Settings, optimize, optimize_across_folds
 from embedgrad_core import optimization as OPTIMIZATION
 from embedgrad_core.files import UserError
 from embedgrad_core.optimization import fold_state
 
-PROMPT = "please reason step by step."
 SETTINGS = Settings(0.01, 3, batch_size=3, seed=2)
 
 
-def start(frozen):
-    return PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(target_prefix="\n"), PROMPT))
-
-
-def same(one, other):
-    drop = ("seconds", "train_seconds", "tokens_per_s", "peak_memory_bytes")
-    return [{k: v for k, v in line.items() if k not in drop} for line in one] == [
-        {k: v for k, v in line.items() if k not in drop} for line in other
-    ]
-
-
 def test_the_epoch_is_the_best_over_all_items_left_out(frozen, items):
-    trained, lines = optimize_across_folds(frozen, start(frozen), items, SETTINGS, 3)
+    trained, lines = optimize_across_folds(frozen, untouched_prompt(frozen), items, SETTINGS, 3)
     parts = OPTIMIZATION._folds(items, 3, SETTINGS.seed)
     assert sorted(item.id for part in parts for item in part) == sorted(item.id for item in items)
     losses = [[0.0] * len(items) for _ in range(4)]
@@ -32,7 +21,9 @@ def test_the_epoch_is_the_best_over_all_items_left_out(frozen, items):
         others = [item for item in items if item not in part]
         order = [item for other in parts if other is not part for item in other]
         assert {item.id for item in order} == {item.id for item in others}
-        _, history = optimize(frozen, start(frozen), order, part, Settings(0.01, 3, batch_size=3, seed=2, patience=0))
+        _, history = optimize(
+            frozen, untouched_prompt(frozen), order, part, Settings(0.01, 3, batch_size=3, seed=2, patience=0)
+        )
         for epoch, line in enumerate(history):
             for item in part:
                 losses[epoch][items.index(item)] = line["dev_loss"]
@@ -51,10 +42,15 @@ def test_the_prompt_is_trained_on_all_items_for_that_many_epochs(frozen, items, 
         ]
 
     monkeypatch.setattr(OPTIMIZATION, "_across", across)
-    trained, lines = optimize_across_folds(frozen, start(frozen), items, SETTINGS, 2)
+    trained, lines = optimize_across_folds(frozen, untouched_prompt(frozen), items, SETTINGS, 2)
     seen = []
     optimize(
-        frozen, start(frozen), items, items, Settings(0.01, 2, batch_size=3, seed=2, patience=0), on_epoch=seen.append
+        frozen,
+        untouched_prompt(frozen),
+        items,
+        items,
+        Settings(0.01, 2, batch_size=3, seed=2, patience=0),
+        on_epoch=seen.append,
     )
     assert trained.header["best_epoch"] == 2
     assert [line["train_loss"] for line in lines] == [*(line["train_loss"] for line in seen), None]
@@ -68,7 +64,7 @@ def test_the_text_itself_may_be_the_best(frozen, items, monkeypatch):
         "_across",
         lambda histories, sizes: [{"epoch": 0, "dev_loss": 1.0, "train_loss": None}, {"epoch": 1, "dev_loss": 2.0}],
     )
-    prompt = start(frozen)
+    prompt = untouched_prompt(frozen)
     trained, _ = optimize_across_folds(frozen, prompt, items, Settings(0.01, 1), 2)
     assert trained.header["best_epoch"] == 0
     assert torch.equal(trained.vectors, prompt.vectors)
@@ -76,7 +72,9 @@ def test_the_text_itself_may_be_the_best(frozen, items, monkeypatch):
 
 @pytest.mark.parametrize("at", [2, 6, 9])
 def test_interrupted_anywhere_it_ends_with_the_same_prompt(frozen, items, tmp_path, at):
-    whole, lines = optimize_across_folds(frozen, start(frozen), items, SETTINGS, 2, state=tmp_path / "whole.state")
+    whole, lines = optimize_across_folds(
+        frozen, untouched_prompt(frozen), items, SETTINGS, 2, state=tmp_path / "whole.state"
+    )
     ended = 0
 
     def interrupt(line):
@@ -87,11 +85,11 @@ def test_interrupted_anywhere_it_ends_with_the_same_prompt(frozen, items, tmp_pa
 
     state = tmp_path / "killed.state"
     with pytest.raises(KeyboardInterrupt):
-        optimize_across_folds(frozen, start(frozen), items, SETTINGS, 2, state=state, on_epoch=interrupt)
+        optimize_across_folds(frozen, untouched_prompt(frozen), items, SETTINGS, 2, state=state, on_epoch=interrupt)
     assert fold_state(state, 1).exists()
-    again, after = optimize_across_folds(frozen, start(frozen), items, SETTINGS, 2, state=state)
+    again, after = optimize_across_folds(frozen, untouched_prompt(frozen), items, SETTINGS, 2, state=state)
     assert torch.equal(again.vectors, whole.vectors)
-    assert same(lines, after)
+    assert without_measurements(lines) == without_measurements(after)
 
 
 def test_labels_are_dealt_evenly(items):
@@ -106,6 +104,6 @@ def test_labels_are_dealt_evenly(items):
 def test_what_cannot_be_is_refused(frozen, items):
     for folds in (1, len(items) + 1):
         with pytest.raises(UserError, match="must be 2 to the number of items"):
-            optimize_across_folds(frozen, start(frozen), items, SETTINGS, folds)
+            optimize_across_folds(frozen, untouched_prompt(frozen), items, SETTINGS, folds)
     with pytest.raises(UserError, match="by dev loss"):
-        optimize_across_folds(frozen, start(frozen), items, Settings(0.01, 1, early_stop="dev_accuracy"), 2)
+        optimize_across_folds(frozen, untouched_prompt(frozen), items, Settings(0.01, 1, early_stop="dev_accuracy"), 2)

@@ -5,9 +5,9 @@ import hashlib
 import pytest
 import reference
 import torch
-from tiny import tiny_model
+from tiny import tiny_model, untouched_prompt
 
-from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
+from embedgrad_core import Settings, optimize
 from embedgrad_core import trainable as TRAINABLE
 from embedgrad_core import training as LOOP
 from embedgrad_core.files import UserError, write_jsonl
@@ -15,12 +15,6 @@ from embedgrad_core.objective import target_loss
 from embedgrad_core.resume import EpochProgress, Snapshot, load_state, save_state
 from embedgrad_core.trainable import Trainable
 from embedgrad_core.training import best_epoch
-
-PROMPT = "please reason step by step."
-
-
-def start(frozen):
-    return PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(target_prefix="\n"), PROMPT))
 
 
 def weights_hash(network):
@@ -32,7 +26,7 @@ def weights_hash(network):
 
 @pytest.mark.parametrize("batch_size", [3, 8])
 def test_vectors_equal_the_reference_after_two_epochs(frozen, items, batch_size):
-    prompt, slot = start(frozen), start(frozen).slot
+    prompt, slot = untouched_prompt(frozen), untouched_prompt(frozen).slot
     settings = Settings(learning_rate=0.01, epochs=2, batch_size=batch_size, seed=5, patience=0)
     trained, history = optimize(frozen, prompt, items, items[:2], settings)
     batches = []
@@ -50,7 +44,7 @@ def test_vectors_equal_the_reference_after_two_epochs(frozen, items, batch_size)
 
 def test_only_the_prompt_changes(tokenizer, items):
     frozen = tiny_model(tokenizer)
-    before, prompt = weights_hash(frozen.network), start(frozen)
+    before, prompt = weights_hash(frozen.network), untouched_prompt(frozen)
     initial = prompt.vectors.clone()
     optimize(frozen, prompt, items, items[:2], Settings(0.01, 2))
     assert weights_hash(frozen.network) == before
@@ -59,18 +53,18 @@ def test_only_the_prompt_changes(tokenizer, items):
 
 
 def test_the_best_epoch_on_dev_is_kept_and_patience_ends_the_run(frozen, items, monkeypatch):
-    once, _ = optimize(frozen, start(frozen), items, items[:2], Settings(0.01, 1))
+    once, _ = optimize(frozen, untouched_prompt(frozen), items, items[:2], Settings(0.01, 1))
     dev_losses = iter([5.0, 4.0, 4.5, 4.25, 1.0])
     monkeypatch.setattr(LOOP, "mean_loss", lambda *_: next(dev_losses))
-    trained, history = optimize(frozen, start(frozen), items, items[:2], Settings(0.01, 9, patience=2))
+    trained, history = optimize(frozen, untouched_prompt(frozen), items, items[:2], Settings(0.01, 9, patience=2))
     assert [line["dev_loss"] for line in history] == [5.0, 4.0, 4.5, 4.25]
     assert trained.header["best_epoch"] == 1
     assert torch.equal(trained.vectors, once.vectors)
 
 
 def test_the_losses_of_the_dev_items_are_kept_where_asked_for(frozen, items):
-    _, plain = optimize(frozen, start(frozen), items, items[:3], Settings(0.01, 1))
-    _, kept = optimize(frozen, start(frozen), items, items[:3], Settings(0.01, 1), item_losses=True)
+    _, plain = optimize(frozen, untouched_prompt(frozen), items, items[:3], Settings(0.01, 1))
+    _, kept = optimize(frozen, untouched_prompt(frozen), items, items[:3], Settings(0.01, 1), item_losses=True)
     assert not any("dev_losses" in line for line in plain)
     for line, other in zip(kept, plain, strict=True):
         assert len(line["dev_losses"]) == 3
@@ -88,7 +82,7 @@ def test_dev_accuracy_chooses_and_loss_breaks_ties():
 
 def test_non_finite_loss_keeps_the_last_good_prompt(frozen, items, monkeypatch):
     settings = Settings(0.01, 5, batch_size=8, patience=0)
-    good, _ = optimize(frozen, start(frozen), items, items[:2], Settings(0.01, 2, batch_size=8, patience=0))
+    good, _ = optimize(frozen, untouched_prompt(frozen), items, items[:2], Settings(0.01, 2, batch_size=8, patience=0))
     steps = []
 
     def overflowing(*arguments):
@@ -97,7 +91,7 @@ def test_non_finite_loss_keeps_the_last_good_prompt(frozen, items, monkeypatch):
         return (loss * float("inf") if sum(steps) == 3 else loss), tokens
 
     monkeypatch.setattr(TRAINABLE, "target_loss", overflowing)
-    trained, history = optimize(frozen, start(frozen), items, items[:2], settings)
+    trained, history = optimize(frozen, untouched_prompt(frozen), items, items[:2], settings)
     assert [line["epoch"] for line in history] == [0, 1, 2, 3]
     assert "not finite" in history[-1]["stopped"]
     assert torch.equal(trained.vectors, good.vectors)
@@ -106,7 +100,7 @@ def test_non_finite_loss_keeps_the_last_good_prompt(frozen, items, monkeypatch):
 @pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
 def test_non_finite_dev_loss_keeps_the_last_good_prompt(frozen, items, tmp_path, monkeypatch, spoilt):
     settings = Settings(0.01, 5, batch_size=8, patience=0)
-    good, _ = optimize(frozen, start(frozen), items, items[:2], Settings(0.01, 2, batch_size=8, patience=0))
+    good, _ = optimize(frozen, untouched_prompt(frozen), items, items[:2], Settings(0.01, 2, batch_size=8, patience=0))
     real, calls = LOOP.mean_loss, []
 
     def overflowing(*arguments):
@@ -114,20 +108,20 @@ def test_non_finite_dev_loss_keeps_the_last_good_prompt(frozen, items, tmp_path,
         return spoilt if len(calls) == 4 else real(*arguments)
 
     monkeypatch.setattr(LOOP, "mean_loss", overflowing)
-    trained, history = optimize(frozen, start(frozen), items, items[:2], settings, state=tmp_path / "state")
+    trained, history = optimize(frozen, untouched_prompt(frozen), items, items[:2], settings, state=tmp_path / "state")
     assert [line["epoch"] for line in history] == [0, 1, 2, 3]
     assert history[-1]["stopped"] == f"loss {spoilt} on dev is not finite"
     assert torch.equal(trained.vectors, good.vectors)
     write_jsonl(tmp_path / "history.jsonl", history)
     calls[:] = [1, 1, 1]
     with pytest.raises(UserError, match=f"the loss on dev is {spoilt} before the first step: .*in float32"):
-        optimize(frozen, start(frozen), items, items[:2], settings)
+        optimize(frozen, untouched_prompt(frozen), items, items[:2], settings)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_a_resumed_run_ends_with_the_same_vectors(frozen, items, tmp_path, optimizer):
     settings = Settings(0.01, 4, batch_size=3, patience=0, optimizer=optimizer)
-    whole, history = optimize(frozen, start(frozen), items, items[:2], settings)
+    whole, history = optimize(frozen, untouched_prompt(frozen), items, items[:2], settings)
     state = tmp_path / "state"
 
     class Killed(Exception):
@@ -138,9 +132,11 @@ def test_a_resumed_run_ends_with_the_same_vectors(frozen, items, tmp_path, optim
             raise Killed
 
     with pytest.raises(Killed):
-        optimize(frozen, start(frozen), items, items[:2], settings, state=state, on_epoch=kill)
+        optimize(frozen, untouched_prompt(frozen), items, items[:2], settings, state=state, on_epoch=kill)
     seen = []
-    resumed, lines = optimize(frozen, start(frozen), items, items[:2], settings, state=state, on_epoch=seen.append)
+    resumed, lines = optimize(
+        frozen, untouched_prompt(frozen), items, items[:2], settings, state=state, on_epoch=seen.append
+    )
     assert [line["epoch"] for line in seen] == [3, 4], "finished epochs are not repeated"
     assert torch.equal(resumed.vectors, whole.vectors)
     assert [line["dev_loss"] for line in lines] == [line["dev_loss"] for line in history]
@@ -184,12 +180,12 @@ def test_a_forged_state_is_refused(change, told, tmp_path):
 
 def test_a_state_of_another_run_is_refused(frozen, items, tmp_path):
     state = tmp_path / "state"
-    optimize(frozen, start(frozen), items, items[:2], Settings(0.01, 1), state=state)
+    optimize(frozen, untouched_prompt(frozen), items, items[:2], Settings(0.01, 1), state=state)
     with pytest.raises(UserError, match="belongs to another"):
-        optimize(frozen, start(frozen), items, items[:2], Settings(0.02, 1), state=state)
+        optimize(frozen, untouched_prompt(frozen), items, items[:2], Settings(0.02, 1), state=state)
     state.write_bytes(state.read_bytes()[:-7])
     with pytest.raises(UserError, match="unreadable resume state"):
-        optimize(frozen, start(frozen), items, items[:2], Settings(0.01, 1), state=state)
+        optimize(frozen, untouched_prompt(frozen), items, items[:2], Settings(0.01, 1), state=state)
 
 
 @pytest.mark.parametrize(

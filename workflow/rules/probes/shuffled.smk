@@ -1,4 +1,4 @@
-# Format or knowledge: the cell's own optimisation once more, on targets dealt out to other items. As dear as the optimisation.
+# Format or knowledge: the cell's own optimisation once more, on targets that are shuffled among the items. It takes as long as the optimisation.
 
 
 rule probe_shuffled:
