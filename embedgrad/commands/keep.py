@@ -9,9 +9,9 @@ a run goes on from there, and its tables and page can be made again without a mo
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.arguments import aside, plain_line
 from embedgrad.commands.checked import whole
-from embedgrad.reporting.results.kept import ARCHIVE, kept_files
+from embedgrad.reporting.results.kept import ARCHIVE, kept_files, model_folders
 from embedgrad_core.files import write_whole
 
 HELP = "keep of a run what a reader needs"
@@ -32,6 +32,11 @@ def run(arguments: argparse.Namespace) -> None:
     for name, data in files.items():
         with write_whole(arguments.out / name) as temporary:
             temporary.write_bytes(data)
+    for folder in model_folders(arguments.results):
+        aside(
+            f"warning: what is kept names the folder {folder}; a run with a link to the mirror beside the Snakefile and "
+            "--config mirror=LINK names only that"
+        )
     archive = len(files.pop(ARCHIVE))
     size = sum(map(len, files.values()))
     plain_line(f"{arguments.out}: {len(files)} files of {size:,} bytes, and {ARCHIVE} of {archive:,}")

@@ -89,6 +89,12 @@ def _versions(results: Path) -> bytes:
     return csv_bytes(rows, list(dict.fromkeys(key for row in rows for key in row)))
 
 
+def model_folders(results: Path) -> list[str]:
+    """The absolute model folders that a run's files name, each once: what is published says where they lay."""
+    names = {read_json(path).get("model", {}).get("name") or "" for path in results.rglob("*.run.json")}
+    return sorted(name for name in names if Path(name).is_absolute())
+
+
 def _archive(results: Path) -> bytes:
     """All other files, optimised prompts too, names and times kept, so that Snakemake goes on from them; the same files give the
     same bytes."""

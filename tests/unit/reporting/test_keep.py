@@ -61,6 +61,17 @@ def test_a_reader_gets_tables_figures_times_and_versions(run, tmp_path):
     assert "somewhere" not in (kept / "versions.csv").read_text()
 
 
+def test_an_absolute_model_folder_in_what_is_kept_is_said(run, capsys):
+    assert keep() == 0
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert "/somewhere/tiny" in warning
+    assert "--config mirror=LINK" in warning
+    model = {"name": "mirror/models/tiny", "resolved": "sha256:1", "dtype": "float32", "device": "cpu"}
+    write_json(run / "sentiment" / "tiny-0.2m" / "before.run.json", {"model": model})
+    assert keep() == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_the_archive_is_the_run_without_models_and_logs(run, tmp_path):
     assert keep() == 0
     first = (tmp_path / "kept" / "results.tar.xz").read_bytes()
