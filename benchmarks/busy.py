@@ -129,8 +129,8 @@ def child(role: str, folder: str, new: int, wanted: list[str]) -> None:
     from embedgrad_core.decoding.greedy import greedy
     from embedgrad_core.model.kernels import packed_weights
     from embedgrad_core.objective import Example
-    from embedgrad_core.step import MicroBatching, accumulate
-    from embedgrad_core.trainable import prompt_vectors
+    from embedgrad_core.training.step import MicroBatching, accumulate
+    from embedgrad_core.training.trainable import prompt_vectors
 
     frozen = load_model(folder, device="cpu", dtype="float32", log=lambda line: None)
     slot = Slot(frozen.tokenizer, Layout(), "", (), tuple(range(100, 100 + K)))

@@ -11,8 +11,8 @@ import torch
 from measure import interleaved, machine, write
 from shapes import Workload, build, slot_of
 
-from embedgrad_core.step import MicroBatching, accumulate
-from embedgrad_core.trainable import prompt_vectors
+from embedgrad_core.training.step import MicroBatching, accumulate
+from embedgrad_core.training.trainable import prompt_vectors
 
 
 def slopes(arguments: argparse.Namespace) -> list[dict]:

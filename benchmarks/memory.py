@@ -134,8 +134,8 @@ def child(folder: str, phase: str, dtype: str) -> None:
     from embedgrad_core.decoding.greedy import greedy
     from embedgrad_core.model.kernels import packed_weights
     from embedgrad_core.objective import Example
-    from embedgrad_core.step import MicroBatching, accumulate
-    from embedgrad_core.trainable import prompt_vectors
+    from embedgrad_core.training.step import MicroBatching, accumulate
+    from embedgrad_core.training.trainable import prompt_vectors
 
     frozen = load_model(folder, device="cpu", dtype=dtype, log=lambda line: None)
     slot = Slot(frozen.tokenizer, Layout(), "", (), tuple(range(1000, 1000 + K)))

@@ -14,8 +14,8 @@ from measure import interleaved, machine, timed, write
 from shapes import SHAPES, WORKLOADS, Workload, build, slot_of
 
 from embedgrad_core.objective import Example
-from embedgrad_core.step import TOKEN_BUDGET, MicroBatching, accumulate
-from embedgrad_core.trainable import prompt_vectors
+from embedgrad_core.training.step import TOKEN_BUDGET, MicroBatching, accumulate
+from embedgrad_core.training.trainable import prompt_vectors
 
 
 def peft_batch(batch: list[Example], device: str) -> dict[str, torch.Tensor]:

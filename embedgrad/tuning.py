@@ -23,7 +23,7 @@ from embedgrad_core import (
 from embedgrad_core.decoding.settings import LIMIT, Decoding
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.gate import GateResult
-from embedgrad_core.settings import across_folds
+from embedgrad_core.training.settings import across_folds
 
 
 @dataclass(frozen=True)

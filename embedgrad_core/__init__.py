@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from embedgrad_core.layout import Layout, Slot
     from embedgrad_core.model.frozen import FrozenModel
     from embedgrad_core.model.loading import load_model
-    from embedgrad_core.optimization import optimize, optimize_across_folds
     from embedgrad_core.prompt import PromptEmbedding, read_prompt_file
-    from embedgrad_core.settings import Settings
+    from embedgrad_core.training.optimization import optimize, optimize_across_folds
+    from embedgrad_core.training.settings import Settings
 
 # Here, as whatever computes comes through this package and torch is imported after it.
 limit_spinning()
@@ -31,13 +31,13 @@ _HOMES = {
     "Layout": "layout",
     "LoopRule": "decoding.loops",
     "PromptEmbedding": "prompt",
-    "Settings": "settings",
+    "Settings": "training.settings",
     "Slot": "layout",
     "check_step_zero": "gate",
     "decode": "decoding.answers",
     "load_model": "model.loading",
-    "optimize": "optimization",
-    "optimize_across_folds": "optimization",
+    "optimize": "training.optimization",
+    "optimize_across_folds": "training.optimization",
     "read_prompt_file": "prompt",
 }
 __all__ = [*_HOMES]

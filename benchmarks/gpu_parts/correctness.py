@@ -15,8 +15,8 @@ from embedgrad_core import FrozenModel, Layout, PromptEmbedding, Settings, Slot,
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.files import Item
 from embedgrad_core.objective import Example, encode
-from embedgrad_core.step import MicroBatching, accumulate
-from embedgrad_core.trainable import prompt_vectors
+from embedgrad_core.training.step import MicroBatching, accumulate
+from embedgrad_core.training.trainable import prompt_vectors
 from gpu_parts.record import Context
 
 PROMPT = "please reason step by step."

@@ -18,8 +18,8 @@ from embedgrad_core.files import Item, UserError
 from embedgrad_core.model import kernels
 from embedgrad_core.model.sizes import CHUNK
 from embedgrad_core.objective import Example, target_hidden
-from embedgrad_core.step import MicroBatching
-from embedgrad_core.trainable import Trainable, prompt_vectors
+from embedgrad_core.training.step import MicroBatching
+from embedgrad_core.training.trainable import Trainable, prompt_vectors
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from embedgrad_core import Decoding, FrozenModel, Slot, decode
 from embedgrad_core.files import Item
 from embedgrad_core.likelihood import continuation_log_likelihoods
 from embedgrad_core.objective import chunked_logits, encode, target_hidden
-from embedgrad_core.step import MicroBatching
+from embedgrad_core.training.step import MicroBatching
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,8 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit, tune
     from embedgrad_core.anchoring import anchoring_summary
-    from embedgrad_core.optimization import fold_state
-    from embedgrad_core.settings import across_folds
+    from embedgrad_core.training.optimization import fold_state
+    from embedgrad_core.training.settings import across_folds
 
     clock = Run()
     settings = settings_from(arguments)

@@ -86,8 +86,8 @@ def job(threads: int | None) -> Baseline:
     from embedgrad_core.decoding.greedy import greedy
     from embedgrad_core.model.kernels import packed_weights
     from embedgrad_core.objective import Example
-    from embedgrad_core.step import MicroBatching, accumulate
-    from embedgrad_core.trainable import prompt_vectors
+    from embedgrad_core.training.step import MicroBatching, accumulate
+    from embedgrad_core.training.trainable import prompt_vectors
 
     seconds = time.process_time()  # all that this process has done so far
     if threads:

@@ -16,7 +16,7 @@ from embedgrad.planning.search import added_decodings, ships_penalty
 from embedgrad.planning.work import Work, work_of
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape
-from embedgrad_core.settings import across_folds
+from embedgrad_core.training.settings import across_folds
 
 # Epochs of the probe that looks for overfitting: twice the paper's.
 TRAJECTORY_EPOCHS = 20

@@ -31,7 +31,7 @@ from embedgrad_core import FrozenModel, Layout
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.likelihood import token_log_likelihoods
 from embedgrad_core.objective import Example
-from embedgrad_core.step import MicroBatching
+from embedgrad_core.training.step import MicroBatching
 
 GIVEN = 0.6
 LEAST_LIKELY = 0.2

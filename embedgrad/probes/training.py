@@ -8,7 +8,7 @@ import torch
 from embedgrad.runtime.progress import Epochs, history_line
 from embedgrad_core import FrozenModel, PromptEmbedding, Settings
 from embedgrad_core.files import Item
-from embedgrad_core.optimization import optimize_every_epoch
+from embedgrad_core.training.optimization import optimize_every_epoch
 
 
 def every_epoch(
@@ -21,7 +21,7 @@ def every_epoch(
     state: Path | None = None,
     log: Callable[[str], None] = print,
 ) -> tuple[list[torch.Tensor], list[dict]]:
-    """:func:`~embedgrad_core.optimization.optimize_every_epoch`, told to ``log``."""
+    """:func:`~embedgrad_core.training.optimization.optimize_every_epoch`, told to ``log``."""
     with Epochs(settings.epochs, log) as at:
 
         def on_epoch(line: dict) -> None:

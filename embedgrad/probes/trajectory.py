@@ -20,7 +20,7 @@ from embedgrad_core.anchoring import nearest_tokens
 from embedgrad_core.files import Item
 from embedgrad_core.likelihood import TargetReading, target_readings
 from embedgrad_core.objective import encode
-from embedgrad_core.step import MicroBatching
+from embedgrad_core.training.step import MicroBatching
 
 
 def trajectory(

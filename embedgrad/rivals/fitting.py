@@ -23,7 +23,7 @@ from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.model.attention import check_attention
 from embedgrad_core.objective import encode
-from embedgrad_core.training import best_epoch, fit
+from embedgrad_core.training.loop import best_epoch, fit
 
 
 @dataclass(frozen=True)

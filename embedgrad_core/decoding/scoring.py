@@ -9,7 +9,7 @@ from embedgrad_core.layout import Slot
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.objective import Example, chunked_logits, target_hidden
 from embedgrad_core.prompt import PromptEmbedding
-from embedgrad_core.step import MicroBatching
+from embedgrad_core.training.step import MicroBatching
 
 
 @torch.inference_mode()

@@ -29,7 +29,7 @@ from embedgrad_core.model.attention import check_attention
 from embedgrad_core.model.kernels import packed_weights
 from embedgrad_core.objective import CHUNK, Example, chunked_logits, target_hidden
 from embedgrad_core.prompt_header import recorded_decoding, recorded_model
-from embedgrad_core.step import MicroBatching
+from embedgrad_core.training.step import MicroBatching
 
 
 @register_model("embedgrad")

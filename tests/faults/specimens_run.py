@@ -150,9 +150,9 @@ def _state(folder: Path, frozen: object) -> tuple[Path, Callable[[], object]]:
     """A broken-off optimisation's state after one step of its second epoch."""
     import torch
 
-    from embedgrad_core.resume import EpochProgress, Snapshot, load_state, save_state
-    from embedgrad_core.trainable import Trainable
-    from embedgrad_core.training import Settings, _is_over, best_epoch
+    from embedgrad_core.training.loop import Settings, _is_over, best_epoch
+    from embedgrad_core.training.resume import EpochProgress, Snapshot, load_state, save_state
+    from embedgrad_core.training.trainable import Trainable
 
     def begun() -> tuple:
         vectors = torch.ones(3, frozen.width, requires_grad=True)

@@ -48,7 +48,7 @@ def found(arguments: argparse.Namespace) -> dict:
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.decoding.kept_rows import KeptRows
-    from embedgrad_core.every_epoch import kept_epochs
+    from embedgrad_core.training.every_epoch import kept_epochs
 
     check_size(len(test))
     sides = {side: _graded(getattr(arguments, side), [item.id for item in test]) for side in ("before", "after")}

@@ -47,7 +47,7 @@ def found(arguments: argparse.Namespace) -> dict:
     from embedgrad.probes.trajectory import check_targets, trajectory
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding, Slot
-    from embedgrad_core.every_epoch import kept_epochs
+    from embedgrad_core.training.every_epoch import kept_epochs
 
     for name, items in (("dev", dev), ("test", test)):
         check_size(len(items), split=name)

@@ -19,7 +19,7 @@ from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.objective import Example, target_loss
-from embedgrad_core.trainable import Trainable
+from embedgrad_core.training.trainable import Trainable
 
 ADAPTER = re.compile(r"\.adapters\.(\w+)\.")
 FUSION = ".adapter_fusion_layer."

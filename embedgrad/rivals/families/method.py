@@ -10,7 +10,7 @@ from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.model.attention import Past
-from embedgrad_core.trainable import Trainable
+from embedgrad_core.training.trainable import Trainable
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.model.attention import Past
 from embedgrad_core.objective import Example, target_loss
-from embedgrad_core.trainable import Trainable
+from embedgrad_core.training.trainable import Trainable
 
 # Leaves, how keys and values come out of them, and the slot that stands behind.
 Parts = tuple[dict[str, torch.Tensor], Callable[[Mapping[str, torch.Tensor]], Past], Slot]

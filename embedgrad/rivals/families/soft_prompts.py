@@ -14,7 +14,7 @@ from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.objective import target_loss
-from embedgrad_core.trainable import Trainable, prompt_vectors
+from embedgrad_core.training.trainable import Trainable, prompt_vectors
 
 
 def begin(frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], seed: int, steps: int) -> Begun:

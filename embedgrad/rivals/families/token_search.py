@@ -23,9 +23,9 @@ from embedgrad_core import FrozenModel, Layout, Settings, Slot
 from embedgrad_core.anchoring import printable_tokens
 from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, write_json
 from embedgrad_core.objective import Example, encode
-from embedgrad_core.step import MicroBatching, accumulate
-from embedgrad_core.trainable import Trainable, prompt_vectors
-from embedgrad_core.training import mean_loss
+from embedgrad_core.training.loop import mean_loss
+from embedgrad_core.training.step import MicroBatching, accumulate
+from embedgrad_core.training.trainable import Trainable, prompt_vectors
 
 # A forward and a backward pass cost about as much as three forward passes.
 GRADIENT = 3

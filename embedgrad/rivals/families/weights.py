@@ -17,7 +17,7 @@ from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.model.kernels import FrozenLinear
 from embedgrad_core.objective import Example, target_hidden, target_loss
-from embedgrad_core.trainable import Trainable
+from embedgrad_core.training.trainable import Trainable
 
 
 def begin(frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], seed: int, steps: int) -> Begun:

@@ -8,8 +8,8 @@ from embedgrad_core import FrozenModel, Layout, Slot
 from embedgrad_core.model.costs import Shape
 from embedgrad_core.model.kernels import freeze_linears
 from embedgrad_core.objective import Example
-from embedgrad_core.step import MicroBatching, accumulate
-from embedgrad_core.trainable import prompt_vectors
+from embedgrad_core.training.step import MicroBatching, accumulate
+from embedgrad_core.training.trainable import prompt_vectors
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

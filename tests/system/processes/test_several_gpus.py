@@ -20,8 +20,8 @@ from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.lat import hidden_states
 from embedgrad_core.objective import Example
 from embedgrad_core.decoding.scoring import forced_entropies
-from embedgrad_core.step import MicroBatching, accumulate
-from embedgrad_core.trainable import prompt_vectors
+from embedgrad_core.training.step import MicroBatching, accumulate
+from embedgrad_core.training.trainable import prompt_vectors
 
 gate = sys.modules[check_step_zero.__module__]
 torch.set_num_threads(1)

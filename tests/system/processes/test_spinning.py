@@ -38,8 +38,8 @@ from embedgrad_core import Layout, Slot
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.model.kernels import freeze_linears, packed_weights
 from embedgrad_core.objective import Example
-from embedgrad_core.step import MicroBatching, accumulate
-from embedgrad_core.trainable import prompt_vectors
+from embedgrad_core.training.step import MicroBatching, accumulate
+from embedgrad_core.training.trainable import prompt_vectors
 torch.set_num_threads(2)
 frozen = tiny.tiny_model(tiny.tiny_tokenizer(), hidden_size=512, intermediate_size=1024)
 freeze_linears(frozen.network)

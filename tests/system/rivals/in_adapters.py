@@ -13,7 +13,6 @@ import torch
 from families import model_of
 from tiny import tiny_model, tiny_tokenizer
 
-import embedgrad_core.training as training
 from embedgrad.rivals.artefact import Artefact
 from embedgrad.rivals.families import bottlenecks
 from embedgrad.rivals.fitting import Fitting, fit_rival, serve
@@ -22,7 +21,8 @@ from embedgrad_core import Layout, PromptEmbedding, Settings, Slot
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.objective import encode, target_loss
-from embedgrad_core.step import MicroBatching, accumulate
+from embedgrad_core.training import loop as training
+from embedgrad_core.training.step import MicroBatching, accumulate
 
 TEXT = "please reason step by step."
 INPUTS = ["12 + 30", "a", "the statement is positive, and then it is not", "7", "No", "x y", "42", "step by step"]

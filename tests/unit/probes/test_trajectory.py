@@ -17,9 +17,9 @@ from embedgrad_core.decoding.scoring import forced_entropies
 from embedgrad_core.files import Item, misfit
 from embedgrad_core.likelihood import target_readings
 from embedgrad_core.objective import Example, encode
-from embedgrad_core.optimization import optimize_every_epoch
-from embedgrad_core.step import MicroBatching, accumulate
-from embedgrad_core.trainable import prompt_vectors
+from embedgrad_core.training.optimization import optimize_every_epoch
+from embedgrad_core.training.step import MicroBatching, accumulate
+from embedgrad_core.training.trainable import prompt_vectors
 
 PROMPT = "please reason step by step."
 

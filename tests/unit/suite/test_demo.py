@@ -12,7 +12,7 @@ from embedgrad.grading import Grading
 from embedgrad.tasks.generated import is_held_out
 from embedgrad_core import Layout, Slot
 from embedgrad_core.files import TEMPORARY, UserError
-from embedgrad_core.training import OPTIMIZERS
+from embedgrad_core.training.loop import OPTIMIZERS
 
 DEMO = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
 GENERATED = tuple(DEMO["tasks"])

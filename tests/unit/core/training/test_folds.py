@@ -5,9 +5,9 @@ import torch
 from tiny import untouched_prompt, without_measurements
 
 from embedgrad_core import Settings, optimize, optimize_across_folds
-from embedgrad_core import optimization as OPTIMIZATION
 from embedgrad_core.files import UserError
-from embedgrad_core.optimization import fold_state
+from embedgrad_core.training import optimization as OPTIMIZATION
+from embedgrad_core.training.optimization import fold_state
 
 SETTINGS = Settings(0.01, 3, batch_size=3, seed=2)
 

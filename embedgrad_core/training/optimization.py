@@ -1,4 +1,4 @@
-"""EmbedGrad: Eq. 7's loop (:mod:`embedgrad_core.training`) on the prompt's vectors; the epoch chosen on dev, or across folds."""
+"""EmbedGrad: the loop of Eq. 7 (:mod:`~embedgrad_core.training.loop`) on the vectors of a prompt; the epoch by dev or by folds."""
 
 import math
 import random
@@ -10,15 +10,15 @@ from typing import Any
 
 import torch
 
-from embedgrad_core.every_epoch import kept_epochs, load_epochs, save_epochs
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.model.attention import check_attention
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.objective import encode
 from embedgrad_core.prompt import PromptEmbedding
-from embedgrad_core.settings import Settings
-from embedgrad_core.trainable import prompt_vectors
-from embedgrad_core.training import best_epoch, fit
+from embedgrad_core.training.every_epoch import kept_epochs, load_epochs, save_epochs
+from embedgrad_core.training.loop import best_epoch, fit
+from embedgrad_core.training.settings import Settings
+from embedgrad_core.training.trainable import prompt_vectors
 
 
 def optimize(
@@ -45,7 +45,7 @@ def optimize(
         dev_accuracy: (k, d) vectors → accuracy on dev by decoding and grading; None leaves it out of the history.
         item_losses: keep the loss of each dev item too.
         state: file for resuming; a state of other settings, data or model is refused.
-        on_epoch: called with each history line; its keys are :func:`~embedgrad_core.training.fit`'s.
+        on_epoch: called with each history line; its keys are :func:`~embedgrad_core.training.loop.fit`'s.
         log, on_progress: likewise.
 
     Returns:
@@ -105,7 +105,7 @@ def optimize_every_epoch(
         dev: whose loss the history shows; nothing is chosen by it, so that it may be any items.
         settings: ``patience`` and ``early_stop`` are not looked at.
         prompt, train, state, on_epoch, log, on_progress: of :func:`optimize`; the vectors lie beside ``state`` until the run is
-            over (:func:`~embedgrad_core.every_epoch.kept_epochs`).
+            over (:func:`~embedgrad_core.training.every_epoch.kept_epochs`).
 
     Returns:
         (k, d) float32 vectors of each epoch on the CPU, the text's own first, and the history; an epoch that was stopped by a loss

@@ -8,13 +8,13 @@ import torch
 from tiny import tiny_model, untouched_prompt
 
 from embedgrad_core import Settings, optimize
-from embedgrad_core import trainable as TRAINABLE
-from embedgrad_core import training as LOOP
 from embedgrad_core.files import UserError, write_jsonl
 from embedgrad_core.objective import target_loss
-from embedgrad_core.resume import EpochProgress, Snapshot, load_state, save_state
-from embedgrad_core.trainable import Trainable
-from embedgrad_core.training import best_epoch
+from embedgrad_core.training import loop as LOOP
+from embedgrad_core.training import trainable as TRAINABLE
+from embedgrad_core.training.loop import best_epoch
+from embedgrad_core.training.resume import EpochProgress, Snapshot, load_state, save_state
+from embedgrad_core.training.trainable import Trainable
 
 
 def weights_hash(network):

@@ -19,7 +19,7 @@ from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.model.memory import is_out_of_memory, release_memory
 from embedgrad_core.model.sizes import TOKEN_BUDGET
 from embedgrad_core.objective import Example
-from embedgrad_core.trainable import Trainable
+from embedgrad_core.training.trainable import Trainable
 
 
 @dataclass

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
-from embedgrad_core import trainable as TRAINABLE
 from embedgrad_core.files import UserError
 from embedgrad_core.objective import Example, encode
-from embedgrad_core.step import MicroBatching, accumulate, checkpointed
-from embedgrad_core.trainable import Trainable, prompt_vectors
-from embedgrad_core.training import fit
+from embedgrad_core.training import trainable as TRAINABLE
+from embedgrad_core.training.loop import fit
+from embedgrad_core.training.step import MicroBatching, accumulate, checkpointed
+from embedgrad_core.training.trainable import Trainable, prompt_vectors
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import torch
 from tiny import untouched_prompt, without_measurements
 
 from embedgrad_core import Settings, optimize
-from embedgrad_core.every_epoch import kept_epochs
 from embedgrad_core.files import UserError
-from embedgrad_core.optimization import optimize_every_epoch
+from embedgrad_core.training.every_epoch import kept_epochs
+from embedgrad_core.training.optimization import optimize_every_epoch
 
 SETTINGS = Settings(0.01, 3, batch_size=3, seed=2)
 

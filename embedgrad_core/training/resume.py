@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from embedgrad_core.files import COUNT, UserError, checksum, misfit, write_whole
 from embedgrad_core.prompt import tensors_sha256
-from embedgrad_core.trainable import Trainable
+from embedgrad_core.training.trainable import Trainable
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 

@@ -1,7 +1,7 @@
 """THE loop of Eq. 7: an optimizer on a few leaves, everything else frozen; the same lines for the prompt and for every rival.
 
-Resumable (:mod:`embedgrad_core.resume`): the state is saved after each epoch, and after the last whole step when the run is
-interrupted; the order of items depends on seed and epoch alone, so a killed run ends with the same bytes as an undisturbed one.
+Resumable (:mod:`embedgrad_core.training.resume`): the state is saved after each epoch, and after the last whole step when the run
+is interrupted; the order of items depends on seed and epoch alone, so a killed run ends with the same bytes as an undisturbed one.
 """
 
 import json
@@ -16,10 +16,10 @@ import torch
 from embedgrad_core.files import UserError, sha256_of_bytes
 from embedgrad_core.model.memory import peak_memory_bytes
 from embedgrad_core.objective import Example
-from embedgrad_core.resume import EpochProgress, Snapshot, load_state, save_state
-from embedgrad_core.settings import Settings
-from embedgrad_core.step import MicroBatching, accumulate
-from embedgrad_core.trainable import Trainable
+from embedgrad_core.training.resume import EpochProgress, Snapshot, load_state, save_state
+from embedgrad_core.training.settings import Settings
+from embedgrad_core.training.step import MicroBatching, accumulate
+from embedgrad_core.training.trainable import Trainable
 
 # Mean relative displacement at which a run counts as exploded: no word's embedding lies a thousand lengths from another's.
 MAX_DRIFT = 1000.0
