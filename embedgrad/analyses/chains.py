@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, Layout, decode

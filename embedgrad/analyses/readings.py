@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from embedgrad.analyses.rungs import label_targets
+from embedgrad.analyses.baselines.rungs import label_targets
 from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import FrozenModel, PromptEmbedding

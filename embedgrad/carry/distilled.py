@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.carry.compared import compared, item_rows, share, share_words
 from embedgrad.carry.divergence import Teacher
 from embedgrad.carry.scores import Scores, scores_of

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from embedgrad.analyses.rungs import label_targets
+from embedgrad.analyses.baselines.rungs import label_targets
 from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, Slot, decode

@@ -91,9 +91,9 @@ def answer(arguments: argparse.Namespace, ladder_file: Path | None, recovery_fil
         shares, axes = _shares(arguments.limit_shares), [axis for axis in arguments.axes.split(",") if axis]
         edition = read_edition(arguments.edition) if arguments.edition else None
         searched.append(arguments.edition)
-    from embedgrad.analyses.ladder import ladder
-    from embedgrad.analyses.protocols import protocol_grid
-    from embedgrad.analyses.text_answers import TextAnswers
+    from embedgrad.analyses.baselines.ladder import ladder
+    from embedgrad.analyses.baselines.protocols import protocol_grid
+    from embedgrad.analyses.baselines.text_answers import TextAnswers
     from embedgrad.grading import grading_from
     from embedgrad.runtime.provenance import made_with
 

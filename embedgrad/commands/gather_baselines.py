@@ -7,7 +7,7 @@ embedgrad gather-baselines --ladders s1.ladder.json s2.ladder.json --recoveries 
 import argparse
 from pathlib import Path
 
-from embedgrad.analyses.counts import added_grids, added_ladders, lines_by_rung
+from embedgrad.analyses.baselines.counts import added_grids, added_ladders, lines_by_rung
 from embedgrad.commands.checked import output_file
 from embedgrad.reporting.results.analyses import read_grid, read_shard_of_ladder
 from embedgrad_core.files import read_jsonl, write_json, write_jsonl

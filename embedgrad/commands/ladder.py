@@ -1,4 +1,4 @@
-"""What the gain stands beside: the same items answered in ways that train nothing (embedgrad/analyses/rungs.py).
+"""What the gain stands beside: the same items answered in ways that train nothing (embedgrad/analyses/baselines/rungs.py).
 
 Each rung answers dev, on which the best one is chosen, and the items of --data. A rung that needs a chat template, a closed
 set of labels or a rewrite is left out where there is none.

@@ -1,6 +1,6 @@
 """Protocol recovery: what the text prompt scores under each protocol that the paper leaves open; nothing is trained.
 
-Layout × token limit × stop rule × reading, and the axes that --axes names (embedgrad/analyses/protocols.py).
+Layout × token limit × stop rule × reading, and the axes that --axes names (embedgrad/analyses/baselines/protocols.py).
 
     embedgrad recovery --model MODEL --prompt "…" --task mood --data test.jsonl --out recovery.json
 """

@@ -7,7 +7,7 @@ from typing import Any
 from embedgrad import tasks
 from embedgrad_core.files import UserError, read_json
 
-# Choices that cost decodings, searched where a configuration's `recovery.axes` names them (embedgrad/analyses/variants.py).
+# Choices that cost decodings, searched where a configuration's `recovery.axes` names them (analyses/baselines/variants.py).
 AXES = ("system_message", "repetition_penalty", "edition")
 # Values that each has: the template's own message, an empty one, none; no penalty, the shipped one; two editions.
 SYSTEMS, PENALTIES, EDITIONS = 3, 2, 2

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embedgrad.analyses.rungs import without_prompt
+from embedgrad.analyses.baselines.rungs import without_prompt
 from embedgrad.probes.applies import check_size
 from embedgrad.probes.intervals import auroc_interval
 from embedgrad.reporting.analyses import auroc

@@ -33,7 +33,7 @@ class AskedTask:
         grading: its own evaluator.
         decoding: its own limits.
         labels: each answer of a closed set with the text that a prompt is trained to write for it
-            (:func:`~embedgrad.analyses.rungs.label_targets`); none where answers are open.
+            (:func:`~embedgrad.analyses.baselines.rungs.label_targets`); none where answers are open.
     """
 
     items: Sequence[Item]

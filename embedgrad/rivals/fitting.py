@@ -7,7 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.grading import Grading
 from embedgrad.rivals.artefact import Artefact, anchor_of
 from embedgrad.rivals.environment import check_library

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.rivals.artefact import Artefact
 from embedgrad.rivals.families.at_test_time import FEEDBACK, REWRITE, about, request
 from embedgrad.rivals.families.method import Served

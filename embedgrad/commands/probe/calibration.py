@@ -61,8 +61,8 @@ def _behind(arguments: argparse.Namespace, items: list, order: list[str], resolv
     """Log-likelihoods of the labels behind the rewrite, in the order of the likelihood file."""
     if not arguments.model:
         raise UserError("--rewrite needs --model, the one that read the other prompts.")
-    from embedgrad.analyses.rungs import label_targets
-    from embedgrad.analyses.text_answers import text_vectors
+    from embedgrad.analyses.baselines.rungs import label_targets
+    from embedgrad.analyses.baselines.text_answers import text_vectors
     from embedgrad.runtime.progress import Progress
     from embedgrad_core.likelihood import continuation_log_likelihoods
 

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def found(arguments: argparse.Namespace) -> dict:
     """Train, answer, grade, compare."""
     train, dev, test = (read_items(path, arguments.level) for path in (arguments.train, arguments.dev, arguments.data))
-    from embedgrad.analyses.rungs import label_targets
+    from embedgrad.analyses.baselines.rungs import label_targets
     from embedgrad.grading import grading_from
     from embedgrad.probes.applies import check_size
     from embedgrad.probes.shuffled import answered, likeliest, split_gain, train_shuffled

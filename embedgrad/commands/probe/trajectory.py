@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def found(arguments: argparse.Namespace) -> dict:
     """Optimise to the last epoch; read dev and test behind each."""
     train, dev, test = (read_items(path, arguments.level) for path in (arguments.train, arguments.dev, arguments.data))
-    from embedgrad.analyses.rungs import label_targets
+    from embedgrad.analyses.baselines.rungs import label_targets
     from embedgrad.grading import grading_from
     from embedgrad.probes.applies import check_size
     from embedgrad.probes.training import every_epoch

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def found(arguments: argparse.Namespace) -> dict:
     """Ask every task."""
-    from embedgrad.analyses.rungs import label_targets
+    from embedgrad.analyses.baselines.rungs import label_targets
     from embedgrad.grading import grading_of_task
     from embedgrad.probes.draws import sampled
     from embedgrad.probes.transfer_matrix import AskedTask, transfer_matrix

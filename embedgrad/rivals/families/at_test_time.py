@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from embedgrad.analyses.rungs import worked_examples
-from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.analyses.baselines.rungs import worked_examples
+from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.rivals.rival import Rival
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, Layout, Slot, decode

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.grading import Grading
 from embedgrad_core import Decoding, FrozenModel, Layout, Slot, decode
 from embedgrad_core.files import Item, UserError

@@ -9,9 +9,9 @@ import pytest
 from reporting_samples import cell
 from tiny import CHAT, tiny_model
 
-from embedgrad.analyses.counts import by_level
-from embedgrad.analyses.protocols import protocol_grid, readings
-from embedgrad.analyses.text_answers import TextAnswers, text_vectors
+from embedgrad.analyses.baselines.counts import by_level
+from embedgrad.analyses.baselines.protocols import protocol_grid, readings
+from embedgrad.analyses.baselines.text_answers import TextAnswers, text_vectors
 from embedgrad.grading import Grading
 from embedgrad.planning.search import AXES
 from embedgrad.reporting.recovery import LIKELIEST, NOT_APART, axes, left_out, rank

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from embedgrad.analyses.rungs import without_prompt
+from embedgrad.analyses.baselines.rungs import without_prompt
 from embedgrad.probes.applies import DoesNotApply
 from embedgrad.probes.contamination import Controls, contamination, min_k, resampled, rouge_l, words
 from embedgrad.probes.draws import fresh_items, is_generated

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 
-from embedgrad.analyses.rungs import label_targets
+from embedgrad.analyses.baselines.rungs import label_targets
 from embedgrad.probes.applies import DoesNotApply
 from embedgrad.probes.dealing import agreement, dealt_out, shares
 from embedgrad.probes.shuffled import split_gain, train_shuffled

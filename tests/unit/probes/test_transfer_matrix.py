@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from embedgrad.analyses.rungs import label_targets
+from embedgrad.analyses.baselines.rungs import label_targets
 from embedgrad.grading import Grading
 from embedgrad.probes.applies import DoesNotApply
 from embedgrad.probes.transfer_matrix import AskedTask, transfer_matrix

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reporting_samples import DEMO_SIZES, PAPER_SIZES, cell, demo_cells, make_run
 from scipy import integrate, special, stats
 
-from embedgrad.analyses.counts import added, by_level
+from embedgrad.analyses.baselines.counts import added, by_level
 from embedgrad.cli import main
 from embedgrad.reporting.recovery import KEYS, LIKELIEST, NOT_APART, axes, printed_counts, rank
 from embedgrad.reporting.results.cells import read_cells

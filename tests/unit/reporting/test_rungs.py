@@ -3,9 +3,9 @@
 import pytest
 from tiny import REVIEWS
 
+from embedgrad.analyses.baselines.rungs import label_targets, rungs, worked_examples
+from embedgrad.analyses.baselines.text_answers import TextAnswers, until
 from embedgrad.analyses.limits import LIMITS, over_limits
-from embedgrad.analyses.rungs import label_targets, rungs, worked_examples
-from embedgrad.analyses.text_answers import TextAnswers, until
 from embedgrad.grading import Grading, make_grading
 from embedgrad_core import Decoding, Layout, decode
 from embedgrad_core.decoding.greedy import Row

@@ -3,7 +3,7 @@
 import pytest
 from tiny import REVIEWS, tiny_model
 
-from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.rivals.families import at_test_time
 from embedgrad.rivals.families.at_test_time import FEEDBACK, METHODS, REWRITE, chosen_examples
 from embedgrad.rivals.table import rival_named

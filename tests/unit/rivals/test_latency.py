@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny import REVIEWS, tiny_model
 
-from embedgrad.analyses.text_answers import text_vectors
+from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.cli import main
 from embedgrad.rivals import latency as measuring
 from embedgrad.rivals.fitting import Fitting, fit_rival

@@ -53,7 +53,7 @@ def test_it_learns_and_answers_the_same_in_another_load(folder, tmp_path):
 
 
 def test_it_starts_as_the_text_prompt_of_the_quantised_model(folder):
-    from embedgrad.analyses.text_answers import text_vectors
+    from embedgrad.analyses.baselines.text_answers import text_vectors
     from embedgrad.rivals.families import weights
 
     frozen = in_4_bits(folder)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from embedgrad.analyses.text_answers import TextAnswers
+from embedgrad.analyses.baselines.text_answers import TextAnswers
 from embedgrad.planning.search import AXES
 from embedgrad.tasks.editions import Edition
 from embedgrad_core import Layout

@@ -8,9 +8,9 @@ The axes of ``AXES`` (:mod:`embedgrad.planning.search`) cost decodings, and are 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from embedgrad.analyses.counts import by_level
-from embedgrad.analyses.text_answers import TextAnswers, until
-from embedgrad.analyses.variants import variants
+from embedgrad.analyses.baselines.counts import by_level
+from embedgrad.analyses.baselines.text_answers import TextAnswers, until
+from embedgrad.analyses.baselines.variants import variants
 from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad.tasks.editions import Edition

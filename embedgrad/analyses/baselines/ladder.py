@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from embedgrad.analyses.counts import by_level
-from embedgrad.analyses.rungs import rungs
-from embedgrad.analyses.text_answers import TextAnswers
+from embedgrad.analyses.baselines.counts import by_level
+from embedgrad.analyses.baselines.rungs import rungs
+from embedgrad.analyses.baselines.text_answers import TextAnswers
 from embedgrad.grading import Grading
 from embedgrad.planning.demand import EXAMPLES
 from embedgrad.runtime.progress import Progress
@@ -24,7 +24,7 @@ def ladder(
 ) -> tuple[dict[str, dict], list[dict]]:
     """Answer ``items`` and ``dev``, on which the best rung will be chosen, and grade.
 
-    The other arguments are those of :func:`~embedgrad.analyses.rungs.rungs`.
+    The other arguments are those of :func:`~embedgrad.analyses.baselines.rungs.rungs`.
 
     Returns:
         By rung its counts: ``correct``, ``n``, ``levels``, the ids that are ``right``, and the same of ``dev``; or ``left_out``,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from embedgrad.analyses.text_answers import TextAnswers, text_vectors
+from embedgrad.analyses.baselines.text_answers import TextAnswers, text_vectors
 from embedgrad.grading import Grading
 from embedgrad.planning.demand import EXAMPLES
 from embedgrad_core import FrozenModel, Layout, Slot, decode
