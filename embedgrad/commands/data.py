@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Prepare the task."""
     from embedgrad.runtime.progress import waiting
-    from embedgrad.tasks.prepare import prepare
+    from embedgrad.tasks.splitting.prepare import prepare
 
     try:
         options = json.loads(arguments.options)

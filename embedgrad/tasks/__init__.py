@@ -1,4 +1,4 @@
-"""The data sets, one file each, all turned into the same JSONL by ``embedgrad.tasks.prepare``."""
+"""The data sets, one file each, all turned into the same JSONL by ``embedgrad.tasks.splitting.prepare``."""
 
 from types import ModuleType
 

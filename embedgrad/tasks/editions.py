@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedgrad import tasks
-from embedgrad.tasks.prepare import cut
+from embedgrad.tasks.splitting.prepare import cut
 from embedgrad_core.files import ANY, Item, UserError, misfit, read_json, write_json
 
 

@@ -12,10 +12,10 @@ picked by the sha256 of their file name among the texts that occur once; provena
 Source: https://ai.stanford.edu/~amaas/data/sentiment/ Licence: none stated; its authors ask for the citation above.
 
 Traps: the paper's counts fit 84 test reviews (or a multiple), so the suite draws a pool of 168 and halves it (``pool``
-of ``embedgrad.tasks.prepare``). The hub's rows are sorted by label: the first N are of one class. The hub has no file names, so
-its ids carry the row number and differ from the mirror's. ``<br /><br />`` marks a paragraph in more than half of the
-reviews and is kept unchanged unless asked otherwise: nothing says that the paper removed it. 123 texts stand in both
-the train and the test split, which is one more reason to draw from test alone.
+of ``embedgrad.tasks.splitting.prepare``). The hub's rows are sorted by label: the first N are of one class. The hub
+has no file names, so its ids carry the row number and differ from the mirror's. ``<br /><br />`` marks a paragraph in
+more than half of the reviews and is kept unchanged unless asked otherwise: nothing says that the paper removed it. 123 texts
+stand in both the train and the test split, which is one more reason to draw from test alone.
 """
 
 from pathlib import Path

@@ -66,7 +66,7 @@ _STEMS = {
 }
 SYNONYMS = CLASSES | {stem: label for label, stems in _STEMS.items() for stem in stems}
 REVISION = "119d246a1595b44fd2cdccff0d9b288eafee25d1"
-SHINGLE = 2  # characters, for near-duplicates: see embedgrad/tasks/duplicates.py
+SHINGLE = 2  # characters, for near-duplicates: see embedgrad/tasks/splitting/duplicates.py
 SOURCE = Source(
     file="medd.jsonl",
     sha256="df3b85be524a9ee5073246c20c726a2c90699da02716e4c7ff964930d57ea0dd",

@@ -41,7 +41,7 @@ def _run(kind: str, folder: Path) -> tuple[Path, Callable[[], object]]:
     from embedgrad.reporting.page import render
     from embedgrad.reporting.results.cells import read_cells
     from embedgrad.reporting.results.collected import collect
-    from embedgrad.tasks.prepare import verify
+    from embedgrad.tasks.splitting.prepare import verify
 
     header = Path("config/cells.tsv").read_text().splitlines()[0]
     (folder / "cells.tsv").write_text(f"{header}\nsums\tsums\t\ttiny\t50.00\t90.00\t+40.00\t0.01\t2\n")

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from embedgrad.tasks.duplicates import normalised, twin_groups
 from embedgrad.tasks.own.labels import Labels
 from embedgrad.tasks.own.maths import kind_of_solution, value_and_solution
 from embedgrad.tasks.own.rows import SUFFIXES, hub_rows, named_rows, rows_of, suffix_of
-from embedgrad.tasks.split import choose
+from embedgrad.tasks.splitting.duplicates import normalised, twin_groups
+from embedgrad.tasks.splitting.split import choose
 from embedgrad_core.files import Item, UserError, is_whole_text, sha256_of_bytes
 
 INPUT_NAMES = ("input", "text", "sentence", "question", "problem", "review", "prompt")

@@ -10,7 +10,7 @@ from places import ROOT
 
 def test_hash_seed_changes_nothing():
     code = (
-        "import json; from embedgrad_core.files import Item; from embedgrad.tasks.split import halve\n"
+        "import json; from embedgrad_core.files import Item; from embedgrad.tasks.splitting.split import halve\n"
         "items = [Item(f't/{i}', 'x', 'x', 'x', 'ab'[i % 2]) for i in range(60)]\n"
         "classes = ['pqr'[i % 3] for i in range(60)]\n"
         "print(json.dumps(halve(items, classes, [[0, 7, 9], [2, 4]], seed=3, dev_fraction=0.2)[0]))"

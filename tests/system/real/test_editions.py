@@ -10,7 +10,7 @@ from embedgrad import tasks
 from embedgrad.cli import main
 from embedgrad.files import read_items
 from embedgrad.tasks import medd
-from embedgrad.tasks.prepare import prepare
+from embedgrad.tasks.splitting.prepare import prepare
 from embedgrad_core.files import read_json, write_jsonl
 
 pytestmark = pytest.mark.mirror

@@ -9,8 +9,8 @@ import pytest
 
 from embedgrad import tasks
 from embedgrad.files import read_items
-from embedgrad.tasks.duplicates import near_pairs
-from embedgrad.tasks.prepare import prepare, verify
+from embedgrad.tasks.splitting.duplicates import near_pairs
+from embedgrad.tasks.splitting.prepare import prepare, verify
 
 pytestmark = pytest.mark.mirror
 POOL = {"imdb": 168}

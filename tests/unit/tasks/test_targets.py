@@ -4,7 +4,7 @@ import pytest
 
 from embedgrad import tasks
 from embedgrad.grading import grading_of_task
-from embedgrad.tasks.prepare import prepare
+from embedgrad.tasks.splitting.prepare import prepare
 from embedgrad.tasks.targets import KINDS, STATED
 from embedgrad_core.files import UserError, read_json, read_jsonl
 

@@ -9,7 +9,7 @@ from budget import times
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from embedgrad.tasks.split import choose, draw, halve, largest_remainders
+from embedgrad.tasks.splitting.split import choose, draw, halve, largest_remainders
 from embedgrad_core.files import Item, UserError
 
 LEVELS = st.sampled_from([None, "1", "2", "10"])

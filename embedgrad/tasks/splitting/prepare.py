@@ -29,9 +29,9 @@ from typing import Any
 
 from embedgrad import tasks
 from embedgrad.files import read_items
-from embedgrad.tasks import duplicates
 from embedgrad.tasks.loaded import Loaded
-from embedgrad.tasks.split import SPLITS, draw, halve
+from embedgrad.tasks.splitting import duplicates
+from embedgrad.tasks.splitting.split import SPLITS, draw, halve
 from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, sha256_of_file, write_json, write_jsonl
 
 RULES = ("half", "grouped")

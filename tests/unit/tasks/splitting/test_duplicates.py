@@ -7,7 +7,7 @@ from budget import times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedgrad.tasks.duplicates import clusters, near_pairs, normalised, twin_groups
+from embedgrad.tasks.splitting.duplicates import clusters, near_pairs, normalised, twin_groups
 
 
 def plain_pairs(texts, shingle, threshold):

@@ -11,7 +11,7 @@ import pytest
 from embedgrad import tasks
 from embedgrad.files import read_items
 from embedgrad.tasks.loaded import Loaded
-from embedgrad.tasks.prepare import prepare, verify
+from embedgrad.tasks.splitting.prepare import prepare, verify
 from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, sha256_of_file
 
 STORY = "The old clock in the hall of house {} strikes twelve although nobody has wound it since the winter of {}."
@@ -217,7 +217,7 @@ def test_a_killed_second_run_leaves_no_certificate(tmp_path, toy, monkeypatch):
     def killed(path, rows):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("embedgrad.tasks.prepare.write_jsonl", killed)
+    monkeypatch.setattr("embedgrad.tasks.splitting.prepare.write_jsonl", killed)
     with pytest.raises(KeyboardInterrupt):
         prepare("toy", tmp_path, split={"seed": 1})
     assert not (tmp_path / "split.json").exists()
