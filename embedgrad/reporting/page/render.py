@@ -17,12 +17,12 @@ from embedgrad.reporting.figures.lat import lat
 from embedgrad.reporting.figures.prompt import anchoring
 from embedgrad.reporting.ladder import headline, ladder_rows
 from embedgrad.reporting.page import collect, probes, rivals
-from embedgrad.reporting.page.answers import HALF_PAIR, browser
+from embedgrad.reporting.page.browser.answers import HALF_PAIR, browser
 from embedgrad.reporting.results.cells import Cell, Seeds
 from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad_core.files import UserError, write_whole
 
-SCRIPTS = ("script.js", "unpack.js", "difference.js", "browse.js")
+SCRIPTS = ("script.js", "browser/unpack.js", "browser/difference.js", "browser/browse.js")
 HERE = Path(__file__).resolve().parent
 
 

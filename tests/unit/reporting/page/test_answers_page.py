@@ -9,7 +9,7 @@ import pytest
 from forged import of_one_cell
 
 from embedgrad.reporting.page import render
-from embedgrad.reporting.page.answers import LIMIT, browser, packed
+from embedgrad.reporting.page.browser.answers import LIMIT, browser, packed
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
 from embedgrad_core.files import UserError, pack_steps, read_jsonl, unpack_steps, write_jsonl
