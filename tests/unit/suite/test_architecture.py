@@ -118,11 +118,12 @@ def test_no_file_is_too_long_to_read_in_one_sitting():
             assert len(path.read_text(encoding="utf-8").splitlines()) <= most, path
 
 
-@pytest.mark.parametrize("package", ["tests", "benchmarks"])
-def test_no_folder_holds_more_than_fifteen_files(package):
-    for folder in (ROOT / package, *(path for path in (ROOT / package).rglob("*") if path.is_dir())):
+@pytest.mark.parametrize("part", ["embedgrad_core", "evaluators", "embedgrad", "workflow", "tests", "benchmarks"])
+def test_no_folder_holds_more_than_fifteen_files(part):
+    folders = {path for path in (ROOT / part).rglob("*") if path.is_dir()} | {ROOT / part}
+    for folder in folders - {ROOT / "embedgrad/commands"}:  # a file for each subcommand
         files = [path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-        assert len(files) <= 15, (folder, files)
+        assert "__pycache__" in folder.parts or len(files) <= 15, (folder, files)
 
 
 def test_each_test_lies_in_a_tier():
