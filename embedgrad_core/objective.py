@@ -6,8 +6,9 @@ them at a time. Each chunk's loss is turned into the gradient of its hidden stat
 vocabulary) is ever held.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from embedgrad_core.model import kernels
 from embedgrad_core.model.attention import Pack, Past, attending
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.model.sizes import CHUNK
+
+LossOfChunk = Callable[[torch.Tensor, slice, bool], tuple[torch.Tensor, torch.Tensor | None]]
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,7 @@ def target_loss(
     """
     hidden = target_hidden(frozen, slot, vectors, examples, past)
     targets = torch.tensor([token for example in examples for token in example.target], device=hidden.device)
-    head = frozen.network.get_output_embeddings()
-    return _ChunkedCrossEntropy.apply(hidden, head.weight, head.bias, targets), len(targets)
+    return chunked_loss(frozen, hidden, partial(_cross_entropy, targets)), len(targets)
 
 
 def target_hidden(
@@ -132,33 +134,47 @@ def chunked_logits(frozen: FrozenModel, hidden: torch.Tensor) -> Iterator[torch.
         yield kernels.linear(part, head.weight, head.bias).float()
 
 
-class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Summed cross-entropy of ``hidden @ weight.T + bias`` against ``targets``, head and loss in one pass.
+def chunked_loss(frozen: FrozenModel, hidden: torch.Tensor, loss: LossOfChunk) -> torch.Tensor:
+    """A loss of logits summed over hidden states (N, d), head and loss in one pass; the gradient flows to ``hidden`` alone.
 
-    hidden (N, d), weight (V, d), bias (V) or None, targets (N). Gradient to ``hidden`` only: the head is frozen.
+    Args:
+        loss: logits (C, V), which it may overwrite, which of the N they are, and whether a gradient is wanted → the summed loss
+            (scalar), and d loss / d logits (C, V) where one is.
     """
+    head = frozen.network.get_output_embeddings()
+    return _ChunkedLoss.apply(hidden, head.weight, head.bias, loss)
+
+
+def _cross_entropy(
+    targets: torch.Tensor, logits: torch.Tensor, part: slice, with_slope: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    wanted = targets[part, None]
+    normaliser = logits.logsumexp(dim=1, keepdim=True)
+    loss = (normaliser - logits.gather(1, wanted)).sum()
+    if not with_slope:
+        return loss, None
+    # d loss / d logits = softmax − one-hot, formed in place of the logits.
+    slope = logits.sub_(normaliser).exp_()
+    return loss, slope.scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=slope.dtype))
+
+
+class _ChunkedLoss(torch.autograd.Function):
+    """hidden (N, d), weight (V, d), bias (V) or None. Gradient to ``hidden`` only: the head is frozen."""
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, targets: torch.Tensor
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, loss: LossOfChunk
     ) -> torch.Tensor:
-        wants_gradient = ctx.needs_input_grad[0]
-        gradient = torch.empty_like(hidden) if wants_gradient else None
+        gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(hidden), CHUNK):
             part = slice(start, start + CHUNK)
-            logits = kernels.linear(hidden[part], weight, bias).float()
-            wanted = targets[part, None]
-            normaliser = logits.logsumexp(dim=1, keepdim=True)
-            total += (normaliser - logits.gather(1, wanted)).sum()
-            if gradient is not None:
-                # d loss / d logits = softmax − one-hot, formed in place of the logits.
-                slope = logits.sub_(normaliser).exp_()
-                slope.scatter_add_(1, wanted, torch.full_like(wanted, -1, dtype=slope.dtype))
+            value, slope = loss(kernels.linear(hidden[part], weight, bias).float(), part, gradient is not None)
+            total += value
+            if gradient is not None and slope is not None:
                 gradient[part] = kernels.back(slope.to(weight.dtype), weight)
-                del slope
-            del logits  # else a chunk outlives the next one's making
-        if wants_gradient:
+            del slope  # else a chunk outlives the next one's making
+        if gradient is not None:
             ctx.save_for_backward(gradient)
         return total
 

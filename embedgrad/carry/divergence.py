@@ -7,7 +7,7 @@ chunk at a time.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import torch
 
@@ -15,9 +15,7 @@ from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.decoding.answers import decode_rows
 from embedgrad_core.files import Item, UserError
-from embedgrad_core.model import kernels
-from embedgrad_core.model.sizes import CHUNK
-from embedgrad_core.objective import Example, target_hidden
+from embedgrad_core.objective import Example, chunked_logits, chunked_loss, target_hidden
 from embedgrad_core.training.step import MicroBatching
 from embedgrad_core.training.trainable import Trainable, prompt_vectors
 
@@ -118,37 +116,14 @@ class Teacher:
         )
 
     def _between(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-        head = self.frozen.network.get_output_embeddings()
-        return _ChunkedDivergence.apply(student, teacher, head.weight, head.bias)
+        """Summed KL(teacher ‖ student) of hidden states (N, d); the gradient flows to ``student`` alone."""
 
-
-class _ChunkedDivergence(torch.autograd.Function):
-    """Summed KL(softmax(teacher @ weight.T + bias) ‖ softmax(student @ weight.T + bias)).
-
-    student (N, d), teacher (N, d), weight (V, d), bias (V) or None. Gradient to ``student`` only.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, student: torch.Tensor, teacher: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-    ) -> torch.Tensor:
-        gradient = torch.empty_like(student) if ctx.needs_input_grad[0] else None
-        total = torch.zeros((), dtype=torch.float32, device=student.device)
-        for start in range(0, len(student), CHUNK):
-            part = slice(start, start + CHUNK)
-            theirs, ours = (
-                kernels.linear(hidden[part], weight, bias).float().log_softmax(dim=1) for hidden in (teacher, student)
-            )
+        def divergence(logits: torch.Tensor, part: slice, with_slope: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+            ours = logits.log_softmax(dim=1)
+            (theirs,) = (own.log_softmax(dim=1) for own in chunked_logits(self.frozen, teacher[part]))
             wanted = theirs.exp()
-            total += (wanted * (theirs - ours)).sum()
-            if gradient is not None:
-                # d KL / d logits = softmax of the student − softmax of the teacher.
-                gradient[part] = kernels.back(ours.exp_().sub_(wanted).to(weight.dtype), weight)
-        if gradient is not None:
-            ctx.save_for_backward(gradient)
-        return total
+            loss = (wanted * (theirs - ours)).sum()
+            # d KL / d logits = softmax of the student − softmax of the teacher.
+            return loss, ours.exp_().sub_(wanted) if with_slope else None
 
-    @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * upstream.to(gradient.dtype), None, None, None
+        return chunked_loss(self.frozen, student, divergence)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import tiny_model
 
-from embedgrad.carry.divergence import Teacher, _ChunkedDivergence
+from embedgrad.carry.divergence import Teacher
 from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot
 from embedgrad_core.files import UserError
 
@@ -25,20 +25,24 @@ def prompt_of(frozen, text, moved=0.0):
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_the_chunked_divergence_and_its_gradient_are_torchs(monkeypatch, bias):
-    monkeypatch.setattr("embedgrad.carry.divergence.CHUNK", 3)
+def test_the_chunked_divergence_and_its_gradient_are_torchs(monkeypatch, tokenizer, bias):
+    monkeypatch.setattr("embedgrad_core.objective.CHUNK", 3)
     generator = torch.Generator().manual_seed(0)
-    student, teacher, weight = (torch.randn(*shape, generator=generator) for shape in ((8, 6), (8, 6), (11, 6)))
-    offset = torch.randn(11, generator=generator) if bias else None
+    frozen, head = tiny_model(tokenizer, "llama"), torch.nn.Linear(6, 11, bias=bias).requires_grad_(False)
+    for parameter in head.parameters():
+        parameter.normal_(generator=generator)
+    frozen.network.set_output_embeddings(head)
+    between = Teacher(frozen, {}, {})._between
+    student, teacher = (torch.randn(8, 6, generator=generator) for _ in range(2))
     student.requires_grad_()
-    found = _ChunkedDivergence.apply(student, teacher, weight, offset)
+    found = between(student, teacher)
     (ours,) = torch.autograd.grad(2 * found, student)
-    plain = [torch.nn.functional.linear(rows, weight, offset).log_softmax(dim=1) for rows in (student, teacher)]
+    plain = [head(rows).log_softmax(dim=1) for rows in (student, teacher)]
     wanted = torch.nn.functional.kl_div(plain[0], plain[1], reduction="sum", log_target=True)
     (theirs,) = torch.autograd.grad(2 * wanted, student)
     assert found.item() == pytest.approx(wanted.item(), rel=1e-5)
     assert torch.allclose(ours, theirs, atol=1e-5)
-    assert _ChunkedDivergence.apply(teacher, teacher, weight, offset).item() == pytest.approx(0, abs=1e-6)
+    assert between(teacher, teacher).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_of_whole_prompts_it_is_that_of_plain_forward_passes(frozen, items):
