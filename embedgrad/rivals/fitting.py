@@ -11,10 +11,11 @@ from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.grading import Grading
 from embedgrad.rivals.artefact import Artefact, anchor_of
 from embedgrad.rivals.environment import check_library
-from embedgrad.rivals.families import feedback, token_search
+from embedgrad.rivals.families import feedback
 from embedgrad.rivals.families.at_test_time import METHODS, Answered, chosen_examples
 from embedgrad.rivals.families.critic import Model, Task
 from embedgrad.rivals.families.method import Family, Served
+from embedgrad.rivals.families.token_search import TokenSearch
 from embedgrad.rivals.rival import Rival, check_settings
 from embedgrad.rivals.table import TEXTS
 from embedgrad.runtime.progress import Epochs, Progress, history_line
@@ -96,8 +97,8 @@ def fit_rival(
 def _by_text(frozen: FrozenModel, rival: Rival, fitting: Fitting) -> tuple[str, list[dict]]:
     """The prompt that a search in words finds, and its history."""
     if rival.family == "token_search":
-        own = (fitting.layout, fitting.text, rival, fitting.train, fitting.dev, fitting.settings)
-        return token_search.search(frozen, *own, state=fitting.state, log=fitting.log)
+        own = (fitting.layout, fitting.text, rival, fitting.train, fitting.dev, fitting.settings, fitting.log)
+        return TokenSearch(frozen, *own).run(fitting.state)
     if fitting.grading is None or fitting.decoding is None:
         raise UserError(f"rival {rival.name} goes by graded answers; say how they are checked (--task or --evaluator).")
     model = Model(frozen, fitting.layout, fitting.decoding)
@@ -168,10 +169,9 @@ def answer(
         kept: where blocks of answers are kept for a start after a kill; of no use to a rival that asks more than once.
         log: where plain lines go.
     """
-    slot, rival = artefact.slot, artefact.rival
+    rival = artefact.rival
     if rival.family == "at_test_time":
-        method = METHODS[rival.settings["method"]]
-        return method(frozen, slot.layout, slot.text, rival, artefact.header["examples"], items, decoding, log)
+        return METHODS[rival.settings["method"]](frozen, artefact, items, decoding, log)
     served = serve(frozen, artefact)
     with Progress(f"{rival.name}, answers", len(items), log) as at:
         rows = decode(

@@ -26,7 +26,7 @@ import torch
 
 from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.rivals.artefact import Artefact
-from embedgrad.rivals.families.at_test_time import FEEDBACK, REWRITE, about, request
+from embedgrad.rivals.families.at_test_time import FEEDBACK, REWRITE, about, behind_examples, request
 from embedgrad.rivals.families.method import Served
 from embedgrad.rivals.fitting import serve
 from embedgrad.rivals.rival import Measure
@@ -212,18 +212,17 @@ def text_way(frozen: FrozenModel, artefact: Artefact) -> Way:
 
 def rival_way(frozen: FrozenModel, artefact: Artefact) -> Way:
     """The fitted method; ``frozen`` stays as it is unless it is quantised."""
-    rival, layout, prompt = artefact.rival, artefact.slot.layout, artefact.slot.text
+    rival, human = artefact.rival, artefact.slot
 
-    def call(text: str, reads: Callable[[Item, Sequence[str]], str]) -> Call:
-        return Call(Served(*request(frozen, layout, prompt, text)), reads)
+    def call(text: str, reads: Callable[[Item, Sequence[str]], str] = Call.reads) -> Call:
+        return Call(Served(*request(frozen, human, text)), reads)
 
     if rival.settings.get("method") == "few_shot":
-        examples = artefact.header["examples"]
-        return Way(frozen, [Call(Served(*request(frozen, layout, prompt, f"{prompt}\n\n{examples}")))])
+        return Way(frozen, [call(behind_examples(artefact))])
     if rival.settings.get("method") == "self_refine":
-        criticise = call(FEEDBACK, lambda item, said: about(layout, prompt, item, said[-1]))
-        rewrite = call(REWRITE, lambda item, said: about(layout, prompt, item, said[-2], said[-1]))
-        first = call(prompt, lambda item, said: item.input)
+        criticise = call(FEEDBACK, lambda item, said: about(human, item, said[-1]))
+        rewrite = call(REWRITE, lambda item, said: about(human, item, said[-2], said[-1]))
+        first = call(human.text)
         return Way(frozen, [first, *[criticise, rewrite] * rival.settings["rounds"]])
     if rival.family in MODULES and "quantisation" not in rival.settings:
         frozen = beside(frozen, shared=rival.settings.get("method") != "full")

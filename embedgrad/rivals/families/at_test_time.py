@@ -12,6 +12,7 @@ import torch
 
 from embedgrad.analyses.baselines.rungs import worked_examples
 from embedgrad.analyses.baselines.text_answers import text_vectors
+from embedgrad.rivals.artefact import Artefact
 from embedgrad.rivals.rival import Rival
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, Layout, Slot, decode
@@ -57,44 +58,44 @@ def chosen_examples(layout: Layout, rival: Rival, train: Sequence[Item]) -> str:
     return worked_examples(train, shots, layout.target_prefix or "\n") if shots else ""
 
 
-def request(frozen: FrozenModel, layout: Layout, prompt: str, text: str) -> tuple[Slot, torch.Tensor]:
-    """Where ``text`` sits in the prompt's place, and its own (k, d) vectors; a blank line follows all but the prompt itself."""
-    return text_vectors(frozen, replace(layout, separator="\n\n") if text != prompt else layout, text)
+def request(frozen: FrozenModel, human: Slot, text: str) -> tuple[Slot, torch.Tensor]:
+    """Where ``text`` sits in the human prompt's place, and its own (k, d) vectors; a blank line follows all but that prompt."""
+    layout = human.layout if text == human.text else replace(human.layout, separator="\n\n")
+    return text_vectors(frozen, layout, text)
 
 
-def about(layout: Layout, prompt: str, item: Item, answer: str, feedback: str | None = None) -> str:
+def behind_examples(artefact: Artefact) -> str:
+    """The prompt with its :func:`chosen_examples` behind it."""
+    return f"{artefact.slot.text}\n\n{artefact.header['examples']}"
+
+
+def about(human: Slot, item: Item, answer: str, feedback: str | None = None) -> str:
     """What Self-Refine's two requests are about: the task, an answer to it and, for the rewrite, the feedback on it."""
-    parts = [f"Task: {prompt}{layout.separator}{item.input}", f"Answer: {answer}"]
+    parts = [f"Task: {human.text}{human.layout.separator}{item.input}", f"Answer: {answer}"]
     return "\n\n".join([*parts, *([] if feedback is None else [f"Feedback: {feedback}"])])
 
 
 def few_shot(
     frozen: FrozenModel,
-    layout: Layout,
-    prompt: str,
-    rival: Rival,
-    examples: str,
+    artefact: Artefact,
     items: Sequence[Item],
     decoding: Decoding,
     log: Callable[[str], None] = print,
 ) -> Answered:
-    """Answer behind :func:`chosen_examples`.
+    """Answer after prompt and examples.
 
     Raises:
         UserError: examples that leave no room for an input.
     """
-    slot, vectors = request(frozen, layout, prompt, f"{prompt}\n\n{examples}")
-    with Progress(rival.name, len(items), log) as at:
+    slot, vectors = request(frozen, artefact.slot, behind_examples(artefact))
+    with Progress(artefact.rival.name, len(items), log) as at:
         rows = decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
     return Answered(rows, {row.id: 1 for row in rows}, slot.k)
 
 
 def self_refine(
     frozen: FrozenModel,
-    layout: Layout,
-    prompt: str,
-    rival: Rival,
-    examples: str,
+    artefact: Artefact,
     items: Sequence[Item],
     decoding: Decoding,
     log: Callable[[str], None] = print,
@@ -103,19 +104,20 @@ def self_refine(
 
     An item whose criticism would not fit the model's context keeps the answer that it has.
     """
+    human, rival = artefact.slot, artefact.rival
 
     def ask(text: str, asked: Sequence[Item], what: str) -> dict[str, Decoded]:
-        slot, vectors = request(frozen, layout, prompt, text)
-        fits = [item for item in asked if _fits(frozen, slot, item, decoding)] if text != prompt else list(asked)
+        slot, vectors = request(frozen, human, text)
+        fits = [item for item in asked if _fits(frozen, slot, item, decoding)] if text != human.text else list(asked)
         if not fits:
             return {}
         with Progress(f"{rival.name}, {what}", len(fits), log) as at:
             return {row.id: row for row in decode(frozen, slot, vectors, fits, decoding, log=log, **at.decoding)}
 
     def on(item: Item, criticised: str | None = None) -> Item:
-        return replace(item, input=about(layout, prompt, item, answers[item.id].output, criticised))
+        return replace(item, input=about(human, item, answers[item.id].output, criticised))
 
-    answers = ask(prompt, items, "answers")
+    answers = ask(human.text, items, "answers")
     tokens = {item.id: answers[item.id].n_tokens for item in items}
     calls = dict.fromkeys(tokens, 1)
     left = list(items)
@@ -135,7 +137,7 @@ def self_refine(
         if not left:
             break
     rows = [replace(row, n_tokens=tokens[row.id]) for row in answers.values()]
-    return Answered(rows, calls, text_vectors(frozen, layout, prompt)[0].k)
+    return Answered(rows, calls, human.k)
 
 
 def _fits(frozen: FrozenModel, slot: Slot, item: Item, decoding: Decoding) -> bool:

@@ -279,19 +279,3 @@ class TokenSearch:
         if kept.pop("run") != self._identity():
             raise UserError(f"{state}: this state belongs to another model, data or setting; delete it to start anew.")
         return Found(**kept)
-
-
-def search(
-    frozen: FrozenModel,
-    layout: Layout,
-    text: str,
-    rival: Rival,
-    train: Sequence[Item],
-    dev: Sequence[Item],
-    settings: Settings,
-    *,
-    state: Path | None = None,
-    log: Callable[[str], None] = print,
-) -> tuple[str, list[dict]]:
-    """The best prompt that :class:`TokenSearch` finds, and the history."""
-    return TokenSearch(frozen, layout, text, rival, train, dev, settings, log).run(state)

@@ -5,9 +5,10 @@ from tiny import REVIEWS, tiny_model
 
 from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.rivals.families import at_test_time
-from embedgrad.rivals.families.at_test_time import FEEDBACK, METHODS, REWRITE, chosen_examples
+from embedgrad.rivals.families.at_test_time import FEEDBACK, REWRITE
+from embedgrad.rivals.fitting import Fitting, answer, fit_rival
 from embedgrad.rivals.table import rival_named
-from embedgrad_core import Decoding, Layout, decode
+from embedgrad_core import Decoding, Layout, Settings, decode
 from embedgrad_core.decoding.answers import Decoded
 from embedgrad_core.files import Item, UserError
 
@@ -17,11 +18,9 @@ DECODING = Decoding(max_new_tokens=6)
 
 
 def answered(name, frozen, layout=None):
-    rival = rival_named(name)
-    method = METHODS[rival.settings["method"]]
-    layout = layout or Layout()
-    examples = chosen_examples(layout, rival, ITEMS)
-    return method(frozen, layout, TEXT, rival, examples, ITEMS, DECODING, log=lambda line: None)
+    fitting = Fitting(layout or Layout(), TEXT, ITEMS, ITEMS, Settings(0.01, 1))
+    artefact, _ = fit_rival(frozen, rival_named(name), fitting)
+    return answer(frozen, artefact, ITEMS, DECODING, log=lambda line: None)
 
 
 @pytest.mark.parametrize("kind", ["bare", "chat"])

@@ -5,7 +5,7 @@ import torch
 from rival_samples import ITEMS, SETTINGS, TEXT, rival
 from tiny import tiny_model
 
-from embedgrad.rivals.families.token_search import TokenSearch, search
+from embedgrad.rivals.families.token_search import TokenSearch
 from embedgrad_core import Layout, Slot
 from embedgrad_core.objective import encode, target_loss
 
@@ -18,7 +18,7 @@ def layout(request):
 @pytest.mark.parametrize("name", ["autoprompt", "gcg"])
 def test_a_search_lowers_the_loss_by_a_text_that_is_read_as_it_was_tried(tokenizer, layout, name):
     frozen = tiny_model(tokenizer)
-    text, history = search(frozen, layout, TEXT, rival(name), ITEMS, ITEMS, SETTINGS, log=lambda line: None)
+    text, history = TokenSearch(frozen, layout, TEXT, rival(name), ITEMS, ITEMS, SETTINGS, lambda line: None).run()
     best = next(line for line in reversed(history) if line["best"])
     assert best["dev_loss"] < 0.95 * history[0]["dev_loss"]
     assert text == best["text"] != TEXT
