@@ -23,7 +23,7 @@ from embedgrad_core import (
 from embedgrad_core.decoding.settings import LIMIT, Decoding
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.gate import GateResult
-from embedgrad_core.training.settings import across_folds
+from embedgrad_core.training.settings import across_folds, answers_dev
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def tune(
         f"{gate.seams} of {gate.items} items merge at the prompt's edge"
     )
     answers = {item.id: item.answer for item in dev}
-    wanted = dev_accuracy or settings.early_stop == "dev_accuracy"
+    wanted = answers_dev(dev_accuracy, settings.early_stop)
 
     with Epochs(settings.epochs, log) as epochs:
 

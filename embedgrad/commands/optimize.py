@@ -129,11 +129,11 @@ def run(arguments: argparse.Namespace) -> None:
     from embedgrad.tuning import fitting_limit, tune
     from embedgrad_core.anchoring import anchoring_summary
     from embedgrad_core.training.optimization import fold_state
-    from embedgrad_core.training.settings import across_folds
+    from embedgrad_core.training.settings import across_folds, answers_dev
 
     clock = Run()
     settings = settings_from(arguments)
-    with_accuracy = arguments.dev_accuracy or settings.early_stop == "dev_accuracy"
+    with_accuracy = answers_dev(arguments.dev_accuracy, settings.early_stop)
     grading = grading_from(arguments) if with_accuracy or arguments.task or arguments.evaluator else None
     if len(arguments.prompt) < 256 and Path(arguments.prompt).is_file():
         log_of(arguments)(

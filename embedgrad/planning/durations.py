@@ -16,7 +16,7 @@ from embedgrad.planning.search import added_decodings, ships_penalty
 from embedgrad.planning.work import Work, work_of
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape
-from embedgrad_core.training.settings import across_folds
+from embedgrad_core.training.settings import across_folds, answers_dev
 
 # Epochs of the probe that looks for overfitting: twice the paper's.
 TRAJECTORY_EPOCHS = 20
@@ -150,13 +150,13 @@ class Durations:
         else:
             settings = self.config.values["optimize"]
             epochs = self.config.cell(wildcards["dataset"], wildcards["model"]).epochs
-            decoded = settings.get("dev_accuracy") or settings.get("early_stop") == "dev_accuracy"
+            decoded = answers_dev(settings.get("dev_accuracy"), settings.get("early_stop"))
             if self.config.has_own_chains(self.config.cell(wildcards["dataset"], wildcards["model"]).task):
                 decoded, settings = True, {**settings, "folds": 0}
         if kind == "probe_shuffled":
             return passes(settings, int(epochs), work), work.test
         # The dev accuracy is taken before the first epoch and after each.
-        decodings = (int(epochs) + 1) * work.dev * bool(decoded)
+        decodings = (int(epochs) + 1) * work.dev * decoded
         return (passes(settings, int(epochs), work), decodings) if kind == "optimize" else (int(epochs), decodings)
 
     def searched(self, task: str, model: str, work: Work) -> int:

@@ -30,6 +30,7 @@ from embedgrad.planning.gpus import UNNAMED, Machine, gpu_bytes, named_gpu, some
 from embedgrad.planning.work import Work, work_of
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import LIBRARIES, Shape
+from embedgrad_core.training.settings import answers_dev
 
 # A scheduler kills what exceeds its request: longer items than the mean suggests, another allocator.
 MARGIN = 1.25
@@ -61,6 +62,8 @@ class Resources:
             raise UserError("decode.tensor_parallel is the vllm engine's: set decode.engine: vllm, or leave it out.")
         if self.parts > self.most:
             raise UserError(f"decode.tensor_parallel: {self.parts} GPUs, a node has {self.most} (cards_per_node).")
+        optimize = self.values["optimize"]
+        self.answers_dev = answers_dev(optimize.get("dev_accuracy"), optimize.get("early_stop"))
         self.shape, self.works, self.gpus = cache(self._shape), cache(self._works), cache(self._gpus)
         self.checkpointing, self.job = cache(self._checkpointing), cache(self._job)
 
@@ -92,7 +95,7 @@ class Resources:
         for work in self.works(model):
             if training:
                 found.append(step_demand(shape, work, self.values["optimize"], width, checkpointing))
-            if not training or self.values["optimize"].get("dev_accuracy"):
+            if not training or self.answers_dev:
                 found.append(answer_demand(shape, work, self.values["decode"], width))
         return found
 
@@ -172,7 +175,7 @@ class Resources:
             for work in works:
                 if training:
                     main = max(main, step_on_cpu(shape, work, optimize, width, self.checkpointing(model)))
-                if not training or optimize.get("dev_accuracy"):
+                if not training or self.answers_dev:
                     main = max(main, answer_on_cpu(shape, work, decode, width))
         return {"gpu": gpus, "mem_mb": ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100}
 

@@ -70,6 +70,11 @@ class Settings:
             raise UserError(f"token_budget is {self.token_budget}; it must be a positive number of tokens.")
 
 
+def answers_dev(dev_accuracy: bool | None, early_stop: str | None) -> bool:
+    """Whether dev is answered and graded after each epoch: it was asked for, or early stopping goes by it."""
+    return bool(dev_accuracy) or early_stop == "dev_accuracy"
+
+
 def across_folds(folds: int, train: int, dev: int) -> int:
     """The folds across which the epoch is chosen: none where dev is large enough, and no more than there are items."""
     return min(folds, train + dev) if dev < SMALL_DEV else 0
