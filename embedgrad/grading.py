@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import evaluators
 from embedgrad import tasks
+from embedgrad.files import LOOP_STOPS
 from embedgrad.tasks.own.labels import Labels
 from embedgrad_core.files import Item, UserError
 from evaluators import label
@@ -94,7 +95,7 @@ def failure(status: str, stop: str) -> str:
         return "none"
     if status == "undecided":
         return "undecided"
-    by_stop = {"loop_suspect": "loop", "loop_stopped": "loop", "length": "truncated"}
+    by_stop = dict.fromkeys(LOOP_STOPS, "loop") | {"length": "truncated"}
     return by_stop.get(stop) or status
 
 

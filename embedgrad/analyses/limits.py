@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from embedgrad.files import LOOP_STOPS
 from embedgrad.grading import Grading
 from embedgrad_core.files import Item
 
@@ -41,6 +42,6 @@ def over_limits(
             if whole and row["stop"] == "eos":
                 found["ended"] += 1
             else:
-                found["loops" if row["stop"] in ("loop_suspect", "loop_stopped") else "cut"] += 1
+                found["loops" if row["stop"] in LOOP_STOPS else "cut"] += 1
         rows.append(found)
     return rows

@@ -16,6 +16,8 @@ from embedgrad_core.files import (
 
 # Endings of what people have tables in; the suite writes JSON lines alone.
 TABLES = (".csv", ".tsv", ".parquet", ".xlsx", ".xls", ".ods")
+# Why an answer ended (:class:`embedgrad_core.decoding.answers.Decoded`): those that repeat themselves.
+LOOP_STOPS = ("loop_suspect", "loop_stopped")
 DECODED_KEYS = ("id", "output", "n_tokens", "stop", "entropy_bits")
 FAILURES = ("none", "wrong", "no_answer", "truncated", "loop", "undecided")
 

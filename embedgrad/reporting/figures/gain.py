@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from embedgrad.files import LOOP_STOPS
 from embedgrad.reporting.figures import drawing
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, styled
 from embedgrad.reporting.results.answers import answer_files, read_answers
@@ -95,6 +96,6 @@ def _answers(outcome: Outcome, folder: str | Path) -> dict[str, list[tuple[float
     if not all(path.exists() for path in answer_files(outcome.cell, metrics["cell"]["seed"], folder).values()):
         return {"before": [], "after": []}
     return {
-        side: [(row["entropy_bits"], row["stop"].startswith("loop")) for row in rows if row["entropy_bits"] is not None]
+        side: [(row["entropy_bits"], row["stop"] in LOOP_STOPS) for row in rows if row["entropy_bits"] is not None]
         for side, rows in read_answers(outcome.cell, metrics, folder).items()
     }

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from embedgrad.files import DECODED_KEYS, FAILURES, read_decoded
+from embedgrad.files import DECODED_KEYS, FAILURES, LOOP_STOPS, read_decoded
 from embedgrad.reporting.results.agreement import check_answers
 from embedgrad.reporting.results.cells import Cell
 from embedgrad_core.files import UserError, is_number, unpack_steps
@@ -67,7 +67,7 @@ def read_graded(path: str | Path, run: dict | None) -> list[dict]:
 
 def loops(row: dict) -> bool:
     """Whether a graded answer loops, also where it counts as right: Eq. 11 of a repeated phrase is near 0 either way."""
-    return row["stop"] in ("loop_suspect", "loop_stopped") or row["failure"] == "loop"
+    return row["stop"] in LOOP_STOPS or row["failure"] == "loop"
 
 
 def view(rows: Sequence[dict], wanted: Sequence[str], known: set[str], name: str, test: str) -> list[dict]:
