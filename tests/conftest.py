@@ -15,9 +15,10 @@ from places import ROOT
 
 # torch and transformers are imported by the fixtures: the process that only hands out tests to others starts without them.
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedTokenizerFast
 
-    from embedgrad_core import FrozenModel
+    from embedgrad_core import FrozenModel, Slot
     from embedgrad_core.files import Item
 
 
@@ -35,6 +36,22 @@ def frozen(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerFast) -
     from tiny import tiny_model
 
     return tiny_model(tokenizer, request.param)
+
+
+@pytest.fixture(scope="session")
+def slot(frozen: FrozenModel) -> Slot:
+    """Where a text prompt sits in the bare layout."""
+    from embedgrad_core import Layout, Slot
+
+    return Slot.place(frozen.tokenizer, Layout(), "please reason step by step.")
+
+
+@pytest.fixture(scope="session")
+def vectors(frozen: FrozenModel, slot: Slot) -> Tensor:
+    """(k, d) that prompt's own, untouched."""
+    from embedgrad_core import PromptEmbedding
+
+    return PromptEmbedding.from_text(frozen, slot).vectors
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,7 @@
 import pytest
 from lanes import LIMIT, SIZES, one_at_a_time, same_in_any_lanes
 
-from embedgrad_core import Layout, PromptEmbedding, Slot
 from embedgrad_core.decoding.greedy import greedy
-
-
-@pytest.fixture(scope="module")
-def slot(frozen):
-    return Slot.place(frozen.tokenizer, Layout(), "please reason step by step.")
-
-
-@pytest.fixture(scope="module")
-def vectors(frozen, slot):
-    return PromptEmbedding.from_text(frozen, slot).vectors
 
 
 @pytest.fixture(scope="module")

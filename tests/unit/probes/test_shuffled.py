@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
+from tiny import untouched_prompt
 
 from embedgrad.analyses.baselines.rungs import label_targets
 from embedgrad.probes.applies import DoesNotApply
@@ -17,7 +18,7 @@ from embedgrad.probes.shuffled import split_gain, train_shuffled
 from embedgrad.reporting.probes.shuffled import SHAPE, fault, figure, lines, sentence
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.probes import Probed
-from embedgrad_core import Layout, PromptEmbedding, Settings, Slot, optimize
+from embedgrad_core import Settings, optimize
 from embedgrad_core.files import Item, misfit
 
 
@@ -134,16 +135,9 @@ def test_what_is_found_is_shown():
         split_gain(sides([0] * 4, [0] * 4, [1] * 4))
 
 
-PROMPT = "please reason step by step."
-
-
-def start(frozen):
-    return PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(target_prefix="\n"), PROMPT))
-
-
 def test_it_is_the_same_optimisation_but_for_the_targets(frozen, items, tmp_path, monkeypatch):
     settings = Settings(0.01, 3, batch_size=3, seed=2, patience=0)
-    true, _ = optimize(frozen, start(frozen), items[:4], items[4:], settings)
+    true, _ = optimize(frozen, untouched_prompt(frozen), items[:4], items[4:], settings)
     best = true.header["best_epoch"]
     assert best > 0, "this test needs an epoch that was better than the text"
     trained, how = train_shuffled(frozen, true, items[:4], items[4:], closed=False, log=lambda line: None)
@@ -156,7 +150,7 @@ def test_it_is_the_same_optimisation_but_for_the_targets(frozen, items, tmp_path
 
 
 def test_a_text_that_was_kept_has_no_gain(frozen, items):
-    prompt = start(frozen)
+    prompt = untouched_prompt(frozen)
     prompt.header |= {"settings": {}, "best_epoch": 0}
     with pytest.raises(DoesNotApply, match="no gain to split"):
         train_shuffled(frozen, prompt, items[:4], items[4:], closed=False)

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from tiny import untouched_prompt
 
 from embedgrad.probes.applies import DoesNotApply
 from embedgrad.probes.trajectory import check_targets, overfitting, trajectory
 from embedgrad.reporting.probes.trajectory import SHAPE, fault, figure, lines, sentence
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.probes import Probed
-from embedgrad_core import Decoding, Layout, PromptEmbedding, Settings, Slot
+from embedgrad_core import Decoding, Settings
 from embedgrad_core.decoding.answers import decode_rows
 from embedgrad_core.decoding.scoring import forced_entropies
 from embedgrad_core.files import Item, misfit
@@ -20,12 +21,6 @@ from embedgrad_core.objective import Example, encode
 from embedgrad_core.training.optimization import optimize_every_epoch
 from embedgrad_core.training.step import MicroBatching, accumulate
 from embedgrad_core.training.trainable import prompt_vectors
-
-PROMPT = "please reason step by step."
-
-
-def start(frozen):
-    return PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(target_prefix="\n"), PROMPT))
 
 
 def labelled(count):
@@ -37,7 +32,7 @@ def labelled(count):
 
 @pytest.mark.parametrize("budget", [1, 4096])
 def test_a_target_is_read_as_it_is_trained_and_as_it_is_written(frozen, items, budget):
-    text = start(frozen)
+    text = untouched_prompt(frozen)
     examples = encode(text.slot, items, frozen.context)
     # What greedy decoding writes, and the same with another last token, beside the items' own targets.
     for item, row in decode_rows(frozen, text.slot, text.vectors, items[:2], Decoding(max_new_tokens=5), ()):
@@ -83,7 +78,7 @@ def test_what_does_not_turn_is_no_overfitting():
 
 
 def test_every_epoch_is_read_and_shown(frozen):
-    text, some = start(frozen), labelled(24)
+    text, some = untouched_prompt(frozen), labelled(24)
     dev, test = some[8:16], some[16:]
     vectors, history = optimize_every_epoch(frozen, text, some[:8], dev, Settings(0.02, 3, batch_size=4))
     labels = {"negative": "negative", "positive": "positive"}
@@ -108,7 +103,7 @@ def test_every_epoch_is_read_and_shown(frozen):
 
 
 def test_it_says_where_it_does_not_apply(frozen):
-    text, some = start(frozen), labelled(16)
+    text, some = untouched_prompt(frozen), labelled(16)
     with pytest.raises(DoesNotApply, match="4 dev items"):
         trajectory(frozen, text, [text.vectors] * 4, [{}] * 4, {"dev": some[:4], "test": some[4:]}, {})
     with pytest.raises(DoesNotApply, match="broke off after 1"):

@@ -21,11 +21,6 @@ LIMIT = 24
 
 
 @pytest.fixture(scope="module")
-def slot(frozen):
-    return Slot.place(frozen.tokenizer, Layout(), PROMPT)
-
-
-@pytest.fixture(scope="module")
 def plain(frozen, slot, items):
     """Stop tokens, and each item's tokens and entropies by the plainest loop."""
     vectors, head = PromptEmbedding.from_text(frozen, slot).vectors, slot.head_ids

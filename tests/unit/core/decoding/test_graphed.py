@@ -4,20 +4,10 @@ import pytest
 import torch
 from lanes import LIMIT, SIZES, one_at_a_time, same_in_any_lanes
 
-from embedgrad_core import Layout, LoopRule, PromptEmbedding, Slot
+from embedgrad_core import LoopRule
 from embedgrad_core.decoding.graphed import GraphedDecoder, Workspace
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.decoding.static_cache import StaticCache
-
-
-@pytest.fixture(scope="module")
-def slot(frozen):
-    return Slot.place(frozen.tokenizer, Layout(), "please reason step by step.")
-
-
-@pytest.fixture(scope="module")
-def vectors(frozen, slot):
-    return PromptEmbedding.from_text(frozen, slot).vectors
 
 
 @pytest.fixture(scope="module")

@@ -7,22 +7,12 @@ import torch
 from tiny import tiny_model
 
 from embedgrad.cli import main
-from embedgrad_core import Decoding, Layout, LoopRule, PromptEmbedding, Slot, decode
+from embedgrad_core import Decoding, LoopRule, Slot, decode
 from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.files import read_jsonl, write_jsonl
 
 DECODE = import_module("embedgrad_core.decoding.answers")
 SETTINGS = {"max_new_tokens": 24, "batch_size": 2, "block": 3}
-
-
-@pytest.fixture(scope="module")
-def slot(frozen):
-    return Slot.place(frozen.tokenizer, Layout(), "please reason step by step.")
-
-
-@pytest.fixture(scope="module")
-def vectors(frozen, slot):
-    return PromptEmbedding.from_text(frozen, slot).vectors
 
 
 @pytest.fixture
