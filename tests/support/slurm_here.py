@@ -23,13 +23,15 @@ OURS = "embedgrad-slurm-"
 MUNGE_PID = Path("/run/munge/munged.pid")
 LOCK = Path(tempfile.gettempdir()) / "embedgrad-slurm.lock"  # one of these at a time on a machine
 PROGRAMS = ("slurmctld", "slurmd", "munge", "munged", "sbatch", "srun", "squeue", "scontrol")
-# The node has more cores and memory than the machine: what is tried here is who gets what, not how fast.
+# The node has more cores and memory than the machine: what is tried here is who gets what, not how fast. A job that was requeued
+# waits for as long as credentials last: two minutes unless it is said otherwise.
 SLURM_CONF = """\
 ClusterName=here
 SlurmctldHost=localhost
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
+AuthInfo=cred_expire=20
 CredType=cred/munge
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 StateSaveLocation={state}/state

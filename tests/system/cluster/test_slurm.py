@@ -103,7 +103,7 @@ def test_cancelled_drained_starved_and_killed_it_ends_with_the_same_tables(whole
         here.ask("scontrol", "update", "nodename=localhost", "state=drain", "reason=test")
         here.wait_for(lambda: not here.running(), 240)  # what was at work ends; nothing new begins
         here.ask("scontrol", "update", "nodename=localhost", "state=resume")
-        # Slurm holds back for two minutes what was requeued; by then it may be all that is left.
+        # Slurm holds back for a while what was requeued; by then it may be all that is left.
         here.wait_for(here.running, 240)
         os.kill(first.pid, signal.SIGKILL)
         first.wait()
