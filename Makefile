@@ -2,8 +2,9 @@
 PYTHON ?= python3
 CORES ?= 2
 BIN := .venv/bin
+WORKERS ?= 2
 # A file's tests share what they make; the longest files, faults and system, come first.
-PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo check unit test lint bench paper vllm gguf rivals adapters docs
 
