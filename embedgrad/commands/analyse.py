@@ -11,7 +11,7 @@ from embedgrad.commands import anchoring, entropy, lat, likelihood, limits
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
-    add_model_arguments,
+    add_tuned_arguments,
     arguments_of,
 )
 
@@ -20,8 +20,7 @@ HELP = "anchoring, LAT, entropy, label likelihood and token limits of a cell at 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the analyses share."""
-    add_model_arguments(parser)
-    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    add_tuned_arguments(parser)
     parser.add_argument("--dev", required=True, type=Path, help="items for the round trip and for LAT")
     parser.add_argument("--test", required=True, type=Path, help="the items that were answered")
     parser.add_argument("--level", help="only the items of this level")

@@ -12,7 +12,7 @@ from pathlib import Path
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
-    add_model_arguments,
+    add_tuned_arguments,
     decoding_from,
     load_from,
     plain_line,
@@ -26,8 +26,7 @@ HELP = "semantic anchoring (Eq. 10) of an optimised prompt"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt file, and what to grade the round trip on."""
-    add_model_arguments(parser)
-    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    add_tuned_arguments(parser)
     parser.add_argument("--seed", type=whole(0, 10**12), default=0, help="of the random control")
     parser.add_argument("--controls", type=whole(1), default=3, help="random controls decoded in the round trip")
     parser.add_argument("--data", type=Path, help="grade the round trip on these items (not the test split)")

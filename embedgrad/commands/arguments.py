@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,12 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
         help="take this many of the visible GPUs for this job alone; 0: use what is there",
     )
     group.add_argument("--threads", type=whole(1, MOST_THREADS), help="CPU threads; tiny models are fastest with 1")
+
+
+def add_tuned_arguments(parser: argparse.ArgumentParser) -> None:
+    """A model, and a prompt that was optimised for it."""
+    add_model_arguments(parser)
+    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
 
 
 def load_from(arguments: argparse.Namespace, quantisation: str | None = None) -> "FrozenModel":
@@ -201,6 +208,11 @@ def add_decoding_arguments(parser: argparse.ArgumentParser, limit: int | None = 
 def add_part_arguments(parser: argparse.ArgumentParser) -> None:
     """--shard: a part of the items; --state: where a killed decoding goes on."""
     parser.add_argument("--shard", metavar="I-of-N", help="only shard I of N, in whole blocks; for embedgrad gather")
+    add_state_argument(parser)
+
+
+def add_state_argument(parser: argparse.ArgumentParser) -> None:
+    """--state: where a killed decoding goes on."""
     parser.add_argument(
         "--state",
         type=output_file,

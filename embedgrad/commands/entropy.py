@@ -10,7 +10,7 @@ exactly into what the prompt does on the same text and what the text does under 
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
+from embedgrad.commands.arguments import add_tuned_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file, whole
 from embedgrad.files import answers_to, read_items
 from embedgrad_core.files import write_json
@@ -20,8 +20,7 @@ HELP = "trajectory entropy (Eq. 11), teacher-forced on the same text"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt file, items and both sets of answers."""
-    add_model_arguments(parser)
-    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    add_tuned_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="the items that were answered")
     parser.add_argument("--level", help="only the items of this level")
     parser.add_argument("--before", required=True, type=Path, help="answers of the text prompt (*.outputs.jsonl)")

@@ -9,7 +9,7 @@ embedgrad lat --model MODEL --prompt-file prompt.safetensors --stimuli config/la
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
+from embedgrad.commands.arguments import add_tuned_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file, whole
 from embedgrad.files import read_items
 from embedgrad_core.files import sha256_of_file, write_json
@@ -19,8 +19,7 @@ HELP = "linear artificial tomography (Figure 3) of an optimised prompt"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt file, stimuli, controls."""
-    add_model_arguments(parser)
-    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    add_tuned_arguments(parser)
     parser.add_argument("--stimuli", required=True, type=Path, help="responses, JSON lines: positive, negative, split")
     parser.add_argument("--data", type=Path, help="items whose last input token is read too (not the test split)")
     parser.add_argument("--level", help="only the items of this level")

@@ -6,7 +6,7 @@ embedgrad likelihood --model MODEL --prompt-file prompt.safetensors --data test.
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_grading_arguments, add_model_arguments, load_from, plain_line
+from embedgrad.commands.arguments import add_grading_arguments, add_tuned_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file
 from embedgrad.files import read_items
 from embedgrad_core.files import write_json
@@ -16,8 +16,7 @@ HELP = "label likelihood after the text prompt and the optimised one"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt file, items, grading."""
-    add_model_arguments(parser)
-    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    add_tuned_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="the items to read")
     parser.add_argument("--level", help="only the items of this level")
     add_grading_arguments(parser)

@@ -9,13 +9,14 @@ from pathlib import Path
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
     add_grading_arguments,
-    add_model_arguments,
+    add_state_argument,
+    add_tuned_arguments,
     decoding_from,
     kept_from,
     load_from,
     plain_line,
 )
-from embedgrad.commands.checked import output_file, whole
+from embedgrad.commands.checked import whole
 from embedgrad.files import read_items
 from embedgrad_core.files import sha256_of_file
 
@@ -25,8 +26,7 @@ ITEMS = 32
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt file, items, how they are answered and graded."""
-    add_model_arguments(parser)
-    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    add_tuned_arguments(parser)
     parser.add_argument("--data", required=True, type=Path, help="the test items")
     parser.add_argument("--level", help="only the items of this level")
     parser.add_argument("--items", type=whole(1), default=ITEMS, help="test items that are asked, at most")
@@ -34,13 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_decoding_arguments(parser)
     add_grading_arguments(parser)
     add_state_argument(parser)
-
-
-def add_state_argument(parser: argparse.ArgumentParser) -> None:
-    """Where a killed probe goes on."""
-    parser.add_argument(
-        "--state", type=output_file, metavar="FILE", help="keep answers here: the same command goes on from them"
-    )
 
 
 def found(arguments: argparse.Namespace) -> dict:

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
-    add_model_arguments,
+    add_state_argument,
+    add_tuned_arguments,
     decoding_from,
     kept_from,
     load_from,
     plain_line,
 )
 from embedgrad.commands.checked import whole
-from embedgrad.commands.probe.robustness import add_state_argument
 from embedgrad.files import read_items
 from embedgrad_core.files import UserError, sha256_of_file
 
@@ -27,8 +27,7 @@ ITEMS = 32
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Prompt file and tasks."""
-    add_model_arguments(parser)
-    parser.add_argument("--prompt-file", required=True, type=Path, help="an optimised prompt")
+    add_tuned_arguments(parser)
     parser.add_argument(
         "--asked",
         nargs=3,
