@@ -85,6 +85,14 @@ def test_main_memory_is_not_the_cards():
     assert on_gpu.resources.job(LARGE, True)["mem_mb"] == on_gpu.resources.job(LARGE, False)["mem_mb"]
 
 
+def test_a_training_that_answers_dev_has_the_memory_to_answer():
+    def memory(**keys):
+        return with_keys(device="cpu", decode__batch_size=256, **keys).resources.job(SMALL, True)["mem_mb"]
+
+    asked = memory(optimize__dev_accuracy=True)
+    assert memory() < asked == memory(optimize__early_stop="dev_accuracy")
+
+
 def test_no_number_of_cards_suffices():
     with pytest.raises(UserError) as caught:
         with_keys(card="t4", cards_per_node=1).model_flags(LARGE)
