@@ -60,7 +60,8 @@ class Config:
                 )
         if config.run in values.get("split_runs", []):
             raise UserError(
-                f"{source}: split_runs: {config.run} is this run itself; name runs with another split.seed."
+                f"{source}: split_runs: {config.run} is this run itself; name runs with another split.seed or "
+                "optimize.displacement_seed."
             )
         for task, spec in values["tasks"].items():
             if config.has_own_chains(task) and not hasattr(TASKS.get(task), "LABELS"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -45,6 +46,19 @@ class PromptEmbedding:
     def drift(self) -> torch.Tensor:
         """(k,) relative displacement ‖v − e‖ / ‖e‖ of each position."""
         return (self.vectors - self.initial).norm(dim=1) / self.initial.norm(dim=1).clamp_min(1e-12)
+
+    def displaced(self, relative: float, *seeds: int) -> torch.Tensor:
+        """The vectors moved at random, each coordinate by a normal number of the same variance; (k, d) float32.
+
+        Args:
+            relative: root mean square length of a position's move, in units of the mean length of the ``initial`` vectors.
+            seeds: other seeds give another draw.
+        """
+        if not relative:
+            return self.vectors
+        noise = torch.from_numpy(np.random.default_rng(seeds).standard_normal(tuple(self.initial.shape)))
+        length = relative * float(self.initial.double().norm(dim=1).mean())
+        return (self.vectors.double() + noise * (length / self.initial.shape[1] ** 0.5)).float()
 
     def save(self, path: str | Path, extra: Mapping | None = None) -> None:
         """Write a safetensors file, whole or not at all; equal prompts give equal bytes.

@@ -106,6 +106,16 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="where dev has fewer than 20 items: choose the epoch across so many folds",
     )
+    loop.add_argument(
+        "--initial-displacement",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="start so far from the text, at random, in mean lengths of its embeddings; default: 0, the text itself",
+    )
+    loop.add_argument(
+        "--displacement-seed", type=whole(0, 10**12), default=0, help="of that start, together with --seed"
+    )
     loop.add_argument("--token-budget", type=whole(1), help="tokens run at a time; default 1024, or the longest item")
     loop.add_argument("--checkpointing", action="store_true", help="less memory, a third more time (7B-14B)")
     loop.add_argument("--dev-accuracy", action="store_true", help="decode and grade dev after each epoch")

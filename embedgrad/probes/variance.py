@@ -1,8 +1,8 @@
 """What a single split's result is worth: how much of a gain's spread is the items', the split's, the order's, the start's.
 
 A run's interval over items answers one question: what of other items of the same half? It says nothing of another half to
-train on, another order of the items or another start. Where several runs of one cell differ in these, a model of random effects
-tells them apart::
+train on, another order of the items or another start (``initial_displacement``). Where several runs of one cell differ in
+these, a model of random effects tells them apart::
 
     gain of an item in a run = mean + item + split + item in split + order in split + displacement in order + rest
 
@@ -25,7 +25,7 @@ from embedgrad.reporting.results.answers import read_answers
 from embedgrad.reporting.results.cells import Cell, seeds_in
 from embedgrad.reporting.results.collected import read_metrics
 from embedgrad.reporting.statistics import ALPHA, Paired, mcnemar
-from embedgrad_core.files import UserError, misfit, read_json
+from embedgrad_core.files import COUNT, UserError, misfit, read_json
 
 # In the order in which they are taken up: where two of them cannot be told apart, the first one has the variance of both.
 RUN_FACTORS = ("split", "order", "displacement")
@@ -41,7 +41,7 @@ class CellRun:
     Attributes:
         split: which half was the test half (a seed).
         order: of the training items (a seed).
-        displacement: of the start (a seed; the same for all where runs start from the text itself).
+        displacement: of the start (a seed); None for all runs where they start from the text itself.
         verdicts: by item id: whether the text prompt's answer was right, and the optimised prompt's.
     """
 
@@ -57,14 +57,15 @@ class CellRun:
 
 
 def cell_runs(cell: Cell, folders: Sequence[Path]) -> list[CellRun]:
-    """Every seed of a cell in every one of some results folders, which have different splits.
+    """Every seed of a cell in every one of some results folders, which differ in the split or in the displacement of the start.
 
     Raises:
-        UserError: a folder without the cell, two folders of one split, files that cannot be read, or runs that differ in more than
-            split and order.
+        UserError: a folder without the cell, two folders of one split and one displacement, files that cannot be read, or runs that
+            differ in more than split, order and displacement.
     """
     runs: list[CellRun] = []
     where: dict[Hashable, Path] = {}
+    lengths: dict[float, Path] = {}
     found = []
     for folder in folders:
         certificate = folder / "data" / cell.task / "split.json"
@@ -72,23 +73,49 @@ def cell_runs(cell: Cell, folders: Sequence[Path]) -> list[CellRun]:
         if misfit(split, {"split": {"seed": int}}):
             raise UserError(f"{certificate}: key split.seed is missing; prepare the task again.")
         seed = split["split"]["seed"]
-        if seed in where:
-            raise UserError(f"{folder}: has split.seed {seed}, as {where[seed]} has; give runs of different splits.")
-        where[seed] = folder
         home = folder / cell.dataset / cell.model
         orders = [(order, home / f"seed{order}" / "metrics.json") for order in seeds_in(home, None, cell.task)]
+        mine: set[Hashable] = set()
         ended = [(order, path) for order, path in orders if path.exists()]
         if not ended:
             raise UserError(f"{home}: no metrics.json of any seed; run this cell, or leave out {folder}.")
         for order, path in ended:
             metrics = read_metrics(path, cell, order)
+            length, displacement = _start(metrics, path)
+            if len(lengths | {length: path}) > 1:
+                raise UserError(
+                    f"{path}: starts {length} of an embedding's length from the text, and {next(iter(lengths.values()))} "
+                    f"{next(iter(lengths))}; give runs of one optimize.initial_displacement."
+                )
+            lengths[length] = path
+            mine.add((seed, displacement))
+            if (seed, displacement) in where:
+                also = "" if displacement is None else f" and optimize.displacement_seed {displacement}"
+                raise UserError(
+                    f"{folder}: has split.seed {seed}{also}, as {where[seed, displacement]} has; give runs that differ in one."
+                )
             found.append((metrics, path))
             answers = read_answers(cell, metrics, folder)
             pairs = zip(answers["before"], answers["after"], strict=True)
             verdicts = {before["id"]: (before["correct"], after["correct"]) for before, after in pairs}
-            runs.append(CellRun(seed, order, None, verdicts))
+            runs.append(CellRun(seed, order, displacement, verdicts))
+        where |= dict.fromkeys(mine, folder)
     check_protocols(found)
     return runs
+
+
+def _start(metrics: Mapping, path: Path) -> tuple[float, int | None]:
+    """How far from the text a run started, relative to an embedding's length, and the seed of that; of the text itself, none.
+
+    Raises:
+        UserError: the metrics, read at ``path``, hold something else there.
+    """
+    known = metrics["prompt"].get("settings")  # earlier versions started from the text alone
+    settings: dict = {"initial_displacement": 0.0, "displacement_seed": 0} | (known if isinstance(known, dict) else {})
+    if wrong := misfit(settings, {"initial_displacement": float, "displacement_seed": COUNT}):
+        raise UserError(f"{path}: key 'prompt.settings.{wrong}' is of the wrong kind; make this cell's metrics again.")
+    length = settings["initial_displacement"]
+    return length, settings["displacement_seed"] if length else None
 
 
 def variance(runs: Sequence[CellRun], seed: int = 0) -> dict:
@@ -227,6 +254,8 @@ def _table(runs: Sequence[CellRun]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             rows.append((item, run.split, order, (*order, run.displacement), (item, run.split)))
     names = ("item", *RUN_FACTORS, "item in split")
     factors = {name: _codes(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    if all(run.displacement is None for run in runs):
+        del factors["displacement"]  # no start was displaced: nothing there to be told apart or not
     return np.array(values), factors
 
 

@@ -240,11 +240,13 @@ def _fingerprint(
     trainable: Trainable, train: Sequence[Example], dev: Sequence[Example], settings: Settings, with_accuracy: bool
 ) -> str:
     """Hash of all that a resumed run must share with the one that was killed."""
+    # Where the leaves start is part of their identity; states of versions that could not displace it stay good.
+    started = {key: value for key, value in asdict(settings).items() if "displacement" not in key}
     parts = [
         trainable.frozen.resolved,
         str(trainable.frozen.dtype),
         *trainable.identity,
-        asdict(settings),
+        started,
         with_accuracy,
         [(example.id, example.body, example.target) for example in (*train, *dev)],
         torch.__version__,

@@ -49,7 +49,7 @@ def optimize(
         log, on_progress: likewise.
 
     Returns:
-        The best prompt by the early-stop rule, epoch 0 (the text itself) included, and the history.
+        The best prompt by the early-stop rule, epoch 0 (the start: the text itself, if not displaced) included, and the history.
 
     Raises:
         UserError: no items, an item that does not fit, a state file of another run, a text prompt whose loss is not finite.
@@ -74,12 +74,17 @@ def _fit(
     """The loop on a copy of the prompt's vectors: the best ones, the last ones, the history; each epoch's go to ``on_vectors``."""
     examples, dev_examples = (encode(prompt.slot, items, frozen.context) for items in (train, dev))
     check_attention(frozen.network)
-    vectors = prompt.vectors.to(frozen.device, copy=True).requires_grad_()
+    vectors = _start(prompt, settings).to(frozen.device, copy=True).requires_grad_()
     trainable = prompt_vectors(frozen, prompt.slot, vectors, prompt.initial)
     accuracy = (lambda: dev_accuracy(vectors.detach())) if dev_accuracy else None
     told["before_save"] = lambda epoch: on_vectors(epoch, vectors)
     best, history = fit(trainable, examples, dev_examples, settings, dev_accuracy=accuracy, **told)
     return best["vectors"], vectors.detach(), history
+
+
+def _start(prompt: PromptEmbedding, settings: Settings) -> torch.Tensor:
+    """Where the loop starts, (k, d) float32: the prompt's vectors, displaced where the settings say so, each order anew."""
+    return prompt.displaced(settings.initial_displacement, settings.displacement_seed, settings.seed)
 
 
 def _trained(prompt: PromptEmbedding, vectors: torch.Tensor, settings: dict, epoch: int) -> PromptEmbedding:
@@ -176,7 +181,7 @@ def optimize_across_folds(
     lines = _across(histories, [len(part) for part in parts])
     best = min(lines, key=lambda line: (line["dev_loss"], line["epoch"]))["epoch"]
     log(f"all {len(items)} items, {best} epochs: the lowest loss on items left out")
-    vectors = prompt.vectors.clone()
+    vectors = _start(prompt, settings).clone()
     if best:
         whole = replace(settings, epochs=best, patience=0)
         kept, last, history = _fit(frozen, prompt, items, items, whole, state=state, **told)

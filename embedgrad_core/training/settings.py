@@ -29,6 +29,9 @@ class Settings:
         token_budget: tokens run through the model at a time; None is :meth:`~embedgrad_core.FrozenModel.tokens_in_flight`, or the
             longest item.
         checkpointing: compute activations again in the backward pass instead of keeping them (7B-14B).
+        initial_displacement: how far from the text's embeddings the vectors start, relative to their mean length
+            (:meth:`~embedgrad_core.PromptEmbedding.displaced`); 0 is the paper's: the text itself.
+        displacement_seed: of that displacement, together with ``seed``.
     """
 
     learning_rate: float = 0.01
@@ -42,6 +45,8 @@ class Settings:
     patience: int = 3
     token_budget: int | None = None
     checkpointing: bool = False
+    initial_displacement: float = 0.0
+    displacement_seed: int = 0
 
     def __post_init__(self) -> None:
         if self.early_stop not in ("dev_loss", "dev_accuracy"):
@@ -50,10 +55,10 @@ class Settings:
             raise UserError(f"optimizer is {self.optimizer!r}; it must be one of {', '.join(OPTIMIZERS)}.")
         if self.loss_reduction not in ("item_sum", "token_mean"):
             raise UserError(f"loss_reduction is {self.loss_reduction!r}; it must be item_sum or token_mean.")
-        for name in ("learning_rate", "weight_decay"):
+        for name in ("learning_rate", "weight_decay", "initial_displacement"):
             if not is_number(value := getattr(self, name)) and not isinstance(value, float):
                 raise UserError(f"{name} is {value!r}; it must be a number.")
-        for name in ("epochs", "batch_size", "patience", "seed", "token_budget"):
+        for name in ("epochs", "batch_size", "patience", "seed", "displacement_seed", "token_budget"):
             value = getattr(self, name)
             if (isinstance(value, bool) or not isinstance(value, int)) and (name, value) != ("token_budget", None):
                 raise UserError(f"{name} is {value!r}; it must be a whole number.")
@@ -62,10 +67,13 @@ class Settings:
             raise UserError(f"learning_rate is {self.learning_rate}; it must be a positive number.")
         if not 0 <= self.weight_decay < math.inf:
             raise UserError(f"weight_decay is {self.weight_decay}; it must be 0 or a positive number.")
+        if not 0 <= self.initial_displacement < math.inf:
+            raise UserError(f"initial_displacement is {self.initial_displacement}; it must be 0 or a positive number.")
         if self.epochs < 1 or self.batch_size < 1 or self.patience < 0:
             raise UserError("epochs and batch_size must be positive and patience not negative.")
-        if not 0 <= self.seed <= MAX_SEED:
-            raise UserError(f"seed is {self.seed}; it must be a whole number from 0 to {MAX_SEED}.")
+        for name in ("seed", "displacement_seed"):
+            if not 0 <= getattr(self, name) <= MAX_SEED:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be a whole number from 0 to {MAX_SEED}.")
         if self.token_budget is not None and self.token_budget < 1:
             raise UserError(f"token_budget is {self.token_budget}; it must be a positive number of tokens.")
 

@@ -1,6 +1,6 @@
-r"""What a single split's result is worth: how much of the gain's spread is the items', the split's, the order's.
+r"""What a single split's result is worth: how much of the gain's spread is the items', the split's, the order's, the start's.
 
-Reads the answers of one cell from this run and from others with another split (another ``split.seed``); nothing is decoded anew.
+Reads the answers of one cell from this run and from others with another split.seed or displacement_seed; nothing is decoded.
 
 embedgrad probe variance --cell-table config/demo_cells.tsv --dataset mood --model tiny-0.2m \
     --results results/demo results/demo-split1 results/demo-split2 --out variance.json
@@ -11,14 +11,18 @@ from pathlib import Path
 
 from embedgrad.commands.metrics import add_cell_arguments
 
-HELP = "what a single split's result is worth: variance over items, splits and orders"
+HELP = "what a single split's result is worth: variance over items, splits, orders and starts"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The cell, and where its runs lie."""
     add_cell_arguments(parser)
     parser.add_argument(
-        "--results", required=True, nargs="+", type=Path, help="results/<run> of each split, this run's first"
+        "--results",
+        required=True,
+        nargs="+",
+        type=Path,
+        help="results/<run> of each split or displacement, this run's first",
     )
 
 

@@ -11,7 +11,8 @@ from embedgrad_core.files import ANY, ANY_LIST, COUNT
 
 TITLE = "What a single split is worth"
 CAPTION = (
-    "The gain of one cell over several runs that differ in split and in the order of the training items, as random effects. "
+    "The gain of one cell over several runs that differ in split, in the order of the training items and, where starts are "
+    "displaced, in the displacement, as random effects, each of the last two within the one before. "
     "sd: standard deviation of each in points, with a parametric bootstrap's 95 % interval; an item's own is of one item, and"
     " is divided by their number in a run's gain. single run: how far the gain of one run strays, and what its own interval "
     "over items would make of that. Where the ratio is well above 1, one split's interval is too narrow for any claim beyond "

@@ -106,9 +106,80 @@ def test_splits_that_differ_make_a_single_one_worth_less_than_its_items_say():
 def test_what_varies_together_is_named():
     found = variance(runs(np.random.default_rng(0), [0.4] * 4, 1))
     assert "order" not in found["components"]
-    assert found["confounded"] == ["order", "displacement", "item in split"]
+    assert found["confounded"] == ["order", "item in split"]
     factors = {"a": np.array([0, 0, 1, 1]), "b": np.array([1, 1, 0, 0]), "c": np.zeros(4, dtype=int)}
     assert (list(identifiable(factors)[0]), identifiable(factors)[1]) == (["a"], ["b"])
+
+
+def test_planted_starts_are_told_from_orders_and_splits():
+    """Runs drawn from a truth in which the start moves the gain by 20 points, the order by none, the split by 10."""
+    chance = np.random.default_rng(5)
+    found = []
+    for split in range(8):
+        of_split = chance.normal(0, 0.10)
+        for order in range(3):
+            for displacement in range(4):
+                share = min(max(0.45 + of_split + chance.normal(0, 0.20), 0), 1)
+                after = chance.random(200) < share
+                verdicts = {f"{split}/{item}": (False, bool(right)) for item, right in enumerate(after)}
+                found.append(CellRun(split, order, displacement, verdicts))
+    parts = variance(found)["components"]
+    assert parts["displacement"]["interval"][0] <= 20 <= parts["displacement"]["interval"][1]
+    assert parts["displacement"]["sd"] == pytest.approx(20, rel=0.25)
+    assert parts["order"]["sd"] < 8 < parts["displacement"]["interval"][0]
+    assert parts["split"]["interval"][0] <= 10 <= parts["split"]["interval"][1]
+    assert parts["displacement"]["levels"] == 96
+
+
+def test_a_full_table_of_starts_within_orders_has_the_components_of_the_textbook():
+    """Nested analysis of variance with loops: items crossed with orders, starts within orders."""
+    chance = np.random.default_rng(11)
+    orders, starts, items = 4, 3, 30
+    table = chance.normal(0, 3, (orders, 1, 1)) + chance.normal(0, 2, (orders, starts, 1))
+    table = table + chance.normal(0, 4, items) + chance.normal(0, 1, (orders, starts, items))
+    order, start, item = (axis.ravel() for axis in np.indices(table.shape))
+    found = components(table.ravel(), {"item": item, "order": order, "displacement": order * starts + start})
+    by_item, by_order, by_start = table.mean((0, 1)), table.mean((1, 2)), table.mean(2)
+    ms_order = starts * items * ((by_order - table.mean()) ** 2).sum() / (orders - 1)
+    ms_start = items * ((by_start - by_order[:, None]) ** 2).sum() / (orders * (starts - 1))
+    ms_item = orders * starts * ((by_item - table.mean()) ** 2).sum() / (items - 1)
+    rest = table - by_start[..., None] - by_item + table.mean()
+    ms_rest = (rest**2).sum() / ((orders * starts - 1) * (items - 1))
+    assert found["displacement"] == pytest.approx((ms_start - ms_rest) / items, rel=1e-9)
+    assert found["order"] == pytest.approx((ms_order - ms_start) / (starts * items), rel=1e-9)
+    assert found["item"] == pytest.approx((ms_item - ms_rest) / (orders * starts), rel=1e-9)
+    assert found["rest"] == pytest.approx(ms_rest, rel=1e-9)
+
+
+def displaced(folder, one, length, seed):
+    """A run of a cell whose start was so displaced."""
+    make_run(folder, [one], DEMO_SIZES, seeds=(0, 1), seed=seed)
+    write_json(folder / "data/sentiment/split.json", {"split": {"seed": 0}})
+    for order in (0, 1):
+        path = folder / f"sentiment/tiny-0.2m/seed{order}/metrics.json"
+        metrics = read_json(path)
+        metrics["prompt"]["settings"] = {"initial_displacement": length, "displacement_seed": seed}
+        write_json(path, metrics)
+    return folder
+
+
+def test_runs_of_other_starts_are_read_beside_this_one(tmp_path):
+    one = next(cell for cell in read_cells(demo_cells(tmp_path / "cells.tsv")) if cell.dataset == "sentiment")
+    folders = [displaced(tmp_path / f"start{seed}", one, 0.1, seed) for seed in range(3)]
+    found = cell_runs(one, folders)
+    assert [(run.split, run.order, run.displacement) for run in found] == [
+        (0, n, seed) for seed in range(3) for n in (0, 1)
+    ]
+    assert {"order", "displacement"} <= set(variance(found)["components"])
+    with pytest.raises(UserError, match=r"has split\.seed 0 and optimize\.displacement_seed 1, as"):
+        cell_runs(one, [folders[1], folders[1]])
+    with pytest.raises(
+        UserError, match=r"starts 0\.2 of an embedding's length from the text, and .* 0\.1; give runs of one"
+    ):
+        cell_runs(one, [folders[0], displaced(tmp_path / "further", one, 0.2, 1)])
+    broken = displaced(tmp_path / "broken", one, "far", 1)
+    with pytest.raises(UserError, match=r"key 'prompt\.settings\.initial_displacement' is of the wrong kind"):
+        cell_runs(one, [broken])
 
 
 def test_one_run_or_a_handful_of_items_are_no_result():
