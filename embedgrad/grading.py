@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import evaluators
 from embedgrad import tasks
@@ -10,6 +10,7 @@ from embedgrad.files import LOOP_STOPS
 from embedgrad.tasks.own.labels import Labels
 from embedgrad_core.files import Item, UserError
 from evaluators import label
+from evaluators.boxed_math import FIRST
 
 
 @dataclass(frozen=True)
@@ -100,23 +101,37 @@ def failure(status: str, stop: str) -> str:
 
 
 def make_grading(
-    evaluator: str | None, labels: Mapping[int | str, str] | Sequence[str] | None, strict: bool = False
+    evaluator: str | None,
+    labels: Mapping[int | str, str] | Sequence[str] | None,
+    strict: bool = False,
+    box: str | None = None,
 ) -> Grading:
     """An evaluator with its options; ``label`` where only labels are given, as names or by the data's numbers.
 
     Raises:
-        UserError: neither is given, an unknown evaluator, labels that ``Labels.of`` refuses or that the evaluator
-            does not look at.
+        UserError: neither is given, an unknown evaluator, labels that ``Labels.of`` refuses, or labels or a box that the
+            evaluator does not look at.
     """
     evaluator = evaluator or ("label" if labels is not None else None)
     if evaluator not in evaluators.EVALUATORS:
         raise UserError(f"evaluator is {evaluator!r}; give label (with labels), yes_no, boxed_math or exact.")
     if evaluator == "label":
         known = Labels.of(labels or ())
-        return Grading(evaluator, {"labels": list(known.names)}, strict, dict(known.numbers))
+        return _with_box(Grading(evaluator, {"labels": list(known.names)}, strict, dict(known.numbers)), box)
     if labels:
         raise UserError(f"labels are for evaluator label alone, not for {evaluator}; leave out one of the two.")
-    return Grading(evaluator, {}, strict)
+    return _with_box(Grading(evaluator, {}, strict), box)
+
+
+def _with_box(grading: Grading, box: str | None) -> Grading:
+    """Which box of an answer counts; the last one is not named, so that files say the same as before there was a choice.
+
+    Raises:
+        UserError: the evaluator reads no boxes.
+    """
+    if box and not grading.knows_boxes:
+        raise UserError(f"box {box} is for evaluator boxed_math alone, not for {grading.evaluator}; leave it out.")
+    return replace(grading, options={**grading.options, "box": box}) if box == FIRST else grading
 
 
 def check_answers(items: Sequence[Item], grading: Grading) -> None:
@@ -138,31 +153,31 @@ def labels_of(text: str | None) -> list[str]:
     return [label.strip() for label in (text or "").split(",") if label.strip()]
 
 
-def grading_of_task(name: str, strict: bool = False) -> Grading:
+def grading_of_task(name: str, strict: bool = False, box: str | None = None) -> Grading:
     """The evaluator and options of one of the suite's tasks.
 
     Raises:
-        UserError: no such task.
+        UserError: no such task, or a box of one whose answers have none.
     """
     task = tasks.find(name)
     options = (
         {"labels": list(task.LABELS), "synonyms": getattr(task, "SYNONYMS", {})} if task.EVALUATOR == "label" else {}
     )
-    return Grading(task.EVALUATOR, options, strict)
+    return _with_box(Grading(task.EVALUATOR, options, strict), box)
 
 
 def grading_from(arguments: argparse.Namespace) -> Grading:
     """The evaluator that --task or --evaluator names, with its options.
 
     Raises:
-        UserError: neither is given, or labels are missing or equal.
+        UserError: neither is given, labels are missing or equal, or a box is named of answers that have none.
     """
     if arguments.task:
         if arguments.evaluator or arguments.labels:
             raise UserError(
                 "--task brings its own evaluator and labels; leave out --evaluator and --labels, or --task."
             )
-        return grading_of_task(arguments.task, arguments.strict)
+        return grading_of_task(arguments.task, arguments.strict, arguments.box)
     if not arguments.evaluator:
         raise UserError("give --task NAME, or --evaluator with --labels for data of your own.")
-    return make_grading(arguments.evaluator, labels_of(arguments.labels), arguments.strict)
+    return make_grading(arguments.evaluator, labels_of(arguments.labels), arguments.strict, arguments.box)

@@ -6,6 +6,7 @@ from embedgrad.grading import Grading
 from embedgrad_core.files import UserError
 from embedgrad_core.prompt_header import check_field, recorded_model
 from evaluators import EVALUATORS
+from evaluators.boxed_math import FIRST, LAST
 
 _WORD = {"type": "string", "pattern": r"\S"}
 _WORDS = {"type": "object", "additionalProperties": _WORD}
@@ -15,14 +16,26 @@ GRADING = {
     "required": ["evaluator", "options"],
     "properties": {
         "evaluator": {"enum": [*EVALUATORS]},
-        "options": {"type": "object", "properties": _LABELS, "additionalProperties": False},
+        "options": {
+            "type": "object",
+            "properties": _LABELS | {"box": {"enum": [LAST, FIRST]}},
+            "additionalProperties": False,
+        },
         "strict": {"type": "boolean"},
         "numbers": _WORDS,
     },
     "additionalProperties": False,
-    "if": {"properties": {"evaluator": {"const": "label"}}},
-    "then": {"properties": {"options": {"required": ["labels"]}}},
-    "else": {"properties": {"options": {"maxProperties": 0}}},
+    "allOf": [
+        {
+            "if": {"properties": {"evaluator": {"const": "label"}}},
+            "then": {"properties": {"options": {"required": ["labels"]}}},
+            "else": {"properties": {"options": {"properties": {"labels": False, "synonyms": False}}}},
+        },
+        {
+            "if": {"properties": {"evaluator": {"const": "boxed_math"}}},
+            "else": {"properties": {"options": {"properties": {"box": False}}}},
+        },
+    ],
 }
 
 

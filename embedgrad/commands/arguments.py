@@ -14,6 +14,7 @@ from embedgrad.commands.checked import SHIPPED, output_file, penalty, rows, whol
 from embedgrad.runtime import gpus
 from embedgrad_core.files import UserError, other_than, printable, shard
 from evaluators import EVALUATORS
+from evaluators.boxed_math import FIRST, LAST
 
 if TYPE_CHECKING:
     from embedgrad.grading import Grading
@@ -267,6 +268,7 @@ def add_grading_arguments(parser: argparse.ArgumentParser) -> None:
         "--labels", help="comma-separated labels of --evaluator label; 0=bad,1=good where the data have numbers"
     )
     group.add_argument("--strict", action="store_true", help="headline is the strict reading of labels and Yes/No")
+    group.add_argument("--box", choices=[LAST, FIRST], help="which box counts, boxed maths alone; default: last")
 
 
 def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: object) -> argparse.Namespace:

@@ -6,13 +6,14 @@ shapes its result: change one and only the jobs that depend on it run again.
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from embedgrad.config import Config
 from embedgrad.planning.durations import TRAJECTORY_EPOCHS, Durations
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.search import searched_axes
+from embedgrad.tasks import TASKS
 
 
 class RunConfig(Config):
@@ -91,7 +92,12 @@ class RunConfig(Config):
 
     def grade_flags(self, task: str) -> str:
         """Flags of grading."""
-        return _flags({"task": task, "strict": self.values["decode"].get("strict", False)})
+        return _flags({"task": task, "strict": self.values["decode"].get("strict", False), "box": self._box([task])})
+
+    def _box(self, tasks: Iterable[str]) -> str | None:
+        """Which box counts, where the configuration says so and one of the tasks has answers in boxes."""
+        boxed = any(getattr(TASKS.get(task), "EVALUATOR", None) == "boxed_math" for task in tasks)
+        return self.values["decode"].get("box") if boxed else None
 
     def analysis_flags(self, task: str) -> str:
         """Flags of decoding and of what LAT costs; without the key ``lat``, of decoding alone."""
@@ -179,8 +185,8 @@ class RunConfig(Config):
         for task in self.tasks_of(model):
             limit = str(self.values["tasks"][task]["max_new_tokens"])
             words += ["--asked", task, limit, f"results/{self.run}/data/{task}/test.jsonl"]
-        strict = _flags({"strict": self.values["decode"].get("strict", False)})
-        return " ".join([shlex.join(words), strict]).strip()
+        readings = {"strict": self.values["decode"].get("strict", False), "box": self._box(self.tasks_of(model))}
+        return " ".join([shlex.join(words), _flags(readings)]).strip()
 
     def cell_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags that name a cell and its row of the table."""

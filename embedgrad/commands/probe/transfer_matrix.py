@@ -7,6 +7,7 @@ embedgrad probe transfer_matrix --model MODEL --prompt-file prompt.safetensors -
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embedgrad.commands.arguments import (
     add_decoding_arguments,
@@ -20,6 +21,10 @@ from embedgrad.commands.arguments import (
 from embedgrad.commands.checked import whole
 from embedgrad.files import read_items
 from embedgrad_core.files import UserError, sha256_of_file
+from evaluators.boxed_math import FIRST, LAST
+
+if TYPE_CHECKING:
+    from embedgrad.grading import Grading
 
 HELP = "the prompt on the test items of every task of its model"
 ITEMS = 32
@@ -38,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--items", type=whole(1), default=ITEMS, help="test items of each task that are asked, at most")
     parser.add_argument("--strict", action="store_true", help="headline is the strict reading of labels and Yes/No")
+    parser.add_argument("--box", choices=[LAST, FIRST], help="which box of an answer counts in tasks of boxed maths")
     add_decoding_arguments(parser)
     add_state_argument(parser)
 
@@ -45,7 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def found(arguments: argparse.Namespace) -> dict:
     """Ask every task."""
     from embedgrad.analyses.baselines.rungs import label_targets
-    from embedgrad.grading import grading_of_task
     from embedgrad.probes.draws import sampled
     from embedgrad.probes.transfer_matrix import AskedTask, transfer_matrix
     from embedgrad.runtime.provenance import made_with
@@ -53,7 +58,7 @@ def found(arguments: argparse.Namespace) -> dict:
 
     given = [(task, _limit(limit), Path(file)) for task, limit, file in arguments.asked]
     items = {task: read_items(file) for task, _, file in given}
-    gradings = {task: grading_of_task(task, arguments.strict) for task in items}
+    gradings = {task: _grading(task, arguments) for task in items}
     frozen = load_from(arguments)
     decoding = decoding_from(arguments, frozen)
     tasks = {
@@ -69,6 +74,14 @@ def found(arguments: argparse.Namespace) -> dict:
     told = transfer_matrix(frozen, prompt, tasks, kept=kept_from(arguments), log=plain_line)
     hashes = {f"{task}/{file.name}": sha256_of_file(file) for task, _, file in given}
     return told | made_with(frozen, arguments.prompt_file) | {"asked_sha256": hashes}
+
+
+def _grading(task: str, arguments: argparse.Namespace) -> "Grading":
+    """How a task's answers are read; a box is of those that have one."""
+    from embedgrad.grading import grading_of_task
+
+    own = grading_of_task(task, arguments.strict)
+    return grading_of_task(task, arguments.strict, arguments.box) if own.knows_boxes else own
 
 
 def _limit(text: str) -> int:
