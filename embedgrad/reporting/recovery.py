@@ -9,9 +9,10 @@ A protocol is one value for each choice. Where a choice makes no difference to a
 message without a template), the cell's protocols do not name it, and what they say holds for all of its values.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from scipy.special import logsumexp
 from embedgrad.reporting.printed.audit import blocks, count_of, fitting_sizes
 from embedgrad.reporting.results.agreement import check_analyses
 from embedgrad.reporting.results.analyses import read_grid
-from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.collected import Outcome, whole_tasks
 from embedgrad_core.files import UserError
 
@@ -60,6 +60,23 @@ def printed_counts(outcomes: Sequence[Outcome]) -> dict[tuple[str, str], tuple[i
     return counts
 
 
+@dataclass(frozen=True)
+class Search:
+    """What one task and model scored under each protocol, and the printed count that is to be explained.
+
+    Attributes:
+        grid: as ``recovery.json`` holds it.
+        level: whose counts are taken; empty for all items.
+        printed: right answers and items.
+        source: what an error calls it.
+    """
+
+    grid: dict
+    level: str
+    printed: tuple[int, int]
+    source: Path | str
+
+
 def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     """Protocols by log-likelihood over all cells that have a grid, with posterior weights; equals share a rank.
 
@@ -69,35 +86,44 @@ def rank(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     counts = printed_counts(outcomes)
     grids = list(_grids(outcomes, folder))
     check_analyses([(grid, metrics, path) for grid, outcome, path in grids for metrics in outcome.metrics])
-    values = _values([grid["protocols"] for grid, _, _ in grids])
-    total: dict[tuple, float] = defaultdict(float)
-    cells: dict[tuple, int] = defaultdict(int)
-    for grid, outcome, path in grids:
-        cell = outcome.cell
-        try:
-            likelihoods = _likelihoods(grid, cell, *counts[cell.dataset, cell.model], values)
-        except KeyError as error:
-            raise UserError(f"{path}: no level {error} under a protocol; delete it and run again.") from None
-        for protocol, likelihood in likelihoods.items():
-            total[protocol] += likelihood
-            cells[protocol] += 1
+    cells = ((grid, outcome.cell, path) for grid, outcome, path in grids)
+    return ranked([Search(grid, one.level or "", counts[one.dataset, one.model], path) for grid, one, path in cells])
+
+
+def ranked(searches: Sequence[Search]) -> list[dict]:
+    """The rows of :func:`rank`.
+
+    Raises:
+        UserError: a grid without the level under a protocol; names it.
+    """
+    values = _values([search.grid["protocols"] for search in searches])
+    # One axis of the array for each choice.
+    total = np.zeros([len(known) for known in values.values()])
+    cells = np.zeros(total.shape, dtype=int)
+    for search in searches:
+        for place, likelihood in _likelihoods(search, values):
+            total[place] += likelihood
+            cells[place] += 1
     # A protocol that not every cell knows (no chat template) is not compared on fewer cells.
-    most = max(cells.values(), default=0)
-    known = [protocol for protocol, count in cells.items() if count == most]
-    ordered = sorted(known, key=lambda protocol: (-round(total[protocol], 6), protocol))
-    everything = logsumexp([total[protocol] for protocol in ordered]) if ordered else 0.0
-    owns = _own([grid["own"] for grid, _, _ in grids])
+    most = int(cells.max(initial=0))
+    places = [tuple(map(int, place)) for place in np.argwhere(cells == most)] if most else []
+    found = {
+        tuple(one[at] for one, at in zip(values.values(), place, strict=True)): float(total[place]) for place in places
+    }
+    ordered = sorted(found, key=lambda protocol: (-round(found[protocol], 6), protocol))
+    everything = logsumexp(list(found.values())) if found else 0.0
+    owns = _own([search.grid["own"] for search in searches])
     rows: list[dict] = []
-    for place, protocol in enumerate(ordered, start=1):
-        likelihood = round(total[protocol], 6)
+    for standing, protocol in enumerate(ordered, start=1):
+        likelihood = round(found[protocol], 6)
         same = rows and rows[-1]["log_likelihood"] == likelihood
         named = dict(zip(values, protocol, strict=True))
         rows.append(
             {
-                "rank": rows[-1]["rank"] if same else place,
+                "rank": rows[-1]["rank"] if same else standing,
                 **named,
                 "log_likelihood": likelihood,
-                "posterior": float(np.exp(total[protocol] - everything)),
+                "posterior": math.exp(found[protocol] - everything),
                 "cells": most,
                 "own_protocol": any(all(own[key] in (value, None) for key, value in named.items()) for own in owns),
             }
@@ -159,19 +185,30 @@ def _values(grids: Sequence[Sequence[dict]]) -> dict[str, list]:
 
 
 def _own(owns: Sequence[Mapping]) -> list[dict]:
-    """The runs' own protocols; None stands for any value of a choice that makes no difference there."""
+    """The runs' own protocols, each once; None stands for any value of a choice that makes no difference there."""
     said = {key: value for own in owns for key, value in own.items() if key in MORE}
-    return [{**MORE, **said, **own} for own in owns]
+    unique: list[dict] = []
+    for own in owns:
+        full = {**MORE, **said, **own}
+        unique += [full] * (full not in unique)
+    return unique
 
 
-def _likelihoods(grid: dict, cell: Cell, k: int, m: int, values: dict[str, list]) -> dict[tuple, float]:
-    found = {}
-    reads_strictly = any(row["protocol"]["strict"] for row in grid["protocols"])
-    for row in grid["protocols"]:
-        counts, protocol = row["levels"][cell.level or ""], row["protocol"]
-        c, n = counts["correct"], counts["n"]
-        likelihood = float(stats.betabinom.logpmf(k, m, c + 0.5, n - c + 0.5))
-        known = {key: value for key, value in protocol.items() if key != "strict" or reads_strictly}
-        for named in product(*([known[key]] if key in known else values[key] for key in values)):
-            found[named] = likelihood
-    return found
+def _likelihoods(search: Search, values: dict[str, list]) -> Iterable[tuple[tuple, float]]:
+    """Where each row of a search stands in the array of all protocols, and the log-likelihood of the printed count under it.
+
+    A choice that the row does not name takes up all of its axis.
+    """
+    rows, (k, m) = search.grid["protocols"], search.printed
+    try:
+        counts = [row["levels"][search.level] for row in rows]
+    except KeyError as error:
+        raise UserError(f"{search.source}: no level {error} under a protocol; delete it and run again.") from None
+    c, n = (np.array([one[key] for one in counts]) for key in ("correct", "n"))
+    likelihoods = stats.betabinom.logpmf(k, m, c + 0.5, n - c + 0.5).tolist()
+    at = {key: {value: place for place, value in enumerate(known)} for key, known in values.items()}
+    if not any(row["protocol"]["strict"] for row in rows):  # these answers have no strict reading
+        del at["strict"]
+    for row, likelihood in zip(rows, likelihoods, strict=True):
+        named = row["protocol"]
+        yield tuple(at[key][named[key]] if key in at and key in named else slice(None) for key in values), likelihood

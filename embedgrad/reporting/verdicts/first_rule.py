@@ -1,7 +1,7 @@
 """The first rule for the verdict on a cell, of 2026-11-23; it stands beside today's (``rule.py``) and decides nothing any more.
 
 It takes the printed numbers as exact. But they too were measured on few items: of two faithful samples of one truth it calls
-fewer than half replicated (``benchmarks/verdict_simulation.py``).
+fewer than half replicated (``benchmarks/simulations/verdict_simulation.py``).
 
 The paper claims that a cell went from *before* to *after*; both are printed, and their difference is the printed
 gain (the printed Δ column is not used: some of its entries contradict their own row). Ours are n paired items. All

@@ -19,7 +19,7 @@ Beside the word stands what is known of the **size**: "same" if the 90 % interva
 half of the printed gain on either side (two one-sided tests at .05; Schuirmann 1987), "smaller" or "larger" if the 95 %
 interval excludes 0, else "open". A cell may be replicated while its size is open: that is what few items are worth.
 
-How often each word comes under stated truths is simulated: ``benchmarks/verdict_simulation.py``, docs/protocol.md.
+How often each word comes under stated truths is simulated: ``benchmarks/simulations/verdict_simulation.py``, docs/protocol.md.
 """
 
 from typing import Any

@@ -99,4 +99,4 @@ def telescope(n: int, discordant: int, of: int) -> float:
     def short(gain: float) -> float:
         return power_of_gain(n, gain, max(share, gain)) - TELESCOPE
 
-    return 100 * float(brentq(short, 1e-9, 1.0, xtol=1e-4)) if short(1.0) > 0 else 100.0
+    return 100 * float(brentq(short, 1e-9, 1.0, xtol=1e-12)) if short(1.0) > 0 else 100.0

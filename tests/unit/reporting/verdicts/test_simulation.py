@@ -10,7 +10,9 @@ from embedgrad.reporting.printed.audit import printed_sizes
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.statistics import Paired
 
-spec = importlib.util.spec_from_file_location("verdict_simulation", ROOT / "benchmarks/verdict_simulation.py")
+spec = importlib.util.spec_from_file_location(
+    "verdict_simulation", ROOT / "benchmarks/simulations/verdict_simulation.py"
+)
 simulation = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(simulation)
 

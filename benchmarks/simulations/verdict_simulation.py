@@ -1,6 +1,6 @@
 """How often each verdict comes, were the paper's table true in one way or another: the rule's operating table.
 
-    python benchmarks/verdict_simulation.py [--draws 400] [--phi 0.3] [--out TABLE.md]
+    python benchmarks/simulations/verdict_simulation.py [--draws 400] [--phi 0.3] [--out TABLE.md]
 
 Each of the 26 printed cells is repeated many times under a stated truth, on as many items as the paper had (the smallest test
 size that its percentages allow; MEDD's allow none, so half of the data set). Items are drawn independently; an item right
@@ -24,7 +24,7 @@ from embedgrad.reporting.statistics import Paired, power_of_gain
 from embedgrad.reporting.typeset import markdown_table
 from embedgrad.reporting.verdicts import first_rule, rule
 
-CELLS = Path(__file__).resolve().parents[1] / "config" / "cells.tsv"
+CELLS = Path(__file__).resolve().parents[2] / "config" / "cells.tsv"
 MEDD = 2080
 SURE = 0.99
 Truth = tuple[float, float]
