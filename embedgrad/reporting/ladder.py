@@ -85,8 +85,11 @@ def ladder_markdown(rows: Sequence[dict], weights: Sequence[str] = ()) -> str:
     return "\n".join([table, "", *(f"- {note}" for note in notes)]) + "\n"
 
 
-def headline(rows: Sequence[dict]) -> str:
-    """One sentence: in how many cells the optimised prompt beats the best rung without training, and in how many it loses."""
+def headline(rows: Sequence[dict], ran: int = 0) -> str:
+    """One sentence: in how many cells the optimised prompt beats the best rung without training, and in how many it loses.
+
+    ``ran`` is how many cells have results; those without rungs are counted.
+    """
     judged = [row for row in rows if "p_best_holm" in row]
     if not judged:
         return ""
@@ -94,7 +97,8 @@ def headline(rows: Sequence[dict]) -> str:
     up, down = (sum(sign * row["over_best"] > 0 for row in kept) for sign in (1, -1))
     return (
         f"Against the best rung without training: better in {up} of {len(judged)} cells and worse in {down} after Holm's "
-        f"correction, no significant difference in {len(judged) - up - down}."
+        f"correction, no significant difference in {len(judged) - up - down}"
+        f"{f' ({ran - len(judged)} more without rungs)' if ran > len(judged) else ''}."
     )
 
 

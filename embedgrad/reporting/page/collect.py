@@ -73,7 +73,8 @@ def headline(outcomes: Sequence[Outcome]) -> str:
     if not with_paper:
         rows = [row for row in numbers(outcomes) if row["p_holm"] is not None]
         up = sum(row["p_holm"] < 0.05 and row["gain_points"] > 0 for row in rows)
-        return f"{up} of {len(done)} cells gained significantly after Holm's correction; {_missing(outcomes)}."
+        gained = f"{up} of {len(done)} cells gained significantly on their text prompt after Holm's correction"
+        return f"{gained}; {_missing(outcomes)}."
     words = Counter(outcome.metrics[0]["verdict"]["word"] for outcome in with_paper if outcome.metrics)
     verdicts = ", ".join(f"{words[word]} {word}" for word in WORDS if words[word]) or "no cell judged yet"
     return f"Of the paper's {len(with_paper)} cells: {verdicts}; {_missing(outcomes)}."

@@ -59,7 +59,7 @@ def write_page(
         run=folder.name,
         headline=collect.headline(outcomes),
         weights=weights_notes(outcomes),
-        against_best=headline(ladder_rows(outcomes, folder)),
+        against_best=headline(ladder_rows(outcomes, folder), sum(bool(outcome.metrics) for outcome in outcomes)),
         lines=lines,
         with_paper=any(cell.paper for cell in cells),
         figures=_figures(outcomes, cells, folder, seeds),
@@ -121,17 +121,17 @@ def _figures(
     }
     rungs = ladder_rows(outcomes, folder)
     wanted = [
-        (True, "Before and after", lambda: before_after(outcomes), "Each cell's accuracy before and after with Wilson's 95 % "
+        (True, "Before and after", lambda: before_after(ran), "Each cell's accuracy before and after with Wilson's 95 % "
          "intervals; hollow marks are the paper's. Intervals that overlap widely say little."),
         (rungs, "Against what needs no training", lambda: ladder(rungs), "Every rung without training beside before and "
          "optimised. The ringed rung did best on dev; the optimised prompt is held against it, item by item."),
         (True, "Where the gain comes from", lambda: gain(outcomes), "The change split exactly: answers that became readable, "
-         "and answers that were readable and became right. Blue alone is a gain of format."),
+         "and answers that were readable and became right. Blue alone cannot be told from a gain of format."),
         (True, "Entropy", lambda: entropy(outcomes, folder), "Mean entropy of each answer's steps (Eq. 11). Loops are sure of "
          "themselves for another reason and are drawn apart."),
         (True, "Training", lambda: training_curves(ran, folder), "Loss on train and dev by epoch; epoch 0 is the text prompt. "
          "The marked epoch is the one kept."),
-        ("limits" in made, "Token limits", lambda: limits(limit_rows(outcomes, folder)), "Accuracy under smaller token limits, "
+        ("limits" in made, "Accuracy over the token limit", lambda: limits(limit_rows(outcomes, folder)), "Under smaller limits, "
          "read off the same answers; dashed: answers that ended by themselves. Where the two sides meet at a larger limit, the "
          "gain was the limit's."),
         ("anchoring" in made, "Semantic anchoring", lambda: anchoring(ran_cells, folder, seeds), "Probability of each "

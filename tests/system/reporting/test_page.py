@@ -30,7 +30,8 @@ def page(run):
 def test_missing_cells_are_named_with_the_command_that_makes_them(page):
     text = page.read_text()
     assert "6 of 12 cells are missing" in text
-    assert text.count('class="missing" colspan') == 6
+    assert text.count('<td class="missing">missing: ') == 6
+    assert "<summary>Missing: 6 of 12 cells</summary>" in text
     assert "cells=parity/tiny-0.8m" in text
 
 
