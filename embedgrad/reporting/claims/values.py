@@ -137,9 +137,24 @@ def _epochs(run: Run, key: str) -> list[dict]:
 
 
 def _best_epochs(run: Run, low: str, high: str) -> Measured | None:
-    """Share of cells whose best epoch on dev lies between two bounds."""
-    best = [one["best_epoch"] for one in _epochs(run, "best_epoch")]
-    return Measured.share(sum(int(low) <= epoch <= int(high) for epoch in best), len(best))
+    """Share of cells whose best epoch on dev lies between two bounds, of those trained for long enough to tell."""
+    cells = _epochs(run, "best_epoch")
+    told = [one for one in cells if _settled(one, int(high))]
+    if cells and not told:
+        return Measured(None, gate=f"no cell was trained for {high} epochs, or stopped before its last one")
+    hits, left = sum(int(low) <= one["best_epoch"] <= int(high) for one in told), len(cells) - len(told)
+    control = f"left out: {left} of {len(cells)} cells, which ended before {high} epochs while dev might still improve"
+    return Measured.share(hits, len(told), control=control if left else "")
+
+
+def _settled(one: dict, high: int) -> bool:
+    """Whether a best epoch is one: more epochs would have been run, or patience had ended them."""
+    settings = one.get("settings")
+    known = settings if isinstance(settings, dict) else {}
+    most, patience, ran = known.get("epochs"), known.get("patience"), one.get("epochs_run")
+    if not all(isinstance(value, int) for value in (most, patience, ran)):
+        return True  # earlier versions do not say
+    return most >= high or 0 < patience <= ran - one["best_epoch"]
 
 
 def _best_within(run: Run, most: str) -> Measured | None:

@@ -27,6 +27,7 @@ from embedgrad.reporting.claims import (
 )
 from embedgrad.reporting.claims.measured import Measured, Run, judge
 from embedgrad.reporting.claims.rivals import RIVAL_KINDS
+from embedgrad.reporting.claims.values import KINDS
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import collect
 from embedgrad.reporting.statistics import fieller
@@ -220,3 +221,15 @@ def test_an_activation_is_read_by_the_responses_where_the_template_has_no_valid_
     assert least.value == min(deltas)
     assert least.control.endswith("reader of 1 of 1 cells: responses at prompt_mean: template not valid")
     assert first.value == (max(deltas) in deltas[:2])
+
+
+@pytest.mark.parametrize(
+    ("allowed", "ran", "best", "told"),
+    # Epochs allowed and run, the best one, and whether the run can say that it lies in 5-10. Patience is 3.
+    [(10, 10, 7, "compatible"), (10, 6, 3, "does not hold"), (5, 5, 2, "does not hold"), (5, 5, 4, "not testable")],
+)
+def test_a_best_epoch_counts_where_more_epochs_might_have_been_better(tmp_path, allowed, ran, best, told):
+    settings = {"epochs": allowed, "patience": 3}
+    metrics = {"prompt": {"best_epoch": best, "epochs_run": ran, "settings": settings}}
+    found = KINDS["best_epochs"][1](Run({("imdb", "tiny"): metrics}, {}, [], tmp_path), "5", "10")
+    assert found.verdict("=", 1.0, 0.01) == told
