@@ -152,9 +152,9 @@ def _settled(one: dict, high: int) -> bool:
     settings = one.get("settings")
     known = settings if isinstance(settings, dict) else {}
     most, patience, ran = known.get("epochs"), known.get("patience"), one.get("epochs_run")
-    if not all(isinstance(value, int) for value in (most, patience, ran)):
+    if not (isinstance(most, int) and isinstance(patience, int) and isinstance(ran, int)):
         return True  # earlier versions do not say
-    return most >= high or 0 < patience <= ran - one["best_epoch"]
+    return most >= high or 0 < patience <= ran - int(one["best_epoch"])
 
 
 def _best_within(run: Run, most: str) -> Measured | None:
