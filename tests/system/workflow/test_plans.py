@@ -17,7 +17,6 @@ pytestmark = pytest.mark.workflow
 
 PAPER = {
     "data": 4,
-    "editions": 1,
     "before": 16,
     "grade_before": 16,
     "optimize": 26,
@@ -29,12 +28,17 @@ PAPER = {
     **dict.fromkeys(("table2", "summary", "audit", "report_page", "all"), 1),
     **dict.fromkeys(("before_after", "training_curves", "gain_figure", "entropy_figure"), 1),
     **dict.fromkeys(("anchoring_figure", "lat_figure", "ladder_figure", "limits_figure"), 1),
-    "total": 196,
+    "total": 195,
 }
 
 
 def test_the_paper_is_planned_with_nothing_at_hand(checkout):
     assert job_counts(snakemake(checkout, "--dry-run")) == PAPER
+
+
+def test_recovery_beyond_what_is_free_is_asked_for_apart(checkout):
+    run = snakemake(checkout, "--dry-run", "--configfile", "config/paper.yaml", "config/recovery.yaml")
+    assert job_counts(run) == PAPER | {"editions": 1, "total": 196}
 
 
 def test_the_inner_snakefile_plans_the_same(checkout):

@@ -21,7 +21,7 @@ PLANS = {
     "all probes of the paper": (
         "config/paper.yaml",
         {"probes": PROBES},
-        {"metrics": 26, "editions": 1, "total": 196 + (26 + 1) * len(PROBES)} | probed(26),
+        {"metrics": 26, "total": 195 + (26 + 1) * len(PROBES)} | probed(26),
     ),
     # Table 2 has three seeds of most cells, a probe looks at the first.
     "all probes of the laptop's run": ("config/laptop.yaml", {"probes": PROBES}, {"optimize": 30} | probed(18)),
@@ -32,7 +32,7 @@ PLANS = {
             "cells": ["medd/qwen2.5-3b-instruct", "imdb/qwen2.5-3b-instruct"],
             "tasks": {"medd": {"shards": 4}},
         },
-        {"after_shard": 4, "before_shard": 4, "baselines_shard": 4, "after": 1, "editions": 1} | probed(2),
+        {"after_shard": 4, "before_shard": 4, "baselines_shard": 4, "after": 1} | probed(2),
     ),
     "own chains": (SMALL, CHAINED, {"chains": 1, "optimize": 2, "data": 2}),
     "own chains with probes": (SMALL, CHAINED | {"probes": PROBES}, {"chains": 1, "optimize": 2} | probed(2)),
