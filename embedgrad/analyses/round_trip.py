@@ -1,13 +1,15 @@
 """The round trip to words (Section 5.1): what is left of an optimised prompt when it is put back into words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
 from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
-from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, decode
+from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, Slot, decode
 from embedgrad_core.anchoring import randomly_displaced, snapped
+from embedgrad_core.decoding.answers import Decoded, to_decoded
+from embedgrad_core.decoding.together import Asked, decode_together, gains
 from embedgrad_core.files import Item
 
 
@@ -29,20 +31,17 @@ def round_trip(
         ``snapped_equals_before``.
     """
     gold = {item.id: item.answer for item in items}
-
-    def accuracy(name: str, vectors: torch.Tensor) -> float:
-        with Progress(f"round trip, {name}", len(items), log) as at:
-            answers = decode(frozen, prompt.slot, vectors, items, decoding, log=log, **at.decoding)
-        found = grading.accuracy({row.id: row.output for row in answers}, gold)
-        log(f"{name}: accuracy {found:.3f} on {len(items)} items")
-        return found
-
-    before, after = accuracy("before", prompt.initial), accuracy("after", prompt.vectors)
     words = snapped(frozen, prompt)
     # Vectors that snap back to their own tokens are the text prompt again: the answers are the same.
     is_text = bool(torch.equal(words, prompt.initial))
-    back = before if is_text else accuracy("snapped", words)
-    each = [accuracy(f"random, seed {seed}", randomly_displaced(prompt, seed)) for seed in seeds]
+    asked = {"before": prompt.initial, "after": prompt.vectors} | ({} if is_text else {"snapped": words})
+    asked |= {f"random, seed {seed}": randomly_displaced(prompt, seed) for seed in seeds}
+    found = {}
+    for name, answers in _answers(frozen, prompt.slot, asked, items, decoding, log):
+        found[name] = grading.accuracy({row.id: row.output for row in answers}, gold)
+        log(f"{name}: accuracy {found[name]:.3f} on {len(items)} items")
+    before, after, back = found["before"], found["after"], found["before" if is_text else "snapped"]
+    each = [found[f"random, seed {seed}"] for seed in seeds]
     return {
         "n": len(items),
         "decoding": decoding.row(),
@@ -50,3 +49,25 @@ def round_trip(
         "random_each": each,
         "snapped_equals_before": is_text,
     }
+
+
+def _answers(
+    frozen: FrozenModel,
+    slot: Slot,
+    asked: Mapping[str, torch.Tensor],
+    items: Sequence[Item],
+    decoding: Decoding,
+    log: Callable[[str], None],
+) -> Iterator[tuple[str, list[Decoded]]]:
+    """The answers behind each vectors by name: all at once where that gains."""
+    if not gains(frozen, decoding):
+        for name, vectors in asked.items():
+            with Progress(f"round trip, {name}", len(items), log) as at:
+                yield name, decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
+        return
+    ends = frozen.stop_ids(decoding.stop_rule)
+    each = [Asked(slot, vectors, items, ends) for vectors in asked.values()]
+    with Progress("round trip", len(each) * len(items), log) as at:
+        found = decode_together(frozen, each, decoding, log=log, **at.decoding)
+    for name, rows in zip(asked, found, strict=True):
+        yield name, [to_decoded(frozen, item, row, ends, decoding.loop) for item, row in rows]

@@ -20,6 +20,7 @@ from embedgrad.commands.arguments import (
     load_from,
     plain_line,
     shard_from,
+    silent,
 )
 from embedgrad.commands.checked import output_file, some_text
 from embedgrad.files import read_items
@@ -93,21 +94,32 @@ def answer(arguments: argparse.Namespace, ladder_file: Path | None, recovery_fil
         searched.append(arguments.edition)
     from embedgrad.analyses.baselines.ladder import ladder
     from embedgrad.analyses.baselines.protocols import protocol_grid
+    from embedgrad.analyses.baselines.rungs import rungs
     from embedgrad.analyses.baselines.text_answers import TextAnswers
+    from embedgrad.analyses.baselines.variants import variants
     from embedgrad.grading import grading_from
     from embedgrad.runtime.provenance import made_with
+    from embedgrad_core.decoding.together import gains
 
     grading, frozen, layout = grading_from(arguments), load_from(arguments), layout_from(arguments)
     decoding = decoding_from(arguments, frozen)
     texts = TextAnswers(frozen, layout, arguments.prompt, decoding, kept_from(arguments))
+    more = {"rewrite": arguments.rewrite, "examples": arguments.examples} if ladder_file else {}
+    if gains(frozen, decoding) and not arguments.shard:  # a shard's answers must not depend on what else it holds
+        ladders = rungs(texts, train, grading, **more) if ladder_file else ()
+        asked = [rung.asks([*items, *(dev or [])]) for rung in ladders if rung.asks]
+        found = variants(texts, axes, edition, silent)[0] if recovery_file else []
+        free = [variant for variant in found if variant.penalty is None]
+        texts.ahead([*asked, *(texts.asked(one.layout, one.shown(part)) for one in free for part in parts)], plain_line)
     if ladder_file:
-        more = {"rewrite": arguments.rewrite, "examples": arguments.examples}
-        rungs, lines = ladder(texts, items, train, grading, dev=dev, **more, log=plain_line)
+        counts, lines = ladder(texts, items, train, grading, dev=dev, **more, log=plain_line)
         if arguments.answers:
             write_jsonl(arguments.answers, lines)
         paths = [path for path in (arguments.data, arguments.dev, arguments.train) if path]
         hashes = {path.name: sha256_of_file(path) for path in paths}
-        write_json(ladder_file, {"rungs": rungs, "decoding": decoding.row(), "data_sha256": hashes} | made_with(frozen))
+        write_json(
+            ladder_file, {"rungs": counts, "decoding": decoding.row(), "data_sha256": hashes} | made_with(frozen)
+        )
     if recovery_file:
         grid = protocol_grid(texts, parts, grading, shares, axes=axes, edition=edition, log=plain_line)
         hashes = {path.name: sha256_of_file(path) for path in searched if path}

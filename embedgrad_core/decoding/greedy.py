@@ -17,7 +17,7 @@ from embedgrad_core.decoding.graphed import GraphedDecoder, Workspace
 from embedgrad_core.decoding.lanes import KeyValueLanes
 from embedgrad_core.decoding.loops import LoopRule
 from embedgrad_core.decoding.repetition import Repetition
-from embedgrad_core.decoding.rows import Request, Row, entropy_bits
+from embedgrad_core.decoding.rows import Request, Row, Whole, entropy_bits
 from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.attention import Past, attending
@@ -33,7 +33,7 @@ def greedy(
     frozen: FrozenModel,
     slot: Slot,
     vectors: torch.Tensor,
-    bodies: Sequence[list[int]],
+    bodies: Sequence[list[int] | Whole],
     max_new_tokens: int,
     stop_ids: Sequence[int],
     *,
@@ -51,7 +51,8 @@ def greedy(
 
     Args:
         vectors: (k, d) prompt vectors.
-        bodies: token ids after the prompt, a list for each row.
+        bodies: token ids after the prompt, a list for each row; or whole rows, with a prompt and stop ids of their own, behind a
+            slot and vectors of no tokens.
         max_new_tokens: token limit of a row.
         stop_ids: token ids that end a row; the one that came is the last of its ids.
         batch_size: rows that run at a time.

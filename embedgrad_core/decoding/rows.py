@@ -27,6 +27,25 @@ class Row:
         return sum(self.bits) / max(len(self.bits), 1)
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A row that shares nothing with its neighbours: all that stands before its answer, its own prompt included.
+
+    Attributes:
+        vectors: (P, d) head and prompt.
+        ids: token ids after them.
+        stop_ids: token ids that end it.
+    """
+
+    vectors: torch.Tensor
+    ids: list[int]
+    stop_ids: Sequence[int]
+
+    def __len__(self) -> int:
+        """Tokens before the answer."""
+        return len(self.vectors) + len(self.ids)
+
+
 @dataclass
 class Request:
     """What is to be answered, and how.
@@ -35,9 +54,9 @@ class Request:
         frozen: the frozen model.
         slot: where the prompt sits.
         vectors: (k, d) prompt vectors.
-        bodies: token ids after the prompt, a list for each row.
+        bodies: token ids after the prompt, a list for each row; or whole rows, behind a slot and vectors of no tokens.
         limit: new tokens of a row at most.
-        stop_ids: token ids that end a row.
+        stop_ids: token ids that end a row that brings none of its own.
         stop_on_loop: end a row as soon as its tail repeats so.
         on_end: called with each row when it has ended.
         on_step: called when rows have been looked at, with what the running ones have of their limits, in rows.
@@ -50,7 +69,7 @@ class Request:
     frozen: FrozenModel
     slot: Slot
     vectors: torch.Tensor
-    bodies: Sequence[list[int]]
+    bodies: Sequence[list[int] | Whole]
     limit: int
     stop_ids: Sequence[int]
     stop_on_loop: LoopRule | None
@@ -75,12 +94,17 @@ class Request:
 
     def body(self, row: Row) -> torch.Tensor:
         """(L, d) what a row brings of its own."""
-        body = self.frozen.embed(torch.tensor(self.bodies[row.index], dtype=torch.long))
-        return torch.cat([self.own, body])
+        body = self.bodies[row.index]
+        own, ids = (body.vectors, body.ids) if isinstance(body, Whole) else (self.own, body)
+        embedded = self.frozen.embed(torch.tensor(ids, dtype=torch.long))
+        return torch.cat([own.to(embedded.device, embedded.dtype), embedded])
 
     def ids_before(self, row: Row) -> list[int]:
         """The tokens that stand before a row's answer; optimised vectors stand for the text that they began as."""
-        return [*self.slot.head_ids, *self.slot.prompt_ids, *self.bodies[row.index]]
+        body = self.bodies[row.index]
+        if isinstance(body, Whole):
+            raise TypeError("a whole row does not say which tokens its prompt began as")
+        return [*self.slot.head_ids, *self.slot.prompt_ids, *body]
 
     def take(self, row: Row, tokens: Sequence[int], bits: Sequence[float]) -> bool:
         """Record steps until the row ends, and return whether it did; tokens after the end are dropped."""
@@ -92,7 +116,9 @@ class Request:
         return False
 
     def _has_ended(self, row: Row) -> bool:
-        if row.ids[-1] in self.stop_ids or len(row.ids) == self.limit:
+        body = self.bodies[row.index]
+        ends = body.stop_ids if isinstance(body, Whole) else self.stop_ids
+        if row.ids[-1] in ends or len(row.ids) == self.limit:
             return True
         rule = self.stop_on_loop
         row.looped = rule is not None and len(row.ids) >= rule.tokens and is_loop(row.ids, rule)

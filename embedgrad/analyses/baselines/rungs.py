@@ -14,14 +14,16 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
 from embedgrad.analyses.baselines.text_answers import TextAnswers, text_vectors
 from embedgrad.grading import Grading
 from embedgrad.planning.demand import EXAMPLES
-from embedgrad_core import FrozenModel, Layout, Slot, decode
+from embedgrad_core import FrozenModel, Layout, Slot
 from embedgrad_core.decoding.answers import Decoded
+from embedgrad_core.decoding.together import Asked
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.likelihood import continuation_log_likelihoods
 
@@ -37,10 +39,12 @@ class Rung:
         name: see the module's docstring.
         answer: (items, ``on_progress``, ``on_step`` and ``log`` of :func:`embedgrad_core.decode`) → their answers; raises
             UserError where they do not fit the model's context.
+        asks: items → what the model is asked for; None where nothing is generated.
     """
 
     name: str
     answer: Answering
+    asks: Callable[[Sequence[Item]], Asked] | None = None
 
 
 def rungs(
@@ -63,24 +67,26 @@ def rungs(
     """
     frozen, layout, prompt, decoding = texts.frozen, texts.layout, texts.prompt, texts.decoding
 
-    def generating(slot: Slot, vectors: torch.Tensor) -> Answering:
-        return lambda items, **callbacks: decode(frozen, slot, vectors, items, decoding, kept=texts.kept, **callbacks)
+    def generating(name: str, slot: Slot, vectors: torch.Tensor) -> Rung:
+        ends = frozen.stop_ids(decoding.stop_rule)
+        asks = partial(Asked, slot, vectors, stop_ids=ends)
+        return Rung(name, partial(texts.generated, slot, vectors), lambda items: asks(items=items))
 
-    def of_kind(kind: str) -> Answering:
+    def of_kind(kind: str) -> Rung:
         if decoding.engine != "native":
-            return generating(*text_vectors(frozen, replace(layout, kind=kind), prompt))
-        return lambda items, **callbacks: texts.decoded(kind, items, **callbacks)
+            return generating(kind, *text_vectors(frozen, replace(layout, kind=kind), prompt))
+        return Rung(kind, partial(texts.decoded, kind), partial(texts.asked, texts.in_layout(kind)))
 
     bare = replace(layout, kind="bare")
-    yield Rung("no_prompt", generating(*without_prompt(frozen, bare, prompt)))
+    yield generating("no_prompt", *without_prompt(frozen, bare, prompt))
     for kind in texts.kinds:
-        yield Rung(kind, of_kind(kind))
+        yield of_kind(kind)
     if rewrite:
-        yield Rung("rewrite", generating(*text_vectors(frozen, layout, rewrite)))
+        yield generating("rewrite", *text_vectors(frozen, layout, rewrite))
     ends = layout.target_prefix or "\n"
     dealt_out = f"{worked_examples(train, examples, ends, dealt_out=True)}\n\n{prompt}"
-    yield Rung("few_shot", generating(*text_vectors(frozen, bare, dealt_out)))
-    yield Rung("examples", _behind_examples(texts, train, generating))
+    yield generating("few_shot", *text_vectors(frozen, bare, dealt_out))
+    yield _behind_examples(texts, train, generating)
     if grading.knows_strict:  # a closed set of answers
         labels = label_targets(train)
         common = labels[Counter(item.answer for item in train).most_common(1)[0][0]]
@@ -143,23 +149,33 @@ def _in_turn(items: Sequence[Item], count: int) -> list[Item]:
     return chosen
 
 
-def _behind_examples(texts: TextAnswers, train: Sequence[Item], generating: Callable[..., Answering]) -> Answering:
+def _behind_examples(texts: TextAnswers, train: Sequence[Item], generating: Callable[..., Rung]) -> Rung:
     """After right examples: one of each answer (at most 8, at least 3), half as many until every item fits."""
     layout = replace(texts.layout, separator="\n\n")
     ends = layout.target_prefix or "\n"
 
-    def answer(items: Sequence[Item], **callbacks: Callable) -> list[Decoded]:
+    def tried() -> Iterator[tuple[Rung, bool]]:
+        """Rungs with fewer and fewer examples, and whether one is the last."""
         count = min(8, max(EXAMPLES, len({item.answer for item in train})))
-        while True:
+        while count:
             text = f"{texts.prompt}\n\n{worked_examples(train, count, ends)}"
-            try:
-                return generating(*text_vectors(texts.frozen, layout, text))(items, **callbacks)
-            except UserError:
-                if count == 1:
-                    raise
-                count //= 2
+            yield generating("examples", *text_vectors(texts.frozen, layout, text)), count == 1
+            count //= 2
 
-    return answer
+    def answer(items: Sequence[Item], **callbacks: Callable) -> list[Decoded]:
+        for rung, last in tried():
+            try:
+                return rung.answer(items, **callbacks)
+            except UserError:
+                if last:
+                    raise
+        raise AssertionError("at least one example is tried")
+
+    def asks(items: Sequence[Item]) -> Asked:
+        every = [rung.asks(items) for rung, _ in tried() if rung.asks]
+        return next(filter(texts.fits, every), every[-1])
+
+    return Rung("examples", answer, asks)
 
 
 def _choosing(frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, labels: Sequence[str]) -> Answering:

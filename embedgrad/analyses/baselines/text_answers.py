@@ -4,17 +4,19 @@ An answer under a smaller token limit or more end tokens is the beginning of one
 rungs of the text and the protocol search share their decodings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-from embedgrad_core import Decoding, FrozenModel, Layout, PromptEmbedding, Slot
+from embedgrad.runtime.progress import Progress
+from embedgrad_core import Decoding, FrozenModel, Layout, PromptEmbedding, Slot, decode
 from embedgrad_core.decoding.answers import Decoded, decode_rows, to_decoded
 from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.decoding.rows import Row
-from embedgrad_core.files import Item
+from embedgrad_core.decoding.together import Asked, decode_together
+from embedgrad_core.files import Item, UserError, in_order
 
 
 @dataclass
@@ -35,6 +37,7 @@ class TextAnswers:
     decoding: Decoding
     kept: KeptRows | None = None
     _rows: dict[tuple, list[tuple[Item, Row]]] = field(default_factory=dict, repr=False)
+    _ahead: dict[tuple, dict[str, Row]] = field(default_factory=dict, repr=False)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -76,13 +79,63 @@ class TextAnswers:
         found = self.rows(self.in_layout(kind), items, self.decoding.repetition_penalty, **callbacks)
         return [to_decoded(self.frozen, item, until(row, ends), ends, loop) for item, row in found]
 
+    def generated(self, slot: Slot, vectors: torch.Tensor, items: Sequence[Item], **callbacks: Any) -> list[Decoded]:
+        """What :func:`embedgrad_core.decode` gives behind any prompt, from the answers :meth:`ahead` where they are there."""
+        ends = self.frozen.stop_ids(self.decoding.stop_rule)
+        found = self._found(Asked(slot, vectors, items, ends))
+        if found is None:
+            return decode(self.frozen, slot, vectors, items, self.decoding, kept=self.kept, **callbacks)
+        return [to_decoded(self.frozen, item, row, ends, self.decoding.loop) for item, row in found]
+
+    def asked(self, layout: Layout, items: Sequence[Item]) -> Asked:
+        """What :meth:`rows` asks the model for without a penalty."""
+        slot = self.slot(layout)
+        vectors = PromptEmbedding.from_text(self.frozen, slot).initial
+        return Asked(slot, vectors, items, self.frozen.stop_ids("checkpoint"))
+
+    def fits(self, one: Asked) -> bool:
+        """Whether every item leaves room for its answer."""
+        try:
+            one.check(self.frozen, self.decoding)
+        except UserError:
+            return False
+        return True
+
+    def ahead(self, asked: Iterable[Asked], log: Callable[[str], None]) -> None:
+        """Answer everything at once (:mod:`embedgrad_core.decoding.together`), for :meth:`rows` and :meth:`generated` to find."""
+        wanted: dict[tuple, Asked] = {}
+        for one in asked:
+            held = wanted.setdefault(one.key, replace(one, items=()))
+            known = {(item.id, item.input) for item in held.items}
+            more = [item for item in one.items if (item.id, item.input) not in known]
+            wanted[one.key] = replace(held, items=[*held.items, *more])
+        each = [one for one in wanted.values() if self.fits(one)]  # what does not is named where it is asked for
+        with Progress("answers behind all prompts", sum(len(one.items) for one in each), log) as at:
+            found = decode_together(self.frozen, each, self.decoding, kept=self.kept, log=log, **at.decoding)
+        for one, rows in zip(each, found, strict=True):
+            self._ahead[one.key] = {_name(item): row for item, row in rows}
+
+    def _found(self, one: Asked) -> list[tuple[Item, Row]] | None:
+        """Each item with its answer, if all were answered ahead."""
+        held = self._ahead.get(one.key, {})
+        items = [item for level in in_order(one.items) for item in level]
+        rows = [held.get(_name(item)) for item in items]
+        return [(item, row) for item, row in zip(items, rows, strict=True) if row] if all(rows) else None
+
     def _decode(
         self, slot: Slot, items: Sequence[Item], penalty: float | None, callbacks: dict[str, Any]
     ) -> list[tuple[Item, Row]]:
         vectors = PromptEmbedding.from_text(self.frozen, slot).initial
         native = replace(self.decoding, engine="native", tensor_parallel=None, repetition_penalty=penalty)
         ends = self.frozen.stop_ids("checkpoint")
+        if penalty is None and (found := self._found(Asked(slot, vectors, items, ends))) is not None:
+            return found
         return decode_rows(self.frozen, slot, vectors, items, native, ends, kept=self.kept, **callbacks)
+
+
+def _name(item: Item) -> str:
+    """An item as it was answered: another edition of the data has other inputs under the same ids."""
+    return f"{item.id}\n{item.input}"
 
 
 def text_vectors(frozen: FrozenModel, layout: Layout, text: str) -> tuple[Slot, torch.Tensor]:

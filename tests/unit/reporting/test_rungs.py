@@ -1,15 +1,19 @@
 """The rungs of the ladder: what each asks of the model, and what is read off the answers."""
 
+import json
+
 import pytest
-from tiny import REVIEWS
+from tiny import REVIEWS, tiny_model
 
 from embedgrad.analyses.baselines.rungs import label_targets, rungs, worked_examples
 from embedgrad.analyses.baselines.text_answers import TextAnswers, until
 from embedgrad.analyses.limits import LIMITS, over_limits
+from embedgrad.cli import main
 from embedgrad.grading import Grading, make_grading
 from embedgrad_core import Decoding, Layout, decode
-from embedgrad_core.decoding.greedy import Row
-from embedgrad_core.files import Item, UserError
+from embedgrad_core.decoding import together
+from embedgrad_core.decoding.greedy import Row, greedy
+from embedgrad_core.files import Item, UserError, write_jsonl
 
 TRAIN = [Item(f"i{n}", f"question {n}", f"answer {n % 3}", f"{n % 3}") for n in range(9)]
 
@@ -89,6 +93,55 @@ def test_the_texts_answers_are_those_of_decode_and_are_decoded_once(frozen, item
     found = texts.decoded("chat", items)
     assert [(row.id, row.output, row.stop) for row in found] == [(row.id, row.output, row.stop) for row in wanted]
     assert texts.rows(texts.in_layout("chat"), items) is texts.rows(texts.in_layout("chat"), items)
+
+
+def test_ladder_and_protocols_are_the_same_where_all_prompts_are_answered_at_once(
+    tokenizer, items, tmp_path, monkeypatch
+):
+    """As on a GPU; the examples are too long for one prompt of a row's own, and one rung does not fit at all."""
+    frozen = tiny_model(tokenizer)
+    for part in (frozen.network, tokenizer):
+        part.save_pretrained(tmp_path / "model")
+    splits = {"data": items[:4], "dev": items[4:6], "train": items[6:]}
+    words = [
+        "baselines",
+        "--model",
+        tmp_path / "model",
+        "--device",
+        "cpu",
+        "--prompt",
+        "step by step.",
+        "--evaluator",
+        "exact",
+    ]
+    words += ["--max-new-tokens", 6, "--axes", "system_message"]
+    for name, some in splits.items():
+        write_jsonl(tmp_path / f"{name}.jsonl", [item.row() for item in some])
+        words += [f"--{name}", tmp_path / f"{name}.jsonl"]
+    made, calls = [], []
+    monkeypatch.setattr(together, "OWN", 40)
+    monkeypatch.setattr(together, "greedy", lambda *most, **more: calls.append(len(most[3])) or greedy(*most, **more))
+    for at_once in (False, True):
+        monkeypatch.setattr(together, "gains", lambda *_, at_once=at_once: at_once)
+        out = tmp_path / str(at_once)
+        files = [
+            "--ladder",
+            out / "ladder.json",
+            "--answers",
+            out / "ladder.jsonl",
+            "--recovery",
+            out / "recovery.json",
+        ]
+        assert main(list(map(str, [*words, *files]))) == 0
+        files = {path.name: path.read_bytes() for path in out.iterdir()}
+        rows = [json.loads(line) for line in files.pop("ladder.jsonl").splitlines()]
+        bits = [(row.pop("entropy_bits"), row.pop("check"))[0] for row in rows]
+        made.append((files, rows, bits))
+    (files, rows, bits), (same_files, same_rows, nearly) = made
+    assert (files, rows) == (same_files, same_rows)
+    assert (len(files), len(rows)) == (2, 5 * 6)
+    assert bits == pytest.approx(nearly, abs=1e-5)
+    assert calls[0] > 3 * 6, "the short prompts are answered at once"
 
 
 def test_a_row_is_cut_behind_its_end_token_and_at_the_limit():
