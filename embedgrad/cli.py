@@ -8,10 +8,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
+from embedgrad.commands.arguments import forget
 from embedgrad.commands.checked import check_outputs
-from embedgrad.runtime import interruption, run_lock, startup
+from embedgrad.runtime import interruption, resident, run_lock, startup
 from embedgrad_core.files import UserError, is_whole_text
 
 # For a prompt of one's own first, then the workflow's steps in their order.
@@ -104,9 +106,14 @@ def entry() -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         run_lock.join()
+        if place := os.environ.pop(resident.SERVE, None):
+            return resident.serve(Path(place), main, forget)
+        code = resident.delegated(sys.argv[1:])
     except UserError as error:
         print(f"embedgrad: {error}", file=sys.stderr)
         return 2
     except interruption.Terminated:
         return 128 + signal.SIGTERM
-    return main()
+    except KeyboardInterrupt:
+        return 130
+    return main() if code is None else code

@@ -117,6 +117,11 @@ class Config:
             os.environ["EMBEDGRAD_MIRROR"] = str(self.mirror)
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
+    def jobs_together(self, has_gpus: bool) -> bool:
+        """Whether jobs run in a process that keeps its model (:mod:`embedgrad.runtime.resident`)."""
+        wanted = self.values.get("cell_jobs", "auto")
+        return wanted == "together" or (wanted == "auto" and has_gpus and self.values.get("device", "auto") != "cpu")
+
     @cached_property
     def cells(self) -> list[Cell]:
         """The selected cells, in the order of the table.

@@ -102,6 +102,11 @@ def _load(
     return load_model(model, **where, quantisation=quantisation, log=log)
 
 
+def forget() -> None:
+    """Let go of the model that :func:`load_from` keeps."""
+    _load.cache_clear()
+
+
 def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
     r"""--layout and its parts; ``\n`` in a value is a line break."""
     group = parser.add_argument_group("layout", r"where the prompt sits; \n in a value is a line break")
@@ -273,8 +278,7 @@ def add_grading_arguments(parser: argparse.ArgumentParser) -> None:
 
 def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: object) -> argparse.Namespace:
     """What ``command`` would have got if it had been called by itself with these arguments."""
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    command.add_arguments(parser := argparse.ArgumentParser())
     defaults = {action.dest: action.default for action in parser._actions}
     return argparse.Namespace(**{**defaults, **vars(arguments), **more})
 

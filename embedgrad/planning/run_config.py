@@ -6,7 +6,7 @@ shapes its result: change one and only the jobs that depend on it run again.
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 from embedgrad.config import Config
@@ -56,6 +56,12 @@ class RunConfig(Config):
     def durations(self) -> Durations:
         """Forecasts on the named GPU; on a middling one, or a slow CPU, where none is named."""
         return Durations(self, self.resources.machine(True), self.resources)
+
+    def turn(self, together: bool) -> Callable[[Mapping[str, str]], int]:
+        """Priority function: a model's jobs one after the other, the largest model first, where a process keeps it."""
+        models = self.values["models"]
+        smallest_first = sorted(models, key=lambda name: models[name].get("parameters", 0))
+        return lambda wildcards: 1 + smallest_first.index(wildcards["model"]) if together else 0
 
     def prompt_flags(self, task: str) -> str:
         """Flags of the human prompt and its layout."""

@@ -15,6 +15,7 @@ rule after:
         f"{RESULTS}/benchmarks/after/{{dataset}}/{{model}}/seed{{seed}}.tsv"
     wildcard_constraints:
         dataset=RUN.datasets_pattern(sharded=False),
+    priority: TURN
     group:
         "answers-{model}"
     conda:

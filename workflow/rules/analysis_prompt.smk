@@ -20,6 +20,7 @@ rule analyse:
         f"{RESULTS}/logs/analyse/{{dataset}}/{{model}}/seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/analyse/{{dataset}}/{{model}}/seed{{seed}}.tsv"
+    priority: TURN
     group:
         "answers-{model}"
     conda:

@@ -18,6 +18,7 @@ rule baselines:
         f"{RESULTS}/benchmarks/baselines/{{task}}/{{model}}.tsv"
     wildcard_constraints:
         task=RUN.tasks_pattern(sharded=False),
+    priority: TURN
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)

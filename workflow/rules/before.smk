@@ -14,6 +14,7 @@ rule before:
         f"{RESULTS}/benchmarks/before/{{task}}/{{model}}.tsv"
     wildcard_constraints:
         task=RUN.tasks_pattern(sharded=False),
+    priority: TURN
     group:
         "text-{model}"
     conda:

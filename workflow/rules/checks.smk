@@ -1,4 +1,5 @@
 # Who may make this run here, and what is refused or reported before its first job: wrong partitions, too few GPUs, missing models.
+import shutil
 import sys
 
 from embedgrad.planning.forecast import first_lines
@@ -40,6 +41,8 @@ def start(jobs):
         run_lock.settle(CONFIG.run)
         check_models(CONFIG, planned, log_line)
     if workflow.executor_plugin.name == "local":
+        if TOGETHER:
+            os.environ[resident.FOLDER] = str(resident.folder_for(os.getpid()))
         for line in first_lines(CONFIG, planned, workflow.configfiles, bool(gpus.visible())):
             log_line(line)
     # A log has Snakemake's own lines alone; another logger (--logger rich) draws on the terminal itself.
@@ -50,4 +53,7 @@ def start(jobs):
 
 def end():
     """Behind the last job, come what may."""
+    if place := os.environ.pop(resident.FOLDER, None):
+        resident.dismiss(Path(place))
+        shutil.rmtree(place, ignore_errors=True)
     cluster.finished(CONFIG.run)

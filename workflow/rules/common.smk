@@ -7,6 +7,7 @@ from pathlib import Path
 
 from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.lookups import SPLITS, Lookups, cell_command, light, one_of, shard_flag
+from embedgrad.runtime import gpus, resident
 from embedgrad.runtime.checks import as_workflow_error
 from embedgrad.runtime.interruption import PARENT
 from embedgrad.schemas.plain import check_seed_words
@@ -33,6 +34,9 @@ if not workflow.storage_settings.default_storage_provider:  # else results lie e
     with as_workflow_error():
         RUN.check_split_runs()
 RESULTS, FIGURES = RUN.results, RUN.figures
+# Where a process keeps its model between jobs, a model's jobs follow one another.
+TOGETHER = CONFIG.jobs_together(bool(gpus.visible()))
+TURN = CONFIG.turn(TOGETHER)
 # A DAG is millions of objects that stay: looking through them for garbage takes a seventh of a plan.
 gc.set_threshold(50_000, 20, 100)
 os.environ[PARENT] = str(os.getpid())  # jobs end with the Snakemake that started them

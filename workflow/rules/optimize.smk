@@ -13,6 +13,7 @@ rule chains:
         f"{RESULTS}/logs/chains/{{task}}/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/chains/{{task}}/{{model}}.tsv"
+    priority: TURN
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
@@ -42,6 +43,7 @@ rule optimize:
         f"{RESULTS}/logs/optimize/{{dataset}}/{{model}}/seed{{seed}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/optimize/{{dataset}}/{{model}}/seed{{seed}}.tsv"
+    priority: TURN
     conda:
         "../../environment.yml"
     threads: CONFIG.values.get("threads", 4)
