@@ -5,6 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 from scipy.stats import norm
 
@@ -158,29 +159,54 @@ def _settled(one: dict, high: int) -> bool:
 
 
 def _best_within(run: Run, most: str) -> Measured | None:
-    """Share of the cells trained longer whose best epoch on dev is not beyond a bound."""
+    """Share of the cells trained longer whose best epoch on dev is not beyond a bound; else of the sweep's, at their best rate."""
     cells = _epochs(run, "epochs_run")
-    longer = [one for one in cells if one["epochs_run"] > int(most)]
+    longer = [one["best_epoch"] for one in cells if one["epochs_run"] > int(most)]
+    longer = longer or [row.best_epoch for row in _swept(run) if row.is_best and row.best_epoch is not None]
     if cells and not longer:
         return Measured(
             None, gate=f"no cell was trained for more than {most} epochs; config/sensitivity.yaml trains to 20"
         )
-    return Measured.share(sum(one["best_epoch"] <= int(most) for one in longer), len(longer))
+    return Measured.share(sum(epoch <= int(most) for epoch in longer), len(longer))
+
+
+class _Swept(NamedTuple):
+    """One learning rate of a cell in the sweep; ``wins`` is how often it is the best over resampled dev items."""
+
+    cell: tuple[str, str]
+    rate: float
+    best_epoch: int | None
+    is_best: bool
+    wins: float
+
+
+def _swept(run: Run) -> list[_Swept]:
+    """The table of the sweep; empty where there is none."""
+    path = run.folder / "sensitivity.csv"
+    if not path.exists():
+        return []
+    header, lines = read_table(path)
+    try:
+        rows = [dict(zip(header, line, strict=True)) for line in lines]
+        return [
+            _Swept(
+                (row["dataset"], row["model"]),
+                float(row["learning_rate"]),
+                int(row["best_epoch"]) if row.get("best_epoch") else None,
+                row["best_rate"] == "True",
+                float(row.get("wins_resampled") or "nan"),
+            )
+            for row in rows
+        ]
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a table of a sweep ({error}); delete it and run again.") from None
 
 
 def _best_rate(run: Run, dataset: str, model: str) -> Measured | None:
     """The learning rate of lowest dev loss in the sweep, with half a decade to either side as "approximately"."""
-    path = run.folder / "sensitivity.csv"
-    if not path.exists():
-        return None
-    header, lines = read_table(path)
-    try:
-        rows = [dict(zip(header, line, strict=True)) for line in lines]
-        mine = [row for row in rows if (row["dataset"], row["model"]) == (dataset, model)]
-        best = [float(row["learning_rate"]) for row in mine if row["best_rate"] == "True"]
-        wins = {f"{float(row['learning_rate']):g}": float(row.get("wins_resampled") or "nan") for row in mine}
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: not a table of a sweep ({error}); delete it and run again.") from None
+    mine = [row for row in _swept(run) if row.cell == (dataset, model)]
+    best = [row.rate for row in mine if row.is_best]
+    wins = {f"{row.rate:g}": row.wins for row in mine}
     if not best:
         return None
     told = ", ".join(f"{rate} in {100 * share:.0f} %" for rate, share in wins.items() if share > 0)

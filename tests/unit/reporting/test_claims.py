@@ -95,11 +95,22 @@ def test_a_sweep_s_table_that_changed_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"sensitivity\.csv: not the table that sensitivity\.csv\.sha256 certifies"):
         check_claims(CLAIMS, PAPER, [], tmp_path)
     (tmp_path / "sensitivity.csv.sha256").unlink()
-    path.write_text("dataset,model\na,b\n")
-    check_claims(CLAIMS, PAPER, [], tmp_path)
-    path.write_text("dataset\na\n")
-    with pytest.raises(UserError, match=r"sensitivity\.csv: not a table of a sweep"):
-        check_claims(CLAIMS, PAPER, [], tmp_path)
+    for told in ("dataset\na\n", "dataset,model\na,b\n"):
+        path.write_text(told)
+        with pytest.raises(UserError, match=r"sensitivity\.csv: not a table of a sweep"):
+            check_claims(CLAIMS, PAPER, [], tmp_path)
+
+
+@pytest.mark.parametrize(("best", "share"), [((6, 14), "0.50"), ((3, 10), "1.00"), ((15, 20), "0.00")])
+def test_overfitting_is_read_off_the_sweep_where_no_cell_was_trained_longer(tmp_path, best, share):
+    """The best epoch of 20 at each cell's best rate; the other rates say nothing."""
+    lines = ["dataset,model,learning_rate,best_epoch,best_rate"]
+    for model, epoch in zip(("qwen2.5-math-1.5b", "qwen2.5-math-7b"), best, strict=True):
+        lines += [f"math500,{model},0.1,1,False", f"math500,{model},0.01,{epoch},True"]
+    (tmp_path / "sensitivity.csv").write_text("\n".join(lines) + "\n")
+    found = {one.id: one for one in check_claims(CLAIMS, PAPER, [], tmp_path)}["overfitting"]
+    assert float(found.from_run) == float(share)
+    assert found.run_verdict == INCONCLUSIVE, "two cells are few"
 
 
 def test_every_number_of_sections_4_and_5_is_covered(mirror):
