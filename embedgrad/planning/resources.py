@@ -107,10 +107,8 @@ class Resources:
         setting = self.values["optimize"].get("checkpointing")
         if isinstance(setting, bool):
             return setting
-        if setting == "auto" and self.values["models"][model]["parameters"] >= LARGE:
-            return True
         if not self.gpu:
-            return False
+            return setting == "auto" and self.values["models"][model]["parameters"] >= LARGE
         plain, less = self._needed(model, False), self._needed(model, True)
         return less is not None and (plain is None or less < plain)
 
