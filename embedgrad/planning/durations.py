@@ -8,14 +8,16 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 from embedgrad.config import Config
-from embedgrad.planning.demand import SEARCHED, WIDTHS, rows_at_a_time
+from embedgrad.planning.demand import EXAMPLES, SEARCHED, WIDTHS, rows_at_a_time
 from embedgrad.planning.gpus import Machine
+from embedgrad.planning.queues import Queue, at_once, decoding_seconds, one_by_one
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.rivals import rival_effort, timed, timed_answers
 from embedgrad.planning.search import added_decodings, ships_penalty
 from embedgrad.planning.work import Work, work_of
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape
+from embedgrad_core.model.sizes import OWN
 from embedgrad_core.training.settings import across_folds, answers_dev
 
 # Epochs of the probe that looks for overfitting: twice the paper's.
@@ -26,15 +28,18 @@ ANSWERING = ("before", "baselines", "chains", "after", "analyse", "rival_answer"
 PROBING = ("probe_calibration", "probe_contamination", "probe_robustness", "probe_transfer_matrix")
 # Of a test half's items a probe asks so many; decodings of each: robustness has both prompts plain and under five conditions.
 ASKED, CONDITIONS = 32, 6
+# Rules whose commands a process that keeps its model does, in whole or in shards.
+RESIDENT = ("optimize", "sensitivity", "before", "after", "baselines", "chains", "analyse")
 LOADING = TRAINING + ANSWERING + PROBING
-# Decodings of the test half, in test halves: before, the ladder's rungs (no prompt, a rewrite, examples wrong and right) and its
-# two layouts, once per (task, model); the rungs and layouts answer dev too, and protocol recovery answers train in both layouts …
-RUNGS, LAYOUTS = 4, 2
-SHARED_DECODINGS = 1 + RUNGS + LAYOUTS
-# … and after once per cell; the round trip and its controls answer dev six times.
-DEV_DECODINGS = 6
+# Decodings of the ladder: behind no prompt, the text in its two layouts, examples wrong and right, a rewrite where there is one.
+# They answer dev too, and protocol recovery answers train in both layouts. The round trip and its controls answer dev six times.
+LAYOUTS, DEV_DECODINGS = 2, 6
 LOAD = 2e9  # bytes per second from a local disk to a GPU; a shared file system may give a tenth of it
+CHECKED = 1.3e9  # bytes per second of a model's files held against their hashes: SHA-256 on one core, measured
+# Seconds of a job that another process does, one that holds its model: the command's own start (0.4 s measured) and its parting.
+HANDED = 1.0
 READINGS, SCORED = 4, 200  # the entropy analysis reads both answers of this many items under both prompts
+LAT = 2 * 200 * 40, 5 * 32  # tokens of LAT's pairs; dev items that it reads behind five prompts
 MADE = 60.0  # seconds in which a data set is fetched, split and certified
 # A scheduler ends what exceeds its time: answers longer than assumed, a slower disk, other users of the node.
 SLACK, MINUTES = 4, 30
@@ -57,16 +62,6 @@ def passes(settings: Mapping, epochs: int, work: Work) -> int:
     """
     folds = across_folds(settings.get("folds", 0), work.train, work.dev)
     return ceil(folds * epochs * (work.train + work.dev) / work.train) if folds else epochs
-
-
-def decoding_seconds(shape: Shape, work: Work, items: int, batch: int, width: int, machine: Machine) -> float:
-    """Seconds of answering: the greater of arithmetic and of reading weights and cache, and reading the inputs."""
-    tokens = items * work.answer
-    arithmetic = shape.read_flops(tokens, tokens) / machine.flops
-    cache = shape.cache_bytes(batch * (work.prompt + work.input + work.answer // 2), width)
-    steps = tokens / max(1, min(batch, items))
-    reading = steps * (shape.bytes_a_decoding_step(width) + cache) / machine.read
-    return max(arithmetic, reading) + shape.read_flops(items * work.input, items) / machine.flops
 
 
 @dataclass(frozen=True)
@@ -95,7 +90,8 @@ class Durations:
         if _kind(rule) not in LOADING:
             return self.machine.baseline.start
         shape, width = self._model(wildcards["model"])
-        return self.machine.baseline.start + shape.weight_bytes(width) / self.load
+        stored = shape.weight_bytes(shape.stored)
+        return self.machine.baseline.start + shape.weight_bytes(width) / self.load + stored / CHECKED
 
     def seconds(self, rule: str, wildcards: Mapping[str, str]) -> float:
         """Seconds of one job from its start to its end; seeds and shards of a job take the same.
@@ -122,11 +118,80 @@ class Durations:
         batch = 1 if kind == "rival_cost" else batch
         again = self.resources.checkpointing(model)
         spent = epochs * epoch_flops(shape, work, settings, again) / self.machine.flops
-        spent += decoding_seconds(shape, work, items, batch, width, self.machine)
-        if kind == "analyse":
-            rows = READINGS * min(work.test, SCORED)
-            spent += shape.read_flops(rows * (work.input + work.answer), rows * work.answer) / self.machine.flops
+        queues = self.queues(rule, wildcards, items)
+        spent += decoding_seconds(shape, work, queues, batch, width, self.machine)
+        spent += self.reading(kind, wildcards, work, shape) / self.machine.flops
         return fixed + spent / self.parts(rule, wildcards)
+
+    def queues(self, rule: str, wildcards: Mapping[str, str], items: int) -> list[Queue]:
+        """What a job answers, call by call; that of all its shards together."""
+        kind, work, block = _kind(rule), self.work(wildcards, rule), self.config.values["decode"].get("block")
+        decode = self.config.values["decode"]
+        plain = decode.get("engine", "native") == "native" and decode.get("repetition_penalty") is None
+        together = self.machine.is_gpu and plain and rule == kind
+        if kind == "analyse":
+            return at_once(items, work) if together else one_by_one([work.dev] * DEV_DECODINGS, work, block)
+        if kind == "baselines":
+            return self._ladder(wildcards, work, block, together)
+        if kind in ("before", "after", "chains"):
+            return one_by_one([items], work, block)
+        if kind in ("optimize", "sensitivity"):  # dev after each epoch, where it is decoded
+            return one_by_one([work.dev] * (items // max(1, work.dev)), work, block)
+        return at_once(items, work)
+
+    def _ladder(self, wildcards: Mapping[str, str], work: Work, block: int | None, together: bool) -> list[Queue]:
+        values, task = self.config.values, wildcards["task"]
+        ships = ships_penalty(self.config.model_folder(wildcards["model"]))
+        free = added_decodings(values, task, ships_penalty=False)
+        penalised = added_decodings(values, task, ships) - free
+        both, searched = work.test + work.dev, min(work.train, SEARCHED)
+        short = 1 + LAYOUTS + self._rewrites(task)
+        if not together:
+            parts = (
+                [work.test, work.dev] * (short + 2) + [searched] * LAYOUTS + [searched, work.dev] * (free + penalised)
+            )
+            return one_by_one(parts, work, block)
+        shown = [EXAMPLES, max(EXAMPLES, work.labels)]  # few_shot, and one of each answer
+        lengths = [work.prompt + count * (work.input + work.target) for count in shown]
+        own = [length for length in lengths if length <= OWN]
+        rows = (short + len(own)) * both + LAYOUTS * searched + free * (searched + work.dev)
+        longer = [queue for length in lengths if length > OWN for queue in at_once(both, work, length)]
+        return at_once(rows, work) + longer + one_by_one([searched, work.dev] * penalised, work, block)
+
+    def _rewrites(self, task: str) -> int:
+        return int(bool(self.config.values["tasks"][task].get("rewrite")))
+
+    def reading(self, kind: str, wildcards: Mapping[str, str], work: Work, shape: Shape) -> float:
+        """Operations of what a job reads without answering: label likelihoods, entropies of given answers, LAT."""
+        labels = work.input + work.labels * work.target if work.labels else 0
+        if kind == "baselines":
+            rows = (1 + self._rewrites(wildcards["task"])) * (work.test + work.dev)
+            return shape.read_flops(rows * labels, rows * work.labels * work.target)
+        if kind != "analyse":
+            return 0.0
+        scored = READINGS * min(work.test, SCORED)
+        pairs, items = LAT
+        tokens = (
+            scored * (work.input + work.answer) + 2 * work.test * labels + pairs + items * (work.prompt + work.input)
+        )
+        return shape.read_flops(tokens, scored * work.answer + 2 * work.test * work.labels * work.target)
+
+    @property
+    def keeps_models(self) -> bool:
+        """Whether jobs are done by a process that holds their model (:mod:`embedgrad.runtime.resident`)."""
+        engine = self.config.values["decode"].get("engine", "native")
+        return self.machine.is_gpu and self.config.jobs_together(has_gpus=True) and engine == "native"
+
+    def in_turn(self, rule: str, wildcards: Mapping[str, str], loaded: set[str]) -> float:
+        """Seconds of a job on one GPU, where a model's jobs follow one another: a kept model is loaded by the first of them.
+
+        ``loaded`` are the models that were, and is added to.
+        """
+        seconds, model = self.seconds(rule, wildcards), wildcards.get("model", "")
+        if self.keeps_models and _kind(rule) in RESIDENT and self.resources.gpus(model, True) == 1:
+            seconds += HANDED - self.fixed(rule, wildcards) if model in loaded else 0.0
+            loaded.add(model)
+        return seconds
 
     def effort(self, rule: str, wildcards: Mapping[str, str]) -> tuple[int, int]:
         """Epochs that a job trains and items that it answers; those of all its shards together."""
@@ -141,7 +206,8 @@ class Durations:
         if kind not in TRAINING:
             if kind == "baselines":
                 added = self.searched(wildcards["task"], wildcards["model"], work)
-                return 0, (RUNGS + LAYOUTS) * (work.test + work.dev) + LAYOUTS * min(work.train, SEARCHED) + added
+                rungs = 1 + LAYOUTS + 2 + self._rewrites(wildcards["task"])
+                return 0, rungs * (work.test + work.dev) + LAYOUTS * min(work.train, SEARCHED) + added
             return 0, {"analyse": DEV_DECODINGS * work.dev, "chains": work.train}.get(kind, work.test)
         if kind == "probe_trajectory":  # each epoch reads dev and test, a third of a step's arithmetic, twice
             return TRAJECTORY_EPOCHS + ceil(2 * TRAJECTORY_EPOCHS * (work.dev + work.test) / (3 * work.train)), 0

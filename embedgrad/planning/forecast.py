@@ -57,6 +57,7 @@ def forecast(config: RunConfig, machine: Machine, resources: Resources | None = 
     resources = resources or config.resources
     durations = Durations(config, machine, resources)
     rows, shared = [], set()
+    loaded: set[str] = set()
     for cell in config.cells:
         names = {"dataset": cell.dataset, "task": cell.task, "model": cell.model}
         pair = {"task": cell.task, "model": cell.model}
@@ -78,8 +79,8 @@ def forecast(config: RunConfig, machine: Machine, resources: Resources | None = 
                 train_tokens=epochs * work.train * (work.input + work.target),
                 decode_tokens=answered,
                 memory=memory,
-                train_seconds=durations.seconds("optimize", names),
-                decode_seconds=sum(durations.seconds(rule, wildcards) for rule, wildcards in jobs),
+                train_seconds=durations.in_turn("optimize", names, loaded),
+                decode_seconds=sum(durations.in_turn(rule, wildcards, loaded) for rule, wildcards in jobs),
                 # Text of about 5 bytes per token beside a bit more for entropies, once as answered and once as graded.
                 disk=answered * 20 + work.prompt * shape.width * 4,
                 fits=memory <= machine.memory,
@@ -113,6 +114,7 @@ def outlook(
         Nothing where no job trains or answers.
     """
     durations = Durations(config, machine, resources or config.resources)
+    loaded: set[str] = set()
     counts = Counter((rule, tuple(sorted(wildcards.items()))) for rule, wildcards in jobs)
     seconds: dict[str, float] = defaultdict(float)
     trained, answered = 0, 0.0
@@ -122,7 +124,8 @@ def outlook(
         if kind not in LOADING:
             continue
         work, (epochs, items) = durations.work(wildcards, rule), durations.effort(rule, wildcards)
-        seconds["training" if kind in TRAINING else "answering"] += count * durations.seconds(rule, wildcards)
+        first, each = (durations.in_turn(rule, wildcards, loaded) for _ in range(2))
+        seconds["training" if kind in TRAINING else "answering"] += first + (count - 1) * each
         trained += count * epochs * work.train * (work.input + work.target)
         answered += count * (items * work.answer / durations.parts(rule, wildcards))
     if not seconds:

@@ -5,6 +5,7 @@ that the suite generates are counted where they are made. Answers are a guess, s
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +28,7 @@ ANSWER_ELSE = 200
 # Share of MATH-500's items on each level.
 LEVELS = {"1": 0.086, "2": 0.18, "3": 0.21, "4": 0.256, "5": 0.268}
 # Evaluators of the tasks whose targets are one label.
-LABELLED = ("label", "yes_no")
+LABELLED, MOST_LABELS = ("label", "yes_no"), 8
 # The longest input or target is taken to be this many times the mean.
 LONGEST = 4
 TOKENS_A_WORD, CHARACTERS_A_TOKEN = 1.35, 4.5
@@ -49,6 +50,8 @@ class Work:
         limit: tokens of the longest answer.
         trained: tokens of an answer after optimisation. Where the targets are labels, the answers are, too (two or three tokens
             in `docs/laptop`, whatever was answered before).
+        levels: shares of the items on each level; answers of two levels do not meet.
+        labels: how many different answers there are at most; 0 where they are no closed set.
     """
 
     train: int
@@ -60,6 +63,13 @@ class Work:
     answer: int
     limit: int
     trained: int
+    levels: tuple[float, ...] = (1.0,)
+    labels: int = 0
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest of many answers: one in a hundred runs into the limit; labels end by themselves (`docs/laptop`)."""
+        return min(self.limit, 2 * self.answer) if self.labels and self.answer == self.trained else self.limit
 
 
 def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level: str | None) -> Work:
@@ -71,8 +81,14 @@ def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level:
         body = min(body, round(spec["input_last_words"] * TOKENS_A_WORD))
     if task == "math500":
         count = round(count * LEVELS.get(level or "", 1.0))
-    elif level is not None:
-        count = sum(item.level == level for item in _generated(task, spec))
+        shares = list(LEVELS.values()) if level is None else [1.0]
+    else:
+        made: list[str | None] = [None] * count if task in RECORDED else [item.level for item in _generated(task, spec)]
+        counts = Counter(made)
+        if level is not None:
+            counts = Counter({level: counts[level]})
+        shares = [number / max(1, sum(counts.values())) for number in counts.values()]
+        count = count if level is None else counts[level]
     half = count // 2
     dev = round(half * split.get("dev_fraction", 0.2))
     prompt = max(1, round(len(spec["prompt"]) / CHARACTERS_A_TOKEN))
@@ -80,8 +96,10 @@ def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level:
     answer = min(limit, ANSWER.get(task, ANSWER_ELSE))
     if spec.get("options", {}).get("target") == OWN_CHAIN:
         target = answer
-    trained = min(answer, target + 1) if tasks.find(task).EVALUATOR in LABELLED else answer
-    return Work(half - dev, dev, count - half, prompt, body, target + 1, answer, limit, trained)
+    labels = MOST_LABELS if tasks.find(task).EVALUATOR in LABELLED else 0
+    trained = min(answer, target + 1) if labels else answer
+    sizes = half - dev, dev, count - half
+    return Work(*sizes, prompt, body, target + 1, answer, limit, trained, tuple(shares), labels)
 
 
 def _counted(task: str, spec: Mapping[str, Any]) -> tuple[int, int, int]:

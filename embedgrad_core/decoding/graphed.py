@@ -16,11 +16,10 @@ from embedgrad_core.decoding.static_cache import Filling, StaticCache, Stepping
 from embedgrad_core.files import reason_of
 from embedgrad_core.model.attention import Plan, attending
 from embedgrad_core.model.memory import is_out_of_memory
+from embedgrad_core.model.sizes import ROUND
 
 # Steps between two looks at which rows have ended.
 INTERVAL = 16
-# The places that attention reads are rounded up to it: few graphs, and at most that many places read in vain.
-ROUND = 256
 # Padded tokens of inputs that are read at a time.
 PREFILL = 8192
 

@@ -26,14 +26,11 @@ from embedgrad_core.layout import Layout, Slot
 from embedgrad_core.model.attention import check_attention
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.model.kernels import packed_weights
+from embedgrad_core.model.sizes import OWN, PIECE
 from embedgrad_core.prompt import vectors_sha256
 
-# Tokens of head and prompt that each row may hold a copy of; longer ones (worked examples) are read once for all their rows.
-OWN = 256
 # What a row is for: a prompt's place among those asked, and an item; and its body.
 _Line = tuple[int, Item, Any]
-# Rows that are kept as one: what a kill costs at most.
-PIECE = 4096
 
 
 @dataclass(frozen=True)

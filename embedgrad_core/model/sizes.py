@@ -14,3 +14,8 @@ SMALLEST = 2**18
 AUTO = "auto"
 # Rows decoded at a time where nobody chose and no GPU's memory bounds them.
 ROWS = 16
+# Places of the cache that a GPU's steps read are rounded up to it: few graphs, and at most that many places read in vain.
+ROUND = 256
+# Where rows of several prompts are answered at once: tokens of head and prompt that each row may hold a copy of; longer ones
+# (worked examples) are read once for all their rows. And rows that are kept as one: what a kill costs at most.
+OWN, PIECE = 256, 4096
