@@ -11,8 +11,7 @@ from embedgrad_core.spinning import limit_spinning
 
 if TYPE_CHECKING:
     from embedgrad_core.decoding.answers import Decoded, decode
-    from embedgrad_core.decoding.loops import LoopRule
-    from embedgrad_core.decoding.settings import Decoding
+    from embedgrad_core.decoding.settings import Decoding, LoopRule
     from embedgrad_core.gate import check_step_zero
     from embedgrad_core.layout import Layout, Slot
     from embedgrad_core.model.frozen import FrozenModel
@@ -29,7 +28,7 @@ _HOMES = {
     "Decoding": "decoding.settings",
     "FrozenModel": "model.frozen",
     "Layout": "layout",
-    "LoopRule": "decoding.loops",
+    "LoopRule": "decoding.settings",
     "PromptEmbedding": "prompt",
     "Settings": "training.settings",
     "Slot": "layout",

@@ -25,7 +25,7 @@ from embedgrad.commands.arguments import (
 from embedgrad.commands.checked import output_file, some_text
 from embedgrad.files import read_items
 from embedgrad.planning.demand import EXAMPLES, SEARCHED
-from embedgrad.planning.search import AXES
+from embedgrad.planning.work import AXES
 from embedgrad.tasks.editions import read_edition
 from embedgrad_core.files import UserError, sha256_of_file, write_json, write_jsonl
 

@@ -13,8 +13,7 @@ from embedgrad.planning.gpus import Machine
 from embedgrad.planning.queues import Queue, at_once, decoding_seconds, one_by_one
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.rivals import rival_effort, timed, timed_answers
-from embedgrad.planning.search import added_decodings, ships_penalty
-from embedgrad.planning.work import Work, work_of
+from embedgrad.planning.work import Work, added_decodings, ships_penalty, work_of
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape
 from embedgrad_core.model.sizes import OWN

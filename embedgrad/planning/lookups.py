@@ -12,7 +12,7 @@ from pathlib import Path
 
 from embedgrad.planning.durations import TRAINING
 from embedgrad.planning.run_config import RunConfig
-from embedgrad.planning.search import searched_axes
+from embedgrad.planning.work import searched_axes
 from embedgrad_core.files import UserError
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used

@@ -12,7 +12,7 @@ from functools import cached_property
 from embedgrad.config import Config
 from embedgrad.planning.durations import TRAJECTORY_EPOCHS, Durations
 from embedgrad.planning.resources import Resources
-from embedgrad.planning.search import searched_axes
+from embedgrad.planning.work import searched_axes
 from embedgrad.tasks import TASKS
 
 

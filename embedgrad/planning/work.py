@@ -1,4 +1,4 @@
-"""How much a task asks of a model: items and tokens, before a tokenizer or a data set is at hand.
+"""How much a task asks of a model: items, tokens and the protocols searched, before a tokenizer or a data set is at hand.
 
 Recorded means of the real data with Qwen2.5's tokenizer (``tests/system/real/test_planning.py`` counts them again); tasks
 that the suite generates are counted where they are made. Answers are a guess, since they depend on the model: see ``ANSWER``.
@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from embedgrad import tasks
 from embedgrad.tasks.targets import OWN_CHAIN, SENTENCE
-from embedgrad_core.files import Item, UserError
+from embedgrad_core.files import Item, UserError, read_json
 
 # items on the hub, tokens per input, tokens per target (MATH-500: solution, answer)
 RECORDED: dict[str, tuple[int, int, int | dict[str, int]]] = {
@@ -33,6 +34,10 @@ LABELLED, MOST_LABELS = ("label", "yes_no"), 8
 LONGEST = 4
 TOKENS_A_WORD, CHARACTERS_A_TOKEN = 1.35, 4.5
 STATING = 4  # tokens of the sentence that states a label
+# Choices that cost decodings, searched where a configuration's `recovery.axes` names them (analyses/baselines/variants.py).
+AXES = ("system_message", "repetition_penalty", "edition")
+# Values that each has: the template's own message, an empty one, none; no penalty, the shipped one; two editions.
+SYSTEMS, PENALTIES, EDITIONS = 3, 2, 2
 
 
 @dataclass(frozen=True)
@@ -128,3 +133,35 @@ def _drawn(task: str, options: str) -> list[Item]:
         return tasks.find(task).load(None, **json.loads(options)).items
     except TypeError as error:  # an option of another task
         raise UserError(f"tasks.{task}.options: {error}; config/README.md has the options of each task.") from None
+
+
+def added_decodings(values: Mapping[str, Any], task: str, ships_penalty: bool) -> int:
+    """Decodings of the searched items that a run's axes add to those of the two layouts.
+
+    Args:
+        values: the configuration.
+        task: the task.
+        ships_penalty: whether the model's files ask for a repetition penalty, as far as that is known.
+    """
+    axes = searched_axes(values, task)
+    layouts = 1 + (SYSTEMS if "system_message" in axes else 1)
+    layouts *= PENALTIES if "repetition_penalty" in axes and ships_penalty else 1
+    return layouts * (EDITIONS if "edition" in axes else 1) - 2
+
+
+def searched_axes(values: Mapping[str, Any], task: str) -> list[str]:
+    """The axes that a task's search has, in one order; an edition only where its data set has two."""
+    wanted = (values.get("recovery") or {}).get("axes", ())
+    has_editions = hasattr(tasks.find(task), "EDITIONS")
+    return [axis for axis in AXES if axis in wanted and (axis != "edition" or has_editions)]
+
+
+def ships_penalty(folder: str | Path | None) -> bool:
+    """Whether a model's folder asks for a repetition penalty; of one that is not at hand it is assumed, as Qwen2.5's do."""
+    if folder is None or not Path(folder).is_dir():
+        return folder is None
+    try:
+        found = read_json(Path(folder) / "generation_config.json")
+    except UserError:  # not there: it ships none
+        return False
+    return isinstance(found, dict) and found.get("repetition_penalty") not in (None, 1, 1.0)

@@ -15,9 +15,8 @@ import torch
 from embedgrad_core.decoding.graphed import Workspace
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.decoding.kept_rows import KeptRows
-from embedgrad_core.decoding.loops import LoopRule, is_loop
 from embedgrad_core.decoding.rows import Row
-from embedgrad_core.decoding.settings import Decoding
+from embedgrad_core.decoding.settings import Decoding, LoopRule, is_loop
 from embedgrad_core.decoding.written import Written
 from embedgrad_core.files import Item, UserError, in_blocks, pack_steps
 from embedgrad_core.layout import Slot

@@ -15,9 +15,9 @@ import torch
 
 from embedgrad_core.decoding.graphed import GraphedDecoder, Workspace
 from embedgrad_core.decoding.lanes import KeyValueLanes
-from embedgrad_core.decoding.loops import LoopRule
 from embedgrad_core.decoding.repetition import Repetition
 from embedgrad_core.decoding.rows import Request, Row, Whole, entropy_bits
+from embedgrad_core.decoding.settings import LoopRule
 from embedgrad_core.files import UserError
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.attention import Past, attending

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from embedgrad_core.decoding.loops import LoopRule, is_loop
+from embedgrad_core.decoding.settings import LoopRule, is_loop
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.attention import Past
 from embedgrad_core.model.frozen import FrozenModel

@@ -1,17 +1,42 @@
-"""How answers are decoded, checked when it is made. Needs no torch."""
+"""How answers are decoded, checked when it is made, and what counts as a repetition loop (docs/protocol.md). Needs no torch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from embedgrad_core.decoding.loops import LoopRule
 from embedgrad_core.files import UserError, is_number
 from embedgrad_core.model.sizes import AUTO, ROWS
 
 ENGINES = ("native", "vllm")
 STOP_RULES = ("family", "checkpoint")
 LIMIT = 512  # new tokens of an answer where nobody chose and the context has room
+
+
+@dataclass(frozen=True)
+class LoopRule:
+    """When the tail of an output counts as a repetition loop.
+
+    It must consist of one phrase repeated at least ``repeats`` times over at least ``tokens`` tokens.
+    """
+
+    repeats: int = 3
+    tokens: int = 24
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1 or self.tokens < 1:
+            raise UserError(
+                f"a loop of {self.repeats} repeats over {self.tokens} tokens cannot be; give at least 1 of each."
+            )
+
+
+def is_loop(ids: Sequence[int], rule: LoopRule) -> bool:
+    """Whether the tail of ``ids`` is one phrase repeated, as ``rule`` says."""
+    for period in range(1, len(ids) // rule.repeats + 1):
+        tail = ids[-max(period * rule.repeats, rule.tokens) :]
+        if len(tail) >= rule.tokens and all(tail[i] == tail[i + period] for i in range(len(tail) - period)):
+            return True
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from embedgrad_core.decoding.greedy import Row
-from embedgrad_core.decoding.loops import LoopRule, is_loop
 from embedgrad_core.decoding.scoring import forced_entropies
+from embedgrad_core.decoding.settings import LoopRule, is_loop
 from embedgrad_core.files import UserError, reason_of
 from embedgrad_core.layout import Slot
 from embedgrad_core.model.frozen import FrozenModel

@@ -2,7 +2,7 @@
 
 Layout × token limit × stop rule × reading (strict or lenient labels, the last box or the first). An item is decoded once per
 layout: an answer under a smaller limit or more end tokens is the beginning of that answer, and readings are of the same answers.
-The axes of ``AXES`` (:mod:`embedgrad.planning.search`) cost decodings, and are searched where they are asked for.
+The axes of ``AXES`` (:mod:`embedgrad.planning.work`) cost decodings, and are searched where they are asked for.
 """
 
 from collections.abc import Callable, Sequence

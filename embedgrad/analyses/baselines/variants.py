@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from embedgrad.analyses.baselines.text_answers import TextAnswers
-from embedgrad.planning.search import AXES
+from embedgrad.planning.work import AXES
 from embedgrad.tasks.editions import Edition
 from embedgrad_core import Layout
 from embedgrad_core.files import Item, UserError

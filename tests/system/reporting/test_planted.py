@@ -13,7 +13,7 @@ from embedgrad.analyses.baselines.counts import by_level
 from embedgrad.analyses.baselines.protocols import protocol_grid, readings
 from embedgrad.analyses.baselines.text_answers import TextAnswers, text_vectors
 from embedgrad.grading import Grading
-from embedgrad.planning.search import AXES
+from embedgrad.planning.work import AXES
 from embedgrad.reporting.recovery import LIKELIEST, NOT_APART, axes, left_out, rank
 from embedgrad.reporting.results.collected import Outcome
 from embedgrad.tasks.editions import Edition

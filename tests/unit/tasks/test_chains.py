@@ -11,7 +11,7 @@ from embedgrad.files import read_items
 from embedgrad.grading import make_grading
 from embedgrad_core import Decoding, Layout, Slot
 from embedgrad_core.decoding.kept_rows import KeptRows
-from embedgrad_core.decoding.loops import LoopRule
+from embedgrad_core.decoding.settings import LoopRule
 from embedgrad_core.files import Item, UserError, read_json, sha256_of_file, write_jsonl
 
 PROMPT, LABELS = "Let’s think step by step.", ["positive", "negative"]

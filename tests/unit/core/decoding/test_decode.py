@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from embedgrad_core import Decoding, Layout, LoopRule, PromptEmbedding, Slot, decode
 from embedgrad_core.decoding.greedy import INTERVAL, entropy_bits, greedy
 from embedgrad_core.decoding.lanes import KeyValueLanes
-from embedgrad_core.decoding.loops import is_loop
 from embedgrad_core.decoding.scoring import forced_entropies
+from embedgrad_core.decoding.settings import is_loop
 from embedgrad_core.files import Item, UserError, in_order
 
 PROMPT = "please reason step by step."
