@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Epochs, history_line, waiting
 from embedgrad.tasks.own.data import fingerprint
@@ -21,6 +23,7 @@ from embedgrad_core import (
     optimize_across_folds,
 )
 from embedgrad_core.decoding.settings import LIMIT, Decoding
+from embedgrad_core.decoding.together import answers_together, gains
 from embedgrad_core.files import Item, UserError
 from embedgrad_core.gate import GateResult
 from embedgrad_core.training.settings import across_folds, answers_dev
@@ -86,9 +89,12 @@ def tune(
 
     with Epochs(settings.epochs, log) as epochs:
 
-        def accuracy(grading: Grading, decoding: Decoding, vectors: object) -> float:
+        def accuracy(grading: Grading, decoding: Decoding, vectors: torch.Tensor) -> float:
             at = epochs.begin("dev answers", len(dev))
-            rows = decode(frozen, slot, vectors, dev, decoding, log=log, **at.decoding)
+            if gains(frozen, decoding):  # small levels, each with an answer at the limit
+                (rows,) = answers_together(frozen, slot, [vectors], dev, decoding, log=log, **at.decoding)
+            else:
+                rows = decode(frozen, slot, vectors, dev, decoding, log=log, **at.decoding)
             return grading.accuracy({row.id: row.output for row in rows}, answers)
 
         def on_epoch(line: dict) -> None:

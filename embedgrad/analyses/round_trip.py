@@ -8,8 +8,8 @@ from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, Slot, decode
 from embedgrad_core.anchoring import randomly_displaced, snapped
-from embedgrad_core.decoding.answers import Decoded, to_decoded
-from embedgrad_core.decoding.together import Asked, decode_together, gains
+from embedgrad_core.decoding.answers import Decoded
+from embedgrad_core.decoding.together import answers_together, gains
 from embedgrad_core.files import Item
 
 
@@ -65,9 +65,6 @@ def _answers(
             with Progress(f"round trip, {name}", len(items), log) as at:
                 yield name, decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
         return
-    ends = frozen.stop_ids(decoding.stop_rule)
-    each = [Asked(slot, vectors, items, ends) for vectors in asked.values()]
-    with Progress("round trip", len(each) * len(items), log) as at:
-        found = decode_together(frozen, each, decoding, log=log, **at.decoding)
-    for name, rows in zip(asked, found, strict=True):
-        yield name, [to_decoded(frozen, item, row, ends, decoding.loop) for item, row in rows]
+    with Progress("round trip", len(asked) * len(items), log) as at:
+        found = answers_together(frozen, slot, list(asked.values()), items, decoding, log=log, **at.decoding)
+    yield from zip(asked, found, strict=True)

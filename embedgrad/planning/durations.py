@@ -135,7 +135,8 @@ class Durations:
         if kind in ("before", "after", "chains"):
             return one_by_one([items], work, block)
         if kind in ("optimize", "sensitivity"):  # dev after each epoch, where it is decoded
-            return one_by_one([work.dev] * (items // max(1, work.dev)), work, block)
+            epochs = items // max(1, work.dev)
+            return at_once(work.dev, work) * epochs if together else one_by_one([work.dev] * epochs, work, block)
         return at_once(items, work)
 
     def _ladder(self, wildcards: Mapping[str, str], work: Work, block: int | None, together: bool) -> list[Queue]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from embedgrad_core.decoding.answers import check_lengths
+from embedgrad_core.decoding.answers import Decoded, check_lengths, to_decoded
 from embedgrad_core.decoding.graphed import Workspace
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.decoding.kept_rows import KeptRows
@@ -145,3 +145,17 @@ def decode_together(
             for (place, item, _), row in zip(lines, rows, strict=True):
                 found[place].append((item, row))
     return found
+
+
+def answers_together(
+    frozen: FrozenModel,
+    slot: Slot,
+    each: Sequence[torch.Tensor],
+    items: Sequence[Item],
+    decoding: Decoding,
+    **callbacks: Callable,
+) -> list[list[Decoded]]:
+    """The answers behind each of these (k, d) vectors in one slot; the rest is :func:`decode_together`'s."""
+    ends = frozen.stop_ids(decoding.stop_rule)
+    found = decode_together(frozen, [Asked(slot, vectors, items, ends) for vectors in each], decoding, **callbacks)
+    return [[to_decoded(frozen, item, row, ends, decoding.loop) for item, row in rows] for rows in found]

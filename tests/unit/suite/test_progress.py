@@ -228,7 +228,10 @@ def test_every_rung_and_layout_reports(files, tmp_path, capsys, at_once):
     assert all(len(found[f"protocol search, {layout} layout"]) == 2 for layout in ("bare", "chat"))
 
 
-def test_every_epoch_reports(files, tmp_path, capsys, at_once):
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_every_epoch_reports(files, tmp_path, capsys, at_once, monkeypatch, on_gpu):
+    """Also where dev is answered as on a GPU."""
+    monkeypatch.setattr("embedgrad.tuning.gains", lambda *_: on_gpu)
     data, flags = files
     files = ["--train", str(data), "--dev", str(data), "--out", str(tmp_path / "p.safetensors")]
     loop = ["--epochs", "2", "--batch-size", "3", "--token-budget", "80", "--dev-accuracy", "--evaluator", "exact"]

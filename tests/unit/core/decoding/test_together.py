@@ -4,12 +4,12 @@ import pytest
 import reference
 import torch
 
-from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot
+from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot, decode
 from embedgrad_core.decoding import together
 from embedgrad_core.decoding.graphed import GraphedDecoder
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.decoding.kept_rows import KeptRows
-from embedgrad_core.decoding.together import Asked, decode_together
+from embedgrad_core.decoding.together import Asked, answers_together, decode_together
 from embedgrad_core.files import UserError
 
 DECODING = Decoding(max_new_tokens=24, batch_size=4)
@@ -104,6 +104,19 @@ def test_what_was_answered_before_a_kill_is_not_answered_again(frozen, asked, tm
     assert [[(item.id, row.ids) for item, row in rows] for rows in again] == [
         [(item.id, row.ids) for item, row in rows] for rows in first
     ]
+
+
+def test_answers_are_those_of_decode(frozen, asked, items):
+    """Several vectors in one slot, as the round trip has them."""
+    slot, own = asked[0].slot, asked[0].vectors
+    each = [own, own.flip(0)]
+    found = answers_together(frozen, slot, each, items, DECODING)
+    for vectors, rows in zip(each, found, strict=True):
+        wanted = decode(frozen, slot, vectors, items, DECODING)
+        assert [(row.id, row.output, row.n_tokens, row.stop) for row in rows] == [
+            (row.id, row.output, row.n_tokens, row.stop) for row in wanted
+        ]
+    assert [row.output for row in found[0]] != [row.output for row in found[1]]
 
 
 def test_an_input_that_does_not_fit_is_named(frozen, asked):
