@@ -153,7 +153,7 @@ def answers_together(
     each: Sequence[torch.Tensor],
     items: Sequence[Item],
     decoding: Decoding,
-    **callbacks: Callable,
+    **callbacks: Any,
 ) -> list[list[Decoded]]:
     """The answers behind each of these (k, d) vectors in one slot; the rest is :func:`decode_together`'s."""
     ends = frozen.stop_ids(decoding.stop_rule)

@@ -12,6 +12,7 @@ from places import ROOT
 from tiny import tiny_model
 
 from embedgrad.runtime import resident
+from embedgrad.runtime.interruption import PARENT
 from embedgrad_core.files import write_jsonl
 
 
@@ -91,6 +92,13 @@ def processes(folder):
     return sorted(path.stem for path in folder.glob("*.sock"))
 
 
+def gone(folder):
+    deadline = time.monotonic() + 30
+    while processes(folder) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not processes(folder)
+
+
 def test_a_cells_jobs_give_the_same_files_and_load_once(home, folder, tmp_path):
     """Optimise, before, after in one process: bytes, logs and exit codes of three; the loading is told once."""
     seen = []
@@ -141,12 +149,19 @@ def test_the_ends_of_a_job_are_its_own(home, folder, tmp_path):
             time.sleep(0.1)
         running.send_signal(number)
         assert running.wait(timeout=30) == code
-        deadline = time.monotonic() + 30
-        while processes(folder) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert not processes(folder)
+        gone(folder)
         assert (out / "state").exists()
         assert not (out / "p.safetensors").exists()
+
+
+def test_it_ends_with_the_snakemake_that_started_the_run(home, folder, tmp_path, monkeypatch):
+    parent = subprocess.Popen(["sleep", "600"])
+    monkeypatch.setenv(PARENT, str(parent.pid))
+    assert job(words(home, tmp_path, "before"), tmp_path / "log", folder) == 0
+    assert len(processes(folder)) == 1
+    parent.kill()
+    parent.wait()
+    gone(folder)
 
 
 def test_a_folder_that_others_may_write_to_is_not_used(tmp_path, monkeypatch):
