@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from scipy.stats import ttest_rel
+
 from embedgrad.carry.scores import Scores
 from embedgrad.reporting.statistics import Paired, mcnemar, ratio_of_means, wilson
 from embedgrad_core.files import Item
@@ -16,9 +18,9 @@ def compared(arms: Mapping[str, Scores], text: str, whole: str | None = None) ->
         whole: the name of the prompt whose gain is all of it; without it nothing is a share.
 
     Returns:
-        By name: ``loss`` (nats per item), ``correct``, ``n``, ``wilson``; and, but for the text prompt, ``loss_gain`` (nats per
-        item, more is better), ``points`` with Newcombe's ``interval`` and McNemar's exact ``p``, and ``share`` of the whole gain,
-        in loss and in accuracy, each with Fieller's interval of the pairs, or null where the whole gain cannot be told from 0.
+        By name: ``loss`` (nats per item), ``correct``, ``n``, ``wilson``; and, but for the text prompt, its :func:`contrast` with
+        that, and ``share`` of the whole gain, in loss and in accuracy, each with Fieller's interval of the pairs, or null where
+        the whole gain cannot be told from 0.
     """
     base = arms[text]
     rows = {}
@@ -27,14 +29,7 @@ def compared(arms: Mapping[str, Scores], text: str, whole: str | None = None) ->
         rows[name] = {"n": n, "loss": found.loss, "correct": correct, "wilson": wilson(correct, n)}
         if name == text:
             continue
-        pairs = Paired.of(base.correct, found.correct)
-        p = mcnemar(pairs.only_before, pairs.only_after)[0]
-        rows[name] |= {
-            "loss_gain": base.loss - found.loss,
-            "points": pairs.points,
-            "interval": pairs.interval,
-            "p": p,
-        }
+        rows[name] |= contrast(base, found)
         if whole and name != whole:
             rows[name]["share"] = {
                 "of": whole,
@@ -42,6 +37,25 @@ def compared(arms: Mapping[str, Scores], text: str, whole: str | None = None) ->
                 "accuracy": share(_rise(base, found), _rise(base, arms[whole])),
             }
     return rows
+
+
+def contrast(one: Scores, other: Scores) -> dict:
+    """What the second of two prompts gains over the first, on the same items.
+
+    Returns:
+        ``loss_gain`` (nats per item, more is better) with ``loss_interval`` and ``loss_p`` of the paired t test, null with fewer
+        than two items; ``points`` with Newcombe's ``interval`` and McNemar's exact ``p``.
+    """
+    pairs, fall = Paired.of(one.correct, other.correct), _fall(one, other)
+    found: dict = {"loss_gain": one.loss - other.loss, "loss_interval": None, "loss_p": None}
+    if len(set(fall)) == 1 < len(fall):  # no spread, no t: the same on every item
+        found |= {"loss_interval": (fall[0], fall[0]), "loss_p": float(fall[0] == 0)}
+    elif len(fall) > 1:
+        test = ttest_rel(one.losses, other.losses)
+        low, high = test.confidence_interval()
+        found |= {"loss_interval": (float(low), float(high)), "loss_p": float(test.pvalue)}
+    p = mcnemar(pairs.only_before, pairs.only_after)[0]
+    return {**found, "points": pairs.points, "interval": pairs.interval, "p": p}
 
 
 def share(part: Sequence[float], whole: Sequence[float]) -> dict:

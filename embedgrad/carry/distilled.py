@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from embedgrad.analyses.baselines.text_answers import text_vectors
-from embedgrad.carry.compared import compared, item_rows, share, share_words
+from embedgrad.carry.compared import compared, contrast, item_rows, share, share_words
 from embedgrad.carry.divergence import Teacher
 from embedgrad.carry.scores import Scores, scores_of
 from embedgrad.carry.words import random_words
@@ -39,8 +39,8 @@ def distil_report(
         ``n``; ``by`` (:class:`~embedgrad.carry.scores.Scores`); ``arms``, :func:`~embedgrad.carry.compared.compared` of ``text``,
         ``optimised`` (whose gain is the whole), ``distilled`` and ``random_words``, each with its ``words``, ``tokens``, gain
         ``per_token`` (nats and points; null for the text), ``divergence`` from the optimised prompt: ``mean`` (nats per item)
-        and the share of the text's that is ``closed``; ``merged``: test inputs before which the words are read as other tokens than
-        were scored; ``items``.
+        and the share of the text's that is ``closed``; ``contrasts`` of pairs of them; ``merged``: test inputs before which the
+        words are read as other tokens than were scored; ``items``.
     """
     layout = prompt.slot.layout
     control = random_words(frozen, layout, words.k, seed)
@@ -74,6 +74,10 @@ def distil_report(
         "n": len(test),
         "by": found["text"].by,
         "arms": rows,
+        "contrasts": [
+            {"of": one, "over": other, **contrast(found[other], found[one])}
+            for one, other in (("distilled", "random_words"), ("optimised", "distilled"))
+        ],
         "merged": sum(not words.is_seamless(item.input) for item in test),
         "items": item_rows(test, found),
     }

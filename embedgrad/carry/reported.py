@@ -4,15 +4,17 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from embedgrad.carry.compared import compared, item_rows, mean_of
+from embedgrad.carry.compared import compared, contrast, item_rows, mean_of
 from embedgrad.carry.scores import Scores, scores_of
 from embedgrad.carry.transfer import Carried
 from embedgrad.grading import Grading
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding
 from embedgrad_core.anchoring import randomly_displaced
-from embedgrad_core.files import Item
+from embedgrad_core.files import Item, UserError
 
-ARMS = ("text", "transferred", "random", "transferred_steps", "scratch_steps")
+ARMS = ("text", "optimised", "transferred", "random", "transferred_steps", "scratch_steps")
+# What would refute that a displacement means something elsewhere, or that it is a better start there.
+CONTRASTS = (("transferred", "random"), ("transferred_steps", "scratch_steps"), ("transferred_steps", "transferred"))
 
 
 def transfer_report(
@@ -24,6 +26,7 @@ def transfer_report(
     *,
     further: PromptEmbedding | None = None,
     scratch: PromptEmbedding | None = None,
+    own: PromptEmbedding | None = None,
     controls: int = 3,
     labels: Sequence[Item] = (),
     log: Callable[[str], None] = print,
@@ -34,18 +37,32 @@ def transfer_report(
         carried: the prompt as it was carried over.
         test: items that none of the prompts was trained on.
         further: the carried prompt after some steps there.
-        scratch: the text prompt after as many steps there; its gain is the whole that the others are shares of.
+        scratch: the text prompt after as many steps there.
+        own: the text prompt as it was optimised there. Its gain is the whole that the others are shares of, or without it that of
+            ``scratch``.
         controls: displacements of the same length in random directions.
         labels: items that show a closed set's answers besides ``test``.
 
     Returns:
         ``n``; ``by`` (:class:`~embedgrad.carry.scores.Scores`); ``arms``, :func:`~embedgrad.carry.compared.compared` of ``text``,
-        ``transferred``, ``random`` (the first control) and, where there were steps, ``transferred_steps`` and ``scratch_steps``;
-        ``controls``, all of them, and how many have a loss ``below_transferred``; ``map``; ``alignment``, for each position its
-        source positions with their weights; ``items``, each with its loss and verdict.
+        ``transferred``, ``random`` (the first control) and, where they are given, ``optimised`` (``own``), ``transferred_steps``
+        and ``scratch_steps``; ``contrasts``, :func:`~embedgrad.carry.compared.contrast` of pairs of them; ``controls``, all of
+        them, and how many have a loss ``below_transferred``; ``map``; ``alignment``, for each position its source positions with
+        their weights; ``items``, each with its loss and verdict.
+
+    Raises:
+        UserError: ``own`` has another text or layout.
     """
     prompt = carried.prompt
-    vectors: dict[str, torch.Tensor] = {"text": prompt.initial, "transferred": prompt.vectors}
+    if own is not None and own.slot.header() != prompt.slot.header():
+        raise UserError(
+            f"the prompt that was optimised for {target.name} has another text or layout than the one that is carried over; give "
+            "one with the same, or leave out --own."
+        )
+    vectors: dict[str, torch.Tensor] = {"text": prompt.initial}
+    if own is not None:
+        vectors["optimised"] = own.vectors
+    vectors["transferred"] = prompt.vectors
     chance = {f"random {seed}" if seed else "random": randomly_displaced(prompt, seed) for seed in range(controls)}
     vectors |= chance
     if further is not None and scratch is not None:
@@ -56,11 +73,17 @@ def transfer_report(
     }
     drawn = [found[name] for name in chance]
     arms = {name: found[name] for name in ARMS if name in found}
+    whole = next((name for name in ("optimised", "scratch_steps") if name in arms), None)
     lower = sum(one.loss < found["transferred"].loss for one in drawn)
     return {
         "n": len(test),
         "by": found["text"].by,
-        "arms": compared(arms, "text", "scratch_steps" if scratch is not None else None),
+        "arms": compared(arms, "text", whole),
+        "contrasts": [
+            {"of": one, "over": other, **contrast(arms[other], arms[one])}
+            for one, other in CONTRASTS
+            if {one, other} <= set(arms)
+        ],
         "controls": mean_of(drawn) | {"below_transferred": lower},
         "map": carried.map.row(),
         "alignment": [

@@ -11,9 +11,10 @@ Candidates are the vectors' nearest tokens, swaps of tokens by gradient, and rew
 import argparse
 from typing import TYPE_CHECKING
 
-from embedgrad.commands.arguments import add_own_data_arguments, load_from, own_items_from, plain_line
+from embedgrad.commands.arguments import add_own_data_arguments, load_from, plain_line
 from embedgrad.commands.checked import output_file, text_of_file, whole
 from embedgrad.commands.prompts import add_prompt_arguments, needed_grading, prompt_from
+from embedgrad.commands.splits import splits_from
 from embedgrad_core.files import UserError, write_json, write_whole
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--data", required=True, help="items to search on")
     data.add_argument("--dev", help="items by which the words are chosen; default: a fifth of --data")
     data.add_argument("--test", help="items for --report")
+    data.add_argument("--level", help="only the items of this level")
     data.add_argument("--keep-seen", action="store_true", help="report on items that the prompt was made with, too")
     add_own_data_arguments(data)
     loop = parser.add_argument_group("search")
@@ -64,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.fluency < float("inf"):
         raise UserError(f"--fluency is {arguments.fluency}; it must be 0 or a positive number.")
     grading = needed_grading(arguments, arguments.prompt_file)
-    train, dev, test = _items(arguments)
+    train, dev, test = splits_from(arguments, grading)
     from embedgrad.carry.distil import WAYS, Search, distil
     from embedgrad.carry.distilled import distil_report, distilled_lines
     from embedgrad.carry.words import read_as_scored
@@ -113,20 +115,6 @@ def run(arguments: argparse.Namespace) -> None:
     write_json(arguments.report, report | told | made_with(frozen, arguments.prompt_file))
     for line in distilled_lines(report):
         plain_line(line)
-
-
-def _items(arguments: argparse.Namespace) -> "tuple[list[Item], list[Item], list[Item]]":
-    """Train, dev and test, before any model is loaded."""
-    from embedgrad.tasks.own.data import split_own
-
-    grading = needed_grading(arguments, arguments.prompt_file)
-    train, dev, test = (
-        own_items_from(arguments, source, grading) if source else []
-        for source in (arguments.data, arguments.dev, arguments.test)
-    )
-    if not dev:
-        train, dev = split_own(train, 0.2, arguments.seed)
-    return train, dev, test
 
 
 def _apart(test: "list[Item]", used: "list[Item]") -> "list[Item]":

@@ -4,17 +4,19 @@ r"""Carry an optimised prompt over to another model, through a map between the e
     embedgrad transfer --prompt-file prompt.safetensors --to Qwen/Qwen2.5-1.5B-Instruct --out carried.safetensors \
         --steps 10 --data reviews.csv --test more_reviews.csv --report carried.json
 
---report measures on --test: the text prompt, the carried prompt, random displacements as long, and with --steps the carried and the
-text prompt after so many steps.
+--report measures on --test: the text prompt, the carried prompt, random displacements as long, with --steps the carried and the
+text prompt after so many steps, and with --own the prompt that was optimised for the other model itself.
 """
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embedgrad.commands.arguments import add_own_data_arguments, load_from, own_items_from, plain_line
+from embedgrad.commands.arguments import add_own_data_arguments, load_from, plain_line
 from embedgrad.commands.checked import OutputFile, check_outputs, check_writable, output_file, whole
 from embedgrad.commands.prompts import add_prompt_arguments, model_of, needed_grading
+from embedgrad.commands.splits import splits_from
 from embedgrad_core.files import UserError, write_json
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     other = parser.add_argument_group("the other model")
     other.add_argument("--to", required=True, metavar="MODEL", help="hub id (owner/name) or a local folder")
     other.add_argument("--to-revision", default="main", help="hub revision, best a commit sha")
+    other.add_argument("--to-dtype", help="default: --dtype")
+    other.add_argument("--to-sha256", help="refuse a local folder with another fingerprint, as --sha256")
+    other.add_argument("--to-dequantised-from", help="what its weights were quantised to; the report says so")
     other.add_argument(
         "--length",
         choices=["map", "relative"],
@@ -42,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--data", help="items to train on there")
     data.add_argument("--dev", help="items that decide whether the steps are kept; default: a fifth of --data")
     data.add_argument("--test", help="items for --report")
+    data.add_argument("--level", help="only the items of this level")
     data.add_argument("--keep-seen", action="store_true", help="report on items that a prompt was trained on, too")
     add_own_data_arguments(data)
     loop = parser.add_argument_group("steps on the other model")
@@ -52,12 +58,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--controls", type=whole(1, 100), default=3, help="random displacements in the report")
     parser.add_argument("--out", required=True, type=output_file, help="the prompt file for the other model")
     parser.add_argument("--report", type=output_file, help="JSON: what is left of the gain there")
+    parser.add_argument(
+        "--own",
+        type=Path,
+        metavar="FILE",
+        help="the same text optimised for the other model: in the report its gain is the whole of which the others keep a share",
+    )
+    parser.add_argument("--state", type=output_file, help="resume state of the steps; default: beside --out")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Carry over, train, save, report."""
-    state = OutputFile(arguments.out.with_suffix(".state"))
-    check_writable(state)
+    state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
+    again = OutputFile(state.with_suffix(".scratch.state"))
+    for file in (state, again):
+        check_writable(file)
     check_outputs(arguments)
     train, dev, test = _items(arguments)
     from embedgrad.carry.compared import lines_of
@@ -75,6 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
     source = Table.of(frozen)
     del frozen
     target = _target(arguments)
+    own = PromptEmbedding.load(arguments.own, target) if arguments.own else None
     kept = recorded_decoding(arguments.prompt_file, prompt.header)
     changed = {
         "max_new_tokens": arguments.max_new_tokens,
@@ -95,25 +111,26 @@ def run(arguments: argparse.Namespace) -> None:
         plain_line(f"{arguments.steps} steps from the carried prompt")
         final, _ = train_on(target, final, train, dev, arguments.steps, settings, state=state, log=plain_line)
     final.save(arguments.out, {"versions": versions()})
-    state.unlink(missing_ok=True)
     plain_line(
         f"{arguments.out}: {final.slot.k} vectors of width {target.width} for {target.name}, from {prompt.slot.k} for {source.name}"
     )
     if not arguments.report:
+        state.unlink(missing_ok=True)
         return
     scratch = None
     if arguments.steps:
         plain_line(f"{arguments.steps} steps from the text prompt, to compare with")
         text = PromptEmbedding.from_text(target, final.slot)
-        scratch, _ = train_on(target, text, train, dev, arguments.steps, settings, log=plain_line)
+        scratch, _ = train_on(target, text, train, dev, arguments.steps, settings, state=again, log=plain_line)
     found = transfer_report(
         target,
         carried,
-        test if arguments.keep_seen else unseen(test, prompt, final),
+        test if arguments.keep_seen else unseen(test, *filter(None, (prompt, final, own))),
         needed_grading(arguments, arguments.prompt_file),
         decoding,
         further=final if arguments.steps else None,
         scratch=scratch,
+        own=own,
         controls=arguments.controls,
         labels=[*train, *dev],
         log=plain_line,
@@ -127,12 +144,16 @@ def run(arguments: argparse.Namespace) -> None:
     }
     told["settings"] |= {"seed": arguments.seed, "length": arguments.length}
     write_json(arguments.report, found | told | made_with(target, arguments.prompt_file))
+    for file in (state, again):  # only now is nothing left to resume
+        file.unlink(missing_ok=True)
     for line in lines_of(found["arms"]):
         plain_line(line)
 
 
 def _items(arguments: argparse.Namespace) -> "tuple[list[Item], list[Item], list[Item]]":
     """Train, dev and test, before any model is loaded."""
+    if arguments.own and not arguments.report:
+        raise UserError("--own is for --report; leave it out, or name the report's file.")
     needs = {"--data": arguments.steps and not arguments.data, "--test": arguments.report and not arguments.test}
     for flag, missing in needs.items():
         if missing:
@@ -143,19 +164,11 @@ def _items(arguments: argparse.Namespace) -> "tuple[list[Item], list[Item], list
         raise UserError("--test is for --report; leave it out, or name the report's file.")
     if not (arguments.data or arguments.test):
         return [], [], []
-    from embedgrad.tasks.own.data import split_own
-
-    grading = needed_grading(arguments, arguments.prompt_file)
-    train, dev, test = (
-        own_items_from(arguments, source, grading) if source else []
-        for source in (arguments.data, arguments.dev, arguments.test)
-    )
-    if train and not dev:
-        train, dev = split_own(train, 0.2, arguments.seed)
-    return train, dev, test
+    return splits_from(arguments, needed_grading(arguments, arguments.prompt_file))
 
 
 def _target(arguments: argparse.Namespace) -> "FrozenModel":
-    """The other model, on the same device and in the same dtype."""
-    other = {"model": arguments.to, "revision": arguments.to_revision, "sha256": None, "dequantised_from": None}
+    """The other model, on the same device."""
+    other = {"model": arguments.to, "revision": arguments.to_revision, "dtype": arguments.to_dtype or arguments.dtype}
+    other |= {"sha256": arguments.to_sha256, "dequantised_from": arguments.to_dequantised_from}
     return load_from(argparse.Namespace(**{**vars(arguments), **other}))

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, ttest_1samp
 
-from embedgrad.carry.compared import compared, lines_of, share
+from embedgrad.carry.compared import compared, contrast, lines_of, share
 from embedgrad.carry.scores import Scores, scores_of, target_losses
 from embedgrad.grading import make_grading
 from embedgrad.reporting.statistics import fieller, ratio_of_means
@@ -42,6 +42,18 @@ def test_a_gain_that_may_be_nothing_bounds_no_share():
     found = share([1.0, 2.0, 3.0], [5.0, -4.0, 1.0])
     assert (found["value"], found["interval"]) == (pytest.approx(3.0), None)
     assert ratio_of_means([1.0], [2.0]) == (0.5, None)
+
+
+def test_a_contrast_is_the_paired_t_test_and_mcnemars():
+    one = Scores([2.0, 2.5, 1.0, 4.0], [False, False, True, False], "likelihood")
+    other = Scores([1.0, 1.0, 1.5, 1.0], [True, True, True, False], "likelihood")
+    found, oracle = contrast(one, other), ttest_1samp([1.0, 1.5, -0.5, 3.0], 0)
+    assert found["loss_gain"] == pytest.approx(1.25)
+    assert found["loss_p"] == pytest.approx(oracle.pvalue)
+    assert found["loss_interval"] == pytest.approx(tuple(oracle.confidence_interval()))
+    assert (found["points"], found["p"]) == (50.0, 0.5)
+    same = contrast(one, one)
+    assert (same["loss_gain"], same["loss_interval"], same["loss_p"], same["points"], same["p"]) == (0, (0, 0), 1, 0, 1)
 
 
 def test_a_row_per_prompt():

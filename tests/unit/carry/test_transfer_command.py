@@ -42,6 +42,37 @@ def test_a_prompt_is_carried_trained_reported_and_used(home, prompt_file, larger
     assert main(["inspect", str(out), "--json"]) == 0
 
 
+def test_carried_to_its_own_model_it_keeps_all_of_its_gain(home, prompt_file):
+    """The control that must give 100 %; random displacements as long must not."""
+    out, report = home / "same.safetensors", home / "same.json"
+    base = ["transfer", "--prompt-file", prompt_file, "--to", home / "model", "--own", prompt_file, "--threads", 1]
+    more = ["--steps", 1, "--data", home / "reviews.csv", "--test", home / "more_reviews.csv", "--report", report]
+    assert main([str(word) for word in [*base, *more, "--out", out, "--state", home / "kept.state"]]) == 0
+    found = json.loads(report.read_text())
+    assert set(found["arms"]) == {"text", "optimised", "transferred", "random", "transferred_steps", "scratch_steps"}
+    share = found["arms"]["transferred"]["share"]
+    assert (share["of"], share["loss"]["value"]) == ("optimised", pytest.approx(1, abs=1e-3))
+    assert found["arms"]["random"]["share"]["loss"]["value"] < 0.9
+    assert found["map"]["held_out"]["r2"] == pytest.approx(1)
+    pairs = [(row["of"], row["over"]) for row in found["contrasts"]]
+    assert pairs[:2] == [("transferred", "random"), ("transferred_steps", "scratch_steps")]
+    by_hand = found["arms"]["random"]["loss"] - found["arms"]["transferred"]["loss"]
+    assert found["contrasts"][0]["loss_gain"] == pytest.approx(by_hand)
+    assert not list(home.glob("kept*.state"))
+
+
+def test_only_items_of_a_level_are_taken(home, prompt_file, larger, capsys):
+    rows = [json.dumps({"text": f"Text number {n}.", "label": "positive", "level": str(n % 2)}) for n in range(8)]
+    (home / "levels.jsonl").write_text("\n".join(rows))
+    base = ["transfer", "--prompt-file", prompt_file, "--to", larger, "--out", home / "level.safetensors"]
+    more = ["--test", home / "levels.jsonl", "--report", home / "level.json", "--controls", 1, "--level"]
+    assert main([str(word) for word in [*base, *more, "1"]]) == 0
+    assert [row["id"] for row in json.loads((home / "level.json").read_text())["items"]] == [
+        f"levels.jsonl/{line}" for line in (2, 4, 6, 8)
+    ]
+    refused(capsys, [*base, *more, "3"], "levels.jsonl: no item has the level '3'")
+
+
 def test_without_data_it_is_only_carried(home, prompt_file, larger):
     out = home / "only.safetensors"
     assert main([str(word) for word in ["transfer", "--prompt-file", prompt_file, "--to", larger, "--out", out]]) == 0
@@ -53,6 +84,7 @@ BAD = {
     "report without test": (["--report", "r.json"], "--report needs items; give --test FILE"),
     "data without steps": (["--data", "reviews.csv"], "--data and --dev are for --steps"),
     "test without report": (["--test", "reviews.csv"], "--test is for --report"),
+    "own without report": (["--own", "own.safetensors"], "--own is for --report"),
     "dev without data": (["--steps", 3, "--dev", "reviews.csv"], "give --data FILE"),
 }
 
@@ -73,4 +105,7 @@ def test_a_model_that_is_not_there_and_a_prompt_of_another(home, prompt_file, la
     (weightless / "model.safetensors").unlink()
     refused(capsys, [*base, "--to", weightless], "weightless", "check its files")
     refused(capsys, [*base, "--to", larger, "--model", larger], "was made for", "not for")
+    refused(capsys, [*base, "--to", larger, "--to-sha256", "0" * 64], "its files have", "wanted is")
+    more = ["--own", prompt_file, "--test", home / "more_reviews.csv", "--report", home / "own.json"]
+    refused(capsys, [*base, "--to", larger, *more], "was made for", "not for")
     assert not (home / "q.safetensors").exists()
