@@ -48,10 +48,11 @@ class Config:
                         f"{values['cell_table']}: cell {cell.dataset}/{cell.model} names {name!r}, which is not under "
                         f"`{kind}` in {source}."
                     )
-        _ = config.cells, config.sensitivity, config.rivals
+        _ = config.cells, config.sensitivity, config.rivals, config.carry
         for key, cells in (
             ("sensitivity", [cell for cell, _ in config.sensitivity]),
             ("rivals", [cell for cell, _ in config.rivals]),
+            ("carry", [cell for cell, _ in config.carry]),
         ):
             if chained := [cell for cell in cells if config.has_own_chains(cell.task)]:
                 raise UserError(
@@ -159,6 +160,23 @@ class Config:
             return []
         methods = [with_middle_rates(rival_named(name), spec.get("rates")) for name in spec["methods"]]
         return [(cell, rival) for cell in self._named(spec["cells"], "rivals.cells") for rival in methods]
+
+    @cached_property
+    def carry(self) -> list[tuple[Cell, Cell]]:
+        """Pairs of cells with one data set: the prompt of the first is carried to the model of the second, and to its own.
+
+        Raises:
+            UserError: a name that is not in the table; suggests the nearest.
+        """
+        spec = self.values.get("carry")
+        cells = self._named(spec["cells"], "carry.cells") if spec else []
+        return [(one, other) for one in cells for other in cells if one.dataset == other.dataset]
+
+    @property
+    def worded(self) -> list[Cell]:
+        """Cells for whose prompts human words are searched; none where ``carry`` has a budget of 0."""
+        wanted = bool(self.carry) and self.values["carry"].get("budget", 1)
+        return list(dict.fromkeys(cell for cell, _ in self.carry)) if wanted else []
 
     def _named(self, names: Sequence[str], key: str) -> list[Cell]:
         known = {f"{cell.dataset}/{cell.model}": cell for cell in self.table}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
 
+from embedgrad.carry.effort import carry_effort
 from embedgrad.config import Config
 from embedgrad.planning.demand import EXAMPLES, SEARCHED, WIDTHS, rows_at_a_time
 from embedgrad.planning.gpus import Machine
@@ -22,7 +23,8 @@ from embedgrad_core.training.settings import across_folds, answers_dev
 # Epochs of the probe that looks for overfitting: twice the paper's.
 TRAJECTORY_EPOCHS = 20
 # Rules that load a model: those that train it, and those that answer with it.
-TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit", "probe_shuffled", "probe_trajectory")
+CARRYING = ("carry_transfer", "carry_words")
+TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit", "probe_shuffled", "probe_trajectory", *CARRYING)
 ANSWERING = ("before", "baselines", "chains", "after", "analyse", "rival_answer", "rival_cost")
 PROBING = ("probe_calibration", "probe_contamination", "probe_robustness", "probe_transfer_matrix")
 # Of a test half's items a probe asks so many; decodings of each: robustness has both prompts plain and under five conditions.
@@ -198,6 +200,9 @@ class Durations:
         kind, work = _kind(rule), self.work(wildcards)
         if kind == "rival_cost":
             return 0, timed_answers(RIVALS[wildcards["rival"]])
+        if kind in CARRYING:
+            spec, batch = self.config.values["carry"], self.config.values["optimize"].get("batch_size", 8)
+            return carry_effort(kind, self.config.datasets[wildcards["dataset"]], spec, batch, work)
         if kind.startswith("rival_"):
             epochs = int(self.config.cell(wildcards["dataset"], wildcards["model"]).epochs)
             return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)

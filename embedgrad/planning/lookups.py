@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedgrad.carry.lookups import CarryLookups
 from embedgrad.planning.durations import TRAINING
-from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.work import searched_axes
 from embedgrad_core.files import UserError
 
@@ -49,19 +49,8 @@ def cell_command(configfiles: Iterable[str | Path]) -> str:
 
 
 @dataclass(frozen=True)
-class Lookups:
-    """The names and needs of one run.
-
-    Attributes:
-        config: the run's checked configuration.
-    """
-
-    config: RunConfig
-
-    @property
-    def results(self) -> str:
-        """Folder of the run's results."""
-        return f"results/{self.config.run}"
+class Lookups(CarryLookups):
+    """The names and needs of one run."""
 
     @property
     def figures(self) -> str:
@@ -113,7 +102,7 @@ class Lookups:
         """
 
         def path(wildcards: Wildcards) -> str:
-            names = (wildcards.get(name) for name in ("task", "dataset", "model", "seed", "scatteritem"))
+            names = (wildcards.get(name) for name in ("task", "dataset", "model", "source", "seed", "scatteritem"))
             return f"{self.results}/resume/{'/'.join([rule, *filter(None, names)])}.state"
 
         return path
@@ -125,7 +114,8 @@ class Lookups:
         """
 
         def needed(name: str, wildcards: Wildcards) -> int:
-            return self.config.resources.job(wildcards["model"], rule in TRAINING)[name]
+            models = {wildcards["model"], wildcards.get("source") or wildcards["model"]}
+            return max(self.config.resources.job(model, rule in TRAINING)[name] for model in models)
 
         def minutes(wildcards: Wildcards) -> int:
             part = "_shard" if wildcards.get("scatteritem") else ""
@@ -208,11 +198,11 @@ class Lookups:
         cells = dict.fromkeys(cell for cell, _ in self.config.rivals)
         if side == "before":
             return [f"{self.results}/{cell.task}/{cell.model}/before.jsonl" for cell in cells]
-        folders = [
-            f"{self.results}/{cell.dataset}/{cell.model}" for cell in cells for _ in self.config.seeds(cell.task)
+        return [
+            f"{self.results}/{cell.dataset}/{cell.model}/seed{seed}/after.jsonl"
+            for cell in cells
+            for seed in self.config.seeds(cell.task)
         ]
-        seeds = [seed for cell in cells for seed in self.config.seeds(cell.task)]
-        return [f"{folder}/seed{seed}/after.jsonl" for folder, seed in zip(folders, seeds, strict=True)]
 
     def rival_ladders(self) -> list[str]:
         """The ladder of every cell of the comparison, and its graded answers."""
@@ -289,7 +279,7 @@ class Lookups:
     def report_tables(self) -> list[str]:
         """The tables that the page shows beside Table 2."""
         own = [f"{self.results}/{name}.csv" for name in TABLE_NAMES]
-        return own + self.sweep_tables() + self.rival_tables() + self.probe_tables()
+        return own + self.sweep_tables() + self.rival_tables() + self.carry_tables() + self.probe_tables()
 
     def tables(self) -> list[str]:
         """Table 2 in its three forms."""

@@ -76,7 +76,8 @@ class Resources:
 
     def _works(self, model: str) -> list[Work]:
         """Each task that a selected cell or the sweep has with the model."""
-        cells = [*self.config.cells, *(cell for cell, _ in [*self.config.sensitivity, *self.config.rivals])]
+        beside = [*self.config.sensitivity, *self.config.rivals, *self.config.carry]
+        cells = [*self.config.cells, *(cell for cell, _ in beside)]
         tasks = dict.fromkeys(cell.task for cell in cells if cell.model == model)
         return [
             work_of(task, self.values["tasks"][task], self.values["split"], None)

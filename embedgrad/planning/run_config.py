@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
+from embedgrad.carry.effort import ANSWER_TOKENS, BUDGET, CANDIDATES, CONTROLS, STEPS
 from embedgrad.config import Config
 from embedgrad.planning.durations import TRAJECTORY_EPOCHS, Durations
 from embedgrad.planning.resources import Resources
@@ -25,22 +26,23 @@ class RunConfig(Config):
         Raises:
             UserError: its folder is not there, or it fits on no number of the named GPUs that a node has.
         """
+        return _flags(self._model(model))
+
+    def _model(self, model: str) -> dict[str, str | None]:
         spec = self.values["models"][model]
         for training in (True, False):
             self.resources.gpus(model, training)
         folder = self.model_folder(model)
-        return _flags(
-            {
-                "model": folder or spec["hub"],
-                "revision": spec.get("revision", "main"),
-                "dtype": spec["dtype"],
-                "device": self.values.get("device", "auto"),
-                "device_map": self.resources.device_map(model),
-                # Of a folder's files; from the hub the same model has other files, and its revision.
-                "sha256": spec.get("sha256") if folder else None,
-                "dequantised_from": spec.get("dequantised_from") if folder else None,
-            }
-        )
+        return {
+            "model": folder or spec["hub"],
+            "revision": spec.get("revision", "main"),
+            "dtype": spec["dtype"],
+            "device": self.values.get("device", "auto"),
+            "device_map": self.resources.device_map(model),
+            # Of a folder's files; from the hub the same model has other files, and its revision.
+            "sha256": spec.get("sha256") if folder else None,
+            "dequantised_from": spec.get("dequantised_from") if folder else None,
+        }
 
     def pretrain_flags(self, model: str) -> str:
         """Flags that pretrain a tiny model on the spot."""
@@ -176,6 +178,24 @@ class RunConfig(Config):
         }
         words = [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items()]
         return " ".join([_flags({"cell_table": self.values["cell_table"]}), *words])
+
+    def carry_flags(self, dataset: str, source: str, model: str) -> str:
+        """Flags that carry a prompt of one model over to another: its rate and batches are those of the cell there."""
+        cell, spec, other = self.cell(dataset, model), self.values["carry"], self._model(model)
+        flags = {**self._model(source), "to": other.pop("model")}
+        flags["device_map"] = flags["device_map"] or other["device_map"]
+        flags |= {f"to_{key}": other[key] for key in ("revision", "dtype", "sha256", "dequantised_from")}
+        flags |= {"steps": spec.get("steps", STEPS), "controls": spec.get("controls", CONTROLS)}
+        flags |= {"learning_rate": cell.learning_rate, "batch_size": self.values["optimize"].get("batch_size")}
+        return _flags(flags | {"seed": self.seeds(cell.task)[0], "level": cell.level})
+
+    def words_flags(self, dataset: str, model: str) -> str:
+        """Flags that search for words for a cell's optimised prompt."""
+        cell, spec = self.cell(dataset, model), self.values["carry"]
+        flags = {"budget": spec.get("budget", BUDGET), "answer_tokens": spec.get("answer_tokens", ANSWER_TOKENS)}
+        flags |= {"candidates": spec.get("candidates", CANDIDATES), "level": cell.level}
+        flags |= {"batch_size": self.values["optimize"].get("batch_size"), "seed": self.seeds(cell.task)[0]}
+        return _flags(self._model(model) | flags)
 
     def rewrite_reading_flags(self, dataset: str, model: str) -> str:
         """Flags that read labels behind the rewrite of the human prompt; nothing, and so no model, where the task has none."""
