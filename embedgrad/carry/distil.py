@@ -6,27 +6,26 @@ searched on training items and chosen on dev. The budget counts every pass over 
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
+from embedgrad.carry.choice import FINALISTS, Distilled, chosen
 from embedgrad.carry.divergence import Teacher
 from embedgrad.carry.rewrites import evolve
-from embedgrad.carry.scores import scores_of
 from embedgrad.carry.words import Budget, Candidate, Judge, surprise
+from embedgrad.files.kept import KeptResults
 from embedgrad.grading import Grading
-from embedgrad.reporting.statistics import Paired, mcnemar
 from embedgrad.rivals.families.critic import Model
 from embedgrad.rivals.families.token_search import Aim, TokenSearch
 from embedgrad.rivals.rival import Rival
 from embedgrad.runtime.progress import Progress
-from embedgrad_core import Decoding, FrozenModel, Layout, PromptEmbedding, Settings, Slot
+from embedgrad_core import Decoding, FrozenModel, Layout, PromptEmbedding, Settings
 from embedgrad_core.anchoring import closest_tokens, printable_tokens
 from embedgrad_core.files import Item, UserError
 
 WAYS = ("nearest", "gradient", "rewrite")
 SCREEN = 16  # training items that texts are compared on during the search
 CLOSE = 64  # nearest tokens that are looked through for one that words may hold
-WORSE = 0.05  # p of McNemar's exact test below which words with fewer right answers than the text's are out
-FINALISTS = {"nearest": 1, "gradient": 1, "rewrite": 2}
 
 
 @dataclass(frozen=True)
@@ -73,49 +72,6 @@ class Search:
         return (1 + sum(FINALISTS[way] for way in self.ways)) * (dev + 1)
 
 
-@dataclass(frozen=True)
-class Finalist:
-    """A text on the n dev items.
-
-    Attributes:
-        text, way, tokens: what it is, how it was found, how long it is.
-        divergence: of its answers from the optimised prompt's, nats per item.
-        surprise: of its words, nats per token.
-        loss: the divergence and the fluency term, nats per item.
-        correct: right answers.
-        p: of McNemar's exact test against the prompt's own text, two-sided; None for that text, or without it.
-    """
-
-    text: str
-    way: str
-    tokens: int
-    divergence: float
-    surprise: float
-    loss: float
-    correct: int
-    n: int
-    p: float | None = None
-
-
-@dataclass(frozen=True)
-class Distilled:
-    """The chosen words.
-
-    Attributes:
-        slot: their text, and the tokens that were scored.
-        way: how they were found; ``text`` where nothing was better than the prompt's own words.
-        finalists: what was chosen from.
-        spent: item forwards.
-        counts: of the rewrites, and the texts that were refused.
-    """
-
-    slot: Slot
-    way: str
-    finalists: list[Finalist]
-    spent: int
-    counts: dict
-
-
 def distil(
     frozen: FrozenModel,
     prompt: PromptEmbedding,
@@ -126,6 +82,7 @@ def distil(
     search: Search,
     *,
     rewriter: FrozenModel | None = None,
+    state: Path | None = None,
     log: Callable[[str], None] = print,
 ) -> Distilled:
     """Search for words on ``train``, choose them on ``dev``.
@@ -136,9 +93,11 @@ def distil(
     Args:
         decoding: how the optimised prompt answers; the first ``answer_tokens`` of each answer are compared.
         rewriter: the model that is asked for rewrites; by default the prompt's own.
+        state: file that keeps each result; a search that was ended goes on from it to the same words.
 
     Raises:
-        UserError: no items, a budget that is too small, an item that does not fit, or no text that is read as it is scored.
+        UserError: a state of another search, no items, a budget that is too small, an item that does not fit, or no text that is
+            read as it is scored.
     """
     if not train or not dev:
         raise UserError("words are searched on training items and chosen on dev items; give at least one of each.")
@@ -151,8 +110,14 @@ def distil(
         )
     layout = prompt.slot.layout
     short = replace(decoding, max_new_tokens=min(search.answer_tokens, decoding.max_new_tokens))
-    teacher = Teacher.of(frozen, prompt, [*train, *dev], short, log)
-    judge = Judge(teacher, layout, [*train, *dev], budget, max(2 * prompt.slot.k, prompt.slot.k + 16))
+    decides = (prompt.content_sha256(), asdict(search), decoding.row(), grading.row())
+    models = [(one.resolved, str(one.dtype), one.device.type) for one in (frozen, rewriter or frozen)]
+    items = [[one.row() for one in part] for part in (train, dev)]
+    kept = KeptResults(state, [*decides, models, items])
+    if kept.known:
+        log(f"{state}: {kept.known} results of this search were there; it goes on from them")
+    teacher = Teacher.of(frozen, prompt, [*train, *dev], short, log, kept)
+    judge = Judge(teacher, layout, [*train, *dev], budget, max(2 * prompt.slot.k, prompt.slot.k + 16), kept)
     budget.limit = search.budget - search.kept(len(dev))
     begun = judge.loss(prompt.slot, screen)
     assert begun is not None, "the least budget reaches for it"
@@ -187,7 +152,7 @@ def distil(
                 )
                 pool += found
     budget.limit = search.budget
-    return _chosen(pool, judge, dev, grading, decoding, [*train, *dev], counts, log)
+    return chosen(pool, judge, dev, grading, decoding, [*train, *dev], counts, log)
 
 
 def nearest_words(frozen: FrozenModel, prompt: PromptEmbedding) -> str:
@@ -224,6 +189,7 @@ def _by_gradient(
         judge.teacher.encode,
         lambda slot: judge.fluency * surprise(frozen, slot),
         take,
+        judge.kept.get,
     )
     epochs = Settings(epochs=search.budget, batch_size=search.batch_size, seed=search.seed, patience=0)
     found = TokenSearch(
@@ -246,46 +212,3 @@ def _asked(rewriter: FrozenModel, decoding: Decoding, log: Callable[[str], None]
         log(f"{rewriter.name} has no chat template and cannot be asked for rewrites: texts are only cut and joined")
         return None
     return Model(rewriter, Layout("chat"), decoding)
-
-
-def best_of(rows: Sequence[Finalist]) -> int:
-    """The place of the lowest loss among the finalists that do not answer worse than the prompt's own text beyond chance."""
-    own = next((row.correct for row in rows if row.way == "text"), 0)
-    worse = [row.correct < own and row.p is not None and row.p < WORSE for row in rows]
-    return min(range(len(rows)), key=lambda place: (worse[place], rows[place].loss))
-
-
-def _chosen(
-    pool: Sequence[Candidate],
-    judge: Judge,
-    dev: Sequence[Item],
-    grading: Grading,
-    decoding: Decoding,
-    labels: Sequence[Item],
-    counts: dict,
-    log: Callable[[str], None],
-) -> Distilled:
-    """The finalists on dev, and the best of them."""
-    slots: list[Slot] = []
-    rows: list[Finalist] = []
-    own: list[bool] = []
-    for way, count in {"text": 1, **FINALISTS}.items():
-        for one in sorted((one for one in pool if one.way == way), key=lambda one: one.loss)[:count]:
-            found = judge.loss(one.slot, dev)
-            assert found is not None, "the budget keeps enough for the choice"
-            vectors = PromptEmbedding.from_text(judge.frozen, one.slot).initial
-            named = (f"{way} on dev", judge.frozen, one.slot, vectors, dev, grading, decoding, labels, log)
-            correct = scores_of(*named).correct
-            p, right = None, sum(correct)
-            if way == "text":
-                own = correct
-            elif own:
-                pairs = Paired.of(own, correct)
-                p = mcnemar(pairs.only_before, pairs.only_after)[0]
-            slots.append(one.slot)
-            rows.append(Finalist(one.slot.text, way, one.slot.k, *found, judge.total(found), right, len(dev), p))
-            told = f"{way}: divergence {found[0]:.4g} nats per item, surprise {found[1]:.3g} nats per token"
-            log(f"{told}, {right} of {len(dev)} right on dev: {one.slot.text!r}")
-    place = best_of(rows)
-    counts = counts | {"texts_refused": judge.refused}
-    return Distilled(slots[place], rows[place].way, rows, judge.budget.spent, counts)

@@ -11,6 +11,7 @@ from typing import Self
 
 import torch
 
+from embedgrad.files.kept import KeptResults
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.decoding.answers import decode_rows
@@ -43,23 +44,29 @@ class Teacher:
         items: Sequence[Item],
         decoding: Decoding,
         log: Callable[[str], None] = print,
+        kept: KeptResults | None = None,
     ) -> Self:
         """Let the optimised prompt answer, and read its distributions along the answers.
 
         Args:
             decoding: how it answers; its token limit is where the comparison ends.
+            kept: the answers, for a search that is ended and goes on.
 
         Raises:
             UserError: an item that does not fit the context.
         """
         slot = prompt.slot
-        with Progress("the optimised prompt's answers", len(items), log, last=False) as at:
-            rows = decode_rows(
-                *(frozen, slot, prompt.vectors, items, decoding, frozen.stop_ids(decoding.stop_rule)),
-                **at.decoding,
-                log=log,
-            )
-        found = cls(frozen, {item.id: row.ids for item, row in rows}, {})
+
+        def answer() -> dict[str, list[int]]:
+            with Progress("the optimised prompt's answers", len(items), log, last=False) as at:
+                rows = decode_rows(
+                    *(frozen, slot, prompt.vectors, items, decoding, frozen.stop_ids(decoding.stop_rule)),
+                    **at.decoding,
+                    log=log,
+                )
+            return {item.id: row.ids for item, row in rows}
+
+        found = cls(frozen, (kept or KeptResults(None, None)).get("answers", answer), {})
         with Progress("the optimised prompt's distributions", len(items), log, last=False) as at:
             batching = MicroBatching(frozen.tokens_in_flight(False))
             for part in batching.cut(len(slot.head_ids) + slot.k, found.encode(slot, items)):

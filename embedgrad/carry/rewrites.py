@@ -7,6 +7,7 @@ arXiv 2203.07281) beside the model's rewrites, since a small model often says th
 import random
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import ceil
 
 from embedgrad.carry.words import Candidate, Judge
@@ -58,7 +59,7 @@ def evolve(
             tokens = len(rewriter.frozen.tokenizer(request)["input_ids"]) + rewriter.decoding.max_new_tokens
             if not judge.budget.take(ceil(tokens / item_tokens)):
                 break
-            text = instruction_of(rewriter.ask(request))
+            text = instruction_of(judge.kept.get("reply", partial(rewriter.ask, request)))
             counts["replies"] += 1
         else:
             text = edited(one, two, draw)

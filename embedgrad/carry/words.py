@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from embedgrad.carry.divergence import Teacher
+from embedgrad.files.kept import KeptResults
 from embedgrad_core import FrozenModel, Layout, Slot
 from embedgrad_core.anchoring import printable_tokens
 from embedgrad_core.files import Item, UserError
@@ -97,15 +98,24 @@ class Judge:
         items: all inputs that a text must be read before as it was scored.
         budget: that each score is taken from.
         longest: tokens that a text may have.
+        kept: each score, for a search that is ended and goes on.
 
     Attributes:
         fluency: nats per item that a nat per token of a text's own surprise costs.
         refused: texts that were.
     """
 
-    def __init__(self, teacher: Teacher, layout: Layout, items: Sequence[Item], budget: Budget, longest: int) -> None:
+    def __init__(
+        self,
+        teacher: Teacher,
+        layout: Layout,
+        items: Sequence[Item],
+        budget: Budget,
+        longest: int,
+        kept: KeptResults | None = None,
+    ) -> None:
         self.teacher, self.layout, self.items = teacher, layout, list(items)
-        self.budget, self.longest = budget, longest
+        self.budget, self.longest, self.kept = budget, longest, kept or KeptResults(None, None)
         self.fluency, self.refused = 0.0, 0
 
     @property
@@ -129,8 +139,13 @@ class Judge:
         """Mean divergence (nats per item) and surprise (nats per token) of a text; None if the budget has no room for them."""
         if not self.budget.take(len(items) + 1):
             return None
-        found = self.teacher.divergences(slot, items)
-        return sum(found) / len(found), surprise(self.frozen, slot)
+
+        def score() -> tuple[float, float]:
+            found = self.teacher.divergences(slot, items)
+            return sum(found) / len(found), surprise(self.frozen, slot)
+
+        divergence, strange = self.kept.get("loss", score)
+        return divergence, strange
 
     def total(self, found: tuple[float, float]) -> float:
         """What a search lowers: divergence, and fluency times surprise."""

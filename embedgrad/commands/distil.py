@@ -12,7 +12,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from embedgrad.commands.arguments import add_own_data_arguments, load_from, plain_line
-from embedgrad.commands.checked import output_file, text_of_file, whole
+from embedgrad.commands.checked import OutputFile, check_outputs, check_writable, output_file, text_of_file, whole
 from embedgrad.commands.prompts import add_prompt_arguments, needed_grading, prompt_from
 from embedgrad.commands.splits import splits_from
 from embedgrad_core.files import UserError, write_json, write_whole
@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     loop.add_argument("--rewriter-revision", default="main", help="hub revision, best a commit sha")
     loop.add_argument("--seed", type=whole(0, 10**12), default=0)
     parser.add_argument("--out", required=True, type=output_file, help="the words, as a text file")
+    parser.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
     parser.add_argument(
         "--report", type=output_file, help="JSON: the finalists, and what is left of the gain on --test"
     )
@@ -65,6 +66,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError("--test is for --report; leave it out, or name the report's file.")
     if not 0 <= arguments.fluency < float("inf"):
         raise UserError(f"--fluency is {arguments.fluency}; it must be 0 or a positive number.")
+    state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
+    check_writable(state)
+    check_outputs(arguments)
     grading = needed_grading(arguments, arguments.prompt_file)
     train, dev, test = splits_from(arguments, grading)
     from embedgrad.carry.distil import WAYS, Search, distil
@@ -87,7 +91,10 @@ def run(arguments: argparse.Namespace) -> None:
     if test:
         test = _apart(test if arguments.keep_seen else unseen(test, prompt), [*train, *dev])
     found = distil(
-        *(frozen, prompt, train, dev, grading, tuned.decoding, search), rewriter=_rewriter(arguments), log=plain_line
+        *(frozen, prompt, train, dev, grading, tuned.decoding, search),
+        rewriter=_rewriter(arguments),
+        state=state,
+        log=plain_line,
     )
     with write_whole(arguments.out) as temporary:
         temporary.write_bytes((found.slot.text + "\n").encode())
@@ -97,6 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
         f"{arguments.out}: {found.slot.k} tokens, by way of {found.way}, after {found.spent} of {search.budget} forward passes"
     )
     if not arguments.report:
+        state.unlink(missing_ok=True)
         return
     report = distil_report(
         *(frozen, prompt, found.slot, test, grading, tuned.decoding),
@@ -113,6 +121,7 @@ def run(arguments: argparse.Namespace) -> None:
     }
     told |= {"settings": {**vars(search), "rewriter": arguments.rewriter}}
     write_json(arguments.report, report | told | made_with(frozen, arguments.prompt_file))
+    state.unlink(missing_ok=True)  # only now is nothing left to resume
     for line in distilled_lines(report):
         plain_line(line)
 

@@ -182,7 +182,7 @@ class RunConfig(Config):
     def carry_flags(self, dataset: str, source: str, model: str) -> str:
         """Flags that carry a prompt of one model over to another: its rate and batches are those of the cell there."""
         cell, spec, other = self.cell(dataset, model), self.values["carry"], self._model(model)
-        flags = {**self._model(source), "to": other.pop("model")}
+        flags: dict = {**self._model(source), "to": other.pop("model")}
         flags["device_map"] = flags["device_map"] or other["device_map"]
         flags |= {f"to_{key}": other[key] for key in ("revision", "dtype", "sha256", "dequantised_from")}
         flags |= {"steps": spec.get("steps", STEPS), "controls": spec.get("controls", CONTROLS)}
@@ -192,7 +192,7 @@ class RunConfig(Config):
     def words_flags(self, dataset: str, model: str) -> str:
         """Flags that search for words for a cell's optimised prompt."""
         cell, spec = self.cell(dataset, model), self.values["carry"]
-        flags = {"budget": spec.get("budget", BUDGET), "answer_tokens": spec.get("answer_tokens", ANSWER_TOKENS)}
+        flags: dict = {"budget": spec.get("budget", BUDGET), "answer_tokens": spec.get("answer_tokens", ANSWER_TOKENS)}
         flags |= {"candidates": spec.get("candidates", CANDIDATES), "level": cell.level}
         flags |= {"batch_size": self.values["optimize"].get("batch_size"), "seed": self.seeds(cell.task)[0]}
         return _flags(self._model(model) | flags)

@@ -12,8 +12,10 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -59,12 +61,14 @@ class Aim:
         encode: slot and items → the examples that the loss reads.
         penalty: slot → nats per item that its words cost besides, whatever the examples; one forward pass.
         take: takes so many item forwards from a budget, or says False, which ends the search.
+        kept: the kind of a result and how it is computed → the result, as JSON; may know it from a search that was ended.
     """
 
     trainable: Callable[[Slot, torch.Tensor], Trainable]
     encode: Callable[[Slot, Sequence[Item]], list[Example]]
     penalty: Callable[[Slot], float] | None = None
     take: Callable[[int], bool] = lambda forwards: True
+    kept: Callable[[str, Callable[[], Any]], Any] = lambda what, compute: compute()
 
 
 class TokenSearch:
@@ -79,7 +83,7 @@ class TokenSearch:
         dev: items for the choice of the best; never the test split.
         settings: epochs, batch size, seed and patience; an epoch ends with a look at dev.
         log: where plain lines go.
-        aim: what is lowered; by default Eq. 6. A search with an aim of its own keeps no state.
+        aim: what is lowered; by default Eq. 6. A search with an aim of its own keeps no state but the aim's.
     """
 
     def __init__(
@@ -141,8 +145,10 @@ class TokenSearch:
         slot = self._slot(found.ids)
         vectors = self.frozen.embed(torch.tensor(found.ids)).float()
         examples = self.aim.encode(slot, self.dev)
-        loss = mean_loss(self.aim.trainable(slot, vectors), examples, self.batching) + self._words(slot)
+        trainable = self.aim.trainable(slot, vectors)
+        loss = self.aim.kept("look", lambda: mean_loss(trainable, examples, self.batching) + self._words(slot))
         best = not found.history or loss < min(line["dev_loss"] for line in found.history)
+        changed = sum(one != two for one, two in zip(found.ids, self.slot.prompt_ids, strict=True))
         if best:
             found.best = list(found.ids)
         found.history = [
@@ -155,9 +161,8 @@ class TokenSearch:
                 "item_forwards": found.forwards,
                 "train_seconds": round(train_seconds, 3),
                 "seconds": round(train_seconds + time.perf_counter() - begun, 3),
-                "changed": sum(one != two for one, two in zip(found.ids, self.slot.prompt_ids, strict=True)),
-                "drift": sum(one != two for one, two in zip(found.ids, self.slot.prompt_ids, strict=True))
-                / len(found.ids),
+                "changed": changed,
+                "drift": changed / len(found.ids),
                 "best": best,
                 "text": self._read(found.ids),
             },
@@ -174,21 +179,26 @@ class TokenSearch:
             return
         slot = self._slot(found.ids)
         examples = self.aim.encode(slot, batch)
-        vectors = self.frozen.embed(torch.tensor(found.ids)).float().requires_grad_()
-        lowest = accumulate(self.aim.trainable(slot, vectors), examples, self.batching)[0]
-        lowest += len(batch) * self._words(slot)
+        lowest, candidates = self.aim.kept("gradient", partial(self._proposed, found.ids, slot, examples, generator))
         found.forwards += GRADIENT * len(batch)
-        gradient = vectors.grad
-        assert gradient is not None
-        for ids in self._candidates(found.ids, gradient, generator):
+        for ids in candidates:
             if not self._is_read_again(ids, batch):
                 continue
             if not self._may(len(batch)):
                 return
-            loss = self._loss(self._slot(ids), ids, examples)
+            loss = self.aim.kept("swap", partial(self._loss, self._slot(ids), ids, examples))
             found.forwards += len(batch)
             if loss < lowest:
                 lowest, found.ids = loss, ids
+
+    def _proposed(
+        self, ids: list[int], slot: Slot, examples: Sequence[Example], generator: torch.Generator
+    ) -> tuple[float, list[list[int]]]:
+        """The loss of the prompt as it is, and what its gradient proposes."""
+        vectors = self.frozen.embed(torch.tensor(ids)).float().requires_grad_()
+        loss = accumulate(self.aim.trainable(slot, vectors), examples, self.batching)[0]
+        assert vectors.grad is not None
+        return loss + len(examples) * self._words(slot), self._candidates(ids, vectors.grad, generator)
 
     def _candidates(self, ids: list[int], gradient: torch.Tensor, generator: torch.Generator) -> list[list[int]]:
         """Prompts that differ in one token each: by the first-order change of the loss, HotFlip's score."""
@@ -224,11 +234,9 @@ class TokenSearch:
         return self.frozen.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
 
     def _slot(self, ids: Sequence[int]) -> Slot:
-        return (
-            self.slot
-            if tuple(ids) == self.slot.prompt_ids
-            else Slot.place(self.frozen.tokenizer, self.layout, self._read(ids))
-        )
+        if tuple(ids) == self.slot.prompt_ids:
+            return self.slot
+        return Slot.place(self.frozen.tokenizer, self.layout, self._read(ids))
 
     def _is_read_again(self, ids: list[int], items: Sequence[Item]) -> bool:
         """Whether the tokenizer reads the candidate's text as these tokens, and these inputs behind it as before."""

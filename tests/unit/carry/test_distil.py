@@ -7,12 +7,14 @@ import pytest
 import torch
 from tiny import tiny_model
 
-from embedgrad.carry.distil import Finalist, Search, best_of, distil, nearest_words
+from embedgrad.carry.choice import Finalist, best_of
+from embedgrad.carry.distil import Search, distil, nearest_words
 from embedgrad.carry.distilled import distil_report, distilled_lines
 from embedgrad.carry.divergence import Teacher
 from embedgrad.carry.rewrites import edited, instruction_of
 from embedgrad.carry.scores import scores_of
 from embedgrad.carry.words import Budget, random_words, read_as_scored, surprise
+from embedgrad.files.kept import KeptResults
 from embedgrad.grading import Grading
 from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
@@ -45,11 +47,11 @@ def planted(frozen, text=TEXT, other=OTHER, kind="chat"):
     return replace(one, vectors=two.initial)
 
 
-def found(frozen, prompt, **changes):
+def found(frozen, prompt, state=None, **changes):
     search = Search(
         **{"budget": 300, "answer_tokens": 3, "batch_size": 3, "candidates": 4, "reply_tokens": 6} | changes
     )
-    return distil(frozen, prompt, TRAIN, DEV, GRADING, DECODING, search, log=quiet)
+    return distil(frozen, prompt, TRAIN, DEV, GRADING, DECODING, search, state=state, log=quiet)
 
 
 @pytest.mark.parametrize("kind", ["bare", "chat"])
@@ -100,6 +102,37 @@ def test_the_search_is_the_same_by_seed_and_another_by_another(frozen):
     assert one.finalists == two.finalists
     assert (one.slot.text, one.spent, one.counts) == (two.slot.text, two.spent, two.counts)
     assert other.finalists != one.finalists
+
+
+@pytest.mark.parametrize("after", [0, 1, 6, 17, 27])
+def test_a_search_that_was_ended_goes_on_to_the_same_words(frozen, tmp_path, monkeypatch, after):
+    """Ended in each of its ways; what was computed before is not computed again."""
+    prompt, state, computed, end = planted(frozen), tmp_path / "words.state", [], []
+    get = KeptResults.get
+
+    def counted(self, what, compute):
+        def counting():
+            if len(computed) in end:
+                raise KeyboardInterrupt
+            computed.append(what)
+            return compute()
+
+        return get(self, what, counting)
+
+    monkeypatch.setattr(KeptResults, "get", counted)
+    whole, results = found(frozen, prompt, budget=160), len(computed)
+    assert {*computed} == {"answers", "loss", "look", "gradient", "swap", "reply", "right"}
+    computed.clear()
+    end.append(after)
+    with pytest.raises(KeyboardInterrupt):
+        found(frozen, prompt, budget=160, state=state)
+    end.clear()
+    again = found(frozen, prompt, budget=160, state=state)
+    assert len(computed) == results
+    assert (again.slot.text, again.way, again.finalists) == (whole.slot.text, whole.way, whole.finalists)
+    assert (again.spent, again.counts) == (whole.spent, whole.counts)
+    with pytest.raises(UserError, match="belongs to another model, data or setting"):
+        found(frozen, prompt, budget=161, state=state)
 
 
 @pytest.mark.parametrize("budget", [70, 111, 180])
