@@ -21,7 +21,7 @@ NAMES = """
     optimize evaluate generate inspect compare transfer distil export push pull gallery from-gguf init plan
     data editions chains decode gather grade metrics table2 figures anchoring lat entropy likelihood limits ladder
     recovery baselines gather-baselines analyse probe summary
-    rival sensitivity audit report keep pretrain
+    rival carried sensitivity audit report keep pretrain
 """
 COMMANDS = {name: import_module(f"embedgrad.commands.{name.replace('-', '_')}") for name in NAMES.split()}
 

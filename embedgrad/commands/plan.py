@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Look up, forecast, print."""
+    from embedgrad.carry.effort import carry_jobs
     from embedgrad.planning.access import look_up, look_up_data
     from embedgrad.planning.forecast import forecast, outlook
     from embedgrad.planning.gpus import named_gpu
@@ -72,8 +73,12 @@ def run(arguments: argparse.Namespace) -> None:
         for name in dict.fromkeys(cell.task for cell in config.cells)
     }
     rows = forecast(config, machine, resources)
-    jobs = list(rival_jobs(config))
-    rivals = f"{len(jobs)} fits, answers and timings, {outlook(config, jobs, machine, resources)}" if jobs else ""
+    beside = {}  # what a run does beside its cells
+    for key, what, jobs in (
+        ("rivals", "fits, answers and timings", list(rival_jobs(config))),
+        ("carry", "prompts carried over and searches for words", list(carry_jobs(config))),
+    ):
+        beside[key] = f"{len(jobs)} {what}, {outlook(config, jobs, machine, resources)}" if jobs else ""
     gpus = {name: max(resources.gpus(name, True), resources.gpus(name, False)) for name in wanted}
     missing = [f"{name}: {found.missing}" for name, found in (*access.items(), *data.items()) if found.missing]
     if not resources.gpu:
@@ -86,11 +91,11 @@ def run(arguments: argparse.Namespace) -> None:
         sets = {name: {"where": found.where, "missing": found.missing} for name, found in data.items()}
         # The key that readers of earlier plans know.
         about = {"is_card" if key == "is_gpu" else key: value for key, value in asdict(machine).items()}
-        result: dict[str, Any] = {"machine": about, "models": plain, "data": sets, "cards": gpus, "rivals": rivals}
+        result: dict[str, Any] = {"machine": about, "models": plain, "data": sets, "cards": gpus, **beside}
         result |= {"cells": [asdict(row) for row in rows]}
         print(json.dumps(result | {"missing": missing}, indent=1))
     else:
-        _print(config, machine, access, data, rows, rivals, gpus, missing)
+        _print(config, machine, access, data, rows, beside, gpus, missing)
     if missing:
         sys.exit(1)
 
@@ -110,7 +115,7 @@ def _print(
     access: "Mapping[str, Access]",
     data: "Mapping[str, Access]",
     rows: "Sequence[CellForecast]",
-    rivals: str,
+    beside: Mapping[str, str],
     gpus: Mapping[str, int],
     missing: Sequence[str],
 ) -> None:
@@ -127,8 +132,9 @@ def _print(
     counts = sorted({len(config.seeds(cell.task)) for cell in config.cells})
     seeds = f"{counts[0]} seed{'s' * (counts[0] > 1)}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
     plain_line(f"in all {clock(train)} training, {clock(decode)} answering; × {seeds}")
-    if rivals:
-        plain_line(f"rivals: {rivals}")
+    for key, told in beside.items():
+        if told:
+            plain_line(f"{key}: {told}")
     for name, found in access.items():
         fetch = f", {_gigabytes(found.bytes_to_fetch)} GB to download" if found.bytes_to_fetch else ""
         gate = ", gated: its licence was accepted" if found.gated and not found.missing else ""

@@ -16,7 +16,7 @@ from embedgrad.reporting.figures.ladder import ladder, limits
 from embedgrad.reporting.figures.lat import lat
 from embedgrad.reporting.figures.prompt import anchoring
 from embedgrad.reporting.ladder import headline, ladder_rows
-from embedgrad.reporting.page import collect, probes, rivals
+from embedgrad.reporting.page import carried, collect, probes, rivals
 from embedgrad.reporting.page.browser.answers import HALF_PAIR, browser
 from embedgrad.reporting.results.cells import Cell, Seeds
 from embedgrad.reporting.results.collected import Outcome, weights_notes
@@ -65,6 +65,7 @@ def write_page(
         figures=_figures(outcomes, cells, folder, seeds),
         rivals=others,
         probes=probes.section(outcomes, folder),
+        carried=carried.section(folder),
         answers=answers,
         tables=tables,
         claims=next((place for place, one in enumerate(tables, start=1) if one["file"] == "claims.csv"), None),

@@ -42,6 +42,8 @@ def kept_files(results: Path, figures: Path, most: int) -> dict[str, bytes]:
     files = {path.name: path.read_bytes() for path in _kept(results, figures)}
     for path in sorted(results.glob("probes/*.csv")):
         files[f"probe_{path.name}"] = path.read_bytes()
+    for path in sorted(path for path in results.glob("carry/*.*") if path.suffix in ENDINGS):
+        files[f"carry_{path.name}"] = path.read_bytes()
     for path in sorted(results.glob("data/*/split.json")):
         files[f"split.{path.parent.name}.json"] = path.read_bytes()
     files["times.csv"] = _times(results / "benchmarks")

@@ -39,6 +39,29 @@ PLANS = {
 }
 
 
+CARRY = {
+    "carry": {"cells": ["imdb/smollm2-135m-instruct", "imdb/qwen2.5-coder-0.5b-instruct", "medd/smollm2-135m-instruct"]}
+}
+PLANS |= {
+    # Four pairs with one data set, one with the other.
+    "carried prompts": ("config/laptop.yaml", CARRY, {"carry_transfer": 5, "carry_words": 3, "carry_table": 2}),
+    "carried prompts of the paper, sharded": (
+        "config/paper.yaml",
+        {
+            "carry": {"cells": ["imdb/qwen2.5-3b-instruct", "math500-L1/qwen2.5-math-1.5b"], "budget": 0},
+            "cells": ["medd/qwen2.5-3b-instruct"],
+            "tasks": {"medd": {"shards": 4}},
+        },
+        {"carry_transfer": 2, "carry_table": 1, "optimize": 3},
+    ),
+    "carried prompts of models that a run makes": (
+        "config/demo.yaml",
+        {"carry": {"cells": ["mood/tiny-0.2m", "mood/tiny-0.8m"]}},
+        {"carry_transfer": 4, "carry_words": 2, "carry_table": 2, "pretrain": 2},
+    ),
+}
+
+
 def plan(checkout, base, more, *arguments):
     (checkout / "more.yaml").write_text(yaml.safe_dump(more))
     return snakemake(checkout, "--dry-run", *arguments, "--configfile", base, "more.yaml")
@@ -48,7 +71,7 @@ def plan(checkout, base, more, *arguments):
 def test_what_is_asked_for_is_planned(checkout, base, more, wanted):
     counts = job_counts(plan(checkout, base, more))
     assert counts == counts | wanted
-    assert {name for name in counts if name.startswith("probe_")} <= {*wanted}
+    assert {name for name in counts if name.startswith(("probe_", "carry_"))} <= {*wanted}
 
 
 def commands_of(run):
@@ -101,7 +124,31 @@ def test_the_probe_of_splits_reads_the_runs_that_are_there_and_names_what_is_mis
     assert read == [["results/small", "results/other"]] * 2
 
 
+def test_a_carried_prompt_is_tried_on_the_items_and_at_the_rate_of_its_new_cell(checkout):
+    words = commands_of(
+        plan(
+            checkout,
+            "config/paper.yaml",
+            {"carry": {"cells": ["math500-L1/qwen2.5-math-1.5b"], "steps": 7}},
+            "--printshellcmds",
+        )
+    )
+    (line,) = (line for line in words if line[1] == "transfer")
+    flags = {
+        flag: line[line.index(flag) + 1]
+        for flag in ("--level", "--steps", "--learning-rate", "--own", "--to", "--model")
+    }
+    assert (flags["--level"], flags["--steps"], flags["--learning-rate"]) == ("1", "7", "0.01")
+    assert flags["--own"] == line[line.index("--prompt-file") + 1]
+    assert flags["--to"] == flags["--model"] == "Qwen/Qwen2.5-Math-1.5B"
+    (distil,) = (line for line in words if line[1] == "distil")
+    assert distil[distil.index("--budget") + 1] == "2000"
+
+
 BAD = [
+    ({"carry": {"cells": ["mood/tinny"]}}, "carry.cells: 'mood/tinny' is not in"),
+    ({"carry": {"cells": ["mood/tiny"], "steps": 0}}, "carry.steps"),
+    (CHAINED | {"carry": {"cells": ["mood/tiny"]}}, "carry: mood/tiny trains on labels, and tasks.mood on own_chain"),
     ({"probes": ["costs"]}, "probes.0: 'costs' is not one of"),
     ({"probes": ["variance"], "split_runs": ["small"]}, "split_runs: small is this run itself"),
     ({"tasks": {"mood": {"options": {"target": "chain"}}}}, "tasks.mood.options.target: 'chain' is not one of"),

@@ -19,7 +19,5 @@ rule carry_table:
     threads: 1
     resources:
         **light(),
-    params:
-        results=RESULTS,
     shell:
-        "embedgrad carried {wildcards.table} --results {params.results:q} --csv {output.csv:q} --md {output.md:q} > {log:q} 2>&1"
+        "embedgrad carried {wildcards.table} --found {input.found:q} --csv {output.csv:q} --md {output.md:q} > {log:q} 2>&1"

@@ -2,11 +2,13 @@
 
 import logging
 import re
+from math import ceil
 
 import pytest
 import yaml
 from places import ROOT
 
+from embedgrad.carry.effort import carry_jobs
 from embedgrad.planning.access import look_up_data
 from embedgrad.planning.durations import Durations
 from embedgrad.planning.forecast import forecast, outlook
@@ -51,6 +53,37 @@ def test_latency_is_forecast_by_its_own_few_rows_and_lengths():
     assert Lookups(config).rival_costs() == [
         f"results/demo/rivals/mood/tiny-0.2m/{name}/cost.json" for name in ("lora", "self_refine_4")
     ]
+
+
+def test_carried_prompts_are_forecast_by_their_steps_and_readings():
+    values = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text(encoding="utf-8"))
+    cells = ["mood/tiny-0.2m", "mood/tiny-0.8m", "arithmetic/tiny-0.2m"]
+    values["carry"] = {"cells": cells, "steps": 10, "controls": 3, "budget": 600}
+    config = RunConfig.check(values)
+    jobs = list(carry_jobs(config))
+    assert [(rule, job["dataset"], job.get("source"), job["model"]) for rule, job in jobs] == [
+        ("carry_transfer", "arithmetic", "tiny-0.2m", "tiny-0.2m"),
+        *(
+            ("carry_transfer", "mood", one, other)
+            for one in ("tiny-0.2m", "tiny-0.8m")
+            for other in ("tiny-0.2m", "tiny-0.8m")
+        ),
+        ("carry_words", "arithmetic", None, "tiny-0.2m"),
+        ("carry_words", "mood", None, "tiny-0.2m"),
+        ("carry_words", "mood", None, "tiny-0.8m"),
+    ]
+    durations = Durations(config, config.resources.machine(has_gpus=False), config.resources)
+    work = durations.work(jobs[1][1])
+    # Labels are read: eight prompts on test, two dev losses of each training; twice ten steps of eight items are thrice as dear.
+    forwards = 8 * work.test + 4 * work.dev + 2 * 10 * 8 * 3
+    assert durations.effort(*jobs[1]) == (ceil(forwards / (3 * work.train)), 0)
+    # Arithmetic has to be decoded under each of eight prompts.
+    assert durations.effort(*jobs[0])[1] == 8 * durations.work(jobs[0][1]).test
+    assert durations.seconds(*jobs[2]) > durations.seconds(*jobs[1]), (
+        "the larger one is the model that is trained and read"
+    )
+    values["carry"]["budget"] = 0
+    assert {rule for rule, _ in carry_jobs(RunConfig.check(values))} == {"carry_transfer"}
 
 
 def test_the_papers_own_counts():

@@ -1,0 +1,202 @@
+"""What is left of optimised prompts on other models and in words: reports of `embedgrad transfer` and `distil`, side by side."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from embedgrad.reporting.results.carried import Report, read_transfer, read_words
+from embedgrad.reporting.results.probes import Ranged, flat
+from embedgrad.reporting.statistics import holm
+from embedgrad.reporting.typeset import markdown_table, short_p
+from embedgrad_core.files import markdown_escape
+
+# The prompts of a report, as a table names them.
+NAMES = {
+    "text": "text prompt",
+    "optimised": "optimised there",
+    "transferred": "carried over",
+    "random": "random displacement",
+    "transferred_steps": "carried over, {steps} steps",
+    "scratch_steps": "text prompt, {steps} steps",
+    "distilled": "words",
+    "random_words": "random words",
+}
+
+
+def rows(reports: Iterable[Report]) -> list[dict]:
+    """A line per prompt of each report, with its gain over the text prompt and share of the optimised one's; then one per contrast.
+
+    ``p (Holm)`` is corrected over the reports, for each prompt and what it is held against by itself.
+    """
+    found = [line for report in reports for line in [*_arms(report), *_contrasts(report)]]
+    for kind in dict.fromkeys((line["prompt"], line["over"]) for line in found if "p" in line):
+        some = [line for line in found if (line["prompt"], line["over"]) == kind]
+        for name in ("p", "loss p"):
+            known = [line for line in some if line[name] is not None]
+            for line, p in zip(known, holm([line[name] for line in known]), strict=True):
+                line[f"{name} (Holm)"] = p
+    return found
+
+
+def _arms(report: Report) -> list[dict]:
+    lines = []
+    for name, row in report.found["arms"].items():
+        line = report.where | {"prompt": _name(name, report), "over": "" if name == "text" else NAMES["text"]}
+        if "tokens" in row:
+            line["tokens"] = row["tokens"]
+        line |= {"n": row["n"], "right": row["correct"], "loss": round(row["loss"], 4)}
+        if name != "text":
+            line |= _gains(row)
+        if kept := row.get("share"):
+            line |= {"share of loss, %": _share(kept["loss"]), "share of accuracy, %": _share(kept["accuracy"])}
+        if "divergence" in row:
+            line["divergence"] = round(row["divergence"]["mean"], 4)
+            line["note"] = row.get("words") or ""
+        if name == "random":
+            losses, below = report.found["controls"]["losses"], report.found["controls"]["below_transferred"]
+            told = ", ".join(f"{one:.3f}" for one in losses)
+            line["note"] = f"{len(losses)} of them: {told}; {below} below the carried prompt"
+        lines.append(line)
+    return lines
+
+
+def _contrasts(report: Report) -> list[dict]:
+    return [
+        report.where | {"prompt": _name(one["of"], report), "over": _name(one["over"], report)} | _gains(one)
+        for one in report.found["contrasts"]
+    ]
+
+
+def _gains(row: dict) -> dict:
+    return {
+        "loss gained": Ranged.of(row["loss_gain"], row["loss_interval"], digits=3),
+        "loss p": row["loss_p"],
+        "points": Ranged.of(row["points"], row["interval"], digits=1),
+        "p": row["p"],
+    }
+
+
+def _share(found: dict) -> Ranged:
+    return Ranged.of(found["value"], found["interval"], 100, 1)
+
+
+def _name(name: str, report: Report) -> str:
+    return NAMES.get(name, name).format(steps=report.found["settings"].get("steps", 0))
+
+
+def csv_rows(lines: Sequence[dict]) -> list[dict]:
+    """The lines with a column per number."""
+    return [{key.replace(" ", "_").replace(",_%", ""): one for key, one in row.items()} for row in flat(lines)]
+
+
+def markdown(lines: Sequence[dict], sentence: str) -> str:
+    """The sentence, and the lines as a table: what is over the text prompt, then the contrasts."""
+    header = list(dict.fromkeys(key for line in lines for key in line if key not in ("loss p", "p", "note")))
+    notes = any("note" in line for line in lines)
+    words = [key for key, value in lines[0].items() if isinstance(value, str)] if lines else []
+    body = [[_field(line.get(key)) for key in header] + ([_field(line.get("note"))] if notes else []) for line in lines]
+    head = header + (["note"] if notes else [])
+    return f"{sentence}\n\n{markdown_table(head, body, {*words, 'note'})}\n\n{LEGEND}\n"
+
+
+def _field(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return short_p(value) if value <= 1 else f"{value:.3f}"
+    return markdown_escape(str(value))
+
+
+LEGEND = (
+    "- loss: of the target, nats per item; gained: less than the other prompt's, item by item, with its 95 % interval; p of the "
+    "paired t test. points: right answers more, with Newcombe's interval; p of McNemar's exact test. Holm: over the lines of one "
+    "kind.\n"
+    "- share: of what the prompt optimised on that model gains over the text prompt, with Fieller's interval of the pairs; – where "
+    "it has no bounds. Right answers are the likeliest labels where the answers are a closed set."
+)
+
+
+def transfer_sentence(reports: Sequence[Report]) -> str:
+    """What prompts keep elsewhere, beside what must give 100 % and what chance gives."""
+    away, home = ([one for one in reports if one.is_control is kind] for kind in (False, True))
+    told = []
+    if away:
+        told.append(
+            f"On another model a prompt keeps {_shares(away, 'transferred')} of the gain in loss that optimisation has there, a "
+            f"random displacement as long {_shares(away, 'random')} ({_counted(len(away), 'pair')})."
+        )
+        ahead = [_against(one, "transferred_steps", "scratch_steps") for one in away]
+        if known := [one for one in ahead if one is not None]:
+            told.append(
+                f"After the same steps it is ahead of the text prompt in {sum(one > 0 for one in known)} and behind it in "
+                f"{sum(one < 0 for one in known)} of {_counted(len(known), 'pair')} (paired t test of the loss, p < .05 before "
+                "any correction)."
+            )
+    if home:
+        kept = f"{_shares(home, 'transferred')} ({_counted(len(home), 'cell')})"
+        told.append(f"Carried to its own model, where all must be left, it keeps {kept}.")
+    return " ".join(told)
+
+
+def words_sentence(reports: Sequence[Report]) -> str:
+    """What is left in words, beside random words."""
+    told = f"In words a prompt keeps {_shares(reports, 'distilled')} of its gain in loss, in random words "
+    told += f"{_shares(reports, 'random_words')} ({_counted(len(reports), 'cell')})."
+    own = sum(one.found["way"] == "text" for one in reports)
+    return told + (f" For {own} of them nothing was nearer than the prompt's own text." if own else "")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _shares(reports: Sequence[Report], name: str) -> str:
+    found = [one.found["arms"][name].get("share", {}).get("loss", {}).get("value") for one in reports]
+    known = [100 * one for one in found if one is not None]
+    if not known:
+        return "no share that could be told"
+    return (
+        f"{known[0]:.0f} %"
+        if len(known) == 1
+        else f"{min(known):.0f} to {max(known):.0f} % (median {median(known):.0f})"
+    )
+
+
+def _against(report: Report, of: str, over: str) -> int | None:
+    """1 where a prompt's loss is lower than another's beyond chance, -1 where higher, 0 where that cannot be told; or None."""
+    for one in report.found["contrasts"]:
+        if (one["of"], one["over"]) == (of, over):
+            sure = one["loss_p"] is not None and one["loss_p"] < 0.05
+            return (1 if one["loss_gain"] > 0 else -1) if sure else 0
+    return None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the two tables: how its reports are read, what it is called, what to see in it, and what it says."""
+
+    title: str
+    caption: str
+    read: Callable[[str | Path], Report]
+    sentence: Callable[[Sequence[Report]], str]
+
+
+KINDS = {
+    "transfer": Kind(
+        "On another model",
+        "Each prompt's displacement through a linear map between the embedding tables. It would mean nothing if random "
+        "displacements as long did as well; it would be no start if the text prompt did as well after the same steps. Back on its "
+        "own model all of the gain must be left.",
+        read_transfer,
+        transfer_sentence,
+    ),
+    "words": Kind(
+        "In human words",
+        "The words nearest to each prompt's answers that a search within its budget found on train and dev. Where random words do "
+        "as well, they are no distillate.",
+        read_words,
+        words_sentence,
+    ),
+}

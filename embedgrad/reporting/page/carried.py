@@ -1,0 +1,41 @@
+"""The page's section on prompts elsewhere, as plain values: a part for other models and one for words."""
+
+from pathlib import Path
+
+from embedgrad.reporting.carried import KINDS, rows
+from embedgrad.reporting.results.carried import files
+from embedgrad.reporting.typeset import short_p
+
+
+def section(folder: Path) -> list[dict]:
+    """Title, caption, sentence and table of each kind of report that the run has.
+
+    Raises:
+        UserError: a file that is not such a report; names it.
+    """
+    parts = []
+    for name, paths in files(folder).items():
+        if not paths:
+            continue
+        kind = KINDS[name]
+        reports = [kind.read(path) for path in paths]
+        lines = rows(reports)
+        header = sorted(dict.fromkeys(key for row in lines for key in row), key="note".__eq__)
+        parts.append(
+            {
+                "name": name,
+                "title": kind.title,
+                "caption": kind.caption,
+                "sentence": kind.sentence(reports),
+                "header": header,
+                "rows": [[_text(key, row.get(key)) for key in header] for row in lines],
+                "image": None,
+            }
+        )
+    return parts
+
+
+def _text(key: str, value: object) -> str:
+    if value is None:
+        return ""
+    return short_p(value) if isinstance(value, float) and " p" in f" {key}" else str(value)
