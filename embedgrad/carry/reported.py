@@ -54,11 +54,8 @@ def transfer_report(
         UserError: ``own`` has another text or layout.
     """
     prompt = carried.prompt
-    if own is not None and own.slot.header() != prompt.slot.header():
-        raise UserError(
-            f"the prompt that was optimised for {target.name} has another text or layout than the one that is carried over; give "
-            "one with the same, or leave out --own."
-        )
+    if own is not None:
+        check_own(own, prompt)
     vectors: dict[str, torch.Tensor] = {"text": prompt.initial}
     if own is not None:
         vectors["optimised"] = own.vectors
@@ -92,3 +89,20 @@ def transfer_report(
         ],
         "items": item_rows(test, arms),
     }
+
+
+def check_own(own: PromptEmbedding, prompt: PromptEmbedding) -> None:
+    """Refuse a prompt of the target as the whole gain where it is not the same text in the same layout.
+
+    Raises:
+        UserError: it has another text or layout.
+    """
+    for what, one, other in (
+        ("layout", own.slot.layout.row(), prompt.slot.layout.row()),
+        ("text", own.slot.text, prompt.slot.text),
+    ):
+        if one != other:
+            raise UserError(
+                f"--own: it was optimised from another {what} than the prompt that is carried over; give one with the same "
+                f"{what}, or leave out --own."
+            )

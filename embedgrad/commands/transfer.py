@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> None:
     train, dev, test = _items(arguments)
     from embedgrad.carry.compared import lines_of
     from embedgrad.carry.maps import Table
-    from embedgrad.carry.reported import transfer_report
+    from embedgrad.carry.reported import check_own, transfer_report
     from embedgrad.carry.transfer import carry, train_on
     from embedgrad.evaluation import unseen
     from embedgrad.runtime.provenance import made_with, versions
@@ -91,6 +91,8 @@ def run(arguments: argparse.Namespace) -> None:
     del frozen
     target = _target(arguments)
     own = PromptEmbedding.load(arguments.own, target) if arguments.own else None
+    if own:
+        check_own(own, prompt)
     kept = recorded_decoding(arguments.prompt_file, prompt.header)
     changed = {
         "max_new_tokens": arguments.max_new_tokens,

@@ -10,6 +10,8 @@ from tiny import tiny_model
 from embedgrad.cli import main
 from embedgrad_core.prompt import read_prompt_file
 
+PROMPT = "Determine whether the statement is positive or negative."
+
 
 @pytest.fixture(scope="module")
 def larger(home, tokenizer):
@@ -106,6 +108,14 @@ def test_a_model_that_is_not_there_and_a_prompt_of_another(home, prompt_file, la
     refused(capsys, [*base, "--to", weightless], "weightless", "check its files")
     refused(capsys, [*base, "--to", larger, "--model", larger], "was made for", "not for")
     refused(capsys, [*base, "--to", larger, "--to-sha256", "0" * 64], "its files have", "wanted is")
+    written = ["--model", home / "model", "--data", home / "reviews.csv", "--epochs", 1, "--max-new-tokens", 8]
+    written += ["--evaluator", "label", "--labels", "positive,negative", "--threads", 1, "--out"]
+    for what, flags in (("text", ["--prompt", "Is it good?"]), ("layout", ["--prompt", PROMPT, "--layout", "chat"])):
+        assert main([str(word) for word in ["optimize", *flags, *written, home / f"{what}.safetensors"]]) == 0
+        own = ["--to", home / "model", "--own", home / f"{what}.safetensors", "--report", home / "own.json"]
+        refused(
+            capsys, [*base, *own, "--test", home / "more_reviews.csv"], f"--own: it was optimised from another {what}"
+        )
     more = ["--own", prompt_file, "--test", home / "more_reviews.csv", "--report", home / "own.json"]
     refused(capsys, [*base, "--to", larger, *more], "was made for", "not for")
     assert not (home / "q.safetensors").exists()
