@@ -42,7 +42,9 @@ def rows(reports: Iterable[Report]) -> list[dict]:
 
 def _arms(report: Report) -> list[dict]:
     lines = []
-    for name, row in report.found["arms"].items():
+    arms = report.found["arms"]
+    for name in sorted(arms, key=[*NAMES, *arms].index):
+        row = arms[name]
         line = report.where | {"prompt": _name(name, report), "over": "" if name == "text" else NAMES["text"]}
         if "tokens" in row:
             line["tokens"] = row["tokens"]
@@ -92,21 +94,19 @@ def csv_rows(lines: Sequence[dict]) -> list[dict]:
 
 
 def markdown(lines: Sequence[dict], sentence: str) -> str:
-    """The sentence, and the lines as a table: what is over the text prompt, then the contrasts."""
+    """The sentence, and the lines as a table; the p values after Holm's correction alone."""
     header = list(dict.fromkeys(key for line in lines for key in line if key not in ("loss p", "p", "note")))
-    notes = any("note" in line for line in lines)
-    words = [key for key, value in lines[0].items() if isinstance(value, str)] if lines else []
-    body = [[_field(line.get(key)) for key in header] + ([_field(line.get("note"))] if notes else []) for line in lines]
-    head = header + (["note"] if notes else [])
-    return f"{sentence}\n\n{markdown_table(head, body, {*words, 'note'})}\n\n{LEGEND}\n"
+    header += ["note"] if any("note" in line for line in lines) else []
+    words = {key for line in lines for key, value in line.items() if isinstance(value, str)}
+    body = [[markdown_escape(shown(key, line.get(key)) or "–") for key in header] for line in lines]
+    return f"{sentence}\n\n{markdown_table(header, body, words)}\n\n{LEGEND}\n"
 
 
-def _field(value: Any) -> str:
+def shown(column: str, value: Any) -> str:
+    """A field of a line as readers see it; empty where there is none."""
     if value is None:
-        return "–"
-    if isinstance(value, float):
-        return short_p(value) if value <= 1 else f"{value:.3f}"
-    return markdown_escape(str(value))
+        return ""
+    return short_p(value) if column.removeprefix("loss ").startswith("p") and isinstance(value, float) else str(value)
 
 
 LEGEND = (
@@ -157,11 +157,8 @@ def _shares(reports: Sequence[Report], name: str) -> str:
     known = [100 * one for one in found if one is not None]
     if not known:
         return "no share that could be told"
-    return (
-        f"{known[0]:.0f} %"
-        if len(known) == 1
-        else f"{min(known):.0f} to {max(known):.0f} % (median {median(known):.0f})"
-    )
+    low, high = f"{min(known):.0f}", f"{max(known):.0f}"
+    return f"{low} %" if low == high else f"{low} to {high} % (median {median(known):.0f})"
 
 
 def _against(report: Report, of: str, over: str) -> int | None:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from embedgrad.reporting.carried import KINDS, rows
+from embedgrad.reporting.carried import KINDS, rows, shown
 from embedgrad.reporting.results.carried import files
-from embedgrad.reporting.typeset import short_p
 
 
 def section(folder: Path) -> list[dict]:
@@ -28,14 +27,8 @@ def section(folder: Path) -> list[dict]:
                 "caption": kind.caption,
                 "sentence": kind.sentence(reports),
                 "header": header,
-                "rows": [[_text(key, row.get(key)) for key in header] for row in lines],
+                "rows": [[shown(key, row.get(key)) for key in header] for row in lines],
                 "image": None,
             }
         )
     return parts
-
-
-def _text(key: str, value: object) -> str:
-    if value is None:
-        return ""
-    return short_p(value) if isinstance(value, float) and " p" in f" {key}" else str(value)

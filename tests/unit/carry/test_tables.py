@@ -65,6 +65,7 @@ def test_a_line_per_prompt_and_contrast_with_the_reports_own_numbers(run, tmp_pa
     assert float(carried["p_(Holm)"]) == pytest.approx(multipletests(p, method="holm")[1][0])
     assert (tmp_path / "transfer.csv.sha256").exists()
     assert "Carried to its own model, where all must be left, it keeps 100 % (1 cell)." in text
+    assert [line["prompt"] for line in lines[:3]] == ["text prompt", "optimised there", "carried over"]
     assert text.count("\n| ") == 20
 
 
