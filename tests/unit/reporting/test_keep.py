@@ -25,6 +25,9 @@ def run(tmp_path, monkeypatch):
     times = results / "benchmarks" / "before" / "sentiment" / "tiny-0.2m.tsv"
     times.parent.mkdir(parents=True)
     times.write_text(BENCHMARK, encoding="utf-8")
+    (results / "carry" / "mood").mkdir(parents=True)
+    for name in ("transfer.csv", "transfer.csv.sha256", "transfer.md"):
+        (results / "carry" / name).write_text(name, encoding="utf-8")
     (results / "logs").mkdir()
     (results / "logs" / "long.log").write_text("x" * 1000, encoding="utf-8")
     model = {"name": "/somewhere/tiny", "resolved": "sha256:1", "dtype": "float32", "device": "cpu"}
@@ -47,6 +50,8 @@ def test_a_reader_gets_tables_figures_times_and_versions(run, tmp_path):
     assert keep() == 0
     kept = tmp_path / "kept"
     assert (kept / "table2.md").read_text() == "table2.md"
+    assert (kept / "carry_transfer.csv").read_text() == "transfer.csv"
+    assert (kept / "carry_transfer.md").exists()
     assert (kept / "gain.png").read_bytes() == b"png"
     (row,) = csv.DictReader((kept / "times.csv").open())
     assert row == {
