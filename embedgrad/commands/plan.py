@@ -50,11 +50,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Look up, forecast, print."""
     from embedgrad.carry.effort import carry_jobs
     from embedgrad.planning.access import look_up, look_up_data
+    from embedgrad.planning.effort.rivals import rival_jobs
     from embedgrad.planning.forecast import forecast, outlook
     from embedgrad.planning.gpus import named_gpu
     from embedgrad.planning.machines import this_machine
     from embedgrad.planning.resources import Resources
-    from embedgrad.planning.rivals import rival_jobs
     from embedgrad.planning.run_config import RunConfig
     from embedgrad_core.model.loading import use_threads
 

@@ -10,10 +10,10 @@ from math import ceil
 from embedgrad.carry.effort import carry_effort
 from embedgrad.config import Config
 from embedgrad.planning.demand import EXAMPLES, SEARCHED, WIDTHS, rows_at_a_time
+from embedgrad.planning.effort.rivals import rival_effort, timed, timed_answers
 from embedgrad.planning.gpus import Machine
 from embedgrad.planning.queues import Queue, at_once, decoding_seconds, one_by_one
 from embedgrad.planning.resources import Resources
-from embedgrad.planning.rivals import rival_effort, timed, timed_answers
 from embedgrad.planning.work import Work, added_decodings, ships_penalty, work_of
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.model.costs import Shape

@@ -9,7 +9,7 @@ import yaml
 from commands import job_counts, snakemake
 from places import ROOT
 
-from embedgrad.planning.rivals import rival_jobs
+from embedgrad.planning.effort.rivals import rival_jobs
 from embedgrad.planning.run_config import RunConfig
 
 pytestmark = pytest.mark.workflow

@@ -11,12 +11,12 @@ from places import ROOT
 from embedgrad.carry.effort import carry_jobs
 from embedgrad.planning.access import look_up_data
 from embedgrad.planning.durations import Durations
+from embedgrad.planning.effort.rivals import rival_jobs
 from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.gpus import GPUS, named_gpu
 from embedgrad.planning.lookups import Lookups
 from embedgrad.planning.pace import Pace
 from embedgrad.planning.resources import Resources
-from embedgrad.planning.rivals import rival_jobs
 from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.work import work_of
 from embedgrad_core.files import UserError
