@@ -36,14 +36,14 @@ class Job:
 def main() -> None:
     """Read, compare, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", type=Path, default=Path("config/laptop.yaml"))
+    parser.add_argument("--config", type=Path, nargs="+", default=[Path("config/laptop.yaml")])
     parser.add_argument("--times", type=Path, default=Path("docs/laptop/times.csv"))
     parser.add_argument("--png", type=Path)
     arguments = parser.parse_args()
     from embedgrad.planning.machines import this_machine
     from embedgrad_core.model.loading import use_threads
 
-    config = RunConfig.read(arguments.config)
+    config = RunConfig.read(*arguments.config)
     use_threads(config.values.get("threads"))
     machine = this_machine(config.values.get("device", "auto"))
     with arguments.times.open(encoding="utf-8", newline="") as lines:
@@ -51,7 +51,7 @@ def main() -> None:
     print(f"{machine.name}: {machine.flops / 1e9:.0f} GFLOP/s, {machine.read / 1e9:.1f} GB/s read")
     for rule, ratio, count in ratios(jobs):
         note = "" if 1 / WITHIN <= ratio <= WITHIN else f"   more than {WITHIN} times off"
-        print(f"{rule:10} forecast / taken {ratio:5.2f} over {count} jobs{note}")
+        print(f"{rule:21} forecast / taken {ratio:5.2f} over {count} jobs{note}")
     if arguments.png:
         with styled():
             save(figure(jobs), arguments.png)
@@ -65,7 +65,7 @@ def compare(config: RunConfig, durations: Durations, rows: list[dict]) -> list[J
         if row["rule"] not in LOADING:
             continue
         first, model, *_ = row["job"].split("/")
-        key = "dataset" if row["rule"] in ("optimize", "after", "analyse") else "task"
+        key = "task" if row["rule"] in ("before", "baselines", "chains") else "dataset"
         wildcards = {key: first, "model": model}
         found.append(Job(row["rule"], row["job"], durations.seconds(row["rule"], wildcards), float(row[seconds])))
     return found

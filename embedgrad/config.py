@@ -48,7 +48,7 @@ class Config:
                         f"{values['cell_table']}: cell {cell.dataset}/{cell.model} names {name!r}, which is not under "
                         f"`{kind}` in {source}."
                     )
-        _ = config.cells, config.sensitivity, config.rivals, config.carry
+        _ = config.cells, config.sensitivity, config.rivals, config.carry, config.probed_cells("variance")
         for key, cells in (
             ("sensitivity", [cell for cell, _ in config.sensitivity]),
             ("rivals", [cell for cell, _ in config.rivals]),
@@ -229,6 +229,12 @@ class Config:
     def tasks_of(self, model: str) -> list[str]:
         """The tasks that a model has a selected cell of, in the order of the table."""
         return list(dict.fromkeys(cell.task for cell in self.cells if cell.model == model))
+
+    def probed_cells(self, name: str) -> list[Cell]:
+        """The selected cells that a probe looks at: of ``variance`` those that the other splits have."""
+        if name != "variance" or "split_cells" not in self.values:
+            return self.cells
+        return [cell for cell in self._named(self.values["split_cells"], "split_cells") if cell in self.cells]
 
     def shards(self, task: str) -> int:
         """How many jobs share a decoding of the task's test half."""

@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Look up, forecast, print."""
     from embedgrad.carry.effort import carry_jobs
     from embedgrad.planning.access import look_up, look_up_data
+    from embedgrad.planning.effort.probes import probe_jobs
     from embedgrad.planning.effort.rivals import rival_jobs
     from embedgrad.planning.forecast import forecast, outlook
     from embedgrad.planning.gpus import named_gpu
@@ -77,8 +78,10 @@ def run(arguments: argparse.Namespace) -> None:
     for key, what, jobs in (
         ("rivals", "fits, answers and timings", list(rival_jobs(config))),
         ("carry", "prompts carried over and searches for words", list(carry_jobs(config))),
+        ("probes", "jobs on the first seeds", list(probe_jobs(config))),
     ):
-        beside[key] = f"{len(jobs)} {what}, {outlook(config, jobs, machine, resources)}" if jobs else ""
+        told = outlook(config, jobs, machine, resources)
+        beside[key] = ", ".join(filter(None, [f"{len(jobs)} {what}", told])) if jobs else ""
     gpus = {name: max(resources.gpus(name, True), resources.gpus(name, False)) for name in wanted}
     missing = [f"{name}: {found.missing}" for name, found in (*access.items(), *data.items()) if found.missing]
     if not resources.gpu:
@@ -121,10 +124,13 @@ def _print(
 ) -> None:
     plain_line(f"{config.run}: {len(rows)} cells on {machine.name}, one job at a time")
     width = max(len(row.cell) for row in rows)
-    plain_line(f"{'cell':{width}}  train tokens  answer tokens  memory GB     train    answer  disk MB")
+    probed = any(row.probe_seconds for row in rows)
+    column = "    probes" if probed else ""
+    plain_line(f"{'cell':{width}}  train tokens  answer tokens  memory GB     train    answer{column}  disk MB")
     for row in rows:
         memory = f"{row.memory / 1e9:8.1f}{' ' if row.fits else '!'}"
         seconds = f"{clock(row.train_seconds):>8}  {clock(row.decode_seconds):>8}"
+        seconds += f"  {clock(row.probe_seconds):>8}" if probed else ""
         plain_line(
             f"{row.cell:{width}}  {row.train_tokens:12,d}  {row.decode_tokens:13,d}  {memory}  {seconds}  {row.disk / 1e6:7.1f}"
         )

@@ -10,28 +10,25 @@ from math import ceil
 from embedgrad.carry.effort import carry_effort
 from embedgrad.config import Config
 from embedgrad.planning.demand import EXAMPLES, SEARCHED, WIDTHS, rows_at_a_time
+from embedgrad.planning.effort import probes
 from embedgrad.planning.effort.rivals import rival_effort, timed, timed_answers
 from embedgrad.planning.gpus import Machine
 from embedgrad.planning.queues import Queue, at_once, decoding_seconds, one_by_one
 from embedgrad.planning.resources import Resources
-from embedgrad.planning.work import Work, added_decodings, ships_penalty, work_of
+from embedgrad.planning.work import LABELLED, Work, added_decodings, ships_penalty, work_of
 from embedgrad.rivals.table import RIVALS
+from embedgrad.tasks import find
 from embedgrad_core.model.costs import Shape
 from embedgrad_core.model.sizes import OWN
 from embedgrad_core.training.settings import across_folds, answers_dev
 
-# Epochs of the probe that looks for overfitting: twice the paper's.
-TRAJECTORY_EPOCHS = 20
 # Rules that load a model: those that train it, and those that answer with it.
 CARRYING = ("carry_transfer", "carry_words")
-TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit", "probe_shuffled", "probe_trajectory", *CARRYING)
+TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit", *probes.TRAINING, *CARRYING)
 ANSWERING = ("before", "baselines", "chains", "after", "analyse", "rival_answer", "rival_cost")
-PROBING = ("probe_calibration", "probe_contamination", "probe_robustness", "probe_transfer_matrix")
-# Of a test half's items a probe asks so many; decodings of each: robustness has both prompts plain and under five conditions.
-ASKED, CONDITIONS = 32, 6
 # Rules whose commands a process that keeps its model does, in whole or in shards.
 RESIDENT = ("optimize", "sensitivity", "before", "after", "baselines", "chains", "analyse")
-LOADING = TRAINING + ANSWERING + PROBING
+LOADING = TRAINING + ANSWERING + probes.ANSWERING
 # Decodings of the ladder: behind no prompt, the text in its two layouts, examples wrong and right, a rewrite where there is one.
 # They answer dev too, and protocol recovery answers train in both layouts. The round trip and its controls answer dev six times.
 LAYOUTS, DEV_DECODINGS = 2, 6
@@ -112,15 +109,17 @@ class Durations:
         kind, fixed = _kind(rule), self.fixed(rule, wildcards)
         if kind not in LOADING:
             return fixed
-        model, work, (epochs, items) = wildcards["model"], self.work(wildcards, rule), self.effort(rule, wildcards)
+        model, work, effort = wildcards["model"], self.work(wildcards, rule), self.effort_of(rule, wildcards)
         shape, width = self._model(model)
         settings, decode = self.config.values["optimize"], self.config.values["decode"]
         batch = rows_at_a_time(decode, shape, work.limit, width, self.machine.memory if self.machine.is_gpu else None)
         batch = 1 if kind == "rival_cost" else batch
         again = self.resources.checkpointing(model)
-        spent = epochs * epoch_flops(shape, work, settings, again) / self.machine.flops
-        queues = self.queues(rule, wildcards, items)
-        spent += decoding_seconds(shape, work, queues, batch, width, self.machine)
+        spent = effort.epochs * epoch_flops(shape, work, settings, again) / self.machine.flops
+        for items, lengths in effort.answered:
+            asked = at_once(items, lengths) if kind.startswith("probe_") else self.queues(rule, wildcards, items)
+            spent += decoding_seconds(shape, lengths, asked, batch, width, self.machine)
+        spent += shape.read_flops(effort.read, effort.rows) / self.machine.flops
         spent += self.reading(kind, wildcards, work, shape) / self.machine.flops
         return fixed + spent / self.parts(rule, wildcards)
 
@@ -195,8 +194,28 @@ class Durations:
             loaded.add(model)
         return seconds
 
+    def effort_of(self, rule: str, wildcards: Mapping[str, str]) -> probes.Effort:
+        """What a job trains, answers and reads; that of all its shards together."""
+        kind = _kind(rule)
+        if kind.startswith("probe_"):
+            cell, work = self.config.cell(wildcards["dataset"], wildcards["model"]), self.work(wildcards)
+            others = {name: self.work({"task": name}) for name in self.config.tasks_of(cell.model)}
+            labelled = find(cell.task).EVALUATOR in LABELLED
+            values = self.config.values
+            settings = values["optimize"] | ({"folds": 0} if self.config.has_own_chains(cell.task) else {})
+            epochs = passes(settings, int(cell.epochs), work)
+            return probes.probe_effort(kind, values, cell.task, work, others, labelled, epochs)
+        epochs, items = self.effort(rule, wildcards)
+        return probes.Effort(epochs, ((items, self.work(wildcards, rule)),))
+
+    def tokens(self, rule: str, wildcards: Mapping[str, str]) -> tuple[int, int]:
+        """Tokens that a job trains on, all epochs, and that it answers; of all its shards together."""
+        work, effort = self.work(wildcards, rule), self.effort_of(rule, wildcards)
+        trained = effort.epochs * work.train * (work.input + work.target)
+        return trained, sum(items * lengths.answer for items, lengths in effort.answered)
+
     def effort(self, rule: str, wildcards: Mapping[str, str]) -> tuple[int, int]:
-        """Epochs that a job trains and items that it answers; those of all its shards together."""
+        """Epochs that a job trains and items that it answers; those of all its shards together. A probe's are another matter."""
         kind, work = _kind(rule), self.work(wildcards)
         if kind == "rival_cost":
             return 0, timed_answers(RIVALS[wildcards["rival"]])
@@ -206,16 +225,12 @@ class Durations:
         if kind.startswith("rival_"):
             epochs = int(self.config.cell(wildcards["dataset"], wildcards["model"]).epochs)
             return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)
-        if kind in PROBING:
-            return 0, self._asked(kind, wildcards["model"], work)
         if kind not in TRAINING:
             if kind == "baselines":
                 added = self.searched(wildcards["task"], wildcards["model"], work)
                 rungs = 1 + LAYOUTS + 2 + self._rewrites(wildcards["task"])
                 return 0, rungs * (work.test + work.dev) + LAYOUTS * min(work.train, SEARCHED) + added
             return 0, {"analyse": DEV_DECODINGS * work.dev, "chains": work.train}.get(kind, work.test)
-        if kind == "probe_trajectory":  # each epoch reads dev and test, a third of a step's arithmetic, twice
-            return TRAJECTORY_EPOCHS + ceil(2 * TRAJECTORY_EPOCHS * (work.dev + work.test) / (3 * work.train)), 0
         if kind == "sensitivity":
             epochs, decoded = self.config.values["sensitivity"]["epochs"], True
         else:
@@ -224,8 +239,6 @@ class Durations:
             decoded = answers_dev(settings.get("dev_accuracy"), settings.get("early_stop"))
             if self.config.has_own_chains(self.config.cell(wildcards["dataset"], wildcards["model"]).task):
                 decoded, settings = True, {**settings, "folds": 0}
-        if kind == "probe_shuffled":
-            return passes(settings, int(epochs), work), work.test
         # The dev accuracy is taken before the first epoch and after each.
         decodings = (int(epochs) + 1) * work.dev * decoded
         return (passes(settings, int(epochs), work), decodings) if kind == "optimize" else (int(epochs), decodings)
@@ -234,14 +247,6 @@ class Durations:
         """Items that protocol recovery answers for the axes of the configuration."""
         ships = ships_penalty(self.config.model_folder(model))
         return added_decodings(self.config.values, task, ships) * (min(work.train, SEARCHED) + work.dev)
-
-    def _asked(self, kind: str, model: str, work: Work) -> int:
-        """Answers that a probe decodes; the others read each input and generate nothing, or less than an answer for it."""
-        if kind == "probe_robustness":
-            return 2 * CONDITIONS * min(ASKED, work.test)
-        if kind == "probe_transfer_matrix":
-            return 2 * ASKED * len(self.config.tasks_of(model))
-        return 0
 
     def parts(self, rule: str, wildcards: Mapping[str, str]) -> int:
         """Jobs that share a decoding."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from embedgrad.planning.demand import WIDTHS, answer_demand, answer_on_cpu, largest, step_demand, step_on_cpu
 from embedgrad.planning.durations import LOADING, TRAINING, Durations
+from embedgrad.planning.effort.probes import probe_jobs
 from embedgrad.planning.gpus import Machine
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.run_config import RunConfig
@@ -35,6 +36,7 @@ class CellForecast:
         memory: bytes of its largest job.
         train_seconds: of the optimisation.
         decode_seconds: of all its decodings.
+        probe_seconds: of its probes, which the first seed alone has.
         disk: bytes of its results.
         fits: whether the largest job fits into the machine.
     """
@@ -45,6 +47,7 @@ class CellForecast:
     memory: int
     train_seconds: float
     decode_seconds: float
+    probe_seconds: float
     disk: int
     fits: bool
 
@@ -56,7 +59,7 @@ def forecast(config: RunConfig, machine: Machine, resources: Resources | None = 
     """
     resources = resources or config.resources
     durations = Durations(config, machine, resources)
-    rows, shared = [], set()
+    rows, shared, probes = [], set(), list(probe_jobs(config))
     loaded: set[str] = set()
     for cell in config.cells:
         names = {"dataset": cell.dataset, "task": cell.task, "model": cell.model}
@@ -66,23 +69,29 @@ def forecast(config: RunConfig, machine: Machine, resources: Resources | None = 
             jobs += [("before", pair), ("baselines", pair)]
             jobs += [("chains", pair)] if config.has_own_chains(cell.task) else []
         shared.add((cell.task, cell.model))
+        probed = [job for job in probes if job[1].items() >= {"dataset": cell.dataset, "model": cell.model}.items()]
         spec, shape = config.values["models"][cell.model], resources.shape(cell.model)
-        work, (epochs, _) = durations.work(names), durations.effort("optimize", names)
+        work = durations.work(names)
         width = WIDTHS.get(spec["dtype"], machine.bytes_each)
-        memory = _memory(shape, work, config.values, width, resources.checkpointing(cell.model), machine)
-        answered = sum(
-            durations.effort(rule, wildcards)[1] * durations.work(wildcards, rule).answer for rule, wildcards in jobs
-        )
+        # One of the probes asks the model's other tasks, too.
+        asks_all = any(rule == "probe_transfer_matrix" for rule, _ in probed)
+        works = [work, *(durations.work({"task": task}) for task in config.tasks_of(cell.model) if asks_all)]
+        again = resources.checkpointing(cell.model)
+        memory = max(_memory(shape, one, config.values, width, again, machine) for one in works)
+        answered = sum(durations.tokens(rule, wildcards)[1] for rule, wildcards in jobs)
+        probed_answers = sum(durations.tokens(rule, wildcards)[1] for rule, wildcards in probed if rule in LOADING)
         rows.append(
             CellForecast(
                 cell=f"{cell.dataset}/{cell.model}",
-                train_tokens=epochs * work.train * (work.input + work.target),
+                train_tokens=durations.tokens("optimize", names)[0],
                 decode_tokens=answered,
                 memory=memory,
                 train_seconds=durations.in_turn("optimize", names, loaded),
                 decode_seconds=sum(durations.in_turn(rule, wildcards, loaded) for rule, wildcards in jobs),
-                # Text of about 5 bytes per token beside a bit more for entropies, once as answered and once as graded.
-                disk=answered * 20 + work.prompt * shape.width * 4,
+                probe_seconds=sum(durations.in_turn(rule, wildcards, loaded) for rule, wildcards in probed),
+                # Text of about 5 bytes per token beside a bit more for entropies, once as answered and once as graded; of a probe's
+                # answers the text alone.
+                disk=answered * 20 + probed_answers * 5 + work.prompt * shape.width * 4,
                 fits=memory <= machine.memory,
             )
         )
@@ -123,11 +132,11 @@ def outlook(
         kind = rule.removesuffix("_shard")
         if kind not in LOADING:
             continue
-        work, (epochs, items) = durations.work(wildcards, rule), durations.effort(rule, wildcards)
+        of_training, of_answers = durations.tokens(rule, wildcards)
         first, each = (durations.in_turn(rule, wildcards, loaded) for _ in range(2))
         seconds["training" if kind in TRAINING else "answering"] += first + (count - 1) * each
-        trained += count * epochs * work.train * (work.input + work.target)
-        answered += count * (items * work.answer / durations.parts(rule, wildcards))
+        trained += count * of_training
+        answered += count * of_answers / durations.parts(rule, wildcards)
     if not seconds:
         return ""
     made = sum(count for (rule, _), count in counts.items() if rule == "pretrain")

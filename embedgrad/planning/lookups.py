@@ -12,8 +12,8 @@ from pathlib import Path
 
 from embedgrad.carry.lookups import CarryLookups
 from embedgrad.planning.durations import TRAINING
+from embedgrad.planning.probe_lookups import ProbeLookups
 from embedgrad.planning.work import searched_axes
-from embedgrad_core.files import UserError
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
 SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
@@ -49,7 +49,7 @@ def cell_command(configfiles: Iterable[str | Path]) -> str:
 
 
 @dataclass(frozen=True)
-class Lookups(CarryLookups):
+class Lookups(CarryLookups, ProbeLookups):
     """The names and needs of one run."""
 
     @property
@@ -222,59 +222,6 @@ class Lookups(CarryLookups):
 
     def _rival_folder(self, dataset: str, model: str, rival: str) -> str:
         return f"{self.results}/rivals/{dataset}/{model}/{rival}"
-
-    def probe_files(self, name: str) -> list[str]:
-        """What a probe finds of every selected cell, on the first seed."""
-        return [
-            f"{self.results}/{cell.dataset}/{cell.model}/seed{self.config.seeds(cell.task)[0]}/probes/{name}.json"
-            for cell in self.config.cells
-        ]
-
-    def asked_tasks(self, wildcards: Wildcards) -> list[str]:
-        """Input function: the test items of every task that a model has a cell of."""
-        return [f"{self.results}/data/{task}/test.jsonl" for task in self.config.tasks_of(wildcards["model"])]
-
-    def split_files(self, wildcards: Wildcards) -> list[str]:
-        """Input function: what the probe of splits reads of every run: the answers of all seeds, and the split's certificate."""
-        cell = self.config.cell(wildcards["dataset"], wildcards["model"])
-        return [
-            f"results/{run}/{name}"
-            for run in self.split_runs
-            for name in (
-                f"data/{cell.task}/split.json",
-                f"{cell.task}/{cell.model}/before.jsonl",
-                *(
-                    f"{cell.dataset}/{cell.model}/seed{seed}/{name}"
-                    for seed in self.config.seeds(cell.task)
-                    for name in ("after.jsonl", "metrics.json")
-                ),
-            )
-        ]
-
-    def check_split_runs(self) -> None:
-        """Refuse a probe of splits whose other runs are not made yet: no rule here makes them.
-
-        Raises:
-            UserError: names the first file that is missing.
-        """
-        if "variance" not in self.config.values.get("probes", []):
-            return
-        for cell in self.config.cells:
-            for path in self.split_files(vars(cell)):
-                run = Path(path).parts[1]
-                if run != self.config.run and not Path(path).is_file():
-                    raise UserError(
-                        f"split_runs: {path} is missing; make that run first (--config run={run} 'split={{seed: 1}}')."
-                    )
-
-    @property
-    def split_runs(self) -> list[str]:
-        """This run and those with other splits of its data."""
-        return [self.config.run, *self.config.values.get("split_runs", [])]
-
-    def probe_tables(self) -> list[str]:
-        """The table of each probe; none where the configuration names no probes."""
-        return [f"{self.results}/probes/{name}.csv" for name in self.config.values.get("probes", [])]
 
     def report_tables(self) -> list[str]:
         """The tables that the page shows beside Table 2."""

@@ -11,7 +11,8 @@ from functools import cached_property
 
 from embedgrad.carry.effort import ANSWER_TOKENS, BUDGET, CANDIDATES, CONTROLS, STEPS
 from embedgrad.config import Config
-from embedgrad.planning.durations import TRAJECTORY_EPOCHS, Durations
+from embedgrad.planning.durations import Durations
+from embedgrad.planning.effort.probes import probe_sizes
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.work import searched_axes
 from embedgrad.tasks import TASKS
@@ -148,7 +149,7 @@ class RunConfig(Config):
             **self.values["optimize"],
             "level": self.cell(dataset, model).level,
             "learning_rate": self.cell(dataset, model).learning_rate,
-            "epochs": TRAJECTORY_EPOCHS,
+            "epochs": probe_sizes(self.values)["epochs"],
             "seed": seed,
             "patience": 0,
             "folds": None,
@@ -213,6 +214,10 @@ class RunConfig(Config):
             words += ["--asked", task, limit, f"results/{self.run}/data/{task}/test.jsonl"]
         readings = {"strict": self.values["decode"].get("strict", False), "box": self._box(self.tasks_of(model))}
         return " ".join([shlex.join(words), _flags(readings)]).strip()
+
+    def items_flags(self, size: str) -> str:
+        """How many test items a probe asks (``answered``) or reads (``texts``)."""
+        return _flags({"items": probe_sizes(self.values)[size]})
 
     def cell_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags that name a cell and its row of the table."""

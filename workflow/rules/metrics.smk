@@ -32,3 +32,9 @@ rule metrics:
         " --before {input.before:q} --before-run {input.before_run:q}"
         " --after {input.after:q} --after-run {input.after_run:q}"
         " --prompt {input.prompt:q} --history {input.history:q} --optimize-run {input.optimize_run:q} --out {output:q} > {log:q} 2>&1"
+
+
+# A run whose answers are read by another one's probe of splits needs no more: no ladder, no analyses, no page.
+rule all_metrics:
+    input:
+        RUN.cell_files("metrics.json"),

@@ -6,6 +6,7 @@ import shlex
 import pytest
 import yaml
 from commands import job_counts, snakemake
+from places import ROOT
 
 pytestmark = pytest.mark.workflow
 PROBES = ["calibration", "contamination", "robustness", "variance", "transfer_matrix", "shuffled", "trajectory", "cost"]
@@ -25,6 +26,11 @@ PLANS = {
     ),
     # Table 2 has three seeds of most cells, a probe looks at the first.
     "all probes of the laptop's run": ("config/laptop.yaml", {"probes": PROBES}, {"optimize": 30} | probed(18)),
+    "probes of the laptop's cheapest cells, with tables and page": (
+        "config/laptop.yaml",
+        yaml.safe_load((ROOT / "config/laptop_probes.yaml").read_text(encoding="utf-8")),
+        {"optimize": 12} | probed(4, [name for name in PROBES if name != "variance"]),
+    ),
     "shards with probes": (
         "config/paper.yaml",
         {
@@ -108,9 +114,8 @@ def test_the_probe_of_splits_reads_the_runs_that_are_there_and_names_what_is_mis
     assert told.returncode != 0
     lines = (told.stdout + told.stderr).splitlines()
     assert len(lines) < 10
-    missing = (
-        "results/other/data/mood/split.json is missing; make that run first (--config run=other 'split={seed: 1}')"
-    )
+    command = "snakemake all_metrics … --config run=other 'split={seed: 1}'"
+    missing = f"results/other/data/mood/split.json is missing; make that run first ({command})"
     assert missing in "\n".join(lines)
     other = checkout / "results/other"
     for task in ("mood", "blame"):

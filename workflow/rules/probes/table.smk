@@ -3,7 +3,7 @@
 
 rule probe_table:
     input:
-        metrics=RUN.cell_files("metrics.json"),
+        metrics=lambda wildcards: RUN.probed_metrics(wildcards.probe),
         found=lambda wildcards: RUN.probe_files(wildcards.probe),
     output:
         csv=f"{RESULTS}/probes/{{probe}}.csv",
@@ -26,3 +26,8 @@ rule probe_table:
     shell:
         "embedgrad probe table {wildcards.probe} {params.cells} --csv {output.csv:q} --png {output.png:q} --pdf {output.pdf:q}"
         " > {log:q} 2>&1"
+
+
+rule all_probes:
+    input:
+        RUN.probe_tables(),
