@@ -40,7 +40,7 @@ SHAPE = {
 }
 COLOURS = {"text prompt": BEFORE, "optimised prompt": AFTER, "rewrite": ACCENT}
 SCALES = {"sum": "sum", "mean": "mean a token"}
-COLUMNS = 3
+COLUMNS, MOST_COLUMNS, MANY = 3, 5, 10
 
 
 def fault(values: dict) -> str | None:
@@ -101,7 +101,7 @@ def sentence(found: Sequence[Probed]) -> str:
 @styled()
 def figure(found: Sequence[Probed]) -> Figure:
     """Reliability diagrams, a panel per cell; log-likelihoods summed over each label's tokens."""
-    columns = min(COLUMNS, len(found))
+    columns = min(COLUMNS if len(found) < MANY else MOST_COLUMNS, len(found))
     rows = -(-len(found) // columns)
     drawn = Figure(figsize=(0.7 + 2.5 * columns, 1.1 + 2.6 * rows))
     margins = (0.6, 0.15, 0.75, 0.55)

@@ -49,7 +49,7 @@ WORDS = {
     "injection": "injection",
 }
 SIDES = {"text": BEFORE, "optimised": AFTER}
-COLUMNS = 3
+COLUMNS, MOST_COLUMNS, MANY = 3, 4, 10
 
 
 def fault(values: dict) -> str | None:
@@ -130,10 +130,10 @@ def sentence(found: Sequence[Probed]) -> str:
 @styled()
 def figure(found: Sequence[Probed]) -> Figure:
     """Drops of both prompts and what is lost, a panel per cell, with 95 % intervals."""
-    columns = min(COLUMNS, len(found))
+    columns = min(COLUMNS if len(found) < MANY else MOST_COLUMNS, len(found))
     rows = -(-len(found) // columns)
     top = 0.65 if columns > 1 else 0.9  # in a narrow figure the legend has a line for each mark
-    drawn = Figure(figsize=(1.5 + 2.6 * columns, 0.4 + top + 2.1 * rows))
+    drawn = Figure(figsize=(1.5 + 2.6 * columns, 0.4 + top + (2.1 if len(found) < MANY else 1.8) * rows))
     grid = panels(drawn, len(found), columns, (1.25, 0.2, top, 0.55), hspace=0.4, wspace=0.12)
     for place, (axes, one) in enumerate(zip(grid, found, strict=False)):
         _panel(axes, (one.values or {})["conditions"], named=place % columns == 0)

@@ -28,6 +28,7 @@ SHAPE = {
     "likeliest": (dict.fromkeys(("before", "shuffled"), COUNT),),
     **dict.fromkeys(("total", "format", "knowledge"), _PART),
 }
+MANY = 10  # cells, whose bars are thinner
 PARTS = {
     "total": (GREY, "total"),
     "format": (BEFORE, "format, at least"),
@@ -78,7 +79,7 @@ def sentence(found: Sequence[Probed]) -> str:
 @styled()
 def figure(found: Sequence[Probed]) -> Figure:
     """Three bars a cell: total, format, knowledge, each with its interval."""
-    drawn = Figure(figsize=(7.2, 0.9 + 0.62 * len(found)), layout="constrained")
+    drawn = Figure(figsize=(7.2, 0.9 + (0.62 if len(found) < MANY else 0.38) * len(found)), layout="constrained")
     axes = drawn.add_subplot()
     for row, (part, (colour, words)) in enumerate(PARTS.items()):
         places = [place + 0.25 * (row - 1) for place in range(len(found))]
@@ -89,7 +90,7 @@ def figure(found: Sequence[Probed]) -> Figure:
         axes.errorbar(points, places, xerr=reach, fmt="none", ecolor=INK, elinewidth=0.8)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(found)), [one.cell.name for one in found], fontsize=7.5)
-    axes.invert_yaxis()
+    axes.set_ylim(len(found) - 0.5, -0.5)
     axes.set_xlabel("points of accuracy, 95 % intervals")
     drawn.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     return drawn

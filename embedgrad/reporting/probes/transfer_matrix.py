@@ -90,11 +90,13 @@ def figure(found: Sequence[Probed]) -> Figure:
         if (rows := _rows([one for one in found if one.cell.model == model], reading))
     ]
     across = max(len({task for _, asked in rows for task in asked}) for _, _, rows in maps)
-    down = max(len(rows) for _, _, rows in maps)
     columns = min(2, len(maps))
-    count = -(-len(maps) // columns)
-    drawn = Figure(figsize=(columns * (1.35 + 0.85 * across), 0.5 + count * (0.95 + 0.5 * down)), layout="constrained")
-    grid = drawn.subplots(count, columns, squeeze=False)
+    # As high as the longest of those beside each other, so that a model of few prompts takes little room.
+    down = [max(len(rows) for _, _, rows in maps[first : first + columns]) for first in range(0, len(maps), columns)]
+    drawn = Figure(
+        figsize=(columns * (1.35 + 0.85 * across), 0.5 + sum(0.55 + 0.5 * rows for rows in down)), layout="constrained"
+    )
+    grid = drawn.subplots(len(down), columns, squeeze=False, height_ratios=down)
     for axes in grid.flat[len(maps) :]:
         axes.set_axis_off()
     for axes, (model, reading, rows) in zip(grid.flat, maps, strict=False):

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from embedgrad.reporting.figures.drawing import ACCENT, AFTER, FAINT, GREY, styled, title
+from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, styled, title
 from embedgrad.reporting.results.probes import Probed, Ranged
 from embedgrad_core.files import ANY, ANY_LIST, COUNT
 
@@ -31,6 +32,9 @@ SHAPE = {
     "significant": COUNT,
     "gains": [{"split": str, "order": str, "n": COUNT, "points": float}],
 }
+# Of more cells than these each has a line.
+MOST_PANELS = 4
+MARKS = {"its items": "o", "split": "s", "order": "^", "displacement": "v"}
 
 
 def fault(values: dict) -> str | None:
@@ -84,7 +88,9 @@ def sentence(found: Sequence[Probed]) -> str:
 
 @styled()
 def figure(found: Sequence[Probed]) -> Figure:
-    """Two panels a cell: standard deviations of the components, and the gain of each run by split."""
+    """Two panels a cell: standard deviations of the components, and the gain of each run by split; of many cells a line each."""
+    if len(found) > MOST_PANELS:
+        return _lines(found)
     drawn = Figure(figsize=(7.2, 0.4 + 2.0 * len(found)), layout="constrained")
     grid = drawn.subplots(len(found), 2, squeeze=False)
     for (left, right), one in zip(grid, found, strict=True):
@@ -96,6 +102,39 @@ def figure(found: Sequence[Probed]) -> Figure:
     grid[-1][0].set_xlabel("standard deviation, points")
     grid[-1][1].set_xlabel("split")
     return drawn
+
+
+def _lines(found: Sequence[Probed]) -> Figure:
+    """A line a cell: left its runs' gains and their mean, right what spreads the gain of one run."""
+    drawn = Figure(figsize=(9.6, 1.1 + 0.3 * len(found)), layout="constrained")
+    gains, spreads = drawn.subplots(1, 2, sharey=True)
+    factors = list(dict.fromkeys(name for one in found for name in _of_runs(one.values or {})))
+    colours = dict(zip(factors, (BEFORE, AFTER, ACCENT, INK), strict=False))
+    for place, one in enumerate(found):
+        values = one.values or {}
+        for axes in (gains, spreads):
+            axes.axhline(place, color=FAINT, linewidth=0.8, zorder=0)
+        points = [run["points"] for run in values["gains"]]
+        gains.plot(points, [place] * len(points), "o", color=GREY, markersize=3, alpha=0.7)
+        gains.plot(values["interval"], [place, place], color=ACCENT, linewidth=1.4)
+        gains.plot(values["mean"], place, "D", color=ACCENT, markersize=4)
+        for name, sd in _of_runs(values).items():
+            spreads.plot(sd, place, MARKS[name], color=colours[name], markersize=5, alpha=0.85)
+    gains.axvline(0, color=GREY, linestyle=":", linewidth=1)
+    gains.set_yticks(range(len(found)), [one.cell.name for one in found], fontsize=7.5)
+    gains.set_ylim(len(found) - 0.4, -0.6)
+    gains.set_xlabel("gain, points: each run, and their mean with its interval")
+    spreads.set_xlim(left=0)
+    spreads.set_xlabel("standard deviation of one run's gain, points")
+    handles = [Line2D([], [], color=colours[name], marker=MARKS[name], linestyle="", label=name) for name in factors]
+    drawn.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    return drawn
+
+
+def _of_runs(values: dict) -> dict[str, float]:
+    """What spreads a run's gain: its items, as the run itself has them, and what a run's own interval does not know of."""
+    parts = {name: one["sd"] for name, one in values["components"].items() if name in MARKS}
+    return {"its items": values["single"]["sd_of_items"]} | parts
 
 
 def _components(axes: Axes, components: dict) -> None:

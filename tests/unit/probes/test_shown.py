@@ -5,10 +5,12 @@ import json
 
 import pytest
 from drawn import apart
+from places import ROOT
 from probe_samples import RESULTS, contamination, robustness, split_variance, transfer_matrix
 from reporting_samples import cell
 
 from embedgrad.reporting.probes import PROBES
+from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.probes import Probed, flat, read_probe
 from embedgrad_core.files import UserError, misfit
 
@@ -40,6 +42,24 @@ def test_a_sample_is_a_result_and_its_table_has_plain_cells(name):
 def test_no_text_of_a_figure_lies_on_another(name, cells):
     first = RESULTS[name]()
     apart(PROBES[name].figure(found(name, *[first, OTHER.get(name, first), first][:cells])))
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_the_papers_table_fits_on_one_figure(name):
+    cells, values = read_cells(ROOT / "config/cells.tsv"), RESULTS[name]()
+    assert len(cells) == 26
+    drawn = PROBES[name].figure([Probed(one, 0, values) for one in cells])
+    width, height = drawn.get_size_inches()
+    assert width < 14
+    assert height < 2.25 * width + 2
+
+
+@pytest.mark.parametrize("name", ["trajectory", "variance"])
+def test_of_many_cells_less_is_drawn(name):
+    cells, values = read_cells(ROOT / "config/cells.tsv")[:5], RESULTS[name]()
+    few, many = (PROBES[name].figure([Probed(one, 0, values) for one in cells[:count]]) for count in (4, 5))
+    assert many.get_figheight() < few.get_figheight() / 2
+    apart(many)
 
 
 def test_contamination_tells_completions_and_true_controls():

@@ -21,10 +21,10 @@ rule probe_contamination:
     resources:
         **RUN.job_resources("probe_contamination"),
     params:
-        items=CONFIG.items_flags("texts"),
+        size=CONFIG.items_flags("texts"),
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
         task=RUN.task_of,
     shell:
-        "embedgrad probe contamination {params.model} {params.items} {params.level} --task {params.task} --threads {threads} --gpus {resources.gpu}"
+        "embedgrad probe contamination {params.model} {params.size} {params.level} --task {params.task} --threads {threads} --gpus {resources.gpu}"
         " --data {input.data:q} --known {input.train:q} {input.dev:q} --out {output:q} > {log:q} 2>&1"

@@ -20,12 +20,12 @@ rule probe_robustness:
     resources:
         **RUN.job_resources("probe_robustness"),
     params:
-        items=CONFIG.items_flags("answered"),
+        size=CONFIG.items_flags("answered"),
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
         decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
         grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
         state=RUN.answers_state("probe_robustness"),
     shell:
-        "embedgrad probe robustness {params.model} {params.items} {params.level} {params.decode} {params.grade} --threads {threads} --gpus {resources.gpu}"
+        "embedgrad probe robustness {params.model} {params.size} {params.level} {params.decode} {params.grade} --threads {threads} --gpus {resources.gpu}"
         " --prompt-file {input.prompt:q} --data {input.data:q} --state {params.state:q} --out {output:q} > {log:q} 2>&1"

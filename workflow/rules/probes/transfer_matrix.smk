@@ -20,11 +20,11 @@ rule probe_transfer_matrix:
     resources:
         **RUN.job_resources("probe_transfer_matrix"),
     params:
-        items=CONFIG.items_flags("answered"),
+        size=CONFIG.items_flags("answered"),
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
         asked=lambda wildcards: CONFIG.asked_flags(wildcards.model),
         state=RUN.answers_state("probe_transfer_matrix"),
     shell:
-        "embedgrad probe transfer_matrix {params.model} {params.items} {params.decode} {params.asked} --threads {threads} --gpus {resources.gpu}"
+        "embedgrad probe transfer_matrix {params.model} {params.size} {params.decode} {params.asked} --threads {threads} --gpus {resources.gpu}"
         " --prompt-file {input.prompt:q} --state {params.state:q} --out {output:q} > {log:q} 2>&1"
