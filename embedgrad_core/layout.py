@@ -23,6 +23,10 @@ _MESSAGES = ("EMBEDGRADSYSTEMONE", "EMBEDGRADSYSTEMTWO")
 GIVEN, DEFAULT, NONE = "given", "default", "none"
 
 
+class NoChatTemplate(UserError):
+    """A layout that a model's tokenizer does not have."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """The choices the paper leaves open about the sequence (docs/protocol.md).
@@ -96,7 +100,7 @@ class Slot:
             UserError: the prompt has no tokens, or the chat template is missing or does not show the prompt verbatim.
         """
         if layout.kind == "chat" and not tokenizer.chat_template:
-            raise UserError("layout chat: this model's tokenizer has no chat template; use layout bare.")
+            raise NoChatTemplate("layout chat: this model's tokenizer has no chat template; use layout bare.")
         draft = cls(tokenizer, layout, text, (), ())
         head = draft._head_text
         before = draft._tokenize(head)

@@ -12,9 +12,11 @@ class DoesNotApply(Exception):
 
 def result_of(name: str, probe: Callable[[], dict]) -> dict:
     """What a probe writes: its name, whether it applies, and then what it found, or the reason."""
+    from embedgrad_core.layout import NoChatTemplate
+
     try:
         found = probe()
-    except DoesNotApply as why:
+    except (DoesNotApply, NoChatTemplate) as why:
         return {"probe": name, "applies": False, "reason": str(why)}
     return {"probe": name, "applies": True, **found}
 

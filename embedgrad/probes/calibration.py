@@ -42,9 +42,7 @@ def calibration(
     Raises:
         DoesNotApply: no closed set of labels, or too few items.
     """
-    if len(labels) < 2:
-        raise DoesNotApply("the answers are open: there are no labels to choose among")
-    check_size(len(answers))
+    check_labels(labels, len(answers))
     truth = np.array([labels.index(answer) for answer in answers])
     rates = np.array([[train_answers.count(label) for label in labels]], dtype=float)
     constant = np.repeat(rates / rates.sum(), len(truth), axis=0)
@@ -67,6 +65,17 @@ def calibration(
         },
         "change": {scale: change(before[scale], after[scale], truth) for scale in before},
     }
+
+
+def check_labels(labels: Sequence[str], items: int) -> None:
+    """Refuse what cannot be calibrated.
+
+    Raises:
+        DoesNotApply: no closed set of labels, or too few items.
+    """
+    if len(labels) < 2:
+        raise DoesNotApply("the answers are open: there are no labels to choose among")
+    check_size(items)
 
 
 def probabilities(values: Sequence[Sequence[float]], tokens: Sequence[int] | None = None) -> np.ndarray:

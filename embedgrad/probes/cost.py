@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from embedgrad.probes.applies import check_size
+
 # The steps of a cell: what is paid for the gain (chains only where a run trains on them), and what would be run anyway.
 PAID = ("chains", "optimize")
 STEPS = (*PAID, "before", "after", "baselines", "analyse")
@@ -23,7 +25,11 @@ def cost(metrics: Mapping, history: Sequence[Mapping], jobs: Mapping[str, Sequen
         ``steps``: by name ``seconds``, ``cpu_seconds``, ``tokens`` (trained on, or generated), ``peak_memory_bytes`` and
         ``energy_joules``, each null where nothing tells it; ``optimisation``: points gained with their interval, and
         ``per_point``, by measure, the cost of a point and its interval: null where the gain, or that end of it, is not above 0.
+
+    Raises:
+        DoesNotApply: too few items to say what was gained.
     """
+    check_size(metrics["n"])
     ran = [name for name in STEPS if name != "chains" or jobs.get(name)]
     steps = {name: _step(name, metrics["run"].get(name) or {}, history, jobs.get(name, [])) for name in ran}
     points, (low, high) = metrics["delta"]["points"], metrics["delta"]["newcombe"]

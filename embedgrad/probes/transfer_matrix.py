@@ -68,8 +68,7 @@ def transfer_matrix(
         DoesNotApply: fewer than two tasks, or too few items in all but one.
     """
     large = {name: task for name, task in tasks.items() if len(task.items) >= FEWEST}
-    if len(large) < 2:
-        raise DoesNotApply(f"it takes two tasks of one model with {FEWEST} test items, and there is {len(large)}")
+    check_tasks({name: len(task.items) for name, task in tasks.items()})
     asked: list[dict] = []
     total = 2 * sum(len(task.items) * (1 + bool(task.labels)) for task in large.values())
     with Progress("transfer, answers", total, log) as at:
@@ -87,6 +86,17 @@ def transfer_matrix(
                     asked.append({"task": name, "reading": reading, "left_out": None, "found": found})
                 at.update(begun + 2 * len(task.items))
     return {"asked": asked}
+
+
+def check_tasks(sizes: Mapping[str, int]) -> None:
+    """Refuse a model whose tasks cannot be held against each other.
+
+    Raises:
+        DoesNotApply: fewer than two tasks that have enough items.
+    """
+    large = sum(size >= FEWEST for size in sizes.values())
+    if large < 2:
+        raise DoesNotApply(f"it takes two tasks of one model with {FEWEST} test items, and there is {large}")
 
 
 def compared(text: Sequence[bool], optimised: Sequence[bool]) -> dict:

@@ -37,20 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def found(arguments: argparse.Namespace) -> dict:
     """Score what was read; read behind the rewrite."""
-    from embedgrad.probes.calibration import calibration
+    from embedgrad.probes.calibration import calibration, check_labels
     from embedgrad.reporting.results.analyses import read_likelihood
     from embedgrad.reporting.results.probes import origin
 
     read = read_likelihood(arguments.likelihood)
     items, train = read_items(arguments.data, arguments.level), read_items(arguments.train, arguments.level)
+    check_labels(read["labels"], len(items))
     rows = {row["id"]: row for row in read["items"]}
-    if read["labels"] and set(rows) != {item.id for item in items}:
+    if set(rows) != {item.id for item in items}:
         raise UserError(f"{arguments.likelihood}: other items than {arguments.data} has; read them again.")
     readings = {
         name: [row[side] for row in rows.values()]
         for name, side in (("text prompt", "before"), ("optimised prompt", "after"))
     }
-    if arguments.rewrite and read["labels"]:
+    if arguments.rewrite:
         readings["rewrite"] = _behind(arguments, items, list(rows), (read.get("model") or {}).get("resolved"))
     answers = [row["answer"] for row in rows.values()]
     train_answers = [item.answer for item in train]

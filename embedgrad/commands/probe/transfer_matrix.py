@@ -52,13 +52,14 @@ def found(arguments: argparse.Namespace) -> dict:
     """Ask every task."""
     from embedgrad.analyses.baselines.rungs import label_targets
     from embedgrad.probes.draws import sampled
-    from embedgrad.probes.transfer_matrix import AskedTask, transfer_matrix
+    from embedgrad.probes.transfer_matrix import AskedTask, check_tasks, transfer_matrix
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
 
     given = [(task, _limit(limit), Path(file)) for task, limit, file in arguments.asked]
     items = {task: read_items(file) for task, _, file in given}
     gradings = {task: _grading(task, arguments) for task in items}
+    check_tasks({task: len(some) for task, some in items.items()})
     frozen = load_from(arguments)
     decoding = decoding_from(arguments, frozen)
     tasks = {

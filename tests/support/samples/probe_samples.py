@@ -140,7 +140,7 @@ def costs():
     """A gain of ten points in twenty seconds."""
     runs = {"optimize": {"seconds": 20.0, "peak_memory_bytes": 4e8}, "before": {"seconds": 6.0, "new_tokens": 900}}
     runs |= {"after": {"seconds": 5.0, "new_tokens": 700}, "analyse": {"seconds": 9.0}}
-    metrics = {"run": runs, "delta": {"points": 10.0, "newcombe": [5.0, 20.0]}}
+    metrics = {"n": 84, "run": runs, "delta": {"points": 10.0, "newcombe": [5.0, 20.0]}}
     return cost(metrics, [{"epoch": 1, "seconds": 18.0, "tokens_per_s": 500.0}], {"baselines": [{"s": 14.0}]})
 
 

@@ -21,7 +21,7 @@ def metrics(points=10.0, interval=(5.0, 20.0), **optimize):
         "before": {"new_tokens": 7},
         "after": None,
     }
-    return {"run": runs, "delta": {"points": points, "newcombe": list(interval)}}
+    return {"n": 84, "run": runs, "delta": {"points": points, "newcombe": list(interval)}}
 
 
 def test_a_resumed_run_costs_all_its_epochs():
