@@ -1,5 +1,11 @@
 """Energy counters as Linux shows them."""
 
+import sys
+import types
+from typing import ClassVar
+
+import pytest
+
 from embedgrad.runtime.energy import Meter
 
 
@@ -37,3 +43,52 @@ def test_a_machine_that_tells_nothing_gives_nothing(tmp_path):
     (locked / "energy_uj").unlink()
     assert Meter(tmp_path).row() == {}
     assert Meter(tmp_path / "none").row() == {}
+
+
+class Nvml(types.ModuleType):
+    """What the meter asks of ``pynvml`` (package nvidia-ml-py), with counters of ours: no GPU is at hand. The third is too old."""
+
+    class NVMLError(Exception):
+        """As the real one's errors."""
+
+    used: ClassVar = [5_000, 70_000]
+
+    def nvmlInit(self):
+        """There is a driver."""
+
+    def nvmlDeviceGetCount(self):
+        return 3
+
+    def nvmlDeviceGetHandleByIndex(self, index):
+        return index
+
+    def nvmlDeviceGetUUID(self, handle):
+        return f"GPU-{handle}"
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle):
+        if handle == 2:
+            raise self.NVMLError("Not Supported")
+        return self.used[handle]
+
+
+@pytest.mark.parametrize(("visible", "joules"), [("0", 1.5), ("GPU-1", 20.0), ("0,1", 21.5), ("2", None), ("", None)])
+def test_the_gpus_that_a_job_may_use_are_summed(visible, joules, tmp_path, monkeypatch):
+    nvml = Nvml("pynvml")
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(nvml, "used", [5_000, 70_000], raising=False)
+    meter = Meter(tmp_path)
+    nvml.used = [6_500, 90_000]  # millijoules
+    assert meter.row() == ({} if joules is None else {"energy_gpu_joules": joules})
+    meter.close()
+
+
+def test_a_library_without_a_driver_counts_nothing(tmp_path, monkeypatch):
+    nvml = Nvml("pynvml")
+
+    def fails():
+        raise nvml.NVMLError("Driver Not Loaded")
+
+    nvml.nvmlInit = fails
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    assert Meter(tmp_path).row() == {}
