@@ -15,7 +15,7 @@ from embedgrad.reporting.results.cells import Cell, read_cells
 from embedgrad.rivals.rival import Rival, with_middle_rates
 from embedgrad.rivals.table import rival_named
 from embedgrad.schemas.check import check_schema
-from embedgrad.schemas.plain import check_plain, whole_numbers
+from embedgrad.schemas.plain import check_plain, one_number, whole_numbers
 from embedgrad.tasks import TASKS
 from embedgrad.tasks.targets import OWN_CHAIN
 from embedgrad_core.files import UserError
@@ -39,6 +39,9 @@ class Config:
         check_plain(values, source)
         if "seeds" in values:
             values = {**values, "seeds": whole_numbers(values["seeds"], source)}
+        split = values.get("split")
+        if isinstance(split, Mapping) and isinstance(split.get("seed"), str):  # of a command line: 'split={seed: 1}'
+            values = {**values, "split": {**split, "seed": one_number(split["seed"], source)}}
         check_schema(values, source)
         config = cls(values, read_cells(values["cell_table"]))
         for cell in config.table:

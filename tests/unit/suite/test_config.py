@@ -7,6 +7,7 @@ import shlex
 import pytest
 import yaml
 from places import ROOT
+from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
 from embedgrad.cli import build_parser
@@ -72,6 +73,17 @@ def test_one_sentence_says_what_is_wrong(values, message):
         RunConfig.check(values, "config/mine.yaml")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_another_split_is_named_on_the_command_line():
+    """Snakemake reads what is nested in ``--config 'split={seed: 7}'`` as text."""
+    values = copy.deepcopy(PAPER)
+    update_config(values, parse_config(["split={seed: 7}"]))
+    assert values["split"]["seed"] == "7"
+    assert "--split-seed 7 --split-rule half" in RunConfig.check(values).data_flags("imdb")
+    for wrong in ("0_1", "-1", "one", "7" * 5000):
+        with pytest.raises(UserError, match="seed"):
+            RunConfig.check(changed("split", "seed", to=wrong))
 
 
 def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
