@@ -34,7 +34,8 @@ def cost(metrics: Mapping, history: Sequence[Mapping], jobs: Mapping[str, Sequen
     steps = {name: _step(name, metrics["run"].get(name) or {}, history, jobs.get(name, [])) for name in ran}
     points, (low, high) = metrics["delta"]["points"], metrics["delta"]["newcombe"]
     spent = {
-        key: _sum(steps[name][key] for name in PAID if name in steps) for key in ("seconds", "tokens", "energy_joules")
+        key: _sum(steps[name][key] for name in PAID if name in steps)
+        for key in ("seconds", "cpu_seconds", "tokens", "energy_joules")
     }
     per_point = {
         # The more is gained, the less a point costs: the ends change places.

@@ -12,7 +12,7 @@ TITLE = "What a point costs"
 CAPTION = (
     "Seconds, tokens, peak memory and energy of each step of a cell, and of the optimisation per point gained; in brackets, from "
     "the ends of the gain's 95 % interval. Where that interval holds 0 the cost of a point has no upper end. Times are of "
-    "the machine that ran it."
+    "the machine that ran it; seconds by the clock hold what else it did meanwhile, CPU seconds do not."
 )
 _STEP = {
     "seconds": (float,),
@@ -26,7 +26,7 @@ SHAPE = {
     "optimisation": {
         "points": float,
         "interval": list,
-        "per_point": {"seconds": ([(float,)],), "tokens": ([(float,)],), "energy_joules": ([(float,)],)},
+        "per_point": dict.fromkeys(("seconds", "cpu_seconds", "tokens", "energy_joules"), ([(float,)],)),
     },
 }
 COLOURS = {"chains": INK, "optimize": AFTER, "before": BEFORE, "after": ACCENT, "baselines": GREY, "analyse": LINK}

@@ -35,6 +35,7 @@ def test_a_resumed_run_costs_all_its_epochs():
     }
     assert found["optimisation"]["per_point"] == {
         "seconds": [2.0, 1.0, 4.0],
+        "cpu_seconds": None,
         "tokens": [60.0, 30.0, 120.0],
         "energy_joules": None,
     }
