@@ -91,19 +91,24 @@ def likeliest(
     slot: Slot,
     items: Sequence[Item],
     labels: Mapping[str, str],
+    on_progress: Callable[[int], object] = lambda done: None,
 ) -> dict[str, int] | None:
     """How many items have the right label as the likeliest one, by prompt: what was known, said or not; None without labels.
 
     Args:
         prompts: by name (k, d) vectors.
         labels: each answer of a closed set with its target.
+        on_progress: told how many items were read, of all prompts together.
     """
     if not labels:
         return None
     names, texts, inputs = list(labels), list(labels.values()), [item.input for item in items]
     found = {}
-    for prompt, vectors in prompts.items():
-        values, _ = continuation_log_likelihoods(frozen, slot, vectors, inputs, texts)
+    for place, (prompt, vectors) in enumerate(prompts.items()):
+        begun = place * len(items)
+        values, _ = continuation_log_likelihoods(
+            frozen, slot, vectors, inputs, texts, on_progress=lambda done, begun=begun: on_progress(begun + done)
+        )
         chosen = [names[place] for place in values.argmax(dim=1).tolist()]
         found[prompt] = sum(one == item.answer for one, item in zip(chosen, items, strict=True))
     return found

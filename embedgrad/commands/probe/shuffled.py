@@ -45,6 +45,7 @@ def found(arguments: argparse.Namespace) -> dict:
     from embedgrad.grading import grading_from
     from embedgrad.probes.applies import check_size
     from embedgrad.probes.shuffled import answered, likeliest, split_gain, train_shuffled
+    from embedgrad.runtime.progress import Progress
     from embedgrad.runtime.provenance import made_with
     from embedgrad_core import PromptEmbedding
     from embedgrad_core.decoding.kept_rows import KeptRows
@@ -61,7 +62,10 @@ def found(arguments: argparse.Namespace) -> dict:
     sides["shuffled"] = answered(frozen, trained, test, grading, decoding, KeptRows(kept), log=plain_line)
     # Training items may hold chains of thought, each of them another text.
     labels = label_targets([*dev, *test]) if grading.knows_strict else {}
-    known = likeliest(frozen, {"before": prompt.initial, "shuffled": trained.vectors}, prompt.slot, test, labels)
+    prompts, known = {"before": prompt.initial, "shuffled": trained.vectors}, None
+    if labels:
+        with Progress("likeliest labels", len(prompts) * len(test), plain_line) as at:
+            known = likeliest(frozen, prompts, prompt.slot, test, labels, at.update)
     if arguments.answers:
         write_jsonl(arguments.answers, sides["shuffled"])
     for path in (state, kept_epochs(state), kept):

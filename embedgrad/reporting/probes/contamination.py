@@ -66,7 +66,9 @@ def sentence(found: Sequence[Probed]) -> str:
     told = f"; on {apart} of {len(true)} cells with true controls Min-K % tells the test inputs apart" if true else ""
     without = len(cells) - len(true)
     return f"{exact} of {n} test inputs were completed word for word{told}." + (
-        f" {without} of {len(cells)} cells have no true control." if without else ""
+        f" {without} of {len(cells)} cells have no true control: there an AUROC above 0.5 is expected without memory."
+        if without
+        else ""
     )
 
 

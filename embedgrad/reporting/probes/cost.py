@@ -50,7 +50,7 @@ def lines(values: dict) -> list[dict]:
         line = {
             "step": name,
             "seconds": round(step["seconds"], 1),
-            "cpu_seconds": step["cpu_seconds"],
+            "cpu_seconds": None if step["cpu_seconds"] is None else round(step["cpu_seconds"], 1),
             "tokens": step["tokens"],
         }
         line["peak_memory_mb"] = None if memory is None else round(memory / 1e6)
@@ -80,7 +80,11 @@ def sentence(found: Sequence[Probed]) -> str:
         return f"No cell gained a point{without}."
     least, most = min(paid, key=paid.__getitem__), max(paid, key=paid.__getitem__)
     dearest = f", on {most} {paid[most]:,.3g}" if most != least else ""
-    return f"A point took {paid[least]:,.3g} seconds of optimisation on {least}{dearest}{without}."
+    of_cpu = next(
+        (one.values or {})["optimisation"]["per_point"]["cpu_seconds"] for one in found if one.cell.name == least
+    )
+    work = f" ({of_cpu[0]:,.3g} of them the CPU's)" if of_cpu else ""
+    return f"A point took {paid[least]:,.3g} seconds of optimisation on {least}{work}{dearest}{without}."
 
 
 @styled()

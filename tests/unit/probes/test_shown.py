@@ -66,7 +66,7 @@ def test_contamination_tells_completions_and_true_controls():
     both = found("contamination", contamination(), contamination(False, 3))
     assert PROBES["contamination"].sentence(both) == (
         "4 of 128 test inputs were completed word for word; on 1 of 1 cells with true controls Min-K % tells the test inputs "
-        "apart. 1 of 2 cells have no true control."
+        "apart. 1 of 2 cells have no true control: there an AUROC above 0.5 is expected without memory."
     )
     test, control = flat(PROBES["contamination"].lines(contamination(exact=16)))
     assert (test["exact_percent"], control["exact_percent"]) == (25.0, 0.0)

@@ -14,7 +14,7 @@ from tiny import untouched_prompt
 from embedgrad.analyses.baselines.rungs import label_targets
 from embedgrad.probes.applies import DoesNotApply
 from embedgrad.probes.dealing import agreement, dealt_out, shares
-from embedgrad.probes.shuffled import split_gain, train_shuffled
+from embedgrad.probes.shuffled import likeliest, split_gain, train_shuffled
 from embedgrad.reporting.probes.shuffled import SHAPE, fault, figure, lines, sentence
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.probes import Probed
@@ -154,3 +154,16 @@ def test_a_text_that_was_kept_has_no_gain(frozen, items):
     prompt.header |= {"settings": {}, "best_epoch": 0}
     with pytest.raises(DoesNotApply, match="no gain to split"):
         train_shuffled(frozen, prompt, items[:4], items[4:], closed=False)
+
+
+def test_the_likeliest_label_is_read_behind_each_prompt_and_counted_as_it_goes(frozen):
+    items = labelled([4, 3])
+    slot = Slot.place(frozen.tokenizer, Layout(), "Which?")
+    text = PromptEmbedding.from_text(frozen, slot)
+    told: list[int] = []
+    prompts = {"before": text.initial, "again": text.initial}
+    found = likeliest(frozen, prompts, slot, items, label_targets(items), told.append)
+    assert found["before"] == found["again"]
+    assert told == sorted(told)
+    assert told[-1] == 2 * len(items)
+    assert likeliest(frozen, prompts, slot, items, {}) is None
