@@ -77,13 +77,17 @@ def probe_effort(
     if rule == "probe_transfer_matrix":
         answered = [(min(sizes["answered"], one.test), one) for one in others.values()]
         # The prompt writes what it was trained to write, whatever it is asked.
-        learned = [(count, replace(one, answer=min(one.limit, work.trained))) for count, one in answered]
+        limit = 2 * work.trained if labelled else work.limit
+        learned = [
+            (count, replace(one, answer=min(one.limit, work.trained), limit=min(one.limit, limit)))
+            for count, one in answered
+        ]
         read = 2 * sum(count for count, _ in answered) * labelled
         return Effort(0, (*answered, *learned), read * tokens, read)
     if rule == "probe_contamination":
         texts, length = 2 * min(sizes["texts"], work.test), min(work.input, MOST_TOKENS)
         given = round(GIVEN * length)
-        text = replace(work, prompt=0, input=given, answer=length - given)
+        text = replace(work, prompt=0, input=given, answer=length - given, limit=length - given, levels=(1.0,))
         return Effort(0, ((texts, text),), texts * length, texts)
     if rule == "probe_calibration" and values["tasks"][task].get("rewrite") and labelled:
         return Effort(0, (), work.test * tokens, work.test)

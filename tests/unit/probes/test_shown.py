@@ -121,7 +121,8 @@ def test_variance_tells_how_far_a_single_run_strays():
     assert rows["split"]["levels"] == 4
     assert rows["gain of all runs"]["levels"] == 8
     assert rows["single run"]["ratio"] == round(single["ratio"], 2)
-    assert "displacement" in next(iter(rows.values()))["note"]
+    first = flat(PROBES["variance"].lines(values | {"confounded": ["displacement"]}))[0]
+    assert first["note"] == "cannot be told apart from another: displacement"
     left, right = PROBES["variance"].figure(found("variance", values)).axes
     assert [label.get_text() for label in left.get_yticklabels()] == [*values["components"]]
     assert len(right.get_xticks()) == 4

@@ -158,12 +158,11 @@ def test_a_text_that_was_kept_has_no_gain(frozen, items):
 
 def test_the_likeliest_label_is_read_behind_each_prompt_and_counted_as_it_goes(frozen):
     items = labelled([4, 3])
-    slot = Slot.place(frozen.tokenizer, Layout(), "Which?")
-    text = PromptEmbedding.from_text(frozen, slot)
+    text = untouched_prompt(frozen)
     told: list[int] = []
     prompts = {"before": text.initial, "again": text.initial}
-    found = likeliest(frozen, prompts, slot, items, label_targets(items), told.append)
+    found = likeliest(frozen, prompts, text.slot, items, label_targets(items), told.append)
     assert found["before"] == found["again"]
     assert told == sorted(told)
     assert told[-1] == 2 * len(items)
-    assert likeliest(frozen, prompts, slot, items, {}) is None
+    assert likeliest(frozen, prompts, text.slot, items, {}) is None
