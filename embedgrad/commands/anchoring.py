@@ -15,9 +15,9 @@ from embedgrad.commands.arguments import (
     add_tuned_arguments,
     decoding_from,
     load_from,
-    plain_line,
 )
 from embedgrad.commands.checked import output_file, whole
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 from embedgrad_core.files import UserError, sha256_of_file, write_json
 

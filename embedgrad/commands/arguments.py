@@ -1,8 +1,6 @@
 """Arguments that several commands share."""
 
 import argparse
-import json
-import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import lru_cache
@@ -11,8 +9,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from embedgrad.commands.checked import SHIPPED, output_file, penalty, rows, whole
+from embedgrad.commands.output import aside, log_of
 from embedgrad.runtime import gpus
-from embedgrad_core.files import UserError, other_than, printable, shard
+from embedgrad_core.files import UserError, other_than, shard
 from evaluators import EVALUATORS
 from evaluators.boxed_math import FIRST, LAST
 
@@ -281,32 +280,6 @@ def arguments_of(command: ModuleType, arguments: argparse.Namespace, **more: obj
     command.add_arguments(parser := argparse.ArgumentParser())
     defaults = {action.dest: action.default for action in parser._actions}
     return argparse.Namespace(**{**defaults, **vars(arguments), **more})
-
-
-def plain_line(text: str) -> None:
-    """One line of a log, at once; what strangers wrote cannot steer the terminal that shows it."""
-    print(printable(text), flush=True)
-
-
-def tell(arguments: argparse.Namespace, row: dict, text: str) -> None:
-    """What a command has done, as JSON where that was asked for."""
-    plain_line(json.dumps(row, sort_keys=True) if arguments.json else text)
-
-
-def aside(text: str) -> None:
-    """One line on standard error, where standard output belongs to the answer alone."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def silent(text: str) -> None:
-    """In place of :func:`aside` where not even that is wanted."""
-
-
-def log_of(arguments: argparse.Namespace) -> Callable[[str], None]:
-    """Where the lines about the work go: to the log, beside the JSON that was asked for, or nowhere."""
-    if getattr(arguments, "log", None):
-        return arguments.log
-    return aside if getattr(arguments, "json", False) is True else plain_line
 
 
 def with_line_breaks(text: str) -> str:

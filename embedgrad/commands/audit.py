@@ -6,7 +6,7 @@ embedgrad audit --paper-table config/cells.tsv --claims config/claims.tsv --out-
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.output import plain_line
 from embedgrad.commands.table2 import seeds_from
 
 HELP = "audit of the published numbers and claims"

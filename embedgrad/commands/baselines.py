@@ -18,11 +18,10 @@ from embedgrad.commands.arguments import (
     kept_from,
     layout_from,
     load_from,
-    plain_line,
     shard_from,
-    silent,
 )
 from embedgrad.commands.checked import output_file, some_text
+from embedgrad.commands.output import plain_line, silent
 from embedgrad.files import read_items
 from embedgrad.planning.demand import EXAMPLES, SEARCHED
 from embedgrad.planning.work import AXES

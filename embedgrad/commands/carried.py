@@ -6,8 +6,8 @@ embedgrad carried transfer --found results/laptop/carry/*/*/from/*/transfer.json
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
+from embedgrad.commands.output import plain_line
 from embedgrad_core.files import write_whole
 
 HELP = "what is left of prompts on other models or in words, as a table"

@@ -5,9 +5,10 @@ embedgrad chains --model MODEL --prompt "…" --task imdb --data train.jsonl --o
 
 import argparse
 
-from embedgrad.commands.arguments import decoding_from, kept_from, layout_from, load_from, plain_line
+from embedgrad.commands.arguments import decoding_from, kept_from, layout_from, load_from
 from embedgrad.commands.baselines import add_text_prompt_arguments
 from embedgrad.commands.checked import output_file
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 from embedgrad_core.files import UserError, sha256_of_file, write_json, write_jsonl
 

@@ -11,7 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
+from embedgrad.commands.arguments import add_own_data_arguments, own_items_from
+from embedgrad.commands.output import aside, plain_line
 from embedgrad.commands.prompts import add_prompt_arguments, needed_grading, prompt_from
 from embedgrad_core.files import UserError
 

@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.output import plain_line
 from embedgrad_core.files import UserError
 
 HELP = "prepare and certify a task's train, dev and test splits"

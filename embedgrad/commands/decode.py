@@ -20,10 +20,10 @@ from embedgrad.commands.arguments import (
     kept_from,
     layout_from,
     load_from,
-    plain_line,
     shard_from,
 )
 from embedgrad.commands.checked import output_file, some_text, whole
+from embedgrad.commands.output import plain_line
 from embedgrad.files import answers_sha256, read_items
 from embedgrad_core.files import sha256_of_file, write_json, write_jsonl
 

@@ -11,8 +11,9 @@ Candidates are the vectors' nearest tokens, swaps of tokens by gradient, and rew
 import argparse
 from typing import TYPE_CHECKING
 
-from embedgrad.commands.arguments import add_own_data_arguments, load_from, plain_line
+from embedgrad.commands.arguments import add_own_data_arguments, load_from
 from embedgrad.commands.checked import OutputFile, check_outputs, check_writable, output_file, text_of_file, whole
+from embedgrad.commands.output import plain_line
 from embedgrad.commands.prompts import add_prompt_arguments, needed_grading, prompt_from
 from embedgrad.commands.splits import splits_from
 from embedgrad_core.files import UserError, write_json, write_whole

@@ -7,8 +7,8 @@ import argparse
 import os
 from pathlib import Path
 
-from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file, whole
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 
 HELP = "the texts of a data set's other edition"

@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embedgrad.commands.arguments import aside, own_items_from, with_line_breaks
+from embedgrad.commands.arguments import own_items_from, with_line_breaks
 from embedgrad.commands.checked import some_text, text_of_file, whole
+from embedgrad.commands.output import aside
 from embedgrad_core.files import UserError
 
 if TYPE_CHECKING:

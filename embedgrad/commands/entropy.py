@@ -10,8 +10,9 @@ exactly into what the prompt does on the same text and what the text does under 
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_tuned_arguments, load_from, plain_line
+from embedgrad.commands.arguments import add_tuned_arguments, load_from
 from embedgrad.commands.checked import output_file, whole
+from embedgrad.commands.output import plain_line
 from embedgrad.files import answers_to, read_items
 from embedgrad_core.files import write_json
 

@@ -15,9 +15,10 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from embedgrad.commands.arguments import add_own_data_arguments, aside, own_items_from, plain_line
+from embedgrad.commands.arguments import add_own_data_arguments, own_items_from
 from embedgrad.commands.checked import output_file
 from embedgrad.commands.endpoint import add_endpoint_arguments, check_endpoint, evaluate_endpoint
+from embedgrad.commands.output import aside, plain_line
 from embedgrad.commands.prompts import add_prompt_arguments, needed_grading, prompt_from
 from embedgrad_core.files import write_jsonl
 

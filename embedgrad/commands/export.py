@@ -9,8 +9,9 @@ peft: a prompt-tuning adapter (bare layout). merged: an ordinary checkpoint, the
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_model_arguments, silent, tell
+from embedgrad.commands.arguments import add_model_arguments
 from embedgrad.commands.checked import check_writable
+from embedgrad.commands.output import silent, tell
 from embedgrad.commands.prompts import model_of
 from embedgrad_core.files import UserError, check_new_folder, read_json, sha256_of_file
 

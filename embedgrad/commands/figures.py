@@ -5,8 +5,8 @@ embedgrad figures before-after --cell-table config/cells.tsv --results results/p
 
 import argparse
 
-from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import figure_file
+from embedgrad.commands.output import plain_line
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
 
 HELP = "figures as PNG and PDF"

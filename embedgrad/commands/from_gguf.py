@@ -11,8 +11,8 @@ pip install 'embedgrad[gguf]', or make gguf.
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import tell
 from embedgrad.commands.checked import check_writable
+from embedgrad.commands.output import tell
 from embedgrad_core.files import check_new_folder
 
 HELP = "a GGUF file (llama.cpp, Ollama) as a model folder"

@@ -7,8 +7,9 @@ embedgrad gallery prompt.safetensors other.safetensors --out gallery.html
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_model_arguments, plain_line, silent
+from embedgrad.commands.arguments import add_model_arguments
 from embedgrad.commands.checked import output_file, whole
+from embedgrad.commands.output import plain_line, silent
 from embedgrad.commands.prompts import model_of
 from embedgrad_core.files import UserError
 

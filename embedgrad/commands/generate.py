@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
-from embedgrad.commands.arguments import aside, silent
+from embedgrad.commands.output import aside, silent
 from embedgrad.commands.prompts import add_prompt_arguments, prompt_from
 from embedgrad_core.files import UserError, printable
 

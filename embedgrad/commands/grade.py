@@ -7,8 +7,9 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_grading_arguments, plain_line
+from embedgrad.commands.arguments import add_grading_arguments
 from embedgrad.commands.checked import output_file
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_decoded, read_items
 from embedgrad_core.files import UserError, write_jsonl
 

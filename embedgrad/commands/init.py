@@ -12,7 +12,7 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.output import plain_line
 from embedgrad_core.files import UserError, whole_folder
 
 HELP = "lay out a folder to run the workflow in"

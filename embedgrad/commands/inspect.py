@@ -8,8 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_model_arguments, plain_line, silent
+from embedgrad.commands.arguments import add_model_arguments
 from embedgrad.commands.checked import figure_file
+from embedgrad.commands.output import plain_line, silent
 from embedgrad.commands.prompts import model_of
 
 HELP = "drift and anchoring of a prompt, word by word"

@@ -9,8 +9,8 @@ a run goes on from there, and its tables and page can be made again without a mo
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import aside, plain_line
 from embedgrad.commands.checked import whole
+from embedgrad.commands.output import aside, plain_line
 from embedgrad.reporting.results.kept import ARCHIVE, kept_files, model_folders
 from embedgrad_core.files import write_whole
 

@@ -9,8 +9,9 @@ embedgrad lat --model MODEL --prompt-file prompt.safetensors --stimuli config/la
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_tuned_arguments, load_from, plain_line
+from embedgrad.commands.arguments import add_tuned_arguments, load_from
 from embedgrad.commands.checked import output_file, whole
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 from embedgrad_core.files import sha256_of_file, write_json
 

@@ -6,8 +6,9 @@ embedgrad likelihood --model MODEL --prompt-file prompt.safetensors --data test.
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_grading_arguments, add_tuned_arguments, load_from, plain_line
+from embedgrad.commands.arguments import add_grading_arguments, add_tuned_arguments, load_from
 from embedgrad.commands.checked import output_file
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 from embedgrad_core.files import write_json
 

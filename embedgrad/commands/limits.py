@@ -7,14 +7,9 @@ embedgrad limits --model MODEL --data test.jsonl --task imdb --max-new-tokens 51
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import (
-    add_decoding_arguments,
-    add_grading_arguments,
-    add_model_arguments,
-    load_from,
-    plain_line,
-)
+from embedgrad.commands.arguments import add_decoding_arguments, add_grading_arguments, add_model_arguments, load_from
 from embedgrad.commands.checked import output_file
+from embedgrad.commands.output import plain_line
 from embedgrad.files import answers_sha256, answers_to, read_items
 from embedgrad_core.files import write_json
 

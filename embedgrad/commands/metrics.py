@@ -7,8 +7,8 @@ run information and the verdict against the paper as one JSON file.
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
+from embedgrad.commands.output import plain_line
 
 HELP = "metrics of one cell from its graded answers"
 # What may be left out.

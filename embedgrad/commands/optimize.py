@@ -22,9 +22,7 @@ from embedgrad.commands.arguments import (
     decoding_from,
     layout_from,
     load_from,
-    log_of,
     own_items_from,
-    tell,
 )
 from embedgrad.commands.checked import (
     OutputFile,
@@ -35,6 +33,7 @@ from embedgrad.commands.checked import (
     text_of_file,
     whole,
 )
+from embedgrad.commands.output import log_of, tell
 from embedgrad.files import read_items
 from embedgrad_core.files import Item, UserError, sha256_of_file, write_json, write_jsonl
 

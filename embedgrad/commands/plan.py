@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.output import plain_line
 from embedgrad.runtime.clock import clock
 
 if TYPE_CHECKING:  # the command line is read, and a bad one refused, without them

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import whole
+from embedgrad.commands.output import plain_line
 from embedgrad_core.files import UserError
 
 HELP = "pretrain a tiny model for the demo"

@@ -6,8 +6,9 @@ embedgrad pull me/imdb-prompt --model Qwen/Qwen2.5-0.5B-Instruct --out prompt.sa
 
 import argparse
 
-from embedgrad.commands.arguments import add_model_arguments, load_from, silent, tell
+from embedgrad.commands.arguments import add_model_arguments, load_from
 from embedgrad.commands.checked import output_file
+from embedgrad.commands.output import silent, tell
 from embedgrad_core.files import sha256_of_file, write_whole
 
 HELP = "a prompt from the hub, at a commit and checked"

@@ -9,7 +9,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_model_arguments, aside, silent, tell
+from embedgrad.commands.arguments import add_model_arguments
+from embedgrad.commands.output import aside, silent, tell
 from embedgrad.commands.prompts import model_of
 from embedgrad_core.files import UserError, read_json, sha256_of_file
 

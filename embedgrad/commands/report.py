@@ -5,8 +5,8 @@ embedgrad report --cell-table config/cells.tsv --results results/paper --out res
 
 import argparse
 
-from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
+from embedgrad.commands.output import plain_line
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
 
 HELP = "the run on one HTML page (report.html)"

@@ -24,10 +24,10 @@ from embedgrad.commands.arguments import (
     kept_from,
     layout_from,
     load_from,
-    plain_line,
     shard_from,
 )
 from embedgrad.commands.checked import check_outputs, check_writable, output_file, some_text, text_of_file, whole
+from embedgrad.commands.output import plain_line
 from embedgrad.files import answers_sha256, read_items
 from embedgrad_core.files import (
     UserError,

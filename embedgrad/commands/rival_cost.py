@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
+from embedgrad.commands.arguments import add_model_arguments, load_from
 from embedgrad.commands.checked import output_file, whole
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 from embedgrad.rivals.rival import Measure
 from embedgrad_core.files import sha256_of_file, write_json

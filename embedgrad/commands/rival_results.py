@@ -4,8 +4,8 @@ import argparse
 import shutil
 from pathlib import Path
 
-from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file, whole
+from embedgrad.commands.output import plain_line
 from embedgrad_core.files import UserError, read_json, read_jsonl, write_json, write_whole
 
 

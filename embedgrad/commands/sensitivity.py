@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import figure_file, output_file
+from embedgrad.commands.output import plain_line
 
 HELP = "learning rate × epochs as table and heat map"
 

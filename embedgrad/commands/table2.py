@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
+from embedgrad.commands.output import plain_line
 from embedgrad_core.files import write_whole
 
 if TYPE_CHECKING:

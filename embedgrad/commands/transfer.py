@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embedgrad.commands.arguments import add_own_data_arguments, load_from, plain_line
+from embedgrad.commands.arguments import add_own_data_arguments, load_from
 from embedgrad.commands.checked import OutputFile, check_outputs, check_writable, output_file, whole
+from embedgrad.commands.output import plain_line
 from embedgrad.commands.prompts import add_prompt_arguments, model_of, needed_grading
 from embedgrad.commands.splits import splits_from
 from embedgrad_core.files import UserError, write_json

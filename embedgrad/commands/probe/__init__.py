@@ -7,8 +7,8 @@ embedgrad probe table cost --cell-table config/demo_cells.tsv --results results/
 
 import argparse
 
-from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import output_file
+from embedgrad.commands.output import plain_line
 from embedgrad.commands.probe import (
     calibration,
     contamination,

@@ -8,14 +8,9 @@ embedgrad probe calibration --likelihood likelihood.json --train train.jsonl --d
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import (
-    add_layout_arguments,
-    add_model_arguments,
-    layout_from,
-    load_from,
-    plain_line,
-)
+from embedgrad.commands.arguments import add_layout_arguments, add_model_arguments, layout_from, load_from
 from embedgrad.commands.checked import some_text
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 from embedgrad_core.files import UserError
 

@@ -6,8 +6,9 @@ embedgrad probe contamination --model MODEL --task imdb --data test.jsonl --know
 import argparse
 from pathlib import Path
 
-from embedgrad.commands.arguments import add_model_arguments, load_from, plain_line
+from embedgrad.commands.arguments import add_model_arguments, load_from
 from embedgrad.commands.checked import whole
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 from embedgrad_core.files import sha256_of_file
 

@@ -14,9 +14,9 @@ from embedgrad.commands.arguments import (
     decoding_from,
     kept_from,
     load_from,
-    plain_line,
 )
 from embedgrad.commands.checked import whole
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 from embedgrad_core.files import sha256_of_file
 

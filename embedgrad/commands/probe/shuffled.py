@@ -13,9 +13,9 @@ from embedgrad.commands.arguments import (
     add_model_arguments,
     decoding_from,
     load_from,
-    plain_line,
 )
 from embedgrad.commands.checked import OutputFile, output_file
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 from embedgrad_core.files import UserError, sha256_of_file, write_jsonl
 

@@ -2,8 +2,8 @@
 
 import argparse
 
-from embedgrad.commands.arguments import plain_line
 from embedgrad.commands.checked import figure_file, output_file
+from embedgrad.commands.output import plain_line
 from embedgrad.commands.table2 import add_table_arguments, seeds_from
 
 HELP = "a probe over all cells, as table and figure"

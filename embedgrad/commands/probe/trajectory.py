@@ -13,10 +13,10 @@ from embedgrad.commands.arguments import (
     add_model_arguments,
     layout_from,
     load_from,
-    plain_line,
 )
 from embedgrad.commands.checked import OutputFile, output_file
 from embedgrad.commands.optimize import add_loop_arguments, add_prompt_arguments, settings_from
+from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 from embedgrad_core.files import sha256_of_file
 

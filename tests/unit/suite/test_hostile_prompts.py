@@ -12,7 +12,7 @@ from tiny import tiny_model
 
 from embedgrad.cli import main
 from embedgrad.commands import generate
-from embedgrad.commands.arguments import plain_line
+from embedgrad.commands.output import plain_line
 from embedgrad.runtime import run_lock
 from embedgrad.tuning import history_line
 from embedgrad_core import Layout, PromptEmbedding, Slot, load_model, read_prompt_file
