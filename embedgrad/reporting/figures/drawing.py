@@ -11,6 +11,7 @@ import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from embedgrad_core.files import UserError, write_whole
 
@@ -75,7 +76,13 @@ def as_svg(figure: Figure) -> bytes:
 
 @styled()
 def _draw(figure: Figure, into: Path | io.BytesIO, kind: str) -> None:
-    figure.savefig(into, format=kind, dpi=DPI, metadata=_METADATA[kind])
+    if kind != "png":
+        figure.savefig(into, format=kind, dpi=DPI, metadata=_METADATA[kind])
+        return
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=kind, dpi=DPI, metadata=_METADATA[kind])
+    with Image.open(drawn) as picture:  # lines and letters have few colours: a palette makes the file a third as large
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(into, kind, optimize=True, dpi=(DPI, DPI))
 
 
 def panels(
