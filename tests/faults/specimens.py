@@ -155,6 +155,7 @@ def _csv(folder: Path) -> Specimen:
 def _of_a_run(kind: str, folder: Path) -> Specimen:
     """A run of one cell; one of its files is the specimen."""
     from embedgrad.commands import grade
+    from embedgrad.commands.arguments import arguments_of
     from embedgrad.reporting.metrics import metrics_from_files
     from embedgrad.reporting.results.cells import read_cells
     from embedgrad.reporting.results.collected import collect
@@ -175,10 +176,8 @@ def _of_a_run(kind: str, folder: Path) -> Specimen:
     for row in decoded:
         row["steps"] = pack_steps([len(row["output"]), *[0] * 8], [0.25] * 9)
     write_jsonl(home / "outputs.jsonl", decoded)
-    arguments = argparse.Namespace(
-        data=test, outputs=home / "outputs.jsonl", out=home / "after.jsonl", others=None, task=None, evaluator="boxed_math",
-        labels=None, strict=False,
-    )  # fmt: skip
+    own = {"data": test, "outputs": home / "outputs.jsonl", "out": home / "after.jsonl", "evaluator": "boxed_math"}
+    arguments = arguments_of(grade, argparse.Namespace(**own))
     grade.plain_line = lambda *_: None
     grade.run(arguments)
     shutil.copy(home / "after.jsonl", before)

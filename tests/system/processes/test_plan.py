@@ -145,7 +145,12 @@ def test_the_command(config, cells, lacks, tmp_path):
     assert len(result["cells"]) == cells
     assert bool(result["missing"]) == lacks
     assert f"{config}: {cells} cells on this CPU" in plain.stdout
-    assert plain.stdout.count("missing: ") == (6 if lacks else 0)  # models and data sets
+    missing = [
+        line for line in plain.stdout.splitlines() if line.startswith("missing: ") and "the largest, but" not in line
+    ]
+    assert len(missing) == (
+        6 if lacks else 0
+    )  # models and data sets; what a busy machine has too little memory for is beside it
     assert {found["where"] for found in result["data"].values()} == {"" if lacks else "made by the run"}
     assert plain.stdout.count("data set ") == len(result["data"]) == (4 if lacks else 3)
 

@@ -14,7 +14,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 from textbook import EXACT
 
 from embedgrad.carry.compared import compared as compared_arms
-from embedgrad.carry.compared import mean_of, share
+from embedgrad.carry.compared import contrast, mean_of, share
 from embedgrad.carry.scores import Scores
 from embedgrad.probes.intervals import auroc_interval, difference_of_changes
 from embedgrad.probes.shuffled import split_gain
@@ -183,8 +183,9 @@ def test_connors_gain(n, discordance):
         assert left**2 == pytest.approx(n, rel=1e-7)
 
 
-@given(st.floats(-20, 20), st.floats(0.1, 9), st.floats(5, 20), st.floats(0.1, 1), st.floats(-0.3, 0.3))
-def test_fieller(a, v, b, w, c):
+@given(st.floats(-20, 20), st.floats(0.1, 9), st.floats(5, 20), st.floats(0.1, 1), st.floats(-0.95, 0.95))
+def test_fieller(a, v, b, w, correlation):
+    c = correlation * math.sqrt(v * w)
     found = fieller(a, v, b, w, c)
     assert found is not None
     z2 = norm.ppf(0.975) ** 2
@@ -265,6 +266,22 @@ def test_parts_of_a_gain_and_prompts_side_by_side():
         assert p == pytest.approx(textbook.mcnemar(*cells[1:3]), rel=EXACT)
     assert matrix["interval"] == pytest.approx(textbook.wilson(sum(optimised), 50), abs=EXACT)
     assert mean_of(list(arms.values()))["loss"] == pytest.approx(0.75, abs=EXACT)
+
+
+def test_contrasts_of_prompts_are_paired():
+    chance = np.random.default_rng(5)
+    one, other = (
+        Scores(chance.normal(mean, 1, 40).tolist(), chance.integers(0, 2, 40).astype(bool).tolist(), "likelihood")
+        for mean in (2.0, 1.5)
+    )
+    found = contrast(one, other)
+    falls = DescrStatsW(np.subtract(one.losses, other.losses))
+    assert found["loss_gain"] == pytest.approx(falls.mean, abs=EXACT)
+    assert found["loss_interval"] == pytest.approx(falls.tconfint_mean(), abs=EXACT)
+    assert found["loss_p"] == pytest.approx(falls.ttest_mean()[1], rel=EXACT)
+    cells = cells_of(one.correct, other.correct)
+    assert found["interval"] == pytest.approx(textbook.newcombe(*cells), abs=EXACT)
+    assert found["p"] == pytest.approx(textbook.mcnemar(*cells[1:3]), rel=EXACT)
 
 
 @given(st.floats(0.001, 0.999), st.integers(2, 60), st.integers(2, 60))
