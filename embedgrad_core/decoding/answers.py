@@ -14,7 +14,7 @@ import torch
 
 from embedgrad_core.decoding.graphed import Workspace
 from embedgrad_core.decoding.greedy import greedy
-from embedgrad_core.decoding.kept_rows import KeptRows
+from embedgrad_core.decoding.kept_rows import KeptRows, kept_or_answered
 from embedgrad_core.decoding.rows import Row
 from embedgrad_core.decoding.settings import Decoding, LoopRule, is_loop
 from embedgrad_core.decoding.written import Written
@@ -150,16 +150,9 @@ def decode_rows(
     with weights:
         for some in blocks:
             own = [bodies[item.id] for item in some]
-            key = kept.key(decides, [(item.id, body) for item, body in zip(some, own, strict=True)]) if kept else ""
-            rows = kept.find(key) if kept else None
-            if rows:
-                for row in rows:
-                    count_row(row)
-            else:
-                rows = run(frozen, slot, vectors, own, limit, stop_ids)
-                if kept:
-                    kept.add(key, rows)
-            found += zip(some, rows, strict=True)
+            block = [(item.id, body) for item, body in zip(some, own, strict=True)]
+            answer = partial(run, frozen, slot, vectors, own, limit, stop_ids)
+            found += zip(some, kept_or_answered(kept, decides, block, answer, count_row), strict=True)
     return found
 
 

@@ -6,7 +6,7 @@ that a kill cut short, or that a disk changed, is passed over. The file may be d
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -60,3 +60,24 @@ class KeptRows:
                 except (ValueError, LookupError, TypeError):
                     continue
         return blocks
+
+
+def kept_or_answered(
+    kept: KeptRows | None,
+    decides: object,
+    block: Sequence[tuple[str, list[int]]],
+    answer: Callable[[], list[Row]],
+    count: Callable[[Row], None],
+) -> list[Row]:
+    """A block's rows: those kept, of which each is counted, or those that ``answer`` gives and counts itself, kept from then on."""
+    if kept is None:
+        return answer()
+    key = kept.key(decides, block)
+    rows = kept.find(key)
+    if rows:
+        for row in rows:
+            count(row)
+    else:
+        rows = answer()
+        kept.add(key, rows)
+    return rows

@@ -11,6 +11,7 @@ is compared item by item, before and after, is decoded by :func:`embedgrad_core.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ import torch
 from embedgrad_core.decoding.answers import Decoded, check_lengths, to_decoded
 from embedgrad_core.decoding.graphed import Workspace
 from embedgrad_core.decoding.greedy import greedy
-from embedgrad_core.decoding.kept_rows import KeptRows
+from embedgrad_core.decoding.kept_rows import KeptRows, kept_or_answered
 from embedgrad_core.decoding.rows import Row, Whole
 from embedgrad_core.decoding.settings import Decoding
 from embedgrad_core.files import Item, in_order
@@ -132,16 +133,10 @@ def decode_together(
             named = [
                 (f"{asked[place].key} {item.id}", asked[place].slot.body_ids(item.input)) for place, item, _ in lines
             ]
-            key = kept.key([*decides, one.key], named) if kept else ""
-            rows = kept.find(key) if kept else None
-            if rows:
-                for row in rows:
-                    count(row)
-            else:
-                bodies = [body for _, _, body in lines]
-                rows = greedy(frozen, one.slot, one.vectors, bodies, decoding.max_new_tokens, one.stop_ids, **how)
-                if kept:
-                    kept.add(key, rows)
+            bodies = [body for _, _, body in lines]
+            most = decoding.max_new_tokens
+            answer = partial(greedy, frozen, one.slot, one.vectors, bodies, most, one.stop_ids, **how)
+            rows = kept_or_answered(kept, [*decides, one.key], named, answer, count)
             for (place, item, _), row in zip(lines, rows, strict=True):
                 found[place].append((item, row))
     return found
