@@ -96,6 +96,11 @@ class Config:
             raise error if source in str(error) else UserError(f"{source}: {error}") from None
 
     @property
+    def results(self) -> str:
+        """Folder of the run's results."""
+        return f"results/{self.run}"
+
+    @property
     def run(self) -> str:
         """Name of the run."""
         return self.values["run"]
@@ -211,7 +216,7 @@ class Config:
         """
         spec = self.values["models"][model]
         if "pretrain" in spec:
-            return f"results/{self.run}/models/{model}"
+            return f"{self.results}/models/{model}"
         wanted = spec.get("folder") or f"models/{spec['hub'].split('/')[1]}"
         mirrored = self.mirror / wanted if self.mirror else None
         if mirrored and mirrored.is_dir():

@@ -1,43 +1,24 @@
 """Files of a run's carried prompts, as the workflow's rules name them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from embedgrad.planning.run_config import RunConfig
+from embedgrad.planning.run_config import RunNames
 
 
-@dataclass(frozen=True)
-class CarryLookups:
-    """The part of a run's names that the key ``carry`` brings.
-
-    Attributes:
-        config: the run's checked configuration.
-    """
-
-    config: RunConfig
-
-    @property
-    def results(self) -> str:
-        """Folder of the run's results."""
-        return f"results/{self.config.run}"
-
-    def optimised(self, dataset: str, model: str) -> str:
-        """The optimised prompt of a cell, of its first seed."""
-        seed = self.config.seeds(self.config.datasets[dataset])[0]
-        return f"{self.results}/{dataset}/{model}/seed{seed}/prompt.safetensors"
+class CarryLookups(RunNames):
+    """The part of a run's names that the key ``carry`` brings."""
 
     def own_prompt(self, wildcards: Mapping[str, str]) -> str:
         """Input function: the prompt that was optimised for a job's model."""
-        return self.optimised(wildcards["dataset"], wildcards["model"])
+        return f"{self.first_seed(wildcards['dataset'], wildcards['model'])}/prompt.safetensors"
 
     def source_prompt(self, wildcards: Mapping[str, str]) -> str:
         """Input function: the prompt that is carried over to it."""
-        return self.optimised(wildcards["dataset"], wildcards["source"])
+        return f"{self.first_seed(wildcards['dataset'], wildcards['source'])}/prompt.safetensors"
 
     def source_folder(self, wildcards: Mapping[str, str]) -> list[str]:
         """Input function: the folder of the other model, where the workflow makes it."""
-        model = wildcards["source"]
-        return [f"{self.results}/models/{model}"] if "pretrain" in self.config.values["models"][model] else []
+        return self.made_model(wildcards["source"])
 
     def transfers(self) -> list[str]:
         """The report of each pair of cells."""

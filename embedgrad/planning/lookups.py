@@ -87,8 +87,7 @@ class Lookups(CarryLookups, ProbeLookups):
 
     def model_folder(self, wildcards: Wildcards) -> list[str]:
         """Input function: the folder of a model that the workflow itself makes; nothing for one from elsewhere."""
-        model = wildcards["model"]
-        return [f"{self.results}/models/{model}"] if "pretrain" in self.config.values["models"][model] else []
+        return self.made_model(wildcards["model"])
 
     def edition_file(self, wildcards: Wildcards) -> list[str]:
         """Input function: the other edition of a task's data, where protocol recovery is to search it."""

@@ -1,27 +1,14 @@
 """What the rules of the probes look up: names of files, and other runs that have to be there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from embedgrad.planning.run_config import RunConfig
+from embedgrad.planning.run_config import RunNames
 from embedgrad_core.files import UserError
 
 
-@dataclass(frozen=True)
-class ProbeLookups:
-    """The names of one run's probes.
-
-    Attributes:
-        config: the run's checked configuration.
-    """
-
-    config: RunConfig
-
-    @property
-    def results(self) -> str:
-        """Folder of the run's results."""
-        return f"results/{self.config.run}"
+class ProbeLookups(RunNames):
+    """The names of one run's probes."""
 
     def probe_files(self, name: str) -> list[str]:
         """What a probe finds of every cell that it looks at, on the first seed."""
@@ -33,7 +20,7 @@ class ProbeLookups:
 
     def _first_seeds(self, name: str) -> list[str]:
         cells = self.config.probed_cells(name)
-        return [f"{self.results}/{cell.dataset}/{cell.model}/seed{self.config.seeds(cell.task)[0]}" for cell in cells]
+        return [self.first_seed(cell.dataset, cell.model) for cell in cells]
 
     def asked_tasks(self, wildcards: Mapping[str, str]) -> list[str]:
         """Input function: the test items of every task that a model has a cell of."""

@@ -7,6 +7,7 @@ shapes its result: change one and only the jobs that depend on it run again.
 import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 from embedgrad.carry.effort import ANSWER_TOKENS, BUDGET, CANDIDATES, CONTROLS, STEPS
@@ -82,7 +83,7 @@ class RunConfig(Config):
     def baselines_flags(self, task: str) -> str:
         """What ladder and protocol recovery have beyond that: the rewrite, and the axes that the configuration names."""
         axes = searched_axes(self.values, task)
-        edition = f"results/{self.run}/data/{task}/editions.json" if "edition" in axes else None
+        edition = f"{self.results}/data/{task}/editions.json" if "edition" in axes else None
         flags = _flags({"axes": ",".join(axes) or None, "edition": edition})
         return " ".join(filter(None, [self.rewrite_flags(task), flags]))
 
@@ -211,7 +212,7 @@ class RunConfig(Config):
         words = []
         for task in self.tasks_of(model):
             limit = str(self.values["tasks"][task]["max_new_tokens"])
-            words += ["--asked", task, limit, f"results/{self.run}/data/{task}/test.jsonl"]
+            words += ["--asked", task, limit, f"{self.results}/data/{task}/test.jsonl"]
         readings = {"strict": self.values["decode"].get("strict", False), "box": self._box(self.tasks_of(model))}
         return " ".join([shlex.join(words), _flags(readings)]).strip()
 
@@ -230,7 +231,7 @@ class RunConfig(Config):
         parts = [self.values["seeds"], *own.values()]
         names = ["", *(f"{task}=" for task in own)]
         seeds = ";".join(name + ",".join(map(str, part)) for name, part in zip(names, parts, strict=True))
-        return _flags({"cell_table": self.values["cell_table"], "results": f"results/{self.run}", "seeds": seeds})
+        return _flags({"cell_table": self.values["cell_table"], "results": self.results, "seeds": seeds})
 
     def level_flags(self, dataset: str) -> str:
         """``--level N`` for a level's cell, nothing for a whole task."""
@@ -251,6 +252,30 @@ class RunConfig(Config):
         flags["options"] = json.dumps(spec.get("options", {}), ensure_ascii=False, sort_keys=True)
         flags |= {"split_seed": split["seed"], "split_rule": split["rule"], "dev_fraction": split["dev_fraction"]}
         return _flags(flags)
+
+
+@dataclass(frozen=True)
+class RunNames:
+    """Names of a run's files.
+
+    Attributes:
+        config: the run's checked configuration.
+    """
+
+    config: RunConfig
+
+    @property
+    def results(self) -> str:
+        """Folder of the run's results."""
+        return self.config.results
+
+    def first_seed(self, dataset: str, model: str) -> str:
+        """Folder of a cell's first seed."""
+        return f"{self.results}/{dataset}/{model}/seed{self.config.seeds(self.config.datasets[dataset])[0]}"
+
+    def made_model(self, model: str) -> list[str]:
+        """The folder of a model that the workflow itself makes; nothing for one from elsewhere."""
+        return [f"{self.results}/models/{model}"] if "pretrain" in self.config.values["models"][model] else []
 
 
 def _flags(values: Mapping) -> str:
