@@ -11,11 +11,11 @@ Candidates are the vectors' nearest tokens, swaps of tokens by gradient, and rew
 import argparse
 from typing import TYPE_CHECKING
 
-from embedgrad.commands.arguments import add_own_data_arguments, load_from
+from embedgrad.commands.arguments import load_from
 from embedgrad.commands.checked import OutputFile, check_outputs, check_writable, output_file, text_of_file, whole
 from embedgrad.commands.output import plain_line
 from embedgrad.commands.prompts import add_prompt_arguments, needed_grading, prompt_from
-from embedgrad.commands.splits import splits_from
+from embedgrad.commands.splits import add_split_arguments, splits_from
 from embedgrad_core.files import UserError, write_json, write_whole
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ HELP = "find human words for an optimised prompt"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The prompt and its model, data, the search, outputs."""
     add_prompt_arguments(parser)
-    data = parser.add_argument_group("data", "your own files, as for `embedgrad optimize --data`")
-    data.add_argument("--data", required=True, help="items to search on")
-    data.add_argument("--dev", help="items by which the words are chosen; default: a fifth of --data")
-    data.add_argument("--test", help="items for --report")
-    data.add_argument("--level", help="only the items of this level")
-    data.add_argument("--keep-seen", action="store_true", help="report on items that the prompt was made with, too")
-    add_own_data_arguments(data)
+    add_split_arguments(
+        parser,
+        "your own files, as for `embedgrad optimize --data`",
+        data="items to search on",
+        dev="items by which the words are chosen",
+        required=True,
+    )
     loop = parser.add_argument_group("search")
     loop.add_argument(
         "--budget", type=whole(1), default=2000, help="forward passes of one item; a gradient counts as three"

@@ -3,12 +3,25 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from embedgrad.commands.arguments import own_items_from
+from embedgrad.commands.arguments import add_own_data_arguments, own_items_from
 from embedgrad_core.files import UserError
 
 if TYPE_CHECKING:
     from embedgrad.grading import Grading
     from embedgrad_core.files import Item
+
+
+def add_split_arguments(
+    parser: argparse.ArgumentParser, about: str, *, data: str, dev: str, required: bool = False
+) -> None:
+    """--data, --dev and --test, and how to read them; ``data`` and ``dev`` say what the items are for."""
+    group = parser.add_argument_group("data", about)
+    group.add_argument("--data", required=required, help=data)
+    group.add_argument("--dev", help=f"{dev}; default: a fifth of --data")
+    group.add_argument("--test", help="items for --report")
+    group.add_argument("--level", help="only the items of this level")
+    group.add_argument("--keep-seen", action="store_true", help="report on items that a prompt was trained on, too")
+    add_own_data_arguments(group)
 
 
 def splits_from(arguments: argparse.Namespace, grading: "Grading") -> "tuple[list[Item], list[Item], list[Item]]":

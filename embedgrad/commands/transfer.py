@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embedgrad.commands.arguments import add_own_data_arguments, load_from
+from embedgrad.commands.arguments import load_from
 from embedgrad.commands.checked import OutputFile, check_outputs, check_writable, output_file, whole
 from embedgrad.commands.output import plain_line
 from embedgrad.commands.prompts import add_prompt_arguments, model_of, needed_grading
-from embedgrad.commands.splits import splits_from
+from embedgrad.commands.splits import add_split_arguments, splits_from
 from embedgrad_core.files import UserError, write_json
 
 if TYPE_CHECKING:
@@ -42,15 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="map",
         help="how long a displacement is there: as the map makes it, or as long as here, relative to the word's embedding",
     )
-    data = parser.add_argument_group(
-        "data", "for steps and the report; your own files, as for `embedgrad optimize --data`"
+    add_split_arguments(
+        parser,
+        "for steps and the report; your own files, as for `embedgrad optimize --data`",
+        data="items to train on there",
+        dev="items that decide whether the steps are kept",
     )
-    data.add_argument("--data", help="items to train on there")
-    data.add_argument("--dev", help="items that decide whether the steps are kept; default: a fifth of --data")
-    data.add_argument("--test", help="items for --report")
-    data.add_argument("--level", help="only the items of this level")
-    data.add_argument("--keep-seen", action="store_true", help="report on items that a prompt was trained on, too")
-    add_own_data_arguments(data)
     loop = parser.add_argument_group("steps on the other model")
     loop.add_argument("--steps", type=whole(0), default=0, help="gradient steps after the transfer; default: none")
     loop.add_argument("--learning-rate", type=float, default=0.01)
