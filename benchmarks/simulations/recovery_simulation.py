@@ -155,7 +155,7 @@ def operating_table(draws: int, seed: int = 0) -> str:
         print(f"{name}: done", file=sys.stderr, flush=True)
     table = markdown_table(["planted", *(f"{effect:g} logits" for effect in EFFECTS)], body, {"planted"})
     share = null / len(PLANTED) / len(EFFECTS)
-    return f"{table}\n\nThe stop rule, which changes no answer, is told in {100 * share:.1f} % of data sets."
+    return f"{table}\n\nThe stop rule, which changes no answer, is named in {100 * share:.1f} % of data sets."
 
 
 def main() -> None:

@@ -1,16 +1,8 @@
 """The operating table of protocol recovery, on fewer data sets than docs/protocol.md has."""
 
-import importlib.util
-
 import numpy as np
 import pytest
-from places import ROOT
-
-spec = importlib.util.spec_from_file_location(
-    "recovery_simulation", ROOT / "benchmarks/simulations/recovery_simulation.py"
-)
-simulation = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(simulation)
+import recovery_simulation as simulation
 
 
 @pytest.fixture(scope="module")

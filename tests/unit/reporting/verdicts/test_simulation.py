@@ -1,20 +1,12 @@
 """The operating table of the rule, on fewer draws than docs/protocol.md has."""
 
-import importlib.util
-
 import numpy as np
 import pytest
-from places import ROOT
+import verdict_simulation as simulation
 
 from embedgrad.reporting.printed.audit import printed_sizes
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.statistics import Paired
-
-spec = importlib.util.spec_from_file_location(
-    "verdict_simulation", ROOT / "benchmarks/simulations/verdict_simulation.py"
-)
-simulation = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(simulation)
 
 
 @pytest.fixture(scope="module")
