@@ -13,7 +13,7 @@ import torch
 
 from embedgrad.grading import Grading
 from embedgrad.probes.applies import DoesNotApply, check_size
-from embedgrad.probes.dealing import agreement, dealt_out
+from embedgrad.probes.shuffling import agreement, shuffled_targets
 from embedgrad.probes.training import every_epoch
 from embedgrad.reporting.statistics import Paired, mcnemar, wilson
 from embedgrad.runtime.progress import Progress
@@ -34,7 +34,7 @@ def train_shuffled(
     state: Path | None = None,
     log: Callable[[str], None] = print,
 ) -> tuple[PromptEmbedding, dict]:
-    """The optimisation that made ``prompt``, on targets dealt out: the same items, order, rate and number of epochs.
+    """The optimisation that made ``prompt``, on shuffled targets: the same items, order, rate and number of epochs.
 
     No epoch is chosen: it runs for as many as the true one was trained for, so that no dev target has a say.
 
@@ -45,8 +45,8 @@ def train_shuffled(
         state: file for resuming.
 
     Returns:
-        The prompt of shuffled targets, and ``epochs``, ``seed`` of the dealing, and ``dealt``, what
-        :func:`~embedgrad.probes.dealing.agreement` says of it.
+        The prompt of shuffled targets, and ``epochs``, ``seed`` of the shuffling, and ``dealt``, what
+        :func:`~embedgrad.probes.shuffling.agreement` says of it.
 
     Raises:
         DoesNotApply: the text prompt itself was kept, or there is nothing to deal out.
@@ -58,7 +58,7 @@ def train_shuffled(
     settings = replace(
         Settings(**{one.name: made.get(one.name, one.default) for one in fields(Settings)}), epochs=epochs
     )
-    dealt = dealt_out(items, settings.seed, closed)
+    dealt = shuffled_targets(items, settings.seed, closed)
     text = PromptEmbedding.from_text(frozen, prompt.slot)
     vectors, _ = every_epoch(frozen, text, dealt, dev, settings, state=state, log=log)
     if len(vectors) <= epochs:

@@ -84,8 +84,8 @@ def rungs(
     if rewrite:
         yield generating("rewrite", *text_vectors(frozen, layout, rewrite))
     ends = layout.target_prefix or "\n"
-    dealt_out = f"{worked_examples(train, examples, ends, dealt_out=True)}\n\n{prompt}"
-    yield generating("few_shot", *text_vectors(frozen, bare, dealt_out))
+    shuffled = f"{worked_examples(train, examples, ends, shuffled=True)}\n\n{prompt}"
+    yield generating("few_shot", *text_vectors(frozen, bare, shuffled))
     yield _behind_examples(texts, train, generating)
     if grading.knows_strict:  # a closed set of answers
         labels = label_targets(train)
@@ -119,15 +119,15 @@ def label_targets(train: Sequence[Item]) -> dict[str, str]:
     return found
 
 
-def worked_examples(train: Sequence[Item], count: int, ends: str, *, dealt_out: bool = False) -> str:
+def worked_examples(train: Sequence[Item], count: int, ends: str, *, shuffled: bool = False) -> str:
     """``count`` training items with their targets, ``ends`` between input and target.
 
-    Drawn with seed 0, the answers in turn. ``dealt_out`` draws without regard to the answers and gives each the target of another:
+    Drawn with seed 0, the answers in turn. ``shuffled`` draws without regard to the answers and gives each the target of another:
     the format without the mapping.
     """
     ordered = sorted(train, key=lambda item: item.id)
     chance = random.Random(0)
-    if dealt_out:
+    if shuffled:
         chosen = chance.sample(ordered, min(count, len(ordered)))
         targets = [item.target for item in chosen[1:] + chosen[:1]]
     else:

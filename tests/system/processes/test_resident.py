@@ -100,7 +100,7 @@ def gone(folder):
 
 
 def test_a_cells_jobs_give_the_same_files_and_load_once(home, folder, tmp_path):
-    """Optimise, before, after in one process: bytes, logs and exit codes of three; the loading is told once."""
+    """Optimise, before, after in one process: bytes, logs and exit codes of three; the model is loaded once."""
     seen = []
     for name, place in (("apart", None), ("together", folder)):
         out = tmp_path / name

@@ -1,4 +1,4 @@
-"""Targets dealt out, and a gain split into format and knowledge, on tables that are known."""
+"""Shuffled targets, and a gain split into format and knowledge, on tables that are known."""
 
 import random
 from collections import Counter
@@ -13,8 +13,8 @@ from tiny import untouched_prompt
 
 from embedgrad.analyses.baselines.rungs import label_targets
 from embedgrad.probes.applies import DoesNotApply
-from embedgrad.probes.dealing import agreement, dealt_out, shares
 from embedgrad.probes.shuffled import likeliest, split_gain, train_shuffled
+from embedgrad.probes.shuffling import agreement, shares, shuffled_targets
 from embedgrad.reporting.probes.shuffled import SHAPE, fault, figure, lines, sentence
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.probes import Probed
@@ -41,7 +41,7 @@ def test_a_table_is_rounded_up_or_down_and_keeps_its_sums(counts, seed):
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=6), st.integers(0, 99))
 def test_dealt_labels_are_as_frequent_and_tell_nothing(counts, seed):
     items = labelled(counts)
-    dealt = dealt_out(items, seed, closed=True)
+    dealt = shuffled_targets(items, seed, closed=True)
     assert Counter((item.target, item.answer) for item in dealt) == Counter(
         (item.target, item.answer) for item in items
     )
@@ -53,17 +53,17 @@ def test_dealt_labels_are_as_frequent_and_tell_nothing(counts, seed):
 
 def test_what_is_left_of_the_labels_is_rounding():
     items = labelled([67, 53])
-    answers, dealt = ([item.answer for item in some] for some in (items, dealt_out(items, 3, closed=True)))
+    answers, dealt = ([item.answer for item in some] for some in (items, shuffled_targets(items, 3, closed=True)))
     assert mutual_info_score(answers, dealt) < 1e-3
     assert mutual_info_score(answers, answers) > 0.6
-    assert dealt != [item.answer for item in dealt_out(items, 4, closed=True)]
-    assert dealt == [item.answer for item in dealt_out(items, 3, closed=True)]
+    assert dealt != [item.answer for item in shuffled_targets(items, 4, closed=True)]
+    assert dealt == [item.answer for item in shuffled_targets(items, 3, closed=True)]
 
 
 def test_chains_of_thought_are_dealt_with_the_labels_that_they_end_in():
     """As where a run trains on the model's own: no two targets are the same."""
     items = [replace(item, target=f"{item.id} says {item.answer}") for item in labelled([12, 8])]
-    dealt = dealt_out(items, 0, closed=True)
+    dealt = shuffled_targets(items, 0, closed=True)
     assert sorted(item.target for item in dealt) == sorted(item.target for item in items)
     assert all(item.target.endswith(f"says {item.answer}") for item in dealt)
     table = Counter((item.answer, other.answer) for item, other in zip(items, dealt, strict=True))
@@ -76,11 +76,11 @@ def test_chains_of_thought_are_dealt_with_the_labels_that_they_end_in():
 
 def test_no_open_answer_stays_where_it_was():
     items = [Item(f"i{n}", f"{n} + 1", str(n + 1), str(n + 1), None) for n in range(30)]
-    dealt = dealt_out(items, 0, closed=False)
+    dealt = shuffled_targets(items, 0, closed=False)
     assert sorted(item.target for item in dealt) == sorted(item.target for item in items)
     assert agreement(items, dealt) == {"same": 0, "expected": 1.0, "n": 30}
     with pytest.raises(DoesNotApply, match="one target"):
-        dealt_out(labelled([9]), 0, closed=True)
+        shuffled_targets(labelled([9]), 0, closed=True)
 
 
 def graded(right, readable=None):
@@ -144,7 +144,7 @@ def test_it_is_the_same_optimisation_but_for_the_targets(frozen, items, tmp_path
     assert how["epochs"] == best
     assert how["dealt"]["same"] == 0
     assert not torch.equal(trained.vectors, true.vectors)
-    monkeypatch.setattr("embedgrad.probes.shuffled.dealt_out", lambda items, seed, closed: list(items))
+    monkeypatch.setattr("embedgrad.probes.shuffled.shuffled_targets", lambda items, seed, closed: list(items))
     again, _ = train_shuffled(frozen, true, items[:4], items[4:], closed=False, log=lambda line: None)
     assert torch.equal(again.vectors, true.vectors)
 

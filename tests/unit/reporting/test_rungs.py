@@ -22,10 +22,10 @@ def pairs_of(text):
     return [tuple(block.split("\n")) for block in text.split("\n\n")]
 
 
-def test_dealt_out_examples_carry_the_format_and_no_answer_of_their_own():
+def test_shuffled_examples_carry_the_format_and_no_answer_of_their_own():
     train = [Item(f"i{n}", f"question {n}", f"answer {n}", f"{n}") for n in range(9)]
-    text = worked_examples(train, 3, "\n", dealt_out=True)
-    assert text == worked_examples(train[::-1], 3, "\n", dealt_out=True)
+    text = worked_examples(train, 3, "\n", shuffled=True)
+    assert text == worked_examples(train[::-1], 3, "\n", shuffled=True)
     assert len(pairs_of(text)) == 3
     assert all(question[-1] != answer[-1] for question, answer in pairs_of(text))
 

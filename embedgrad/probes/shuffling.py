@@ -15,16 +15,16 @@ from embedgrad_core.files import Item
 TRIES = 1000
 
 
-def dealt_out(items: Sequence[Item], seed: int, closed: bool) -> list[Item]:
+def shuffled_targets(items: Sequence[Item], seed: int, closed: bool) -> list[Item]:
     """The items in their order, each with the target and answer of another.
 
-    Each target is dealt out as often as it was there. Of a closed set of answers each true answer gets every label in proportion,
+    Each target is given as often as it was there. Of a closed set of answers each true answer gets every label in proportion,
     to less than one item, so that the dealt labels tell nothing of the true ones: a permutation in which no item keeps its label
     would teach the opposite of two labels, which is knowledge too. Of open answers no item keeps its own target.
 
     Args:
-        items: to be dealt anew.
-        seed: of the dealing.
+        items: whose targets are shuffled.
+        seed: of the shuffling.
         closed: whether the answers are labels.
 
     Raises:
