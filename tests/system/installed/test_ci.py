@@ -65,7 +65,8 @@ def test_all_steps_green_is_green(checkout, mirror):
         program(checkout.parent / "shared" / "tools" / "real_models.py", "")
     status, calls = run(checkout)
     assert status == 0
-    assert calls[0] == "make lint" and calls[-1] == "make test WORKERS=3"
+    assert calls[0] == "make lint"
+    assert calls[-1] == "make test WORKERS=3"
     assert calls.count("make demo") == 2
     assert any(call.startswith("model ") for call in calls) is mirror
 
@@ -83,4 +84,5 @@ def test_an_extra_that_cannot_be_made_is_no_failure(checkout, failing):
     (checkout.parent / "shared" / "data").mkdir(parents=True)
     program(checkout.parent / "shared" / "tools" / "real_models.py", "")
     status, calls = run(checkout, failing)
-    assert status == 0 and calls[-1] == "make test WORKERS=3"
+    assert status == 0
+    assert calls[-1] == "make test WORKERS=3"
