@@ -199,7 +199,7 @@ class Durations:
         kind = _kind(rule)
         if kind.startswith("probe_"):
             cell, work = self.config.cell(wildcards["dataset"], wildcards["model"]), self.work(wildcards)
-            others = {name: self.work({"task": name}) for name in self.config.tasks_of(cell.model)}
+            others = {name: self.work({"task": name, "model": cell.model}) for name in self.config.tasks_of(cell.model)}
             labelled = find(cell.task).EVALUATOR in LABELLED
             values = self.config.values
             settings = values["optimize"] | ({"folds": 0} if self.config.has_own_chains(cell.task) else {})
@@ -260,7 +260,8 @@ class Durations:
             task, level = cell.task, cell.level
         else:
             task, level = wildcards["task"], None
-        found = work_of(task, self.config.values["tasks"][task], self.config.values["split"], level)
+        vocabulary = self.resources.shape(wildcards["model"]).vocabulary
+        found = work_of(task, self.config.values["tasks"][task], self.config.values["split"], level, vocabulary)
         if _kind(rule) == "after":
             return replace(found, answer=found.trained)
         return timed(found) if rule == "rival_cost" else found

@@ -75,7 +75,8 @@ def forecast(config: RunConfig, machine: Machine, resources: Resources | None = 
         width = WIDTHS.get(spec["dtype"], machine.bytes_each)
         # One of the probes asks the model's other tasks, too.
         asks_all = any(rule == "probe_transfer_matrix" for rule, _ in probed)
-        works = [work, *(durations.work({"task": task}) for task in config.tasks_of(cell.model) if asks_all)]
+        others = [{"task": task, "model": cell.model} for task in config.tasks_of(cell.model) if asks_all]
+        works = [work, *map(durations.work, others)]
         again = resources.checkpointing(cell.model)
         memory = max(_memory(shape, one, config.values, width, again, machine) for one in works)
         answered = sum(durations.tokens(rule, wildcards)[1] for rule, wildcards in jobs)

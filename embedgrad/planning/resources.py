@@ -80,7 +80,7 @@ class Resources:
         cells = [*self.config.cells, *(cell for cell, _ in beside)]
         tasks = dict.fromkeys(cell.task for cell in cells if cell.model == model)
         return [
-            work_of(task, self.values["tasks"][task], self.values["split"], None)
+            work_of(task, self.values["tasks"][task], self.values["split"], None, self.shape(model).vocabulary)
             for task in tasks or dict.fromkeys(cell.task for cell in self.config.table if cell.model == model)
         ]
 

@@ -1,7 +1,8 @@
 """How much a task asks of a model: items, tokens and the protocols searched, before a tokenizer or a data set is at hand.
 
-Recorded means of the real data with Qwen2.5's tokenizer (``tests/system/real/test_planning.py`` counts them again); tasks
-that the suite generates are counted where they are made. Answers are a guess, since they depend on the model: see ``ANSWER``.
+Recorded means of the real data with the tokenizers of three families (``tests/system/real/test_planning.py`` counts them
+again); tasks that the suite generates are counted where they are made. Answers are a guess, since they depend on the model: see
+``ANSWER``.
 """
 
 import json
@@ -16,12 +17,29 @@ from embedgrad import tasks
 from embedgrad.tasks.targets import OWN_CHAIN, SENTENCE
 from embedgrad_core.files import Item, UserError, read_json
 
-# items on the hub, tokens per input, tokens per target (MATH-500: solution, answer)
-RECORDED: dict[str, tuple[int, int, int | dict[str, int]]] = {
-    "math500": (500, 71, {"solution": 219, "answer": 4}),
-    "imdb": (25_000, 294, 1),
-    "medd": (4_159, 14, 2),
-    "causal_judgment": (190, 203, 1),
+# Items on the hub.
+COUNTED = {"math500": 500, "imdb": 25_000, "medd": 4_159, "causal_judgment": 190}
+# Tokens per input and per target (MATH-500: solution, answer), by the size of the tokenizer's vocabulary. MEDD is Chinese, which
+# SmolLM2's tokenizer cuts into bytes.
+RECORDED: dict[int, dict[str, tuple[int, int | dict[str, int]]]] = {
+    151_936: {  # Qwen2.5
+        "math500": (71, {"solution": 219, "answer": 4}),
+        "imdb": (294, 1),
+        "medd": (14, 2),
+        "causal_judgment": (203, 1),
+    },
+    128_256: {  # Llama-3.1
+        "math500": (69, {"solution": 210, "answer": 3}),
+        "imdb": (293, 1),
+        "medd": (18, 2),
+        "causal_judgment": (201, 1),
+    },
+    49_152: {  # SmolLM2
+        "math500": (76, {"solution": 232, "answer": 4}),
+        "imdb": (303, 1),
+        "medd": (40, 2),
+        "causal_judgment": (205, 1),
+    },
 }
 # Tokens of an answer, unless the limit is lower: chains of thought that end by themselves, some of which run into the limit.
 ANSWER = {"math500": 900}
@@ -77,9 +95,9 @@ class Work:
         return min(self.limit, 2 * self.answer) if self.labels and self.answer == self.trained else self.limit
 
 
-def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level: str | None) -> Work:
-    """What a cell's task, as its configuration describes it, asks for."""
-    count, body, target = _counted(task, spec)
+def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level: str | None, vocabulary: int) -> Work:
+    """What a cell's task, as its configuration describes it, asks of a model with a ``vocabulary`` of this size."""
+    count, body, target = _counted(task, spec, vocabulary)
     if spec.get("pool"):
         count = min(count, spec["pool"])
     if spec.get("input_last_words"):
@@ -88,7 +106,7 @@ def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level:
         count = round(count * LEVELS.get(level or "", 1.0))
         shares = list(LEVELS.values()) if level is None else [1.0]
     else:
-        made: list[str | None] = [None] * count if task in RECORDED else [item.level for item in _generated(task, spec)]
+        made: list[str | None] = [None] * count if task in COUNTED else [item.level for item in _generated(task, spec)]
         counts = Counter(made)
         if level is not None:
             counts = Counter({level: counts[level]})
@@ -107,10 +125,12 @@ def work_of(task: str, spec: Mapping[str, Any], split: Mapping[str, Any], level:
     return Work(*sizes, prompt, body, target + 1, answer, limit, trained, tuple(shares), labels)
 
 
-def _counted(task: str, spec: Mapping[str, Any]) -> tuple[int, int, int]:
+def _counted(task: str, spec: Mapping[str, Any], vocabulary: int) -> tuple[int, int, int]:
+    """Items, tokens of an input, tokens of a target; of real data by the recorded vocabulary that is nearest in size."""
     options = spec.get("options", {})
-    if task in RECORDED:
-        count, body, target = RECORDED[task]
+    if task in COUNTED:
+        count = COUNTED[task]
+        body, target = RECORDED[min(RECORDED, key=lambda size: abs(size - vocabulary))][task]
         kind = options.get("target")
         if isinstance(target, int):
             return count, body, target + STATING * (kind == SENTENCE)

@@ -5,7 +5,7 @@ from transformers import AutoTokenizer
 
 from embedgrad import tasks
 from embedgrad.planning.access import look_up, look_up_data
-from embedgrad.planning.work import RECORDED
+from embedgrad.planning.work import COUNTED, RECORDED
 
 
 @pytest.fixture(scope="session")
@@ -19,18 +19,25 @@ def _measured_once(caches, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(caches))
 
 
+FOLDERS = {151_936: "tokenizers/qwen2.5", 128_256: "tokenizers/llama-3.1", 49_152: "models/SmolLM2-135M-Instruct"}
+
+
 @pytest.mark.mirror
-@pytest.mark.parametrize("task", RECORDED)
-def test_recorded_tokens_are_those_of_the_data(mirror, task):
-    tokenizer = AutoTokenizer.from_pretrained(mirror / "tokenizers" / "qwen2.5")
+@pytest.mark.parametrize("task", COUNTED)
+@pytest.mark.parametrize("vocabulary", RECORDED)
+def test_recorded_tokens_are_those_of_the_data(mirror, vocabulary, task):
+    folder = mirror / FOLDERS[vocabulary]
+    if not folder.is_dir():
+        pytest.skip(f"EMBEDGRAD_MIRROR holds no {FOLDERS[vocabulary]}")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     items = tasks.find(task).load(mirror).items
-    count, body, target = RECORDED[task]
+    body, target = RECORDED[vocabulary][task]
 
     def mean(texts):
-        return sum(len(tokenizer(text)["input_ids"]) for text in texts) / len(items)
+        return sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts) / len(items)
 
     if task != "imdb":  # the mirror holds a part of it
-        assert len(items) == count
+        assert len(items) == COUNTED[task]
     assert mean([item.input for item in items]) == pytest.approx(body, abs=0.6)
     expected = target["solution"] if isinstance(target, dict) else target
     assert mean([item.target for item in items]) == pytest.approx(expected, abs=0.6)
@@ -49,4 +56,4 @@ def test_local_folders(mirror, tmp_path):
 
 @pytest.mark.mirror
 def test_the_mirrors_data_are_found(mirror):
-    assert {look_up_data(name, {}, mirror).where for name in RECORDED} == {"here"}
+    assert {look_up_data(name, {}, mirror).where for name in COUNTED} == {"here"}

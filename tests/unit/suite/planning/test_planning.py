@@ -89,8 +89,27 @@ def test_carried_prompts_are_forecast_by_their_steps_and_readings():
 def test_the_papers_own_counts():
     config = RunConfig.read(ROOT / "config" / "paper.yaml").values
     for task, test in {"math500": 250, "imdb": 84, "medd": 2080, "causal_judgment": 95}.items():
-        work = work_of(task, config["tasks"][task], config["split"], None)
+        work = work_of(task, config["tasks"][task], config["split"], None, 151_936)
         assert (work.test, work.train + work.dev) == (test, test - (task == "medd"))
+
+
+def test_tokens_are_those_of_the_models_own_tokenizer():
+    """MEDD is Chinese: an English tokenizer cuts it into bytes. A vocabulary that is not recorded counts as the nearest."""
+    config = RunConfig.read(ROOT / "config" / "laptop.yaml").values
+
+    def tokens(vocabulary):
+        return [
+            work_of(task, config["tasks"][task], config["split"], None, vocabulary).input
+            for task in ("medd", "causal_judgment")
+        ]
+
+    assert [tokens(size) for size in (151_936, 152_064, 128_256, 49_152)] == [
+        [14, 203],
+        [14, 203],
+        [18, 201],
+        [40, 205],
+    ]
+    assert tokens(32_000) == tokens(49_152)
 
 
 def test_optimised_prompts_answer_as_their_targets_are():

@@ -69,7 +69,10 @@ def test_what_each_probe_does():
     work = durations.work(names)
     sizes = (work.train, work.dev, work.test, work.input, work.target, work.answer, work.trained)
     assert sizes == (76, 19, 95, 203, 2, 200, 2)
-    each, others = 76 * (203 + 2), [durations.work({"task": task}) for task in config.tasks_of(names["model"])]
+    each, others = (
+        76 * (203 + 2),
+        [durations.work({"task": task, "model": names["model"]}) for task in config.tasks_of(names["model"])],
+    )
     asked = [(min(32, one.test), one.answer) for one in others]
     assert {name: durations.tokens(f"probe_{name}", names) for name in ALL} == {
         "calibration": (0, 0),
