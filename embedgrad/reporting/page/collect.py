@@ -85,8 +85,15 @@ def _missing(outcomes: Sequence[Outcome]) -> str:
     return f"{missing} of {len(outcomes)} cells are missing" if missing else "no cell is missing"
 
 
-def table(outcomes: Sequence[Outcome], command: str) -> list[dict]:
-    """Lines of Table 2 with all that is drawn in them; percentages as numbers."""
+def table(outcomes: Sequence[Outcome], command: str, rungs: Sequence[dict] = ()) -> list[dict]:
+    """Lines of Table 2 with all that is drawn in them; percentages as numbers.
+
+    Args:
+        outcomes: of all cells of the table.
+        command: how a single cell is made, up to ``cells=…``.
+        rungs: of :func:`embedgrad.reporting.ladder.ladder_rows`; cells without have no ``best``.
+    """
+    best = {(row["dataset"], row["model"]): row for row in rungs if "p_best_holm" in row}
     lines = []
     for place, (outcome, row) in enumerate(zip(outcomes, numbers(outcomes), strict=True)):
         cell = outcome.cell
@@ -112,6 +119,7 @@ def table(outcomes: Sequence[Outcome], command: str) -> list[dict]:
                 "verdict": first["verdict"]["word"] or "–",
                 "reason": first["verdict"]["reason"],
                 "failures": {side: first[side]["failures"] for side in ("before", "after")},
+                "best": best.get((cell.dataset, cell.model)),
             }
         else:
             line["missing"] = outcome.reason

@@ -49,7 +49,8 @@ def write_page(
         UserError: a file of the run that cannot be read; names it.
     """
     folder = Path(folder)
-    lines = collect.table(outcomes, command)
+    rungs = ladder_rows(outcomes, folder)
+    lines = collect.table(outcomes, command, rungs)
     others, tables, answers = rivals.section(folder), collect.tables(folder), browser(outcomes, folder)
     styles = {"style.css": True, "rivals.css": others}
     style = "".join((HERE / name).read_text("utf-8") for name, wanted in styles.items() if wanted)
@@ -59,10 +60,11 @@ def write_page(
         run=folder.name,
         headline=collect.headline(outcomes),
         weights=weights_notes(outcomes),
-        against_best=headline(ladder_rows(outcomes, folder), sum(bool(outcome.metrics) for outcome in outcomes)),
+        against_best=headline(rungs, sum(bool(outcome.metrics) for outcome in outcomes)),
         lines=lines,
         with_paper=any(cell.paper for cell in cells),
-        figures=_figures(outcomes, cells, folder, seeds),
+        with_best=any(line.get("best") for line in lines),
+        figures=_figures(outcomes, cells, folder, rungs, seeds),
         rivals=others,
         probes=probes.section(outcomes, folder),
         carried=carried.section(folder),
@@ -106,7 +108,11 @@ def hash_of(text: str) -> str:
 
 
 def _figures(
-    outcomes: Sequence[Outcome], cells: Sequence[Cell], folder: Path, seeds: Seeds | Sequence[int] | None
+    outcomes: Sequence[Outcome],
+    cells: Sequence[Cell],
+    folder: Path,
+    rungs: Sequence[dict],
+    seeds: Seeds | Sequence[int] | None,
 ) -> list[dict]:
     """Title, image and what to see; a figure that cannot be drawn says why in its place."""
     # Only cells that ran: a panel for each missing one says nothing that the table does not.
@@ -120,7 +126,6 @@ def _figures(
         for one in ran
         if (one.homes(folder)[0][1] / f"{name}.json").exists()
     }
-    rungs = ladder_rows(outcomes, folder)
     wanted = [
         (True, "Before and after", lambda: before_after(ran), "Each cell's accuracy before and after with Wilson's 95 % "
          "intervals; hollow marks are the paper's. Intervals that overlap widely say little."),

@@ -154,6 +154,15 @@ def test_the_optimised_prompt_is_held_against_the_best_rung_on_dev(run):
     assert row["over_best"] == round(100 * (won - lost) / len(ids), 2)
     assert row["over_best_low"] < row["over_best"] < row["over_best_high"]
     assert row["p_best"] == mcnemar(lost, won)[0] == row["p_best_holm"]
+    page = run / "page.html"
+    assert (
+        main(["report", "--cell-table", str(run / "cells.tsv"), "--results", str(run / "results"), "--out", str(page)])
+        == 0
+    )
+    text = page.read_text()
+    assert f"{row['best']:.2f} <small>likelihood</small>" in text
+    assert f"{row['over_best']:+.2f} <small>[{row['over_best_low']:+.1f}, {row['over_best_high']:+.1f}]</small>" in text
+    assert text.count(">no rungs</td>") == 10  # the other cells that ran; one did not
     told["likelihood"]["right"] = [*told["likelihood"]["right"][1:], "stranger"]
     write_json(home / "ladder.json", {"rungs": told})
     with pytest.raises(UserError, match=r"ladder\.json: rung likelihood answered other items than the cell sentiment"):
