@@ -92,6 +92,26 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole run of ``tests/configs/small.yaml`` that nobody disturbs: made once for all workers, so nobody writes into it."""
+    from disturb import checkout as lay_out
+    from disturb import finish, leftovers
+    from filelock import FileLock
+
+    base = tmp_path_factory.getbasetemp()  # with several workers each has a folder of its own in a shared one
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small_run"
+    with FileLock(f"{folder}.lock"):
+        made = folder / "made"
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            status, told = finish(lay_out(folder), "tests/configs/small.yaml")
+            assert status == 0, told[-3000:]
+            assert leftovers(folder) == []
+            made.touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
 def home(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder and two files of data of one's own."""
     from tiny import REVIEWS, tiny_model

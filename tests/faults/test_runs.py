@@ -20,26 +20,16 @@ CELL = ("results/small/mood/tiny/seed0/metrics.json",)
 pytestmark = pytest.mark.faults
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run that nobody disturbs."""
-    folder = checkout(tmp_path_factory.mktemp("faults") / "whole")
-    status, told = finish(folder, CONFIG)
-    assert status == 0, told[-3000:]
-    assert leftovers(folder) == []
-    return folder
-
-
-def test_killed_at_random_moments_and_started_again(whole, tmp_path):
+def test_killed_at_random_moments_and_started_again(small_run, tmp_path):
     folder = checkout(tmp_path / "killed")
     tally = disturbed(folder, CONFIG, times(4), random.Random(1), mean=6)
     assert sum(tally.injected.values()) >= 2  # a machine with other work meets fewer of these moments
     assert (tally.recomputed, tally.orphans, tally.slow) == ([], [], [])
-    assert results(folder) == results(whole)
+    assert results(folder) == results(small_run)
     assert leftovers(folder) == []
 
 
-def test_a_copy_at_another_path_goes_on_and_a_second_start_is_turned_away(whole, tmp_path):
+def test_a_copy_at_another_path_goes_on_and_a_second_start_is_turned_away(small_run, tmp_path):
     folder = checkout(tmp_path / "first")
     process = start(folder, CONFIG, "--", *CELL)
     while not list(folder.glob("results/small/*/tiny/seed0/prompt.safetensors")):
@@ -72,28 +62,28 @@ def test_a_copy_at_another_path_goes_on_and_a_second_start_is_turned_away(whole,
     assert first.wait() == 0, (copy / "output.log").read_text()[-3000:]
     assert "left by a run that was killed; removed" in (copy / "output.log").read_text()
     assert {name: (copy / name).stat().st_mtime_ns for name in before} == stamps, "what was finished is not made again"
-    wanted = results(whole)
+    wanted = results(small_run)
     assert CELL[0] in wanted
     assert results(copy) == {name: wanted[name] for name in results(copy)}
     assert set(CELL) <= results(copy).keys()
     assert leftovers(copy) == []
 
 
-def test_clocks_that_jump(whole, tmp_path):
+def test_clocks_that_jump(small_run, tmp_path):
     """Inputs from the future and outputs from the past are made again at worst, and say the same."""
     folder = tmp_path / "jump"
-    shutil.copytree(whole, folder, symlinks=True)
+    shutil.copytree(small_run, folder, symlinks=True)
     for path, years in (("data/mood/test.jsonl", 1), ("mood/tiny/seed0/prompt.safetensors", 2), ("table2.csv", -20)):
         when = time.time() + years * 365 * 86400
         os.utime(folder / "results/small" / path, (when, when))
     status, told = finish(folder, CONFIG)
     assert status == 0, told[-3000:]
-    assert results(folder) == results(whole)
+    assert results(folder) == results(small_run)
 
 
-def test_a_loss_that_explodes_marks_its_cell_and_the_rest_goes_on(whole, tmp_path):
+def test_a_loss_that_explodes_marks_its_cell_and_the_rest_goes_on(small_run, tmp_path):
     folder = tmp_path / "exploding"
-    shutil.copytree(whole, folder, symlinks=True)
+    shutil.copytree(small_run, folder, symlinks=True)
     for task in ("mood", "blame"):  # both cells are made; the model, the data and the answers before are there
         shutil.rmtree(folder / f"results/small/{task}/tiny/seed0")
     table = folder / "tests/configs/small_cells.tsv"
@@ -111,7 +101,7 @@ def test_a_loss_that_explodes_marks_its_cell_and_the_rest_goes_on(whole, tmp_pat
     assert "optimisation stopped early, best prompt kept (seed 0:" in (folder / "results/small/table2.md").read_text()
 
 
-def test_a_result_that_changed_on_disk_stops_what_reads_it(whole, tmp_path):
+def test_a_result_that_changed_on_disk_stops_what_reads_it(small_run, tmp_path):
     """One byte in each kind of file; either its reader names it, or the table is the same."""
     base = "results/small/mood/tiny/seed0"
     cases = {
@@ -124,7 +114,7 @@ def test_a_result_that_changed_on_disk_stops_what_reads_it(whole, tmp_path):
     chance = random.Random(4)
     for place, (name, made) in enumerate(cases.items()):
         folder = tmp_path / str(place)
-        shutil.copytree(whole, folder, symlinks=True)
+        shutil.copytree(small_run, folder, symlinks=True)
         path = folder / name
         data = bytearray(path.read_bytes())
         where = chance.randrange(len(data) // 2, len(data) - 2)

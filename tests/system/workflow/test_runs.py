@@ -116,13 +116,13 @@ def test_real_weights_on_real_reviews_fill_a_row(checkout, mirror):
     assert run.returncode == 0, run.stdout + run.stderr
     home = checkout / "results/stories"
     metrics = json.loads((home / "imdb/stories3m/seed0/metrics.json").read_text())
-    assert metrics["n"] == 400
-    assert sum(metrics["after"]["failures"].values()) == 400
+    assert metrics["n"] == 200
+    assert sum(metrics["after"]["failures"].values()) == 200
     assert metrics["delta"]["points"] > 0
     assert metrics["mcnemar"]["p_exact"] < 0.01
     certificate = json.loads((home / "data/imdb/split.json").read_text())
     assert certificate["input_last_words"]["words"] == 40
-    assert certificate["counts"]["train"]["n"] + certificate["counts"]["dev"]["n"] == 400
+    assert certificate["counts"]["train"]["n"] + certificate["counts"]["dev"]["n"] == 200
     assert "imdb" in (home / "table2.md").read_text()
     assert (checkout / "figures/stories/before_after.png").stat().st_size > 10_000
     again = snakemake(checkout, *targets, *arguments, mirror=mirror)
