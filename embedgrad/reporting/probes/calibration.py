@@ -40,6 +40,7 @@ SHAPE = {
 }
 COLOURS = {"text prompt": BEFORE, "optimised prompt": AFTER, "rewrite": ACCENT}
 SCALES = {"sum": "sum", "mean": "mean a token"}
+ALIKE = {"sum": "either"}  # labels of one token each: both scales are the same
 COLUMNS, MOST_COLUMNS, MANY = 3, 5, 10
 
 
@@ -55,13 +56,14 @@ def fault(values: dict) -> str | None:
 
 
 def lines(values: dict) -> list[dict]:
-    """The training frequencies, each prompt on both scales, and the change by optimisation."""
+    """The training frequencies, each prompt on both scales (once, where they are the same), and the change by optimisation."""
     n, rates = values["n"], values["base_rates"]
+    scales = ALIKE if all(one["sum"] == one["mean"] for one in values["readings"].values()) else SCALES
     table = [{"prompt": "training frequencies", "scale": None, "n": n, "mass": None}]
     table[0] |= {"accuracy": round(100 * rates["accuracy"], 1), "auroc": 0.5, "brier": round(rates["brier"], 3)}
     for name in [name for name in COLOURS if name in values["readings"]]:
         reading = values["readings"][name]
-        for scale, words in SCALES.items():
+        for scale, words in scales.items():
             found = reading[scale]
             line = {"prompt": name, "scale": words, "n": n, "mass": round(100 * reading["mass"], 1)}
             line["accuracy"] = Ranged.of(found["accuracy"], found["accuracy_interval"], 100, 1)
@@ -69,7 +71,7 @@ def lines(values: dict) -> list[dict]:
             calibrated, most = found["ece_if_calibrated"]
             line |= {"ece": round(found["ece"], 3), "ece_if_calibrated": Ranged.of(calibrated, (0.0, most))}
             table.append(line)
-    for scale, words in SCALES.items():
+    for scale, words in scales.items():
         change = values["change"][scale]
         line = {"prompt": "optimised - text", "scale": words, "n": n, "mass": None}
         line["accuracy"] = Ranged.of(change["accuracy"][0], change["accuracy"][1:], 100, 1)

@@ -110,6 +110,7 @@ def test_what_is_found_has_its_shape_and_is_shown():
     assert "better on 1 of 1 cells" in sentence([one])
     table = flat(lines(found))
     assert [line["prompt"] for line in table[:2]] == ["training frequencies", "text prompt"]
+    assert [line["scale"] for line in table[1:3]] == ["sum", "mean a token"]
     assert table[1]["auroc_low"] <= table[1]["auroc"] <= table[1]["auroc_high"]
     assert len(figure([one]).axes) == 1
 
@@ -126,7 +127,8 @@ def test_it_says_where_it_does_not_apply():
     assert misfit(found, SHAPE) is None
     assert found["readings"]["text prompt"]["sum"]["auroc"] is None
     assert found["change"]["sum"]["auroc"] is None
-    assert lines(found)
+    # Labels of one token each: the scales are the same, and are shown once.
+    assert [line["scale"] for line in lines(found)] == [None, "either", "either", "either"]
 
 
 def test_the_command_reads_what_the_analysis_wrote(tmp_path, capsys):
