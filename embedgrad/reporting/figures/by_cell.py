@@ -32,6 +32,11 @@ class Panel:
     found: list[tuple[Cell, list[dict]]]
     why: str = "not run yet"  # of what is missing
 
+    @property
+    def analyses(self) -> list[dict]:
+        """Of all cells and seeds."""
+        return [analysis for _, analyses in self.found for analysis in analyses]
+
 
 P = TypeVar("P", bound=Panel)
 
@@ -66,7 +71,7 @@ def grid_of(panels: Sequence[Panel], entries: int) -> tuple[Figure, list[Axes]]:
 
 
 def _legend_columns(width: float) -> int:
-    return 3 if width < 8 else 5
+    return 3 if width < 10 else 5
 
 
 def begun(grid: Sequence[Axes], panels: Sequence[P]) -> Iterator[tuple[Axes, P]]:

@@ -28,7 +28,7 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence
     panels, grouped = panels_of(cells, Path(folder), seeds, "anchoring.json", read_positions)
     datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     figure, grid = grid_of(panels, 2 + (len(datasets) if grouped else len(SIDES)))
-    analyses = [analysis for panel in panels for _, found in panel.found for analysis in found]
+    analyses = [analysis for panel in panels for analysis in panel.analyses]
     smallest = [_p(row, side) for analysis in analyses for row in analysis["positions"] for side, *_ in SIDES]
     for axes, panel in begun(grid, panels):
         axes.set_yscale("log")

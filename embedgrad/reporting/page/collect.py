@@ -1,16 +1,14 @@
 """What the page shows, as plain values: no HTML here, so that the template can escape all of it."""
 
-import base64
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from embedgrad.reporting.figures.accuracy import training_curves
-from embedgrad.reporting.figures.drawing import as_svg
 from embedgrad.reporting.page.examples import examples
+from embedgrad.reporting.page.images import as_image
 from embedgrad.reporting.results.analyses import read_sidecar
 from embedgrad.reporting.results.collected import Outcome
 from embedgrad.reporting.statistics import wilson
@@ -64,6 +62,7 @@ TABLES = (
     ("claims.csv", "Claims", "Every number of the paper's Sections 4 and 5, recomputed."),
     ("audit.csv", "Audit", "What the printed numbers can mean, from the table alone."),
 )
+_DECIMAL, _DIGITS = re.compile(r"-?\d+\.\d+(e[-+]?\d+)?"), 7
 
 
 def headline(outcomes: Sequence[Outcome]) -> str:
@@ -152,13 +151,15 @@ def tables(folder: Path) -> list[dict]:
         if not path.exists():
             continue
         header, rows = read_table(path)
+        rows = [[_readable(value) for value in row] for row in rows]
         found.append({"title": title, "caption": caption, "header": header, "rows": rows, "file": name})
     return found
 
 
-def as_image(figure: Figure) -> str:
-    """A figure as the address of an inlined SVG."""
-    return "data:image/svg+xml;base64," + base64.b64encode(as_svg(figure)).decode()
+def _readable(value: str) -> str:
+    """A field as the page shows it: five digits of a number that has more than seven; the file has them all."""
+    many = _DECIMAL.fullmatch(value) and sum(map(str.isdecimal, value)) > _DIGITS
+    return f"{float(value):.5g}" if many else value
 
 
 def foldout(outcome: Outcome, folder: Path, line: dict) -> dict:

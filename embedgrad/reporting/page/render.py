@@ -18,6 +18,7 @@ from embedgrad.reporting.figures.prompt import anchoring
 from embedgrad.reporting.ladder import headline, ladder_rows
 from embedgrad.reporting.page import carried, collect, probes, rivals
 from embedgrad.reporting.page.browser.answers import HALF_PAIR, browser
+from embedgrad.reporting.page.images import as_image
 from embedgrad.reporting.results.cells import Cell, Seeds
 from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad_core.files import UserError, write_whole
@@ -117,15 +118,13 @@ def _figures(
     """Title, image and what to see; a figure that cannot be drawn says why in its place."""
     # Only cells that ran: a panel for each missing one says nothing that the table does not.
     ran = [outcome for outcome in outcomes if outcome.metrics]
-    ran_cells = [outcome.cell for outcome in ran]
     if not ran:
         return []
-    made = {
-        name
-        for name in ("limits", "anchoring", "lat")
-        for one in ran
-        if (one.homes(folder)[0][1] / f"{name}.json").exists()
-    }
+
+    def having(name: str) -> list[Cell]:
+        return [one.cell for one in ran if (one.homes(folder)[0][1] / f"{name}.json").exists()]
+
+    anchored, read = having("anchoring"), having("lat")
     wanted = [
         (True, "Before and after", lambda: before_after(ran), "Each cell's accuracy before and after with Wilson's 95 % "
          "intervals; hollow marks are the paper's. Intervals that overlap widely say little."),
@@ -137,24 +136,30 @@ def _figures(
          "themselves for another reason and are drawn apart."),
         (True, "Training", lambda: training_curves(ran, folder), "Loss on train and dev by epoch; epoch 0 is the text prompt. "
          "The marked epoch is the one kept."),
-        ("limits" in made, "Accuracy over the token limit", lambda: limits(limit_rows(outcomes, folder)), "Under smaller limits, "
+        (having("limits"), "Accuracy over the token limit", lambda: limits(limit_rows(outcomes, folder)), "Under smaller limits, "
          "read off the same answers; dashed: answers that ended by themselves. Where the two sides meet at a larger limit, the "
          "gain was the limit's."),
-        ("anchoring" in made, "Semantic anchoring", lambda: anchoring(ran_cells, folder, seeds), "Probability of each "
+        (anchored, "Semantic anchoring", lambda: anchoring(anchored, folder, seeds), "Probability of each "
          "position's own token under softmax(v·Eᵀ), before, after, and moved as far at random. What a random move leaves "
-         "untouched is no finding."),
-        ("lat" in made, "LAT", lambda: lat(ran_cells, folder, seeds), "Figure 3: change of activation by layer. "
+         f"untouched is no finding.{_without(ran, anchored)}"),
+        (read, "LAT", lambda: lat(read, folder, seeds), "Figure 3: change of activation by layer. "
          "The template's reader is LAT as its authors do it: pairs of the same content, positive against negative, read at the "
          "template's last token. The responses' reader sets emotional against robotic texts, which also differ in content and "
          "length. Grey: random directions, and prompts moved as far at random (of the template's reader at the last input token, "
          "else of the prompt's mean). Hollow marks: the direction does not separate held-out pairs in this layer. A change along "
-         "the template's direction is a lean to the positive or the negative, not more or less of a skill."),
+         f"the template's direction is a lean to the positive or the negative, not more or less of a skill.{_without(ran, read)}"),
     ]  # fmt: skip
     return [{"title": title, "caption": caption, **_drawn(draw)} for there, title, draw, caption in wanted if there]
 
 
+def _without(ran: Sequence[Outcome], drawn: Sequence[Cell]) -> str:
+    """Cells that ran and are not in a figure, as the end of its caption."""
+    missing = [outcome.cell.name for outcome in ran if outcome.cell not in drawn]
+    return f" Not computed: {', '.join(missing)}." if missing else ""
+
+
 def _drawn(draw: Callable[[], Figure]) -> dict:
     try:
-        return {"image": collect.as_image(draw()), "why": ""}
+        return {"image": as_image(draw()), "why": ""}
     except UserError as error:
         return {"image": None, "why": str(error)}

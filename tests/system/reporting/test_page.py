@@ -82,6 +82,18 @@ def test_a_table_that_changed_since_it_was_written_is_refused(tmp_path, capsys):
         assert "audit.csv: not a table" in capsys.readouterr().err
 
 
+def test_a_number_of_many_digits_is_shown_with_five_and_any_other_text_as_it_is(tmp_path):
+    fields = {"0.1683865067420698": "0.16839", "4.857558130463566e-13": "4.8576e-13", "795764930408.5184": "7.9576e+11"}
+    fields |= {
+        text: text
+        for text in ("-36.1461", "12.50", "2.13.0", "12345678", "3.12.1+1234567", "1e-12", "0.12345678 s", "")
+    }
+    write_table([{"field": text} for text in fields], ("field",), tmp_path / "recovery.csv")
+    (table,) = tables(tmp_path)
+    assert [row[0] for row in table["rows"]] == list(fields.values())
+    assert "0.1683865067420698" in (tmp_path / "recovery.csv").read_text()
+
+
 def test_each_cell_shows_its_examples(page):
     assert page.read_text().count("<article>") == 5 * COUNT
 
