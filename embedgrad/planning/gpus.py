@@ -55,8 +55,8 @@ class Machine:
     Attributes:
         name: for people.
         memory: bytes that a job may take.
-        flops: operations per second that products of many rows reach.
-        read: bytes a second that products of few rows read weights at.
+        flops: operations per second that a pass over many rows reaches.
+        read: bytes a second that a pass over few rows reads weights at.
         bytes_each: of a weight: 4 in fp32, 2 in bf16.
         disk: bytes free where results go.
         is_gpu: whether memory is a GPU's, or else main memory.
