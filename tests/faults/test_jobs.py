@@ -171,7 +171,7 @@ def test_a_report_that_is_killed_leaves_nothing_in_the_temporary_folder(tmp_path
     (tmp_path / "tmp").mkdir()
     command = ["report", "--cell-table", str(tmp_path / "cells.tsv"), "--results", str(results)]
     code = (
-        "import os, sys\nfrom embedgrad.reporting.page import images\nfrom embedgrad.cli import main\n"
+        "import os, sys\nfrom embedgrad.reporting.figures import images\nfrom embedgrad.cli import main\n"
         "draw, made = images.as_svg, []\n"
         "def killed(figure):\n    made.append(draw(figure))\n    len(made) == 2 and os.kill(os.getpid(), 9)\n    return made[-1]\n"
         "images.as_svg = killed\nmain(sys.argv[1:])\n"

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embedgrad.reporting.figures.accuracy import training_curves
+from embedgrad.reporting.figures.images import as_image
 from embedgrad.reporting.page.examples import examples
-from embedgrad.reporting.page.images import as_image
 from embedgrad.reporting.results.analyses import read_sidecar
 from embedgrad.reporting.results.collected import Outcome
 from embedgrad.reporting.statistics import wilson

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from embedgrad.reporting.page.images import as_image
+from embedgrad.reporting.figures.images import as_image
 from embedgrad.reporting.probes import NOWHERE, PROBES, applying, found_by, rows
 from embedgrad.reporting.results.collected import Outcome
 

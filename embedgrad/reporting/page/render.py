@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from embedgrad.reporting.analyses import limit_rows
 from embedgrad.reporting.figures.accuracy import before_after, training_curves
 from embedgrad.reporting.figures.gain import entropy, gain
+from embedgrad.reporting.figures.images import as_image
 from embedgrad.reporting.figures.ladder import ladder, limits
 from embedgrad.reporting.figures.lat import lat
 from embedgrad.reporting.figures.prompt import anchoring
 from embedgrad.reporting.ladder import headline, ladder_rows
 from embedgrad.reporting.page import carried, collect, probes, rivals
 from embedgrad.reporting.page.browser.answers import HALF_PAIR, browser
-from embedgrad.reporting.page.images import as_image
 from embedgrad.reporting.results.cells import Cell, Seeds
 from embedgrad.reporting.results.collected import Outcome, weights_notes
 from embedgrad_core.files import UserError, write_whole

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from embedgrad.reporting.figures.images import as_image
 from embedgrad.reporting.figures.rivals import AXES, scatter
-from embedgrad.reporting.page.images import as_image
 from embedgrad.reporting.results.compared import CONTROL, NAME, detectable, difference, read_compared, sign
 from embedgrad.reporting.rivals import EMBEDGRAD, LEGEND, UNTRAINED, blocks
 from embedgrad.reporting.typeset import short_p

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from embedgrad.reporting.figures.drawing import as_svg
-from embedgrad.reporting.page.images import as_image, shorter
+from embedgrad.reporting.figures.images import as_image, shorter
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 
