@@ -122,7 +122,7 @@ def _figures(
         return []
 
     def having(name: str) -> list[Cell]:
-        return [one.cell for one in ran if (one.homes(folder)[0][1] / f"{name}.json").exists()]
+        return [one.cell for one in ran if any((home / f"{name}.json").exists() for _, home in one.homes(folder))]
 
     anchored, read = having("anchoring"), having("lat")
     wanted = [
