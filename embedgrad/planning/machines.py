@@ -10,7 +10,7 @@ from embedgrad_core.files import UserError
 from embedgrad_core.model import kernels, memory
 
 # Part of the products' rates that a model's passes reach on a CPU: attention, norms and softmax take their time, too. By all of the
-# rates, forecasts were 0.54 to 0.78 of what four jobs of SmolLM2-135M-Instruct took on an idle machine (docs/performance.md).
+# rates, forecasts were 0.56 to 0.78 of what four jobs of SmolLM2-135M-Instruct took on an idle machine (docs/performance.md).
 REACHED = 0.65
 
 
