@@ -15,6 +15,9 @@ from embedgrad_core.files import UserError, markdown_escape
 # Cheapest first: of rungs that are equal on dev, the first counts as the best.
 RUNGS = ("majority", "no_prompt", "bare", "chat", "rewrite", "likelihood", "likelihood_rewrite", "few_shot", "examples")
 
+# How many cells the headline names; the table has all.
+NAMED = 4
+
 
 def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     """Per cell, accuracy in per cent on each rung of the ladder, and the optimised prompt against the best of them.
@@ -86,20 +89,30 @@ def ladder_markdown(rows: Sequence[dict], weights: Sequence[str] = ()) -> str:
 
 
 def headline(rows: Sequence[dict], ran: int = 0) -> str:
-    """One sentence: in how many cells the optimised prompt beats the best rung without training, and in how many it loses.
+    """In how many cells the optimised prompt beats the best rung without training, in how many it loses, and which rungs lead.
 
-    ``ran`` is how many cells have results; those without rungs are counted.
+    The cells where the rung has at least as many right answers are named, significant or not, the largest lead first. ``ran`` is
+    how many cells have results; those without rungs are counted.
     """
     judged = [row for row in rows if "p_best_holm" in row]
     if not judged:
         return ""
     kept = [row for row in judged if row["p_best_holm"] < ALPHA]
     up, down = (sum(sign * row["over_best"] > 0 for row in kept) for sign in (1, -1))
-    return (
+    sentence = (
         f"Against the best rung without training: better in {up} of {len(judged)} cells and worse in {down} after Holm's "
         f"correction, no significant difference in {len(judged) - up - down}"
         f"{f' ({ran - len(judged)} more without rungs)' if ran > len(judged) else ''}."
     )
+    level = sorted((row for row in judged if row["over_best"] <= 0), key=lambda row: row["over_best"])
+    if level:
+        names = [
+            f"{row['dataset']}/{row['model']} ({row['best_rung']} {row['best']:.0f} %, optimised {row['optimised']:.0f} %)"
+            for row in level[:NAMED]
+        ]
+        more = f" and {len(level) - NAMED} more" if len(level) > NAMED else ""
+        sentence += f" The rung is level or ahead in {', '.join(names)}{more}."
+    return sentence
 
 
 def _span(row: dict, key: str) -> str:
