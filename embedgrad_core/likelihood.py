@@ -6,14 +6,16 @@ right one likelier than the others (Brown et al. 2020, Section 2.4, choose among
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 
 from embedgrad_core.decoding.greedy import entropy_bits
 from embedgrad_core.layout import Slot
+from embedgrad_core.model.branches import Branches
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.model.sizes import CHUNK
-from embedgrad_core.objective import Example, chunked_logits, target_hidden
+from embedgrad_core.objective import Example, chunked_logits, hidden_states, target_hidden
 from embedgrad_core.training.step import MicroBatching
 
 
@@ -29,8 +31,8 @@ def continuation_log_likelihoods(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-likelihood of each continuation after each input; no end token is asked for.
 
-    A model pass gives the distributions along one continuation, so only continuations that branch off within themselves
-    need a pass of their own: labels of one token each share a single pass an input.
+    An input is read once, whatever the number of continuations; behind it stand only those that branch off within themselves:
+    labels of one token each add none.
 
     Args:
         slot: where the prompt sits; a continuation follows the layout's target prefix.
@@ -50,25 +52,25 @@ def continuation_log_likelihoods(
     tokens = [[slot.continuation_ids(text, prefix + one) for one in continuations] for text in inputs]
     if not all(ids for row in tokens for ids in row):
         raise ValueError("a continuation has no tokens")
-    examples, readers = [], {}
-    for place, (text, row) in enumerate(zip(inputs, tokens, strict=True)):
-        body = slot.body_ids(text)
-        for run, carried in enumerate(_runs(row)):
-            example = Example(f"{place}/{run}", body, row[carried[0]])
-            examples.append(example)
-            readers[example.id] = (place, carried)
+    asked = [_Asked(slot.body_ids(text), row) for text, row in zip(inputs, tokens, strict=True)]
+    before = len(slot.head_ids) + slot.k
+    sizes = [Example(str(place), one.body, [0, *chain.from_iterable(one.tails)]) for place, one in enumerate(asked)]
     found = torch.zeros(len(inputs), len(continuations), dtype=torch.float64)
     done = 0
-    for micro_batch in (batching or MicroBatching()).cut(len(slot.head_ids) + slot.k, examples):
-        hidden = target_hidden(frozen, slot, vectors, micro_batch)
-        for example, states in zip(micro_batch, hidden.split([len(one.target) for one in micro_batch]), strict=True):
-            place, carried = readers[example.id]
-            chances = torch.cat([logits.log_softmax(dim=1) for logits in chunked_logits(frozen, states)])
-            for column in carried:
-                ids = torch.tensor(tokens[place][column], device=chances.device)
-                found[place, column] = chances[: len(ids)].gather(1, ids[:, None]).double().sum().cpu()
+    for micro_batch in (batching or MicroBatching()).cut(before, sizes):
+        places = [int(one.id) for one in micro_batch]
+        some = [asked[place] for place in places]
+        rest, read, wanted = _laid_out(before, some)
+        pack = Branches(before, [len(one.body) for one in some], [list(map(len, one.tails)) for one in some])
+        hidden = hidden_states(frozen, slot, vectors, rest, pack, read)
+        row, token, place, column = wanted
+        place = torch.tensor(places)[place]
+        for start, logits in zip(range(0, len(read), CHUNK), chunked_logits(frozen, hidden), strict=True):
+            own = (row >= start) & (row < start + CHUNK)
+            values = logits.log_softmax(dim=1)[row[own] - start, token[own]].double().cpu()
+            found.index_put_((place[own], column[own]), values, accumulate=True)
         done += len(micro_batch)
-        on_progress(done * len(inputs) // len(examples))
+        on_progress(done)
     return found, torch.tensor([[len(ids) for ids in row] for row in tokens])
 
 
@@ -105,8 +107,46 @@ def token_log_likelihoods(
     return [found[place] for place in range(len(examples))]
 
 
+class _Asked:
+    """An input as token ids, its continuations, and what has to stand behind it to read them.
+
+    ``groups``: continuations that one branch serves. ``tails``: of each group the longest, without its last token, which predicts
+    nothing that is asked for.
+    """
+
+    def __init__(self, body: list[int], continuations: Sequence[list[int]]) -> None:
+        self.body, self.continuations = body, continuations
+        self.groups = _runs(continuations)
+        self.tails = [continuations[group[0]][:-1] for group in self.groups]
+
+
+def _laid_out(before: int, asked: Sequence[_Asked]) -> tuple[list[int], list[int], torch.Tensor]:
+    """Token ids behind the prompt; the places to read, ``before`` being the first token's; and (4, W) what is read there.
+
+    A column of the last: which of the places read, a token that follows there, and of which input's which continuation it is.
+    """
+    rest: list[int] = []
+    read: list[int] = []
+    wanted = []
+    for number, one in enumerate(asked):
+        rest += one.body
+        # The token before a continuation predicts its first token; with an empty body that is the prompt's last vector.
+        first = len(read)
+        read.append(before + (len(rest) if one.body else 0) - 1)
+        for group, tail in zip(one.groups, one.tails, strict=True):
+            along = [first, *range(len(read), len(read) + len(tail))]
+            read += range(before + len(rest), before + len(rest) + len(tail))
+            rest += tail
+            wanted += [
+                (row, token, number, column)
+                for column in group
+                for row, token in zip(along, one.continuations[column], strict=False)
+            ]
+    return rest, read, torch.tensor(wanted).T
+
+
 def _runs(row: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Which continuations one pass serves: the first of each group is read, the others branch off at their last token at most."""
+    """Which continuations one branch serves: the first of each group is read, the others branch off at their last token at most."""
     groups: list[list[int]] = []
     for place in sorted(range(len(row)), key=lambda place: -len(row[place])):
         stem = row[place][:-1]

@@ -106,24 +106,43 @@ def target_hidden(
 
     On the output layer's device, which may be another than the embeddings'.
     """
-    device = frozen.device
-    head = torch.tensor(slot.head_ids, dtype=torch.long)
-    prefix = len(head) + len(vectors)
+    prefix = len(slot.head_ids) + len(vectors)
     pack = Pack(prefix, [example.length for example in examples], past)
-    rest = torch.tensor([token for example in examples for token in (example.body + example.target)[: example.length]])
-    embeds = torch.cat([frozen.embed(head), vectors.to(device, frozen.dtype), frozen.embed(rest.long())])
+    rest = [token for example in examples for token in (example.body + example.target)[: example.length]]
     predicts, end = [], prefix
     for example in examples:
         end += example.length
         # The token before the target predicts its first token; with an empty body that is the prompt's last vector.
         first = [] if example.body else [prefix - 1]
         predicts += first + list(range(end - len(example.target) + len(first), end))
+    return hidden_states(frozen, slot, vectors, rest, pack, predicts)
+
+
+def hidden_states(
+    frozen: FrozenModel,
+    slot: Slot,
+    vectors: torch.Tensor,
+    rest: Sequence[int],
+    pack: Pack,
+    read: Sequence[int],
+) -> torch.Tensor:
+    """(N, d) the model's last hidden states at ``read`` of template head, prompt and what follows them in one pass.
+
+    Args:
+        vectors: (k, d) the prompt.
+        rest: T token ids, as ``pack`` lays them out behind the prompt.
+        pack: which tokens see which.
+        read: N places, the head's first token being 0.
+    """
+    device = frozen.device
+    head, after = (torch.tensor(ids, dtype=torch.long) for ids in (slot.head_ids, rest))
+    embeds = torch.cat([frozen.embed(head), vectors.to(device, frozen.dtype), frozen.embed(after)])
     with attending(frozen.network, pack):
         output = frozen.network.base_model(
             inputs_embeds=embeds[None], position_ids=pack.positions()[None].to(device), use_cache=False
         )
     states = output.last_hidden_state[0]
-    states = states[torch.tensor(predicts, device=states.device)]
+    states = states[torch.tensor(read, device=states.device)]
     return states.to(frozen.network.get_output_embeddings().weight.device)
 
 

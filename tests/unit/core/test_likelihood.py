@@ -11,6 +11,7 @@ from embedgrad.reporting.results.analyses import read_likelihood
 from embedgrad_core import Layout, PromptEmbedding, Slot
 from embedgrad_core.files import UserError, write_json
 from embedgrad_core.likelihood import _runs, continuation_log_likelihoods
+from embedgrad_core.training.step import MicroBatching
 
 INPUTS = ["What is 12 + 30?", "a lovely film", ""]
 LABELS = ["positive", "negative", "Yes", "positive negative"]
@@ -39,7 +40,31 @@ def test_log_likelihoods_equal_float64_in_one_piece(frozen, layout):
             assert int(lengths[row, column]) == tokens
 
 
-def test_continuations_that_branch_at_their_last_token_share_a_pass():
+@pytest.mark.parametrize("budget", [1, 40, 10_000])
+def test_an_input_is_read_once_whatever_the_number_of_continuations(frozen, budget, monkeypatch):
+    slot = Slot.place(frozen.tokenizer, Layout(), "step by step.")
+    vectors = PromptEmbedding.from_text(frozen, slot).initial
+    inputs = ["a b", "", "a film that goes on", "", "x y"]
+    alone = [[plain(frozen, slot, vectors, text, label)[0] for label in LABELS] for text in inputs]
+    seen, run = [], frozen.network.base_model.forward
+
+    def counted(*arguments, **named):
+        seen.append(named["inputs_embeds"].shape[1])
+        return run(*arguments, **named)
+
+    monkeypatch.setattr(frozen.network.base_model, "forward", counted)
+    found, _ = continuation_log_likelihoods(frozen, slot, vectors, inputs, LABELS, MicroBatching(budget))
+    assert found.tolist() == [pytest.approx(row, abs=1e-4) for row in alone]
+    before = len(slot.head_ids) + slot.k
+    branches = [
+        sum(len(row[group[0]]) - 1 for group in _runs(row))
+        for row in ([slot.continuation_ids(text, label) for label in LABELS] for text in inputs)
+    ]
+    assert sum(seen) == before * len(seen) + sum(len(slot.body_ids(text)) for text in inputs) + sum(branches)
+    assert len(seen) == {1: 5, 40: len(seen), 10_000: 1}[budget]
+
+
+def test_continuations_that_branch_at_their_last_token_share_a_branch():
     assert _runs([[5], [6], [7]]) == [[0, 1, 2]]
     assert sorted(map(sorted, _runs([[5, 1], [5, 2], [6, 1], [7]]))) == [[0, 1, 3], [2]]
 
