@@ -1,5 +1,7 @@
 """Architectures beside Qwen2 and Llama: gate, one optimisation, decoding equal to the plainest loop."""
 
+from dataclasses import replace
+
 import pytest
 import reference
 import torch
@@ -19,6 +21,7 @@ from embedgrad_core import (
 )
 from embedgrad_core.decoding.greedy import greedy
 from embedgrad_core.files import UserError
+from embedgrad_core.likelihood import continuation_log_likelihoods
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -55,6 +58,22 @@ def test_loss_and_gradient_equal_the_reference(family, prompt, items):
     expected.backward()
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=0)
     assert (vectors.grad - plain.grad).norm() / plain.grad.norm() < 1e-5
+
+
+@pytest.mark.parametrize("text", ["please reason step by step.", ""])
+def test_continuations_as_branches_equal_each_by_itself(family, items, text):
+    slot = Slot.place(family.tokenizer, Layout(), text or "a")
+    if not text:  # nothing stands before the inputs
+        slot = replace(slot, head_ids=(), prompt_ids=())
+    vectors = family.embed(torch.tensor(slot.prompt_ids, dtype=torch.long)).detach()
+    inputs, labels = [items[0].input, items[1].input * 3, "a"], ["a", "a film", "a film that goes on", "no"]
+    found, lengths = continuation_log_likelihoods(family, slot, vectors, inputs, labels)
+    for place, one in enumerate(inputs):
+        for column, label in enumerate(labels):
+            ids = slot.continuation_ids(one, label)
+            alone = reference.item_loss(family.network, vectors, slot.head_ids, slot.body_ids(one), ids)
+            assert float(found[place, column]) == pytest.approx(-float(alone), abs=2e-4)
+            assert int(lengths[place, column]) == len(ids)
 
 
 @pytest.fixture(scope="module")
