@@ -18,24 +18,30 @@ def compared(arms: Mapping[str, Scores], text: str, whole: str | None = None) ->
         whole: the name of the prompt whose gain is all of it; without it nothing is a share.
 
     Returns:
-        By name: ``loss`` (nats per item), ``correct``, ``n``, ``wilson``; and, but for the text prompt, its :func:`contrast` with
-        that, and ``share`` of the whole gain, in loss and in accuracy, each with Fieller's interval of the pairs, or null where
-        the whole gain cannot be told from 0.
+        By name: ``loss`` (nats per item), ``correct``, ``n``, ``wilson``, of a closed set of answers ``label_loss``; and, but for
+        the text prompt, its :func:`contrast` with that, and ``share`` of the whole gain, in ``loss``, ``accuracy`` and ``label``
+        loss, each with Fieller's interval of the pairs, or null where the whole gain cannot be told from 0.
     """
     base = arms[text]
     rows = {}
     for name, found in arms.items():
         n, correct = len(found.correct), sum(found.correct)
         rows[name] = {"n": n, "loss": found.loss, "correct": correct, "wilson": wilson(correct, n)}
+        if found.label_losses:
+            rows[name]["label_loss"] = sum(found.label_losses) / n
         if name == text:
             continue
         rows[name] |= contrast(base, found)
         if whole and name != whole:
-            rows[name]["share"] = {
-                "of": whole,
-                "loss": share(_fall(base, found), _fall(base, arms[whole])),
-                "accuracy": share(_rise(base, found), _rise(base, arms[whole])),
+            best = arms[whole]
+            kept = {
+                "loss": share(_falls(base.losses, found.losses), _falls(base.losses, best.losses)),
+                "accuracy": share(_rise(base, found), _rise(base, best)),
             }
+            if base.label_losses and found.label_losses and best.label_losses:
+                fall = _falls(base.label_losses, best.label_losses)
+                kept["label"] = share(_falls(base.label_losses, found.label_losses), fall)
+            rows[name]["share"] = {"of": whole, **kept}
     return rows
 
 
@@ -44,18 +50,28 @@ def contrast(one: Scores, other: Scores) -> dict:
 
     Returns:
         ``loss_gain`` (nats per item, more is better) with ``loss_interval`` and ``loss_p`` of the paired t test, null with fewer
-        than two items; ``points`` with Newcombe's ``interval`` and McNemar's exact ``p``.
+        than two items; of a closed set of answers the same three of the label loss (``label_gain``, …); ``points`` with Newcombe's
+        ``interval`` and McNemar's exact ``p``.
     """
-    pairs, fall = Paired.of(one.correct, other.correct), _fall(one, other)
-    found: dict = {"loss_gain": one.loss - other.loss, "loss_interval": None, "loss_p": None}
-    if len(set(fall)) == 1 < len(fall):  # no spread, no t: the same on every item
-        found |= {"loss_interval": (fall[0], fall[0]), "loss_p": float(fall[0] == 0)}
-    elif len(fall) > 1:
-        test = ttest_rel(one.losses, other.losses)
-        low, high = test.confidence_interval()
-        found |= {"loss_interval": (float(low), float(high)), "loss_p": float(test.pvalue)}
+    pairs = Paired.of(one.correct, other.correct)
+    found = _gain("loss", one.losses, other.losses)
+    if one.label_losses and other.label_losses:
+        found |= _gain("label", one.label_losses, other.label_losses)
     p = mcnemar(pairs.only_before, pairs.only_after)[0]
     return {**found, "points": pairs.points, "interval": pairs.interval, "p": p}
+
+
+def _gain(name: str, before: Sequence[float], after: Sequence[float]) -> dict:
+    """Mean of before - after with the interval and p of the paired t test."""
+    fall = _falls(before, after)
+    mean, interval, p = sum(before) / len(before) - sum(after) / len(after), None, None
+    if len(set(fall)) == 1 < len(fall):  # no spread, no t: the same on every item
+        interval, p = (fall[0], fall[0]), float(fall[0] == 0)
+    elif len(fall) > 1:
+        test = ttest_rel(before, after)
+        low, high = test.confidence_interval()
+        interval, p = (float(low), float(high)), float(test.pvalue)
+    return {f"{name}_gain": mean, f"{name}_interval": interval, f"{name}_p": p}
 
 
 def share(part: Sequence[float], whole: Sequence[float]) -> dict:
@@ -64,8 +80,8 @@ def share(part: Sequence[float], whole: Sequence[float]) -> dict:
     return {"value": value, "interval": interval}
 
 
-def _fall(before: Scores, after: Scores) -> list[float]:
-    return [one - other for one, other in zip(before.losses, after.losses, strict=True)]
+def _falls(before: Sequence[float], after: Sequence[float]) -> list[float]:
+    return [one - other for one, other in zip(before, after, strict=True)]
 
 
 def _rise(before: Scores, after: Scores) -> list[float]:
@@ -84,14 +100,15 @@ def mean_of(arms: Sequence[Scores]) -> dict:
 
 
 def item_rows(items: Sequence[Item], arms: Mapping[str, Scores]) -> list[dict]:
-    """Each item with its loss and verdict under every prompt."""
+    """Each item with its losses and verdict under every prompt."""
     return [
-        {
-            "id": item.id,
-            **{name: {"loss": found.losses[at], "correct": found.correct[at]} for name, found in arms.items()},
-        }
-        for at, item in enumerate(items)
+        {"id": item.id, **{name: _item(found, at) for name, found in arms.items()}} for at, item in enumerate(items)
     ]
+
+
+def _item(found: Scores, at: int) -> dict:
+    row: dict = {"loss": found.losses[at], "correct": found.correct[at]}
+    return row | ({"label_loss": found.label_losses[at]} if found.label_losses else {})
 
 
 def lines_of(rows: Mapping[str, dict]) -> list[str]:
@@ -101,6 +118,8 @@ def lines_of(rows: Mapping[str, dict]) -> list[str]:
         line = f"{name}: loss {row['loss']:.3f} nats per item, {row['correct']} of {row['n']} right"
         if kept := row.get("share"):
             line += f"; {share_words(kept['loss'])} of the gain in loss of {kept['of']}"
+            if "label" in kept:
+                line += f", {share_words(kept['label'])} of that among the labels"
         lines.append(line)
     return lines
 

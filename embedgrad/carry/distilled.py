@@ -95,7 +95,8 @@ def distilled_lines(report: Mapping) -> list[str]:
         lines.append(line)
     kept = report["arms"]["distilled"]["share"]
     loss, accuracy = share_words(kept["loss"]), share_words(kept["accuracy"])
-    lines.append(f"in words survive {loss} of the gain in loss and {accuracy} of the gain in accuracy")
+    among = f", {share_words(kept['label'])} of that among the labels" if "label" in kept else ""
+    lines.append(f"in words survive {loss} of the gain in loss{among}, and {accuracy} of the gain in accuracy")
     if report["merged"]:
         lines.append(
             f"before {report['merged']} of {report['n']} test inputs the words are read as other tokens than were scored"

@@ -23,11 +23,14 @@ class Scores:
         losses: minus the log-likelihood of each item's target, nats.
         correct: whether each answer is right.
         by: ``likelihood`` where the answers are a closed set: the likeliest counts, and end tokens do not; else ``decoding``.
+        label_losses: minus the log of the right label's share among the labels, nats, where the answers are a closed set: what is
+            left of the loss when some label is said for certain. Guessing among C labels costs ln C.
     """
 
     losses: list[float]
     correct: list[bool]
     by: str
+    label_losses: list[float] | None = None
 
     @property
     def loss(self) -> float:
@@ -73,7 +76,9 @@ def scores_of(
             )
         own = [answers.index(item.answer) for item in items]
         losses = [-float(row[place]) for row, place in zip(found, own, strict=True)]
-        return Scores(losses, [int(row.argmax()) == place for row, place in zip(found, own, strict=True)], "likelihood")
+        correct = [int(row.argmax()) == place for row, place in zip(found, own, strict=True)]
+        among = [-float(row.log_softmax(dim=0)[place]) for row, place in zip(found, own, strict=True)]
+        return Scores(losses, correct, "likelihood", among)
     with Progress(f"{name}, answers", len(items), log, last=False) as at:
         rows = decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
     outputs = {row.id: row.output for row in rows}

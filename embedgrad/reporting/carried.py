@@ -24,6 +24,8 @@ NAMES = {
     "random_words": "random words",
 }
 
+P_VALUES = ("p", "loss p", "label loss p")
+
 
 def rows(reports: Iterable[Report]) -> list[dict]:
     """A line per prompt of each report, with its gain over the text prompt and share of the optimised one's; then one per contrast.
@@ -33,8 +35,8 @@ def rows(reports: Iterable[Report]) -> list[dict]:
     found = [line for report in reports for line in [*_arms(report), *_contrasts(report)]]
     for kind in dict.fromkeys((line["prompt"], line["over"]) for line in found if "p" in line):
         some = [line for line in found if (line["prompt"], line["over"]) == kind]
-        for name in ("p", "loss p"):
-            known = [line for line in some if line[name] is not None]
+        for name in P_VALUES:
+            known = [line for line in some if line.get(name) is not None]
             for line, p in zip(known, holm([line[name] for line in known]), strict=True):
                 line[f"{name} (Holm)"] = p
     return found
@@ -49,10 +51,13 @@ def _arms(report: Report) -> list[dict]:
         if "tokens" in row:
             line["tokens"] = row["tokens"]
         line |= {"n": row["n"], "right": row["correct"], "loss": round(row["loss"], 4)}
+        if "label_loss" in row:
+            line["label loss"] = round(row["label_loss"], 4)
         if name != "text":
             line |= _gains(row)
         if kept := row.get("share"):
-            line |= {"share of loss, %": _share(kept["loss"]), "share of accuracy, %": _share(kept["accuracy"])}
+            names = {"loss": "loss", "label": "label loss", "accuracy": "accuracy"}
+            line |= {f"share of {told}, %": _share(kept[one]) for one, told in names.items() if one in kept}
         if "divergence" in row:
             line["divergence"] = round(row["divergence"]["mean"], 4)
             line["note"] = row.get("words") or ""
@@ -72,9 +77,15 @@ def _contrasts(report: Report) -> list[dict]:
 
 
 def _gains(row: dict) -> dict:
+    told = {"loss": "loss", "label": "label loss"}
+    gains = {
+        f"{name} gained": Ranged.of(row[f"{one}_gain"], row[f"{one}_interval"], digits=3)
+        for one, name in told.items()
+        if f"{one}_gain" in row
+    }
     return {
-        "loss gained": Ranged.of(row["loss_gain"], row["loss_interval"], digits=3),
-        "loss p": row["loss_p"],
+        **gains,
+        **{f"{name} p": row[f"{one}_p"] for one, name in told.items() if f"{one}_gain" in row},
         "points": Ranged.of(row["points"], row["interval"], digits=1),
         "p": row["p"],
     }
@@ -95,7 +106,7 @@ def csv_rows(lines: Sequence[dict]) -> list[dict]:
 
 def markdown(lines: Sequence[dict], sentence: str) -> str:
     """The sentence, and the lines as a table; the p values after Holm's correction alone."""
-    header = list(dict.fromkeys(key for line in lines for key in line if key not in ("loss p", "p", "note")))
+    header = list(dict.fromkeys(key for line in lines for key in line if key not in (*P_VALUES, "note")))
     header += ["note"] if any("note" in line for line in lines) else []
     words = {key for line in lines for key, value in line.items() if isinstance(value, str)}
     body = [[markdown_escape(shown(key, line.get(key)) or "–") for key in header] for line in lines]
@@ -106,13 +117,13 @@ def shown(column: str, value: Any) -> str:
     """A field of a line as readers see it; empty where there is none."""
     if value is None:
         return ""
-    return short_p(value) if column.removeprefix("loss ").startswith("p") and isinstance(value, float) else str(value)
+    return short_p(value) if column.removesuffix(" (Holm)") in P_VALUES else str(value)
 
 
 LEGEND = (
-    "- loss: of the target, nats per item; gained: less than the other prompt's, item by item, with its 95 % interval; p of the "
-    "paired t test. points: right answers more, with Newcombe's interval; p of McNemar's exact test. Holm: over the lines of one "
-    "kind.\n"
+    "- loss: of the target, nats per item; label loss: of the right label among the labels alone, which leaves out what it takes "
+    "to say a label at all; gained: less than the other prompt's, item by item, with its 95 % interval; p of the paired t test. "
+    "points: right answers more, with Newcombe's interval; p of McNemar's exact test. Holm: over the lines of one kind.\n"
     "- share: of what the prompt optimised on that model gains over the text prompt, with Fieller's interval of the pairs; – where "
     "it has no bounds. Right answers are the likeliest labels where the answers are a closed set."
 )
@@ -127,6 +138,7 @@ def transfer_sentence(reports: Sequence[Report]) -> str:
             f"On another model a prompt keeps {_shares(away, 'transferred')} of the gain in loss that optimisation has there, a "
             f"random displacement as long {_shares(away, 'random')} ({_counted(len(away), 'pair')})."
         )
+        told += _among_labels(away, "transferred", "random", "a random displacement")
         ahead = [_against(one, "transferred_steps", "scratch_steps") for one in away]
         if known := [one for one in ahead if one is not None]:
             told.append(
@@ -144,6 +156,7 @@ def words_sentence(reports: Sequence[Report]) -> str:
     """What is left in words, beside random words."""
     told = f"In words a prompt keeps {_shares(reports, 'distilled')} of its gain in loss, in random words "
     told += f"{_shares(reports, 'random_words')} ({_counted(len(reports), 'cell')})."
+    told = " ".join([told, *_among_labels(reports, "distilled", "random_words", "random words")])
     own = sum(one.found["way"] == "text" for one in reports)
     return told + (f" For {own} of them nothing was nearer than the prompt's own text." if own else "")
 
@@ -152,8 +165,19 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _shares(reports: Sequence[Report], name: str) -> str:
-    found = [one.found["arms"][name].get("share", {}).get("loss", {}).get("value") for one in reports]
+def _among_labels(reports: Sequence[Report], name: str, control: str, called: str) -> list[str]:
+    """What is kept of the gain in label loss, where a report has it: the gain in loss is mostly that a label is said at all."""
+    known = [one for one in reports if "label" in one.found["arms"][name].get("share", {})]
+    if not known:
+        return []
+    kept, chance = _shares(known, name, "label"), _shares(known, control, "label")
+    return [
+        f"Of the gain among the labels alone, which leaves out saying a label at all, it is {kept}, of {called} {chance}."
+    ]
+
+
+def _shares(reports: Sequence[Report], name: str, of: str = "loss") -> str:
+    found = [one.found["arms"][name].get("share", {}).get(of, {}).get("value") for one in reports]
     known = [100 * one for one in found if one is not None]
     if not known:
         return "no share that could be told"

@@ -17,6 +17,7 @@ _GAIN = {
     "interval": list,
     "p": float,
 }
+_LABEL_GAIN = {"label_gain": float, "label_interval": (list,), "label_p": (float,)}
 _ARM = {"n": COUNT, "correct": COUNT, "loss": float}
 _WORDED = {**_ARM, "tokens": COUNT, "divergence": {"mean": float, "closed": _SHARE}}
 _CONTRASTS = [{"of": str, "over": str, **_GAIN}]
@@ -81,6 +82,11 @@ def _checked(path: str | Path, shape: dict) -> dict:
     wrong = misfit(found, shape)
     wrong = wrong or misfit(found, {"arms": {ANY: shape["arms"]["text"]}})
     wrong = wrong or misfit(found, {"arms": {name: _GAIN for name in found["arms"] if name != "text"}})
+    if (
+        not wrong and "label_loss" in found["arms"]["text"]
+    ):  # a closed set of answers, and no report from before 2026-11-27
+        wrong = misfit(found, {"arms": {ANY: {"label_loss": float}}, "contrasts": [_LABEL_GAIN]})
+        wrong = wrong or misfit(found, {"arms": {name: _LABEL_GAIN for name in found["arms"] if name != "text"}})
     if wrong:
         raise UserError(f"{path}: key {wrong} is missing or of the wrong kind; delete the file and make it again.")
     whole: dict = found

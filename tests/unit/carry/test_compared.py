@@ -72,6 +72,24 @@ def test_a_row_per_prompt():
     assert "50 % [" in lines_of(rows)[1]
 
 
+def test_the_label_loss_leaves_out_what_it_takes_to_say_a_label():
+    """Two prompts that rank alike: the second says a label for certain, and gains nothing among the labels."""
+    text = Scores([7.0, 6.5, 9.0], [True, True, False], "likelihood", [0.3, 0.5, 1.4])
+    said = Scores([0.3, 0.5, 1.4], [True, True, False], "likelihood", [0.3, 0.5, 1.4])
+    knows = Scores([0.1, 0.2, 0.4], [True, True, True], "likelihood", [0.1, 0.2, 0.4])
+    rows = compared({"text": text, "said": said, "knows": knows}, "text", "knows")
+    assert rows["text"]["label_loss"] == pytest.approx(2.2 / 3)
+    assert rows["said"]["share"]["loss"]["value"] > 0.9
+    assert rows["said"]["share"]["label"]["value"] == 0
+    assert (rows["said"]["label_gain"], rows["said"]["label_interval"], rows["said"]["label_p"]) == (0, (0, 0), 1)
+    oracle = ttest_1samp([0.2, 0.3, 1.0], 0)
+    found = contrast(text, knows)
+    assert found["label_gain"] == pytest.approx(0.5)
+    assert found["label_p"] == pytest.approx(oracle.pvalue)
+    assert found["label_interval"] == pytest.approx(tuple(oracle.confidence_interval()))
+    assert "of that among the labels" in lines_of(rows)[1]
+
+
 def test_scores_are_the_losses_own_and_the_likeliest_label(frozen):
     words = [("a lovely film", "positive"), ("a dull film", "negative"), ("I slept", "negative")]
     items = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(words)]
@@ -88,6 +106,8 @@ def test_scores_are_the_losses_own_and_the_likeliest_label(frozen):
     swapped = [Item(i.id, i.input, *(["negative" if i.answer == "positive" else "positive"] * 2)) for i in items]
     other = target_losses(frozen, prompt.slot, prompt.vectors, swapped)
     assert found.correct == [one < two for one, two in zip(losses, other, strict=True)]
+    both = np.array([losses, other])
+    assert found.label_losses == pytest.approx(list(both[0] + np.log(np.exp(-both).sum(axis=0))), abs=1e-4)
     said = scores_of(
         "text",
         frozen,
@@ -98,5 +118,5 @@ def test_scores_are_the_losses_own_and_the_likeliest_label(frozen):
         Decoding(max_new_tokens=4),
         log=lambda line: None,
     )
-    assert (said.by, found.by) == ("decoding", "likelihood")
+    assert (said.by, found.by, said.label_losses) == ("decoding", "likelihood", None)
     assert said.losses == pytest.approx(losses, rel=1e-5)

@@ -59,6 +59,8 @@ def test_a_line_per_prompt_and_contrast_with_the_reports_own_numbers(run, tmp_pa
     assert float(carried["loss_gained"]) == pytest.approx(arm["loss_gain"], abs=1e-3)
     assert float(carried["share_of_loss_low"]) == pytest.approx(100 * arm["share"]["loss"]["interval"][0], abs=0.1)
     assert (int(carried["right"]), int(carried["n"])) == (arm["correct"], 20)
+    assert float(carried["label_loss"]) == pytest.approx(arm["label_loss"], abs=1e-4)
+    assert float(carried["label_loss_gained"]) == pytest.approx(arm["label_gain"], abs=1e-3)
     assert float(first["carried over, 1 steps", "text prompt, 1 steps"]["points"]) == report["contrasts"][1]["points"]
     assert "2 of them" in first["random displacement", "text prompt"]["note"]
     p = [report["arms"]["transferred"]["p"]] * 2
@@ -123,6 +125,13 @@ def test_what_is_no_report_is_one_clear_error(run, tmp_path, capsys):
     del source["arms"]["random"]
     broken.write_text(json.dumps(source))
     refused(capsys, ["carried", "transfer", "--found", broken, *out], "transfer.json: key arms.random is missing")
+    source["arms"]["random"] = {**source["arms"]["transferred"], "label_loss": "x"}
+    broken.write_text(json.dumps(source))
+    refused(
+        capsys,
+        ["carried", "transfer", "--found", broken, *out],
+        "key arms.random.label_loss is missing or of the wrong kind",
+    )
     source["arms"] = []
     broken.write_text(json.dumps(source))
     refused(capsys, ["carried", "transfer", "--found", broken, *out], "transfer.json: key arms is missing")

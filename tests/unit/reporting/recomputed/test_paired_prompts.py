@@ -57,14 +57,23 @@ def test_parts_of_a_gain_and_prompts_side_by_side():
 def test_contrasts_of_prompts_are_paired():
     chance = np.random.default_rng(5)
     one, other = (
-        Scores(chance.normal(mean, 1, 40).tolist(), chance.integers(0, 2, 40).astype(bool).tolist(), "likelihood")
+        Scores(
+            chance.normal(mean, 1, 40).tolist(),
+            chance.integers(0, 2, 40).astype(bool).tolist(),
+            "likelihood",
+            chance.exponential(mean, 40).tolist(),
+        )
         for mean in (2.0, 1.5)
     )
     found = contrast(one, other)
-    falls = DescrStatsW(np.subtract(one.losses, other.losses))
-    assert found["loss_gain"] == pytest.approx(falls.mean, abs=EXACT)
-    assert found["loss_interval"] == pytest.approx(falls.tconfint_mean(), abs=EXACT)
-    assert found["loss_p"] == pytest.approx(falls.ttest_mean()[1], rel=EXACT)
+    for name, before, after in (
+        ("loss", one.losses, other.losses),
+        ("label", one.label_losses, other.label_losses),
+    ):
+        falls = DescrStatsW(np.subtract(before, after))
+        assert found[f"{name}_gain"] == pytest.approx(falls.mean, abs=EXACT)
+        assert found[f"{name}_interval"] == pytest.approx(falls.tconfint_mean(), abs=EXACT)
+        assert found[f"{name}_p"] == pytest.approx(falls.ttest_mean()[1], rel=EXACT)
     cells = cells_of(one.correct, other.correct)
     assert found["interval"] == pytest.approx(textbook.newcombe(*cells), abs=EXACT)
     assert found["p"] == pytest.approx(textbook.mcnemar(*cells[1:3]), rel=EXACT)
