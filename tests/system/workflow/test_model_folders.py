@@ -5,27 +5,12 @@ import json
 import pytest
 import yaml
 from commands import snakemake
+from model_folders import FIRST, INDEX, SECOND, WHOLE
 from places import ROOT
 
 from embedgrad.cli import main
 from embedgrad_core.files import folder_fingerprint, folder_hashes
 
-SHAPE = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "vocab_size": 400,
-}
-FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
-INDEX = {"model.safetensors.index.json": json.dumps({"weight_map": {"a": FIRST, "b": SECOND, "c": SECOND}})}
-# Nothing here is ever loaded: what is refused is refused by the names and the bytes of the files.
-WHOLE = {
-    "config.json": json.dumps({"model_type": "llama", **SHAPE}),
-    "tokenizer_config.json": "{}",
-    "tokenizer.json": "{}",
-    "model.safetensors": "weights",
-}
 SHARDED = WHOLE | INDEX | {"model.safetensors": None, FIRST: "weights", SECOND: "more weights"}
 SOUND = {
     "whole": WHOLE,

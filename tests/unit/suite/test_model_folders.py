@@ -1,26 +1,9 @@
 """Model folders that are not whole, or not the ones that the configuration means: one error before any job, in run and plan."""
 
-import json
+from model_folders import FIRST, INDEX, SECOND, WHOLE
 
 from embedgrad.planning.access import look_up
 from embedgrad_core.files import folder_fingerprint, missing_files, other_than
-
-SHAPE = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "vocab_size": 400,
-}
-FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
-INDEX = {"model.safetensors.index.json": json.dumps({"weight_map": {"a": FIRST, "b": SECOND, "c": SECOND}})}
-# Nothing here is ever loaded: what is refused is refused by the names and the bytes of the files.
-WHOLE = {
-    "config.json": json.dumps({"model_type": "llama", **SHAPE}),
-    "tokenizer_config.json": "{}",
-    "tokenizer.json": "{}",
-    "model.safetensors": "weights",
-}
 
 
 def write(folder, files):
