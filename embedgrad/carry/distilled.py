@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.carry.compared import compared, contrast, item_rows, share, share_words
 from embedgrad.carry.divergence import Teacher
-from embedgrad.carry.scores import Scores, scores_of
+from embedgrad.carry.scores import Scores, kept_scores, scores_of
 from embedgrad.carry.words import random_words
 from embedgrad.grading import Grading
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, Slot
@@ -23,6 +24,7 @@ def distil_report(
     *,
     answer_tokens: int = 16,
     labels: Sequence[Item] = (),
+    state: Path | None = None,
     seed: int = 0,
     log: Callable[[str], None] = print,
 ) -> dict:
@@ -33,6 +35,7 @@ def distil_report(
         test: items that neither the prompt nor the words were made with.
         answer_tokens: tokens of each answer along which distributions are compared.
         labels: items that show a closed set's answers besides ``test``.
+        state: file that keeps the scores of each prompt; a report that was ended goes on from it.
         seed: of the random words.
 
     Returns:
@@ -47,8 +50,9 @@ def distil_report(
     texts = {"text": prompt.slot.text, "distilled": words.text, "random_words": control.text}
     placed = {name: text_vectors(frozen, layout, text) for name, text in texts.items()}
     placed = {"text": placed["text"], "optimised": (prompt.slot, prompt.vectors), **placed}
+    kept = kept_scores(state, frozen, test, grading, decoding, labels, log)
     found: dict[str, Scores] = {
-        name: scores_of(name, frozen, slot, vectors, test, grading, decoding, labels, log)
+        name: scores_of(name, frozen, slot, vectors, test, grading, decoding, labels, log, kept)
         for name, (slot, vectors) in placed.items()
     }
     short = replace(decoding, max_new_tokens=min(answer_tokens, decoding.max_new_tokens))

@@ -1,11 +1,12 @@
 """What a carried prompt is worth on its new model, beside what would refute it."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 
 from embedgrad.carry.compared import compared, contrast, item_rows, mean_of
-from embedgrad.carry.scores import Scores, scores_of
+from embedgrad.carry.scores import Scores, kept_scores, scores_of
 from embedgrad.carry.transfer import Carried
 from embedgrad.grading import Grading
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding
@@ -29,6 +30,7 @@ def transfer_report(
     own: PromptEmbedding | None = None,
     controls: int = 3,
     labels: Sequence[Item] = (),
+    state: Path | None = None,
     log: Callable[[str], None] = print,
 ) -> dict:
     """Measure a carried prompt on its new model.
@@ -42,6 +44,7 @@ def transfer_report(
             ``scratch``.
         controls: displacements of the same length in random directions.
         labels: items that show a closed set's answers besides ``test``.
+        state: file that keeps the scores of each prompt; a report that was ended goes on from it.
 
     Returns:
         ``n``; ``by`` (:class:`~embedgrad.carry.scores.Scores`); ``arms``, :func:`~embedgrad.carry.compared.compared` of ``text``,
@@ -64,8 +67,9 @@ def transfer_report(
     vectors |= chance
     if further is not None and scratch is not None:
         vectors |= {"transferred_steps": further.vectors, "scratch_steps": scratch.vectors}
+    kept = kept_scores(state, target, test, grading, decoding, labels, log)
     found: dict[str, Scores] = {
-        name: scores_of(name, target, prompt.slot, one, test, grading, decoding, labels, log)
+        name: scores_of(name, target, prompt.slot, one, test, grading, decoding, labels, log, kept)
         for name, one in vectors.items()
     }
     drawn = [found[name] for name in chance]

@@ -1,15 +1,17 @@
 """How a prompt does on each of some items: what the target costs, and whether the answer is right."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
 from embedgrad.analyses.baselines.rungs import label_targets
+from embedgrad.files.kept import KeptResults
 from embedgrad.grading import Grading
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, Slot, decode
-from embedgrad_core.files import Item
+from embedgrad_core.files import Item, sha256_of_bytes
 from embedgrad_core.likelihood import continuation_log_likelihoods
 from embedgrad_core.objective import chunked_logits, encode, target_hidden
 from embedgrad_core.training.step import MicroBatching
@@ -53,6 +55,7 @@ def scores_of(
     decoding: Decoding,
     labels: Sequence[Item] = (),
     log: Callable[[str], None] = print,
+    kept: KeptResults | None = None,
 ) -> Scores:
     """Score a prompt.
 
@@ -63,10 +66,15 @@ def scores_of(
         grading: how answers are checked; one of a closed set of answers needs no decoding.
         decoding: how answers are decoded where they are not.
         labels: items that show the closed set's answers besides ``items``.
+        kept: where scores are kept (:func:`kept_scores`).
 
     Raises:
         UserError: an item that does not fit, or one answer that is trained as two texts.
     """
+    if kept is not None:
+        place = sha256_of_bytes(repr(slot.prompt_ids).encode() + vectors.float().cpu().numpy().tobytes())
+        settings = (frozen, slot, vectors, items, grading, decoding, labels, log)
+        return Scores(**kept.get(f"{name}, vectors {place[:16]}", lambda: asdict(scores_of(name, *settings))))
     if grading.knows_strict:
         targets = label_targets([*labels, *items])
         answers = list(targets)
@@ -84,6 +92,31 @@ def scores_of(
     outputs = {row.id: row.output for row in rows}
     correct = [grading.grade(outputs[item.id], item.answer).status == "correct" for item in items]
     return Scores(target_losses(frozen, slot, vectors, items), correct, "decoding")
+
+
+def kept_scores(
+    state: Path | None,
+    frozen: FrozenModel,
+    items: Sequence[Item],
+    grading: Grading,
+    decoding: Decoding,
+    labels: Sequence[Item] = (),
+    log: Callable[[str], None] = print,
+) -> KeptResults:
+    """Where a report keeps the scores of each prompt, so that one that was ended goes on with the next.
+
+    Args:
+        state: the file; None keeps nothing.
+        frozen, items, grading, decoding, labels: as they go to :func:`scores_of`.
+
+    Raises:
+        UserError: the file is of another model, data or settings.
+    """
+    model = (frozen.resolved, str(frozen.dtype), frozen.device.type)
+    kept = KeptResults(state, [model, [one.row() for one in (*items, *labels)], grading.row(), decoding.row()])
+    if kept.known:
+        log(f"{state}: {kept.known} prompts have been scored; it goes on from them")
+    return kept
 
 
 @torch.inference_mode()

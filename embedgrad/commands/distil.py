@@ -68,7 +68,9 @@ def run(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.fluency < float("inf"):
         raise UserError(f"--fluency is {arguments.fluency}; it must be 0 or a positive number.")
     state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
-    check_writable(state)
+    scores = OutputFile(state.with_suffix(".scores.state"))
+    for file in (state, scores):
+        check_writable(file)
     check_outputs(arguments)
     grading = needed_grading(arguments, arguments.prompt_file)
     train, dev, test = splits_from(arguments, grading)
@@ -112,6 +114,7 @@ def run(arguments: argparse.Namespace) -> None:
         answer_tokens=search.answer_tokens,
         labels=[*train, *dev],
         seed=search.seed,
+        state=scores,
         log=plain_line,
     )
     told = {
@@ -122,7 +125,8 @@ def run(arguments: argparse.Namespace) -> None:
     }
     told |= {"settings": {**vars(search), "rewriter": arguments.rewriter}}
     write_json(arguments.report, report | told | made_with(frozen, arguments.prompt_file))
-    state.unlink(missing_ok=True)  # only now is nothing left to resume
+    for file in (state, scores):  # only now is nothing left to resume
+        file.unlink(missing_ok=True)
     for line in distilled_lines(report):
         plain_line(line)
 

@@ -68,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Carry over, train, save, report."""
     state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
-    again = OutputFile(state.with_suffix(".scratch.state"))
-    for file in (state, again):
+    again, scores = (OutputFile(state.with_suffix(f".{name}.state")) for name in ("scratch", "scores"))
+    for file in (state, again, scores):
         check_writable(file)
     check_outputs(arguments)
     train, dev, test = _items(arguments)
@@ -133,6 +133,7 @@ def run(arguments: argparse.Namespace) -> None:
         own=own,
         controls=arguments.controls,
         labels=[*train, *dev],
+        state=scores,
         log=plain_line,
     )
     told = {
@@ -144,7 +145,7 @@ def run(arguments: argparse.Namespace) -> None:
     }
     told["settings"] |= {"seed": arguments.seed, "length": arguments.length}
     write_json(arguments.report, found | told | made_with(target, arguments.prompt_file))
-    for file in (state, again):  # only now is nothing left to resume
+    for file in (state, again, scores):  # only now is nothing left to resume
         file.unlink(missing_ok=True)
     for line in lines_of(found["arms"]):
         plain_line(line)

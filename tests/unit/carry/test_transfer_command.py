@@ -7,6 +7,7 @@ import pytest
 from commands import refused
 from tiny import tiny_model
 
+from embedgrad.carry import scores
 from embedgrad.cli import main
 from embedgrad_core.prompt import read_prompt_file
 
@@ -61,6 +62,56 @@ def test_carried_to_its_own_model_it_keeps_all_of_its_gain(home, prompt_file):
     by_hand = found["arms"]["random"]["loss"] - found["arms"]["transferred"]["loss"]
     assert found["contrasts"][0]["loss_gain"] == pytest.approx(by_hand)
     assert not list(home.glob("kept*.state"))
+
+
+class Killed(BaseException):
+    """What no handler of the command takes for an error of its own."""
+
+
+MORE = {
+    "transfer": "--controls 1 --steps 1",
+    "distil": "--answer-tokens 2 --candidates 3 --batch-size 4 --budget 120",
+}
+
+
+@pytest.mark.parametrize("command", MORE)
+def test_a_report_that_was_ended_goes_on_with_the_next_prompt(home, prompt_file, command, monkeypatch):
+    read, scored, stop = scores.continuation_log_likelihoods, [], -1
+
+    def counted(*arguments, **named):
+        if len(scored) == stop:
+            raise Killed
+        scored.append(arguments)
+        return read(*arguments, **named)
+
+    def run(folder):
+        words = [
+            command,
+            "--prompt-file",
+            prompt_file,
+            "--data",
+            home / "reviews.csv",
+            "--threads",
+            1,
+            *MORE[command].split(),
+        ]
+        words += ["--to", home / "model", "--own", prompt_file] if command == "transfer" else []
+        words += ["--test", home / "more_reviews.csv", "--out", folder / "out", "--report", folder / "report.json"]
+        folder.mkdir(exist_ok=True)
+        assert main([str(word) for word in words]) == 0
+        return json.loads((folder / "report.json").read_text())["arms"]
+
+    monkeypatch.setattr(scores, "continuation_log_likelihoods", counted)
+    whole = run(home / f"{command}-whole")
+    wanted, ended = len(scored), home / f"{command}-ended"
+    scored.clear()
+    stop = wanted - 2
+    with pytest.raises(Killed):
+        run(ended)
+    stop = -1
+    assert run(ended) == whole
+    assert len(scored) == wanted, "nothing is scored twice"
+    assert not list(ended.glob("*.state"))
 
 
 def test_only_items_of_a_level_are_taken(home, prompt_file, larger, capsys):
