@@ -126,8 +126,7 @@ def lines_of(rows: Mapping[str, dict]) -> list[str]:
 
 def share_words(found: Mapping) -> str:
     """A share with its interval in words."""
-    if found["value"] is None:
-        return "no share"
-    interval = found["interval"]
-    between = "no bounded interval" if interval is None else f"{100 * interval[0]:.0f} to {100 * interval[1]:.0f} %"
-    return f"{100 * found['value']:.0f} % [{between}]"
+    if found["value"] is None or found["interval"] is None:
+        return "no share that can be told"
+    low, high = found["interval"]
+    return f"{100 * found['value']:.0f} % [{100 * low:.0f} to {100 * high:.0f} %]"

@@ -92,7 +92,8 @@ def _gains(row: dict) -> dict:
 
 
 def _share(found: dict) -> Ranged:
-    return Ranged.of(found["value"], found["interval"], 100, 1)
+    # Without bounds the whole gain cannot be told from 0, and a share of it says nothing.
+    return Ranged.of(found["value"] if found["interval"] else None, found["interval"], 100, 1)
 
 
 def _name(name: str, report: Report) -> str:
@@ -140,7 +141,7 @@ def transfer_sentence(reports: Sequence[Report]) -> str:
             f"On another model a prompt keeps {_shares(away, 'transferred')} of the gain in loss that optimisation has there, a "
             f"random displacement as long {_shares(away, 'random')} ({_counted(len(away), 'pair')})."
         )
-        told += _among_labels(away, "transferred", "random", "a random displacement")
+        told += _among_labels(away, "transferred", "random", "a random displacement", "pair")
         ahead = [_against(one, "transferred_steps", "scratch_steps") for one in away]
         if known := [one for one in ahead if one is not None]:
             told.append(
@@ -158,7 +159,7 @@ def words_sentence(reports: Sequence[Report]) -> str:
     """What is left in words, beside random words."""
     told = f"In words a prompt keeps {_shares(reports, 'distilled')} of its gain in loss, in random words "
     told += f"{_shares(reports, 'random_words')} ({_counted(len(reports), 'cell')})."
-    told = " ".join([told, *_among_labels(reports, "distilled", "random_words", "random words")])
+    told = " ".join([told, *_among_labels(reports, "distilled", "random_words", "random words", "cell")])
     own = sum(one.found["way"] == "text" for one in reports)
     return told + (f" For {own} of them nothing was nearer than the prompt's own text." if own else "")
 
@@ -167,20 +168,22 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _among_labels(reports: Sequence[Report], name: str, control: str, called: str) -> list[str]:
+def _among_labels(reports: Sequence[Report], name: str, control: str, called: str, what: str) -> list[str]:
     """What is kept of the gain in label loss, where a report has it: the gain in loss is mostly that a label is said at all."""
-    known = [one for one in reports if "label" in one.found["arms"][name].get("share", {})]
-    if not known:
+    asked = [one for one in reports if "label" in one.found["arms"][name].get("share", {})]
+    told = [one for one in asked if one.found["arms"][name]["share"]["label"]["interval"]]
+    if not asked:
         return []
-    kept, chance = _shares(known, name, "label"), _shares(known, control, "label")
-    return [
-        f"Of the gain among the labels alone, which leaves out saying a label at all, it is {kept}, of {called} {chance}."
-    ]
+    where = f"can be told from 0 in {len(told)} of {_counted(len(asked), what)}"
+    kept = (
+        f": of it {_shares(told, name, 'label')} is kept, by {called} {_shares(told, control, 'label')}" if told else ""
+    )
+    return [f"The gain among the labels alone, which leaves out saying a label at all, {where}{kept}."]
 
 
 def _shares(reports: Sequence[Report], name: str, of: str = "loss") -> str:
-    found = [one.found["arms"][name].get("share", {}).get(of, {}).get("value") for one in reports]
-    known = [100 * one for one in found if one is not None]
+    found = [one.found["arms"][name].get("share", {}).get(of, {}) for one in reports]
+    known = [100 * one["value"] for one in found if one.get("interval")]
     if not known:
         return "no share that could be told"
     low, high = f"{min(known):.0f}", f"{max(known):.0f}"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, ttest_1samp
 
-from embedgrad.carry.compared import compared, contrast, lines_of, share
+from embedgrad.carry.compared import compared, contrast, lines_of, share, share_words
 from embedgrad.carry.scores import Scores, scores_of, target_losses
 from embedgrad.grading import make_grading
 from embedgrad.reporting.statistics import fieller, ratio_of_means
@@ -41,6 +41,7 @@ def test_a_gain_that_may_be_nothing_bounds_no_share():
     assert share([1.0, 2.0], [0.0, 0.0]) == {"value": None, "interval": None}
     found = share([1.0, 2.0, 3.0], [5.0, -4.0, 1.0])
     assert (found["value"], found["interval"]) == (pytest.approx(3.0), None)
+    assert share_words(found) == "no share that can be told"
     assert ratio_of_means([1.0], [2.0]) == (0.5, None)
 
 

@@ -116,6 +116,20 @@ def test_the_sentence_counts_what_is_ahead_and_behind(run):
     assert rows([]) == []
 
 
+def test_a_share_of_a_gain_that_may_be_nothing_is_not_shown(run):
+    (path,) = (run / "carry").glob("*/*/from/other/transfer.json")
+    report = KINDS["transfer"].read(path)
+    arms = report.found["arms"]
+    arms["transferred"]["share"]["label"] = {"value": 2.39, "interval": None}
+    assert "can be told from 0 in 0 of 1 pair." in transfer_sentence([report])
+    line = next(line for line in rows([report]) if line["prompt"] == "carried over")
+    assert str(line["share of label loss, %"]) == "–"
+    arms["transferred"]["share"]["label"] = {"value": 0.5, "interval": [0.4, 0.6]}
+    arms["random"]["share"]["label"] = {"value": -0.2, "interval": [-0.3, -0.1]}
+    told = "can be told from 0 in 1 of 1 pair: of it 50 % is kept, by a random displacement -20 %."
+    assert told in transfer_sentence([report])
+
+
 def test_what_is_no_report_is_one_clear_error(run, tmp_path, capsys):
     broken = tmp_path / "carry/a/b/from/c/transfer.json"
     broken.parent.mkdir(parents=True)
