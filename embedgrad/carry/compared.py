@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from scipy.stats import ttest_rel
 
 from embedgrad.carry.scores import Scores
+from embedgrad.probes.calibration import auroc_change, auroc_of
 from embedgrad.reporting.statistics import Paired, mcnemar, ratio_of_means, wilson
 from embedgrad_core.files import Item
 
@@ -18,9 +20,10 @@ def compared(arms: Mapping[str, Scores], text: str, whole: str | None = None) ->
         whole: the name of the prompt whose gain is all of it; without it nothing is a share.
 
     Returns:
-        By name: ``loss`` (nats per item), ``correct``, ``n``, ``wilson``, of a closed set of answers ``label_loss``; and, but for
-        the text prompt, its :func:`contrast` with that, and ``share`` of the whole gain, in ``loss``, ``accuracy`` and ``label``
-        loss, each with Fieller's interval of the pairs, or null where the whole gain cannot be told from 0.
+        By name: ``loss`` (nats per item), ``correct``, ``n``, ``wilson``, of a closed set of answers ``label_loss`` and ``auroc``
+        with its ``auroc_interval``, which no lean to one of the labels changes; and, but for the text prompt, its
+        :func:`contrast` with that, and ``share`` of the whole gain, in ``loss``, ``accuracy`` and ``label`` loss, each with
+        Fieller's interval of the pairs, or null where the whole gain cannot be told from 0.
     """
     base = arms[text]
     rows = {}
@@ -29,6 +32,8 @@ def compared(arms: Mapping[str, Scores], text: str, whole: str | None = None) ->
         rows[name] = {"n": n, "loss": found.loss, "correct": correct, "wilson": wilson(correct, n)}
         if found.label_losses:
             rows[name]["label_loss"] = sum(found.label_losses) / n
+        if found.chances:
+            rows[name]["auroc"], rows[name]["auroc_interval"] = auroc_of(np.array(found.chances), np.array(found.own))
         if name == text:
             continue
         rows[name] |= contrast(base, found)
@@ -50,13 +55,18 @@ def contrast(one: Scores, other: Scores) -> dict:
 
     Returns:
         ``loss_gain`` (nats per item, more is better) with ``loss_interval`` and ``loss_p`` of the paired t test, null with fewer
-        than two items; of a closed set of answers the same three of the label loss (``label_gain``, …); ``points`` with Newcombe's
+        than two items; of a closed set of answers the same three of the label loss (``label_gain``, …), and ``auroc_gain`` with
+        its bootstrap interval (``auroc_gain_interval``), null where there is nothing to rank; ``points`` with Newcombe's
         ``interval`` and McNemar's exact ``p``.
     """
     pairs = Paired.of(one.correct, other.correct)
     found = _gain("loss", one.losses, other.losses)
     if one.label_losses and other.label_losses:
         found |= _gain("label", one.label_losses, other.label_losses)
+    if one.chances and other.chances:
+        before, after = (np.array(side.chances) for side in (one, other))
+        gain = auroc_change(before, after, np.array(one.own))
+        found |= {"auroc_gain": gain and gain[0], "auroc_gain_interval": gain and gain[1:]}
     p = mcnemar(pairs.only_before, pairs.only_after)[0]
     return {**found, "points": pairs.points, "interval": pairs.interval, "p": p}
 

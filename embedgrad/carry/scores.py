@@ -27,12 +27,16 @@ class Scores:
         by: ``likelihood`` where the answers are a closed set: the likeliest counts, and end tokens do not; else ``decoding``.
         label_losses: minus the log of the right label's share among the labels, nats, where the answers are a closed set: what is
             left of the loss when some label is said for certain. Guessing among C labels costs ln C.
+        chances: the share of each of the C labels, n lists, there.
+        own: which of them is right, there.
     """
 
     losses: list[float]
     correct: list[bool]
     by: str
     label_losses: list[float] | None = None
+    chances: list[list[float]] | None = None
+    own: list[int] | None = None
 
     @property
     def loss(self) -> float:
@@ -86,7 +90,7 @@ def scores_of(
         losses = [-float(row[place]) for row, place in zip(found, own, strict=True)]
         correct = [int(row.argmax()) == place for row, place in zip(found, own, strict=True)]
         among = [-float(row.log_softmax(dim=0)[place]) for row, place in zip(found, own, strict=True)]
-        return Scores(losses, correct, "likelihood", among)
+        return Scores(losses, correct, "likelihood", among, found.softmax(dim=1).tolist(), own)
     with Progress(f"{name}, answers", len(items), log, last=False) as at:
         rows = decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
     outputs = {row.id: row.output for row in rows}

@@ -100,12 +100,13 @@ def scored(chances: np.ndarray, truth: np.ndarray) -> dict:
     chosen, confidence = chances.argmax(axis=1), chances.max(axis=1)
     right = chosen == truth
     counts = _resampled(len(truth))
-    ranked, losses = _auroc_draws(chances, truth, counts), brier(chances, truth)
+    losses = brier(chances, truth)
+    area, interval = auroc_of(chances, truth)
     return {
         "accuracy": float(right.mean()),
         "accuracy_interval": list(wilson(int(right.sum()), len(right))),
-        "auroc": ranked[0],
-        "auroc_interval": _interval(ranked[1]),
+        "auroc": area,
+        "auroc_interval": interval,
         "brier": float(losses.mean()),
         "brier_interval": _interval(counts @ losses / len(losses)),
         "ece": ece(confidence, right),
@@ -124,9 +125,21 @@ def change(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> dict:
     ):
         gain = values[1] - values[0]
         found[name] = [float(gain.mean()), *_ends(counts @ gain / len(gain))]
-    (old, drawn_old), (new, drawn_new) = (_auroc_draws(chances, truth, counts) for chances in (before, after))
-    found["auroc"] = None if old is None or new is None else [new - old, *_ends(drawn_new - drawn_old)]
+    found["auroc"] = auroc_change(before, after, truth)
     return found
+
+
+def auroc_of(chances: np.ndarray, truth: np.ndarray) -> tuple[float | None, list[float] | None]:
+    """AUROC of (N, C) forecasts of the right columns (N,), as :func:`scored` has it, and its bootstrap interval over the items."""
+    area, drawn = _auroc_draws(chances, truth, _resampled(len(truth)))
+    return area, _interval(drawn)
+
+
+def auroc_change(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> list[float] | None:
+    """The second of two forecasts of the same items minus the first, with the ends of its bootstrap interval over the items."""
+    counts = _resampled(len(truth))
+    (old, drawn_old), (new, drawn_new) = (_auroc_draws(chances, truth, counts) for chances in (before, after))
+    return None if old is None or new is None else [new - old, *_ends(drawn_new - drawn_old)]
 
 
 def brier(chances: np.ndarray, truth: np.ndarray) -> np.ndarray:

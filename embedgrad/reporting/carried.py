@@ -53,6 +53,7 @@ def _arms(report: Report) -> list[dict]:
         line |= {"n": row["n"], "right": row["correct"], "loss": round(row["loss"], 4)}
         if "label_loss" in row:
             line["label loss"] = round(row["label_loss"], 4)
+            line["AUROC"] = Ranged.of(row["auroc"], row["auroc_interval"], digits=2)
         if name != "text":
             line |= _gains(row)
         if kept := row.get("share"):
@@ -86,9 +87,16 @@ def _gains(row: dict) -> dict:
     return {
         **gains,
         **{f"{name} p": row[f"{one}_p"] for one, name in told.items() if f"{one}_gain" in row},
+        **_ranked(row),
         "points": Ranged.of(row["points"], row["interval"], digits=1),
         "p": row["p"],
     }
+
+
+def _ranked(row: dict) -> dict:
+    if "auroc_gain" not in row:
+        return {}
+    return {"AUROC gained": Ranged.of(row["auroc_gain"], row["auroc_gain_interval"], digits=2)}
 
 
 def _share(found: dict) -> Ranged:
@@ -126,7 +134,8 @@ LEGEND = (
     "to say a label at all; gained: less than the other prompt's, item by item, with its 95 % interval; p of the paired t test. "
     "points: right answers more, with Newcombe's interval; p of McNemar's exact test. Holm: over the lines of one kind.\n"
     "- Guessing among C labels costs ln C of label loss: 0.69 nats of two, 2.08 of eight. A prompt above that is surer of wrong "
-    "labels than of right ones, and gains by whatever makes it less sure, random words as well.\n"
+    "labels than of right ones, and gains by whatever makes it less sure, random words as well. Right answers move with the label "
+    "that a prompt leans to; AUROC (of several labels the mean of each against the rest; bootstrap intervals) does not.\n"
     "- share: of what the prompt optimised on that model gains over the text prompt, with Fieller's interval of the pairs; – where "
     "it has no bounds. Right answers are the likeliest labels where the answers are a closed set."
 )
@@ -142,6 +151,7 @@ def transfer_sentence(reports: Sequence[Report]) -> str:
             f"random displacement as long {_shares(away, 'random')} ({_counted(len(away), 'pair')})."
         )
         told += _among_labels(away, "transferred", "random", "a random displacement", "pair")
+        told += _ranking(away, "transferred", "pair")
         ahead = [_against(one, "transferred_steps", "scratch_steps") for one in away]
         if known := [one for one in ahead if one is not None]:
             told.append(
@@ -159,7 +169,8 @@ def words_sentence(reports: Sequence[Report]) -> str:
     """What is left in words, beside random words."""
     told = f"In words a prompt keeps {_shares(reports, 'distilled')} of its gain in loss, in random words "
     told += f"{_shares(reports, 'random_words')} ({_counted(len(reports), 'cell')})."
-    told = " ".join([told, *_among_labels(reports, "distilled", "random_words", "random words", "cell")])
+    among = _among_labels(reports, "distilled", "random_words", "random words", "cell")
+    told = " ".join([told, *among, *_ranking(reports, "distilled", "cell")])
     own = sum(one.found["way"] == "text" for one in reports)
     return told + (f" For {own} of them nothing was nearer than the prompt's own text." if own else "")
 
@@ -179,6 +190,17 @@ def _among_labels(reports: Sequence[Report], name: str, control: str, called: st
         f": of it {_shares(told, name, 'label')} is kept, by {called} {_shares(told, control, 'label')}" if told else ""
     )
     return [f"The gain among the labels alone, which leaves out saying a label at all, {where}{kept}."]
+
+
+def _ranking(reports: Sequence[Report], name: str, what: str) -> list[str]:
+    """In how many reports a prompt ranks items better than the text prompt, whatever label either leans to."""
+    known = [ends for one in reports if (ends := one.found["arms"][name].get("auroc_gain_interval"))]
+    if not known:
+        return []
+    up, down = sum(low > 0 for low, _ in known), sum(high < 0 for _, high in known)
+    return [
+        f"It ranks items by their labels better than the text prompt in {up} and worse in {down} of {_counted(len(known), what)}."
+    ]
 
 
 def _shares(reports: Sequence[Report], name: str, of: str = "loss") -> str:

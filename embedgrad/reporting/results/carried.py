@@ -18,6 +18,8 @@ _GAIN = {
     "p": float,
 }
 _LABEL_GAIN = {"label_gain": float, "label_interval": (list,), "label_p": (float,)}
+_LABEL_GAIN |= {"auroc_gain": (float,), "auroc_gain_interval": (list,)}
+_LABEL = {"label_loss": float, "auroc": (float,), "auroc_interval": (list,)}
 _ARM = {"n": COUNT, "correct": COUNT, "loss": float}
 _WORDED = {**_ARM, "tokens": COUNT, "divergence": {"mean": float, "closed": _SHARE}}
 _CONTRASTS = [{"of": str, "over": str, **_GAIN}]
@@ -85,7 +87,7 @@ def _checked(path: str | Path, shape: dict) -> dict:
     if (
         not wrong and "label_loss" in found["arms"]["text"]
     ):  # a closed set of answers, and no report from before 2026-11-27
-        wrong = misfit(found, {"arms": {ANY: {"label_loss": float}}, "contrasts": [_LABEL_GAIN]})
+        wrong = misfit(found, {"arms": {ANY: _LABEL}, "contrasts": [_LABEL_GAIN]})
         wrong = wrong or misfit(found, {"arms": {name: _LABEL_GAIN for name in found["arms"] if name != "text"}})
     if wrong:
         raise UserError(f"{path}: key {wrong} is missing or of the wrong kind; delete the file and make it again.")

@@ -91,6 +91,24 @@ def test_the_label_loss_leaves_out_what_it_takes_to_say_a_label():
     assert "of that among the labels" in lines_of(rows)[1]
 
 
+def test_a_lean_to_one_label_changes_right_answers_and_no_ranking():
+    """The second prompt is the first with a constant added to one label's log-odds: more right answers, the same AUROC."""
+    own = [0, 0, 0, 1, 1, 1]
+    odds = np.array([2.0, 1.5, 1.2, 1.0, 0.7, 2.2])  # of the first label
+
+    def leaning(shift):
+        first = 1 / (1 + np.exp(-(odds + shift)))
+        chances = np.stack([first, 1 - first], axis=1)
+        right = [bool(row.argmax() == place) for row, place in zip(chances, own, strict=True)]
+        losses = [-float(np.log(row[place])) for row, place in zip(chances, own, strict=True)]
+        return Scores(losses, right, "likelihood", losses, chances.tolist(), own)
+
+    rows = compared({"text": leaning(0.0), "leans": leaning(-1.1)}, "text")
+    assert (rows["text"]["correct"], rows["leans"]["correct"]) == (3, 5)
+    assert rows["text"]["auroc"] == rows["leans"]["auroc"] == pytest.approx(6 / 9)
+    assert (rows["leans"]["auroc_gain"], rows["leans"]["auroc_gain_interval"]) == (0, [0, 0])
+
+
 def test_scores_are_the_losses_own_and_the_likeliest_label(frozen):
     words = [("a lovely film", "positive"), ("a dull film", "negative"), ("I slept", "negative")]
     items = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(words)]
@@ -118,6 +136,10 @@ def test_scores_are_the_losses_own_and_the_likeliest_label(frozen):
         make_grading("exact", None),
         Decoding(max_new_tokens=4),
         log=lambda line: None,
+    )
+    chances = np.exp(-both) / np.exp(-both).sum(axis=0)
+    assert [row[place] for row, place in zip(found.chances, found.own, strict=True)] == pytest.approx(
+        list(chances[0]), abs=1e-4
     )
     assert (said.by, found.by, said.label_losses) == ("decoding", "likelihood", None)
     assert said.losses == pytest.approx(losses, rel=1e-5)

@@ -124,6 +124,9 @@ def test_a_share_of_a_gain_that_may_be_nothing_is_not_shown(run):
     assert "can be told from 0 in 0 of 1 pair." in transfer_sentence([report])
     line = next(line for line in rows([report]) if line["prompt"] == "carried over")
     assert str(line["share of label loss, %"]) == "–"
+    arms["transferred"] |= {"auroc_gain": 0.2, "auroc_gain_interval": [0.1, 0.3]}
+    assert "better than the text prompt in 1 and worse in 0 of 1 pair." in transfer_sentence([report])
+    assert str(line["AUROC"]).startswith(f"{arms['transferred']['auroc']:.2f} [")
     arms["transferred"]["share"]["label"] = {"value": 0.5, "interval": [0.4, 0.6]}
     arms["random"]["share"]["label"] = {"value": -0.2, "interval": [-0.3, -0.1]}
     told = "can be told from 0 in 1 of 1 pair: of it 50 % is kept, by a random displacement -20 %."

@@ -13,7 +13,17 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, brier_score_loss, roc_auc_score
 from textbook import EXACT
 
-from embedgrad.probes.calibration import brier, calibration, change, ece, probabilities, reliability, scored
+from embedgrad.probes.calibration import (
+    auroc_change,
+    auroc_of,
+    brier,
+    calibration,
+    change,
+    ece,
+    probabilities,
+    reliability,
+    scored,
+)
 from embedgrad.reporting.analyses import auroc, likelihood_summary, log_odds
 from embedgrad.reporting.printed.audit import blocks, count_of, fitting_sizes, printed_sizes
 from embedgrad.reporting.printed.chance import chance_findings, read_labels
@@ -104,6 +114,8 @@ def test_intervals_given_the_same_resamples():
     for name in ("accuracy", "brier", "auroc"):
         ends = [textbook.quantile(drawn[name], share) for share in (0.025, 0.975)]
         assert found[name][1:] == pytest.approx(ends, abs=EXACT), name
+    assert auroc_change(before, after, truth) == found["auroc"]
+    assert auroc_of(after, truth) == (own["auroc"], own["auroc_interval"])
     assert own["auroc_interval"] == pytest.approx(
         [textbook.quantile(drawn["own"], s) for s in (0.025, 0.975)], abs=EXACT
     )
