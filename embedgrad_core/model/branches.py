@@ -28,11 +28,9 @@ class Branches(Pack):
             torch.cat([torch.arange(stem), *(torch.arange(stem, stem + length) for length in own)])
             for stem, own in zip(stems, branches, strict=True)
         ]
+        # 0 for each token of the stem, 1 for the first branch's, …
         pieces = [
-            torch.repeat_interleave(
-                torch.tensor([stem, *own])
-            )  # 0 for each token of the stem, 1 for the first branch's, …
-            for stem, own in zip(stems, branches, strict=True)
+            torch.repeat_interleave(torch.tensor([stem, *own])) for stem, own in zip(stems, branches, strict=True)
         ]
         self._positions = torch.cat([torch.arange(prefix), *(prefix + own for own in places)])
         self._place = prefix + pad_sequence(places, batch_first=True)

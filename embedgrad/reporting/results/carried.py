@@ -84,9 +84,8 @@ def _checked(path: str | Path, shape: dict) -> dict:
     wrong = misfit(found, shape)
     wrong = wrong or misfit(found, {"arms": {ANY: shape["arms"]["text"]}})
     wrong = wrong or misfit(found, {"arms": {name: _GAIN for name in found["arms"] if name != "text"}})
-    if (
-        not wrong and "label_loss" in found["arms"]["text"]
-    ):  # a closed set of answers, and no report from before 2026-11-27
+    # A closed set of answers, and no report from before 2026-11-27.
+    if not wrong and "label_loss" in found["arms"]["text"]:
         wrong = misfit(found, {"arms": {ANY: _LABEL}, "contrasts": [_LABEL_GAIN]})
         wrong = wrong or misfit(found, {"arms": {name: _LABEL_GAIN for name in found["arms"] if name != "text"}})
     if wrong:

@@ -61,7 +61,7 @@ def test_an_input_is_read_once_whatever_the_number_of_continuations(frozen, budg
         for row in ([slot.continuation_ids(text, label) for label in LABELS] for text in inputs)
     ]
     assert sum(seen) == before * len(seen) + sum(len(slot.body_ids(text)) for text in inputs) + sum(branches)
-    assert len(seen) == {1: 5, 40: len(seen), 10_000: 1}[budget]
+    assert len(seen) in {1: [5], 40: [2, 3, 4], 10_000: [1]}[budget]
 
 
 def test_continuations_that_branch_at_their_last_token_share_a_branch():
