@@ -236,7 +236,7 @@ KINDS = {
         "On another model",
         "Each prompt's displacement through a linear map between the embedding tables. It would mean nothing if random "
         "displacements as long did as well; it would be no start if the text prompt did as well after the same steps. Back on its "
-        "own model all of the gain must be left.",
+        "own model all of the gain must be left. Hollow marks took steps on the model they answer with; lines are 95 % intervals.",
         read_transfer,
         transfer_sentence,
     ),

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from embedgrad.reporting.carried import KINDS, rows, shown
+from embedgrad.reporting.figures.carried import elsewhere
+from embedgrad.reporting.figures.images import as_image
 from embedgrad.reporting.results.carried import files
 
 
 def section(folder: Path) -> list[dict]:
-    """Title, caption, sentence and table of each kind of report that the run has.
+    """Title, caption, sentence, table and figure of each kind of report that the run has.
 
     Raises:
         UserError: a file that is not such a report; names it.
@@ -28,7 +30,7 @@ def section(folder: Path) -> list[dict]:
                 "sentence": kind.sentence(reports),
                 "header": header,
                 "rows": [[shown(key, row.get(key)) for key in header] for row in lines],
-                "image": None,
+                "image": as_image(elsewhere(reports)),
             }
         )
     return parts

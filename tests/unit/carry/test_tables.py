@@ -43,8 +43,10 @@ def run(home, prompt_file, tmp_path_factory):
 
 
 def table(run, kind, found, tmp_path):
-    csv_file, md = tmp_path / f"{kind}.csv", tmp_path / f"{kind}.md"
-    assert main(["carried", kind, "--found", *map(str, found), "--csv", str(csv_file), "--md", str(md)]) == 0
+    csv_file, md, png = (tmp_path / f"{kind}.{ending}" for ending in ("csv", "md", "png"))
+    files = ["--csv", csv_file, "--md", md, "--png", png]
+    assert main(["carried", kind, "--found", *map(str, [*found, *files])]) == 0
+    assert png.read_bytes().startswith(b"\x89PNG")
     with csv_file.open(newline="") as lines:
         return [*csv.DictReader(lines)], md.read_text()
 
@@ -94,6 +96,7 @@ def test_the_page_has_a_part_for_each_and_escapes_what_strangers_wrote(run, tmp_
     macro = "{% from 'part.html.j2' import part %}{{ part(one, 'carried', 'carry') }}"
     shown = "".join(environment().from_string(macro).render(one=part) for part in parts)
     assert 'id="carried-words"' in shown
+    assert shown.count('src="data:image/svg+xml,') == 2
     assert "&lt;script&gt;alert(1)" in shown
     assert "<script>" not in shown
     assert section(tmp_path) == []

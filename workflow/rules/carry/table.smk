@@ -8,6 +8,8 @@ rule carry_table:
         csv=f"{RESULTS}/carry/{{table}}.csv",
         seal=f"{RESULTS}/carry/{{table}}.csv.sha256",
         md=f"{RESULTS}/carry/{{table}}.md",
+        png=f"{FIGURES}/carry_{{table}}.png",
+        pdf=f"{FIGURES}/carry_{{table}}.pdf",
     log:
         f"{RESULTS}/logs/carry_table/{{table}}.log",
     benchmark:
@@ -20,4 +22,5 @@ rule carry_table:
     resources:
         **light(),
     shell:
-        "embedgrad carried {wildcards.table} --found {input.found:q} --csv {output.csv:q} --md {output.md:q} > {log:q} 2>&1"
+        "embedgrad carried {wildcards.table} --found {input.found:q} --csv {output.csv:q} --md {output.md:q}"
+        " --png {output.png:q} --pdf {output.pdf:q} > {log:q} 2>&1"
