@@ -9,6 +9,7 @@ from embedgrad.carry.scores import scores_of
 from embedgrad.carry.words import Candidate, Judge
 from embedgrad.grading import Grading
 from embedgrad.reporting.statistics import Paired, mcnemar
+from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, PromptEmbedding, Slot
 from embedgrad_core.files import Item
 
@@ -86,7 +87,8 @@ def chosen(
     own: list[bool] = []
     for way, count in {"text": 1, **FINALISTS}.items():
         for one in sorted((one for one in pool if one.way == way), key=lambda one: one.loss)[:count]:
-            found = judge.loss(one.slot, dev)
+            with Progress(f"{way} on dev, divergence", len(dev), log, last=False) as at:
+                found = judge.loss(one.slot, dev, at.update)
             assert found is not None, "the budget keeps enough for the choice"
             vectors = PromptEmbedding.from_text(judge.frozen, one.slot).initial
             named = (f"{way} on dev", judge.frozen, one.slot, vectors, dev, grading, decoding, labels, log)

@@ -119,13 +119,15 @@ def distil(
     teacher = Teacher.of(frozen, prompt, [*train, *dev], short, log, kept)
     judge = Judge(teacher, layout, [*train, *dev], budget, max(2 * prompt.slot.k, prompt.slot.k + 16), kept)
     budget.limit = search.budget - search.kept(len(dev))
-    begun = judge.loss(prompt.slot, screen)
+    with Progress("distil, the prompt's own text", len(screen), log, last=False) as at:
+        begun = judge.loss(prompt.slot, screen, at.update)
     assert begun is not None, "the least budget reaches for it"
     judge.fluency = search.fluency * begun[0]
     own = judge.place(prompt.slot.text)
     pool = [Candidate("text", own, judge.total(begun))] if own else []
     if "nearest" in search.ways:
-        pool += _new(pool, judge.candidate("nearest", nearest_words(frozen, prompt), screen))
+        with Progress("distil, nearest", len(screen), log, last=False) as at:
+            pool += _new(pool, judge.candidate("nearest", nearest_words(frozen, prompt), screen, at.update))
     if not pool:
         raise UserError(
             "neither the prompt's text nor its nearest words are read as they would be scored; give other data."

@@ -10,6 +10,7 @@ from embedgrad.carry.divergence import Teacher
 from embedgrad.carry.scores import Scores, kept_scores, scores_of
 from embedgrad.carry.words import random_words
 from embedgrad.grading import Grading
+from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item
 
@@ -57,7 +58,10 @@ def distil_report(
     }
     short = replace(decoding, max_new_tokens=min(answer_tokens, decoding.max_new_tokens))
     teacher = Teacher.of(frozen, prompt, test, short, log)
-    apart = {name: teacher.divergences(placed[name][0], test) for name in texts}
+    apart = {}
+    for name in texts:
+        with Progress(f"{name}, divergence", len(test), log, last=False) as at:
+            apart[name] = teacher.divergences(placed[name][0], test, at.update)
     apart["optimised"] = [0.0] * len(test)
     rows = compared(found, "text", "optimised")
     for name, row in rows.items():

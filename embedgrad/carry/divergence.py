@@ -89,8 +89,13 @@ class Teacher:
         return examples
 
     @torch.no_grad()
-    def divergences(self, slot: Slot, items: Sequence[Item]) -> list[float]:
-        """KL(teacher ‖ the text of ``slot``) summed over each item's answer, nats, in the items' order."""
+    def divergences(
+        self, slot: Slot, items: Sequence[Item], on_progress: Callable[[int], None] = lambda done: None
+    ) -> list[float]:
+        """KL(teacher ‖ the text of ``slot``) summed over each item's answer, nats, in the items' order.
+
+        ``on_progress`` is called with the number of items done so far.
+        """
         vectors = self.frozen.embed(torch.tensor(slot.prompt_ids)).float()
         found: dict[str, float] = {}
         batching = MicroBatching(self.frozen.tokens_in_flight(False))
@@ -98,6 +103,7 @@ class Teacher:
             states = target_hidden(self.frozen, slot, vectors, part)
             for example, own in zip(part, states.split([len(one.target) for one in part]), strict=True):
                 found[example.id] = float(self._between(own, self.hidden[example.id]))
+            on_progress(len(found))
         return [found[item.id] for item in items]
 
     def loss(self, slot: Slot, vectors: torch.Tensor, examples: Sequence[Example]) -> tuple[torch.Tensor, int]:

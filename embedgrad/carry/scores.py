@@ -95,7 +95,9 @@ def scores_of(
         rows = decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
     outputs = {row.id: row.output for row in rows}
     correct = [grading.grade(outputs[item.id], item.answer).status == "correct" for item in items]
-    return Scores(target_losses(frozen, slot, vectors, items), correct, "decoding")
+    with Progress(f"{name}, loss", len(items), log, last=False) as at:
+        losses = target_losses(frozen, slot, vectors, items, at.update)
+    return Scores(losses, correct, "decoding")
 
 
 def kept_scores(
@@ -124,8 +126,14 @@ def kept_scores(
 
 
 @torch.inference_mode()
-def target_losses(frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, items: Sequence[Item]) -> list[float]:
-    """Eq. 6 of each item by itself, nats."""
+def target_losses(
+    frozen: FrozenModel,
+    slot: Slot,
+    vectors: torch.Tensor,
+    items: Sequence[Item],
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> list[float]:
+    """Eq. 6 of each item by itself, nats; ``on_progress`` is called with the number of items done so far."""
     examples = encode(slot, items, frozen.context)
     found: dict[str, float] = {}
     for part in MicroBatching().cut(len(slot.head_ids) + slot.k, examples):
@@ -134,4 +142,5 @@ def target_losses(frozen: FrozenModel, slot: Slot, vectors: torch.Tensor, items:
             chances = torch.cat([logits.log_softmax(dim=1) for logits in chunked_logits(frozen, states)])
             wanted = torch.tensor(example.target, device=chances.device)
             found[example.id] = -float(chances.gather(1, wanted[:, None]).double().sum())
+        on_progress(len(found))
     return [found[item.id] for item in items]

@@ -1,7 +1,7 @@
 """Texts that may stand for an optimised prompt, and what they are worth: distance to its answers, plainness, within a budget."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -135,13 +135,15 @@ class Judge:
             return None
         return slot
 
-    def loss(self, slot: Slot, items: Sequence[Item]) -> tuple[float, float] | None:
+    def loss(
+        self, slot: Slot, items: Sequence[Item], on_progress: Callable[[int], None] = lambda done: None
+    ) -> tuple[float, float] | None:
         """Mean divergence (nats per item) and surprise (nats per token) of a text; None if the budget has no room for them."""
         if not self.budget.take(len(items) + 1):
             return None
 
         def score() -> tuple[float, float]:
-            found = self.teacher.divergences(slot, items)
+            found = self.teacher.divergences(slot, items, on_progress)
             return sum(found) / len(found), surprise(self.frozen, slot)
 
         divergence, strange = self.kept.get("loss", score)
@@ -151,10 +153,12 @@ class Judge:
         """What a search lowers: divergence, and fluency times surprise."""
         return found[0] + self.fluency * found[1]
 
-    def candidate(self, way: str, text: str, items: Sequence[Item]) -> Candidate | None:
+    def candidate(
+        self, way: str, text: str, items: Sequence[Item], on_progress: Callable[[int], None] = lambda done: None
+    ) -> Candidate | None:
         """A text with its loss on some items; None if it is refused or the budget is spent."""
         slot = self.place(text)
-        found = self.loss(slot, items) if slot else None
+        found = self.loss(slot, items, on_progress) if slot else None
         return Candidate(way, slot, self.total(found)) if slot and found else None
 
 

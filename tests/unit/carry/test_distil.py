@@ -16,6 +16,7 @@ from embedgrad.carry.scores import scores_of
 from embedgrad.carry.words import Budget, random_words, read_as_scored, surprise
 from embedgrad.files.kept import KeptResults
 from embedgrad.grading import Grading
+from embedgrad.runtime import progress
 from embedgrad_core import Decoding, Layout, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
 
@@ -47,11 +48,11 @@ def planted(frozen, text=TEXT, other=OTHER, kind="chat"):
     return replace(one, vectors=two.initial)
 
 
-def found(frozen, prompt, state=None, **changes):
+def found(frozen, prompt, state=None, log=quiet, **changes):
     search = Search(
         **{"budget": 300, "answer_tokens": 3, "batch_size": 3, "candidates": 4, "reply_tokens": 6} | changes
     )
-    return distil(frozen, prompt, TRAIN, DEV, GRADING, DECODING, search, state=state, log=quiet)
+    return distil(frozen, prompt, TRAIN, DEV, GRADING, DECODING, search, state=state, log=log)
 
 
 @pytest.mark.parametrize("kind", ["bare", "chat"])
@@ -147,9 +148,9 @@ def test_no_more_is_spent_than_the_budget(frozen, monkeypatch, budget):
         passes["items"] += len(examples) * (3 if vectors.requires_grad else 1)
         return loss(self, slot, vectors, examples)
 
-    def counted_apart(self, slot, items):
+    def counted_apart(self, slot, items, *how):
         passes["items"] += len(items)
-        return apart(self, slot, items)
+        return apart(self, slot, items, *how)
 
     def counted_plain(frozen, slot):
         passes["words"] += 1
@@ -266,3 +267,20 @@ def test_the_report_gives_all_of_a_gain_to_the_words_that_were_planted(frozen):
     assert told["merged"] == 0
     lines = distilled_lines(told)
     assert lines[-1].startswith("in words survive 100 % [100 to 100 %] of the gain in loss")
+
+
+def test_each_phase_is_told_where_it_takes_long(frozen, monkeypatch):
+    monkeypatch.setattr(progress, "PAUSE", 0.0)
+    prompt, lines = planted(frozen), []
+    words = found(frozen, prompt, log=lines.append).slot
+    for grading in (GRADING, Grading("exact")):
+        distil_report(frozen, prompt, words, ITEMS, grading, DECODING, answer_tokens=3, log=lines.append)
+    told = {line.partition(":")[0] for line in lines}
+    search = {"the optimised prompt's answers", "the optimised prompt's distributions", "distil, the prompt's own text"}
+    search |= {"distil, nearest", "distil, gradient", "distil, rewrite", "text on dev, divergence"}
+    of_each = {
+        f"{name}, {what}"
+        for name in ("text", "distilled", "random_words")
+        for what in ("divergence", "answers", "loss")
+    }
+    assert told >= search | of_each | {"text on dev, label likelihood", "optimised, label likelihood"}
