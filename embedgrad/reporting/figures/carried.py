@@ -56,7 +56,9 @@ def elsewhere(reports: Sequence[Report]) -> Figure:
         _panel(axes, [_shares(found, of) for found in arms], (0, 100))
         for place, found in enumerate(arms):
             if not _shares(found, of):
-                axes.text(50, place, "no gain that can be told", ha="center", va="center", fontsize=6.5, color=GREY)
+                blank = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+                where: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "ha": "center", "va": "center"}
+                axes.text(0.5, place, "no gain that can be told", fontsize=6.5, color=GREY, bbox=blank, **where)
     if ranked:
         _panel(grid[-1], [_ranks(found) for found in arms], (0.5,))
     grid[0].set_yticks(range(len(reports)), [_label(one) for one in reports], fontsize=7.5)
