@@ -35,6 +35,7 @@ MARKS = {
 SHARED = ("text", "optimised")  # 0 % and 100 % by definition
 SHARES = {"loss": "share of the gain in loss, %", "label": "share of the gain among the labels, %"}
 RANKING = "AUROC of the labels"
+Line = dict[str, tuple[float, Sequence[float] | None]]  # by prompt, its value and interval
 
 
 @styled()
@@ -45,38 +46,34 @@ def elsewhere(reports: Sequence[Report]) -> Figure:
         reports: of one kind, at least one.
     """
     arms = [one.found["arms"] for one in reports]
-    shares = [of for of in SHARES if any(_interval(row, of) for found in arms for row in found.values())]
-    ranked = any(row.get("auroc") is not None for found in arms for row in found.values())
-    titles = [SHARES[of] for of in shares] + [RANKING] * ranked
-    figure = Figure(figsize=(1.2 + 2.9 * max(1, len(titles)), 1.3 + 0.62 * len(reports)), layout="constrained")
-    grid = list(figure.subplots(1, max(1, len(titles)), sharey=True, squeeze=False)[0])
-    for axes, title in zip(grid, titles, strict=False):
+    drawn = {title: [_shares(found, of) for found in arms] for of, title in SHARES.items()}
+    drawn[RANKING] = [_ranks(found) for found in arms]
+    drawn = {title: lines for title, lines in drawn.items() if any(lines)}
+    columns = max(1, len(drawn))
+    figure = Figure(figsize=(1.2 + 2.9 * columns, 1.3 + 0.62 * len(reports)), layout="constrained")
+    grid = list(figure.subplots(1, columns, sharey=True, squeeze=False)[0])
+    for axes, (title, lines) in zip(grid, drawn.items(), strict=False):
         axes.set_xlabel(title, fontsize=8)
-    for axes, of in zip(grid, shares, strict=False):
-        _panel(axes, [_shares(found, of) for found in arms], (0, 100))
-        for place, found in enumerate(arms):
-            if not _shares(found, of):
-                blank = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-                where: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "ha": "center", "va": "center"}
-                axes.text(0.5, place, "no gain that can be told", fontsize=6.5, color=GREY, bbox=blank, **where)
-    if ranked:
-        _panel(grid[-1], [_ranks(found) for found in arms], (0.5,))
+        _panel(axes, lines, *(((0.5,), "") if title == RANKING else ((0, 100), "no gain that can be told")))
     grid[0].set_yticks(range(len(reports)), [_label(one) for one in reports], fontsize=7.5)
     grid[0].set_ylim(len(reports) - 0.5, -0.5)
-    if not titles:
+    if not drawn:
         drawing.note(grid[0], "no gain of which a share could be told")
     figure.legend(handles=_legend(reports), loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     return figure
 
 
-def _panel(
-    axes: Axes, lines: Sequence[dict[str, tuple[float, Sequence[float] | None]]], guides: Sequence[float]
-) -> None:
+def _panel(axes: Axes, lines: Sequence[Line], guides: Sequence[float], empty: str) -> None:
+    """A line a report; ``empty`` is written where one has nothing to draw."""
     for guide in guides:
         axes.axvline(guide, color=LINK, linewidth=0.8, zorder=0)
     for place in range(1, len(lines)):
         axes.axhline(place - 0.5, color="#EEEEEE", linewidth=0.8, zorder=0)
     for place, line in enumerate(lines):
+        if not line:
+            blank = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            where: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "ha": "center", "va": "center"}
+            axes.text(0.5, place, empty, fontsize=6.5, color=GREY, bbox=blank, **where)
         for step, name in enumerate(name for name in MARKS if name in line):
             value, ends = line[name]
             height = place + 0.36 - 0.72 * (step + 0.5) / len(line)
@@ -97,13 +94,13 @@ def _interval(row: dict, of: str) -> list | None:
     return found
 
 
-def _shares(arms: dict, of: str) -> dict[str, tuple[float, Sequence[float] | None]]:
+def _shares(arms: dict, of: str) -> Line:
     """Of each prompt that has one with bounds, in per cent."""
     known = {name: row["share"][of] for name, row in arms.items() if name not in SHARED and _interval(row, of)}
     return {name: (100 * one["value"], [100 * end for end in one["interval"]]) for name, one in known.items()}
 
 
-def _ranks(arms: dict) -> dict[str, tuple[float, Sequence[float] | None]]:
+def _ranks(arms: dict) -> Line:
     return {name: (row["auroc"], row["auroc_interval"]) for name, row in arms.items() if row.get("auroc") is not None}
 
 
