@@ -69,8 +69,17 @@ def save(figure: Figure, *paths: str | Path) -> None:
 
 def as_svg(figure: Figure) -> bytes:
     """A figure as SVG, in memory: nothing lies in a temporary folder if the process is killed."""
+    return _in_memory(figure, "svg")
+
+
+def as_png(figure: Figure) -> bytes:
+    """A figure as PNG, in memory."""
+    return _in_memory(figure, "png")
+
+
+def _in_memory(figure: Figure, kind: str) -> bytes:
     into = io.BytesIO()
-    _draw(figure, into, "svg")
+    _draw(figure, into, kind)
     return into.getvalue()
 
 

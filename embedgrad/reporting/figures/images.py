@@ -1,11 +1,15 @@
 """Figures inside a page: SVG without the bytes that no eye sees, as the address of an image."""
 
 import re
+from base64 import b64encode
 from urllib.parse import quote
 
 from matplotlib.figure import Figure
 
-from embedgrad.reporting.figures.drawing import as_svg
+from embedgrad.reporting.figures.drawing import as_png, as_svg
+
+# Bytes of an address. A drawing of some hundred panels or labels takes several times this as SVG, and a fifth of that as pixels.
+LONG = 100_000
 
 # Coordinates; scales keep all their digits.
 _COORDINATES = re.compile(r'(?: (?:d|x|y)="|translate\()[^")]*')
@@ -16,8 +20,24 @@ _PLAIN = " :/=;,()!*@$+?[]{}|^`"
 
 
 def as_image(figure: Figure) -> str:
-    """A figure as the address of an inlined SVG: three quarters of what base64 of matplotlib's own takes."""
-    return "data:image/svg+xml," + quote(shorter(as_svg(figure).decode()), safe=_PLAIN)
+    """A figure as the address of an inlined SVG: three quarters of what base64 of matplotlib's own takes.
+
+    Where that is long and the pixels of the PNG are shorter, the SVG holds these, shown in the same size.
+    """
+    drawing = _address(shorter(as_svg(figure).decode()))
+    return drawing if len(drawing) < LONG else min(drawing, _address(_pixels(figure)), key=len)
+
+
+def _address(svg: str) -> str:
+    return "data:image/svg+xml," + quote(svg, safe=_PLAIN)
+
+
+def _pixels(figure: Figure) -> str:
+    width, height = (f"{72 * inches:g}" for inches in figure.get_size_inches())
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="{height}pt" viewBox="0 0 {width} {height}">'
+        f'<image width="{width}" height="{height}" href="data:image/png;base64,{b64encode(as_png(figure)).decode()}"/></svg>'
+    )
 
 
 def shorter(svg: str) -> str:

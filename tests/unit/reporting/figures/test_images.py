@@ -1,6 +1,7 @@
 """Figures inside the page: the same drawing in fewer bytes, and a URL that needs no base64."""
 
 import re
+from base64 import b64decode
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from embedgrad.reporting.figures.drawing import as_svg
-from embedgrad.reporting.figures.images import as_image, shorter
+from embedgrad.reporting.figures.drawing import as_png, as_svg
+from embedgrad.reporting.figures.images import LONG, as_image, shorter
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
 
@@ -54,3 +55,19 @@ def test_the_address_holds_nothing_that_ends_it(figure):
     assert kind == "data:image/svg+xml"
     assert not set(body) & set("#<>\"'&\n")
     assert unquote(body) == shorter(as_svg(figure).decode())
+
+
+def test_a_drawing_of_very_many_marks_holds_its_pixels_in_the_size_of_the_figure():
+    figure = Figure(figsize=(7, 3.5))
+    figure.subplots().scatter(np.linspace(0, 1, 3000), np.sin(np.linspace(0, 99, 3000)))
+    assert len(shorter(as_svg(figure).decode())) > 2 * LONG
+    address = as_image(figure)
+    kind, _, body = address.partition(",")
+    assert kind == "data:image/svg+xml"
+    assert len(address) < LONG
+    drawn = ElementTree.fromstring(unquote(body))
+    assert (drawn.attrib["width"], drawn.attrib["height"]) == ("504pt", "252pt")
+    (picture,) = drawn
+    kind, _, pixels = picture.attrib["href"].partition(",")
+    assert kind == "data:image/png;base64"
+    assert b64decode(pixels) == as_png(figure)
