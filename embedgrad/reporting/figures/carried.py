@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from embedgrad.reporting.carried import NAMES
 from embedgrad.reporting.figures import drawing
-from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, GREY, LINK, styled
+from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, LINK, styled
 from embedgrad.reporting.results.carried import Report
 
 
@@ -54,7 +54,7 @@ def elsewhere(reports: Sequence[Report]) -> Figure:
     grid = list(figure.subplots(1, columns, sharey=True, squeeze=False)[0])
     for axes, (title, lines) in zip(grid, drawn.items(), strict=False):
         axes.set_xlabel(title, fontsize=8)
-        _panel(axes, lines, *(((0.5,), "") if title == RANKING else ((0, 100), "no gain that can be told")))
+        _panel(axes, lines, *(((0.5,), "") if title == RANKING else ((0, 100), "gain not significant")))
     grid[0].set_yticks(range(len(reports)), [_label(one) for one in reports], fontsize=7.5)
     grid[0].set_ylim(len(reports) - 0.5, -0.5)
     if not drawn:
@@ -68,7 +68,7 @@ def _panel(axes: Axes, lines: Sequence[Line], guides: Sequence[float], empty: st
     for guide in guides:
         axes.axvline(guide, color=LINK, linewidth=0.8, zorder=0)
     for place in range(1, len(lines)):
-        axes.axhline(place - 0.5, color="#EEEEEE", linewidth=0.8, zorder=0)
+        axes.axhline(place - 0.5, color=FAINT, linewidth=0.8, zorder=0)
     for place, line in enumerate(lines):
         if not line:
             blank = {"facecolor": "white", "edgecolor": "none", "pad": 1}

@@ -74,7 +74,7 @@ def test_a_share_without_bounds_is_said_and_not_drawn():
     with styled():
         figure = elsewhere([report(ARMS), report(unsure)])
         told = [text for text, _ in texts(figure)]
-    assert told.count("no gain that can be told") == 1
+    assert told.count("gain not significant") == 1
     assert len([line for line in figure.axes[1].get_lines() if line.get_linestyle() == "None"]) == 4
     with styled():
         assert len(elsewhere([report(unsure)]).axes) == 2
