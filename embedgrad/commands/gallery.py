@@ -5,6 +5,7 @@ embedgrad gallery prompt.safetensors other.safetensors --out gallery.html
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from embedgrad.commands.arguments import add_model_arguments
@@ -58,7 +59,10 @@ def _prompts(arguments: argparse.Namespace) -> dict[Path, str]:
     Raises:
         UserError: there is none.
     """
-    found = {path: path.name for path in arguments.prompts}
+    # Many runs call the file prompt.safetensors: the folders in which the paths differ belong to the name.
+    folders = [path.absolute().parent for path in arguments.prompts]
+    common = os.path.commonpath(folders) if folders else ""
+    found = {path: path.absolute().relative_to(common).as_posix() for path in arguments.prompts}
     if arguments.results:
         # A cell: <dataset>/<model>/seed<n>; other methods and sweeps lie deeper.
         paths = sorted(arguments.results.glob("*/*/seed*/prompt.safetensors"))

@@ -98,6 +98,8 @@ def test_equal_prompts_give_equal_bytes(run, page):
     assert (run.parent / "a.html").read_bytes() == (run.parent / "b.html").read_bytes()
     assert "block 2" in (run.parent / "a.html").read_text()
     assert "block 1" not in (run.parent / "a.html").read_text()
+    names = re.findall(r"<h2>(\S+) <span", (run.parent / "a.html").read_text())
+    assert names == ["other/tiny/seed1/prompt.safetensors", "reviews/tiny/seed0/prompt.safetensors"]
 
 
 def test_a_prompt_that_never_moved_moved_towards_nothing(tmp_path):
