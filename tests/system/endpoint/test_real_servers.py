@@ -1,4 +1,4 @@
-"""A real model behind a server answers as the suite's own decoder does, in both calls of the API.
+"""A real model behind a server answers as the suite's own decoder does, in both calls of the API and through a line that fails.
 
 `transformers serve` and `vllm serve`, where they are installed (an extra brings both: requirements-vllm.txt), and transformers' own
 generate behind a small server of Python's, which needs nothing more.
@@ -88,6 +88,24 @@ def generate_behind_a_server(folder):
         yield asked.url
 
 
+# What a line does to requests on their way, and to answers on their way back.
+FAULTS = ["429:1", "500", "timeout", "reset", "cut", "malformed"]
+
+
+def passed_on(url):
+    """Asks the real server, for a line that fails."""
+
+    def answering(path, body):
+        asked = urllib.request.Request(
+            url + path.removeprefix("/v1"), json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(asked, timeout=60) as reply:
+            choice = json.load(reply)["choices"][0]
+        return choice["text"] if "text" in choice else choice["message"]["content"], choice["finish_reason"]
+
+    return answering
+
+
 SERVERS = {"transformers serve": transformers_serve, "vllm serve": vllm_serve, "generate": generate_behind_a_server}
 
 
@@ -133,6 +151,18 @@ def test_the_suites_own_answers(home, tokenizer, tmp_path, capsys, server):
             stops = {key: row.stop.replace("loop_suspect", "length") for key, row in ours.items()}
             assert {row["id"]: row["stop"] for row in theirs} == stops
             assert len({row["output"] for row in theirs}) > 3, "answers that differ, or the comparison says little"
+        with openai(passed_on(url), list(FAULTS)) as line:
+            again = ["--answers", tmp_path / "anew", "--timeout", 5]
+            words[words.index(url)] = line.url
+            assert main([str(word) for word in [*words, *again]]) == 0
+        told = capsys.readouterr().err
+    # The line counts no tokens: those are of the server's own replies.
+    through = [row["before"] for row in read_jsonl(out)]
+    assert [row | {"n_tokens": None} for row in through] == [row | {"n_tokens": None} for row in theirs]
+    assert len(line.bodies) == len(items) + len(FAULTS)
+    assert len(line.answered) == len({json.dumps(body) for body in line.answered}) == len(items)
+    for kind in ("status 429 1", "status 500 1", "timeout 1", "connection cut 2", "malformed JSON 1"):
+        assert kind in told
 
 
 def _items(path):
