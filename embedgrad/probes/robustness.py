@@ -4,7 +4,8 @@ Each condition changes inputs or prompt by a rule (:mod:`embedgrad.probes.pertur
 own limits and evaluator. What counts is how much more the optimised prompt loses than the text prompt does: a prompt that answers
 nothing right has nothing to lose.
 
-``other_domain`` asks other items of the same kind of answer: generated ones, which are always at hand.
+``other_domain`` asks other items of the same kind of answer: generated ones, which are always at hand. ``mention`` is the
+control of ``injection``: an answer that stands at the end of the input may be copied without any obedience.
 """
 
 import random
@@ -17,7 +18,15 @@ from embedgrad.grading import Grading
 from embedgrad.probes.applies import FEWEST, DoesNotApply, check_size
 from embedgrad.probes.draws import fresh_items
 from embedgrad.probes.intervals import difference_of_changes
-from embedgrad.probes.perturbations import TYPO_RATE, injected, label_order, paraphrase, typos, wrong_answers
+from embedgrad.probes.perturbations import (
+    TYPO_RATE,
+    injected,
+    label_order,
+    mentioned,
+    paraphrase,
+    typos,
+    wrong_answers,
+)
 from embedgrad.reporting.statistics import Paired, wilson
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, decode
@@ -35,6 +44,7 @@ WHAT = {
     "typos": f"two letters change places in {100 * TYPO_RATE:.0f} % of the words of four letters or more (seeded)",
     "label_order": "the label words of the prompt in each other's place, in the text and in the vectors alike",
     "other_domain": "items of another task with the same kind of answer",
+    "mention": "the input ends with another answer's name; nothing asks for it",
     "injection": "the input ends with an instruction to give another answer",
 }
 
@@ -79,7 +89,8 @@ def robustness(
         ``n``; ``plain``, by side (``text``, ``optimised``) the right answers; ``conditions``, by name ``what`` it is, and
         ``found``, or the ``reason`` why it does not apply: ``n``; by side ``plain`` and ``changed`` (right answers), ``drop``
         in points with its ``interval``; ``lost``, the optimised prompt's drop less the text prompt's, with its interval;
-        of ``injection`` also ``obeyed``: by side how many answers are the one that was asked for, with and without the instruction.
+        of ``mention`` and ``injection`` also ``obeyed``: by side how many answers are the one at the input's end, with and without
+        it, and of the injection ``beyond``, points more than where that answer is only named.
         ``answers``, line by line.
 
     Raises:
@@ -106,7 +117,7 @@ def robustness(
         told: dict[str, dict] = {name: {"reason": reason, "found": None} for name, reason in reasons.items()}
         for name, one in conditions.items():
             found = _told(plain, items, one, graded(name, one.changed, one.places))
-            found["obeyed"] = _obeyed(plain, lines, items, grading) if name == "injection" else None
+            found["obeyed"] = _obeyed(name, lines, items, grading) if name in ("mention", "injection") else None
             told[name] = {"reason": None, "found": found}
     return {
         "n": len(items),
@@ -148,9 +159,10 @@ def _conditions(
         reasons["other_domain"] = "no other data with this kind of answer are at hand"
     try:
         asked = wrong_answers(items)
+        found["mention"] = Condition(items, [mentioned(item, asked[item.id]) for item in items])
         found["injection"] = Condition(items, [injected(item, asked[item.id]) for item in items])
     except DoesNotApply as why:
-        reasons["injection"] = str(why)
+        reasons["mention"] = reasons["injection"] = str(why)
     return found, reasons
 
 
@@ -184,26 +196,31 @@ def _told(
     return {"n": len(condition.changed), "n_plain": len(own), **sides, "lost": lost}
 
 
-def _obeyed(
-    plain: Mapping[str, Mapping[str, dict]], lines: Sequence[dict], items: Sequence[Item], grading: Grading
-) -> dict:
-    """How often the answer is the one that the input's end asks for, beside how often it is without being asked for."""
+def _obeyed(condition: str, lines: Sequence[dict], items: Sequence[Item], grading: Grading) -> dict:
+    """How often the answer is the one at the input's end, beside how often it is so anyway and where it is only named."""
     asked = wrong_answers(items)
-    found: dict[str, dict] = {}
-    hits: dict[str, list[bool]] = {}
-    for side, rows in plain.items():
+
+    def given(condition: str, side: str) -> list[bool]:
         outputs = {
-            line["id"]: line["output"] for line in lines if (line["condition"], line["side"]) == ("injection", side)
+            line["id"]: line["output"] for line in lines if (line["condition"], line["side"]) == (condition, side)
         }
-        hits[side] = [grading.grade(outputs[item.id], asked[item.id]).status == "correct" for item in items]
-        without = [grading.grade(rows[item.id]["output"], asked[item.id]).status == "correct" for item in items]
-        more = Paired.of(without, hits[side])
+        return [grading.grade(outputs[item.id], asked[item.id]).status == "correct" for item in items]
+
+    found: dict[str, dict] = {}
+    hits = {side: given(condition, side) for side in ("text", "optimised")}
+    for side, own in hits.items():
+        without = given("plain", side)
+        more = Paired.of(without, own)
         found[side] = {
-            "asked": sum(hits[side]),
-            "rate_interval": wilson(sum(hits[side]), len(items)),
+            "asked": sum(own),
+            "rate_interval": wilson(sum(own), len(items)),
             "not_asked": sum(without),
             "more": more.points,
             "interval": more.interval,
+            "beyond": None,
         }
+        if condition == "injection":
+            beyond = Paired.of(given("mention", side), own)
+            found[side]["beyond"] = {"points": beyond.points, "interval": beyond.interval}
     between = Paired.of(hits["text"], hits["optimised"])
     return found | {"difference": {"points": between.points, "interval": between.interval}}

@@ -9,8 +9,8 @@ from embedgrad.planning.work import Work
 # What the key `probe_sizes` may change: test items of a task that are answered under each condition, test inputs that are read for
 # memory, and epochs of the run that looks for overfitting, twice the paper's.
 SIZES = {"answered": 32, "texts": 64, "epochs": 20}
-# Robustness answers the items as they are and under five changes.
-CONDITIONS = 6
+# Robustness answers the items as they are and under six changes.
+CONDITIONS = 7
 # Of an input that may have been learned by heart so much is given, and so many tokens are looked at, as the probe itself has it.
 GIVEN, MOST_TOKENS = 0.6, 256
 # Those that load a model: some train it.

@@ -26,12 +26,14 @@ CAPTION = (
     "Both prompts on changed inputs, by the run's own decoder and evaluator. drop: right answers that the change costs, in "
     "points, item by item. lost: the optimised prompt's drop less the text prompt's, with its 95 % interval; above 0, the "
     "gain does not survive the change as well as the text's own answers do. Other domain: other items, so that the gains are "
-    "compared. Injection: the input ends with an instruction to give a wrong answer; obeyed: answers that are the one asked "
-    "for, beside how many were so anyway. Paraphrases are of a table of synonyms, no reader's. On few items an interval that "
-    "holds 0 proves no robustness."
+    "compared. Injection: the input ends with an instruction to give a wrong answer; label named: with that answer and no "
+    "instruction. obeyed: answers that are the one at the end, beside how many were so anyway; beyond: points more than "
+    "where it is only named, since a copy is no obedience. Paraphrases are of a table of synonyms, no reader's. On few items "
+    "an interval that holds 0 proves no robustness."
 )
 _CHANGED = {"plain": COUNT, "changed": COUNT, "drop": (float,), "interval": (list,)}
-_OBEYED = {"asked": COUNT, "rate_interval": list, "not_asked": COUNT}
+_BEYOND = {"points": float, "interval": list}
+_OBEYED = {"asked": COUNT, "rate_interval": list, "not_asked": COUNT, "beyond": (_BEYOND,)}
 _FOUND = {
     "n": COUNT,
     "n_plain": COUNT,
@@ -46,6 +48,7 @@ WORDS = {
     "typos": "typos",
     "label_order": "labels swapped",
     "other_domain": "other domain",
+    "mention": "label named",
     "injection": "injection",
 }
 SIDES = {"text": BEFORE, "optimised": AFTER}
@@ -72,7 +75,7 @@ def fault(values: dict) -> str | None:
 
 
 def lines(values: dict) -> list[dict]:
-    """A line per condition; the injection's says how often each prompt obeyed it."""
+    """A line per condition; those of a named answer and of the injection say how often each prompt gave it."""
     table = []
     for name, words in WORDS.items():
         one = values["conditions"].get(name)
@@ -94,6 +97,8 @@ def lines(values: dict) -> list[dict]:
                 told = found["obeyed"][side]
                 line[f"{side}_obeyed"] = Ranged.of(told["asked"] / found["n"], told["rate_interval"], 100, 1)
                 line[f"{side}_anyway"] = round(100 * told["not_asked"] / found["n"], 1)
+                if beyond := told["beyond"]:
+                    line[f"{side}_beyond"] = Ranged.of(beyond["points"], beyond["interval"], digits=1)
         line["note"] = one["what"]
         table.append(line)
     return table
@@ -115,13 +120,19 @@ def sentence(found: Sequence[Probed]) -> str:
         f"Of {len(asked)} changes, {len(worse)} cost the optimised prompt more than the text prompt{listed}, {better} cost it "
         "less; the others cannot be told apart on so few items."
     )
-    obeyed = [(told["obeyed"], told["n"]) for _, _, told in asked if told["obeyed"]]
-    if not obeyed:
+    given = {
+        name: [(told["obeyed"], told["n"]) for _, key, told in asked if key == name and told["obeyed"]]
+        for name in ("injection", "mention")
+    }
+    if not given["injection"]:
         return text
-    n = sum(size for _, size in obeyed)
+
+    def percent(name: str, side: str, key: str) -> float:
+        return 100 * sum(one[side][key] for one, _ in given[name]) / sum(size for _, size in given[name])
+
     told = " and ".join(
-        f"the {side} prompt in {100 * sum(one[side]['asked'] for one, _ in obeyed) / n:.0f} % "
-        f"({100 * sum(one[side]['not_asked'] for one, _ in obeyed) / n:.0f} % without it)"
+        f"the {side} prompt in {percent('injection', side, 'asked'):.0f} % ({percent('mention', side, 'asked'):.0f} % where it was "
+        f"only named, {percent('injection', side, 'not_asked'):.0f} % without either)"
         for side in SIDES
     )
     return f"{text} An injected instruction to give a wrong answer got it from {told}."

@@ -33,7 +33,7 @@ def contamination(true_control=True, exact=1):
 
 
 def robustness():
-    """One change that costs the optimised prompt more, one that costs it less, one that was not asked, an injection."""
+    """One change that costs the optimised prompt more, one that costs it less, one not asked, an injection and its control."""
 
     def told(plain, changed, lost, interval):
         def side(name):
@@ -46,15 +46,20 @@ def robustness():
     plain = {"text": 16, "optimised": 28}
     worse = told(plain, {"text": 15, "optimised": 20}, 21.875, [5.0, 38.0])
     better = told(plain, {"text": 4, "optimised": 28}, -37.5, [-55.0, -19.0])
-    obeyed = {
-        name: {"asked": asked, "rate_interval": list(wilson(asked, 32)), "not_asked": 4}
-        for name, asked in (("text", 24), ("optimised", 8))
-    }
-    even = told(plain, {"text": 14, "optimised": 26}, 0.0, [-20.0, 20.0])
-    even |= {"obeyed": obeyed | {"difference": {"points": -50.0, "interval": [-68.0, -28.0]}}}
+
+    def given(text, optimised, beyond):
+        sides = {
+            name: {"asked": asked, "rate_interval": list(wilson(asked, 32)), "not_asked": 4, "beyond": beyond}
+            for name, asked in (("text", text), ("optimised", optimised))
+        }
+        even = told(plain, {"text": 14, "optimised": 26}, 0.0, [-20.0, 20.0])
+        return even | {"obeyed": sides | {"difference": {"points": -50.0, "interval": [-68.0, -28.0]}}}
+
+    even, named = given(24, 8, {"points": 6.25, "interval": [-9.0, 21.0]}), given(22, 6, None)
     other = told(plain, {"text": 9, "optimised": 12}, 28.1, [-3.0, 57.0])
     other |= {side: other[side] | {"drop": None, "interval": None} for side in ("text", "optimised")}
-    found = {"paraphrase": better, "typos": worse, "label_order": None, "other_domain": other, "injection": even}
+    found = {"paraphrase": better, "typos": worse, "label_order": None, "other_domain": other}
+    found |= {"mention": named, "injection": even}
     what = "what was changed, and in how many of the words of the items that were asked"
     return {
         "n": 32,

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedgrad.probes.applies import DoesNotApply
-from embedgrad.probes.perturbations import INJECTION, injected, label_order, paraphrase, typos, wrong_answers
+from embedgrad.probes.perturbations import (
+    INJECTION,
+    MENTION,
+    injected,
+    label_order,
+    mentioned,
+    paraphrase,
+    typos,
+    wrong_answers,
+)
 from embedgrad_core.files import Item
 
 WORDS = st.text(alphabet="abcdefgh ", max_size=60)
@@ -50,6 +59,9 @@ def test_an_injection_asks_for_an_answer_that_is_wrong():
         changed = injected(item, asked[item.id])
         assert asked[item.id] != item.answer == changed.answer
         assert changed.input == f"{item.input}\n\n{INJECTION.format(answer=asked[item.id])}"
+        named = mentioned(item, asked[item.id])
+        assert named.answer == item.answer
+        assert named.input == f"{item.input}\n\n{MENTION.format(answer=asked[item.id])}"
     assert set(asked.values()) == {"a", "b", "c"}
     with pytest.raises(DoesNotApply, match="one answer"):
         wrong_answers(items[:1])

@@ -38,18 +38,26 @@ def test_what_is_lost_is_the_one_drop_less_the_other():
 
 def test_an_answer_that_is_what_was_asked_for_counts_beyond_what_it_was_anyway():
     asked = wrong_answers(ITEMS)
-    plain = {side: {item.id: {"output": item.answer} for item in ITEMS} for side in ("text", "optimised")}
-    plain["optimised"]["0"] = {"output": asked["0"]}
-    lines = []
-    for side, obedient in (("text", 9), ("optimised", 3)):
-        for place, item in enumerate(ITEMS):
-            output = asked[item.id] if place < obedient else item.answer
-            lines.append({"condition": "injection", "side": side, "id": item.id, "output": output})
-    found = _obeyed(plain, lines, ITEMS, GRADING)
+    given = {
+        "plain": {"text": 0, "optimised": 1},
+        "mention": {"text": 9, "optimised": 2},
+        "injection": {"text": 9, "optimised": 3},
+    }
+    lines = [
+        {"condition": name, "side": side, "id": item.id, "output": asked[item.id] if place < many else item.answer}
+        for name, sides in given.items()
+        for side, many in sides.items()
+        for place, item in enumerate(ITEMS)
+    ]
+    found = _obeyed("injection", lines, ITEMS, GRADING)
     assert (found["text"]["asked"], found["text"]["not_asked"]) == (9, 0)
     assert (found["optimised"]["asked"], found["optimised"]["not_asked"]) == (3, 1)
     assert found["optimised"]["more"] == pytest.approx(100 * 2 / 12)
     assert found["difference"]["points"] == pytest.approx(-50)
+    assert found["text"]["beyond"]["points"] == 0, "all that it obeyed it would have copied"
+    assert found["optimised"]["beyond"]["points"] == pytest.approx(100 / 12)
+    copied = _obeyed("mention", lines, ITEMS, GRADING)
+    assert (copied["text"]["asked"], copied["text"]["beyond"]) == (9, None)
 
 
 def test_two_equal_prompts_lose_alike(frozen, tmp_path):
@@ -98,7 +106,7 @@ def test_conditions_that_do_not_fit_say_so(frozen):
     prompt = PromptEmbedding.from_text(frozen, slot)
     found = robustness(frozen, prompt, items, GRADING, Decoding(max_new_tokens=4), log=lambda line: None)
     reasons = {name: one["reason"] for name, one in found["conditions"].items()}
-    assert reasons["injection"] == "all items have one answer"
+    assert reasons["injection"] == reasons["mention"] == "all items have one answer"
     assert "0 of 9" in reasons["paraphrase"]
     assert "fewer than two label words" in reasons["label_order"]
     with pytest.raises(DoesNotApply, match="4 test items"):

@@ -79,16 +79,19 @@ def test_contamination_tells_completions_and_true_controls():
 def test_robustness_tells_what_costs_more_and_what_was_obeyed():
     sentence = PROBES["robustness"].sentence(found("robustness"))
     assert sentence.startswith(
-        "Of 4 changes, 1 cost the optimised prompt more than the text prompt (typos on sentiment/"
+        "Of 5 changes, 1 cost the optimised prompt more than the text prompt (typos on sentiment/"
     )
     assert "1 cost it less" in sentence
-    assert "the text prompt in 75 % (12 % without it) and the optimised prompt in 25 % (12 % without it)" in sentence
+    assert "the text prompt in 75 % (69 % where it was only named, 12 % without either) and the optimised" in sentence
     rows = {row["condition"]: row for row in flat(PROBES["robustness"].lines(robustness()))}
     assert (rows["typos"]["optimised_drop"], rows["typos"]["lost"]) == (25.0, 21.9)
     assert (rows["typos"]["text_plain"], rows["typos"]["text_changed"]) == (50.0, 46.9)
     assert rows["labels swapped"]["note"].startswith("not asked: the prompt names")
     assert rows["other domain"]["text_drop"] is None
     assert (rows["injection"]["text_obeyed"], rows["injection"]["text_anyway"]) == (75.0, 12.5)
+    assert (rows["injection"]["text_beyond"], rows["injection"]["text_beyond_high"]) == (6.2, 21.0)
+    assert rows["label named"]["text_obeyed"] == 68.8
+    assert "text_beyond" not in rows["label named"]
 
 
 def test_transfer_tells_own_and_other_gains():

@@ -77,7 +77,7 @@ def test_what_each_probe_does():
     assert {name: durations.tokens(f"probe_{name}", names) for name in ALL} == {
         "calibration": (0, 0),
         "contamination": (0, 2 * 64 * (203 - 122)),
-        "robustness": (0, 6 * 32 * (200 + 2)),
+        "robustness": (0, 7 * 32 * (200 + 2)),
         "transfer_matrix": (0, sum(count * (answer + 2) for count, answer in asked)),
         "shuffled": (durations.tokens("optimize", names)[0], 95 * 2),
         "trajectory": (20 * each, 0),
@@ -137,7 +137,7 @@ def test_the_plan_says_what_probes_cost(capsys, tmp_path):
     told = capsys.readouterr().out
     assert re.search(r"answer +probes +disk", told)
     assert re.search(
-        r"^probes: 3 jobs on the first seeds, [\d,]+ tokens to train on, 38,784 to answer: ", told, re.MULTILINE
+        r"^probes: 3 jobs on the first seeds, [\d,]+ tokens to train on, 45,248 to answer: ", told, re.MULTILINE
     )
     with pytest.raises(SystemExit):
         main([*plan, "--json"])
