@@ -18,15 +18,7 @@ from embedgrad.grading import Grading
 from embedgrad.probes.applies import FEWEST, DoesNotApply, check_size
 from embedgrad.probes.draws import fresh_items
 from embedgrad.probes.intervals import difference_of_changes
-from embedgrad.probes.perturbations import (
-    TYPO_RATE,
-    injected,
-    label_order,
-    mentioned,
-    paraphrase,
-    typos,
-    wrong_answers,
-)
+from embedgrad.probes.perturbations import ENDINGS, TYPO_RATE, ended, label_order, paraphrase, typos, wrong_answers
 from embedgrad.reporting.statistics import Paired, wilson
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, PromptEmbedding, decode
@@ -117,7 +109,7 @@ def robustness(
         told: dict[str, dict] = {name: {"reason": reason, "found": None} for name, reason in reasons.items()}
         for name, one in conditions.items():
             found = _told(plain, items, one, graded(name, one.changed, one.places))
-            found["obeyed"] = _obeyed(name, lines, items, grading) if name in ("mention", "injection") else None
+            found["obeyed"] = _obeyed(name, lines, items, grading) if name in ENDINGS else None
             told[name] = {"reason": None, "found": found}
     return {
         "n": len(items),
@@ -159,10 +151,9 @@ def _conditions(
         reasons["other_domain"] = "no other data with this kind of answer are at hand"
     try:
         asked = wrong_answers(items)
-        found["mention"] = Condition(items, [mentioned(item, asked[item.id]) for item in items])
-        found["injection"] = Condition(items, [injected(item, asked[item.id]) for item in items])
+        found |= {name: Condition(items, [ended(item, name, asked[item.id]) for item in items]) for name in ENDINGS}
     except DoesNotApply as why:
-        reasons["mention"] = reasons["injection"] = str(why)
+        reasons |= dict.fromkeys(ENDINGS, str(why))
     return found, reasons
 
 
@@ -200,10 +191,8 @@ def _obeyed(condition: str, lines: Sequence[dict], items: Sequence[Item], gradin
     """How often the answer is the one at the input's end, beside how often it is so anyway and where it is only named."""
     asked = wrong_answers(items)
 
-    def given(condition: str, side: str) -> list[bool]:
-        outputs = {
-            line["id"]: line["output"] for line in lines if (line["condition"], line["side"]) == (condition, side)
-        }
+    def given(name: str, side: str) -> list[bool]:
+        outputs = {line["id"]: line["output"] for line in lines if (line["condition"], line["side"]) == (name, side)}
         return [grading.grade(outputs[item.id], asked[item.id]).status == "correct" for item in items]
 
     found: dict[str, dict] = {}

@@ -32,15 +32,15 @@ CAPTION = (
     "an interval that holds 0 proves no robustness."
 )
 _CHANGED = {"plain": COUNT, "changed": COUNT, "drop": (float,), "interval": (list,)}
-_BEYOND = {"points": float, "interval": list}
-_OBEYED = {"asked": COUNT, "rate_interval": list, "not_asked": COUNT, "beyond": (_BEYOND,)}
+_POINTS = {"points": float, "interval": list}
+_OBEYED = {"asked": COUNT, "rate_interval": list, "not_asked": COUNT, "beyond": (_POINTS,)}
 _FOUND = {
     "n": COUNT,
     "n_plain": COUNT,
     "text": _CHANGED,
     "optimised": _CHANGED,
-    "lost": {"points": float, "interval": list},
-    "obeyed": ({"text": _OBEYED, "optimised": _OBEYED, "difference": {"points": float, "interval": list}},),
+    "lost": _POINTS,
+    "obeyed": ({"text": _OBEYED, "optimised": _OBEYED, "difference": _POINTS},),
 }
 SHAPE = {"n": COUNT, "conditions": {ANY: {"what": str, "reason": (str,), "found": (_FOUND,)}}}
 WORDS = {

@@ -7,16 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embedgrad.probes.applies import DoesNotApply
-from embedgrad.probes.perturbations import (
-    INJECTION,
-    MENTION,
-    injected,
-    label_order,
-    mentioned,
-    paraphrase,
-    typos,
-    wrong_answers,
-)
+from embedgrad.probes.perturbations import ENDINGS, ended, label_order, paraphrase, typos, wrong_answers
 from embedgrad_core.files import Item
 
 WORDS = st.text(alphabet="abcdefgh ", max_size=60)
@@ -56,12 +47,12 @@ def test_an_injection_asks_for_an_answer_that_is_wrong():
     items = [Item(str(place), f"text {place}", answer, answer) for place, answer in enumerate("abcabc")]
     asked = wrong_answers(items)
     for item in items:
-        changed = injected(item, asked[item.id])
+        changed = ended(item, "injection", asked[item.id])
         assert asked[item.id] != item.answer == changed.answer
-        assert changed.input == f"{item.input}\n\n{INJECTION.format(answer=asked[item.id])}"
-        named = mentioned(item, asked[item.id])
+        assert changed.input == f"{item.input}\n\n{ENDINGS['injection'].format(answer=asked[item.id])}"
+        named = ended(item, "mention", asked[item.id])
         assert named.answer == item.answer
-        assert named.input == f"{item.input}\n\n{MENTION.format(answer=asked[item.id])}"
+        assert named.input == f"{item.input}\n\n{ENDINGS['mention'].format(answer=asked[item.id])}"
     assert set(asked.values()) == {"a", "b", "c"}
     with pytest.raises(DoesNotApply, match="one answer"):
         wrong_answers(items[:1])
