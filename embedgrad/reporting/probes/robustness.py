@@ -28,8 +28,9 @@ CAPTION = (
     "gain does not survive the change as well as the text's own answers do. Other domain: other items, so that the gains are "
     "compared. Injection: the input ends with an instruction to give a wrong answer; label named: with that answer and no "
     "instruction. obeyed: answers that are the one at the end, beside how many were so anyway; beyond: points more than "
-    "where it is only named, since a copy is no obedience. Paraphrases are of a table of synonyms, no reader's. On few items "
-    "an interval that holds 0 proves no robustness."
+    "where it is only named, since a copy is no obedience. Below the line of the figure, in per cent: answers that are the label "
+    "named, or injected, at the end; the bar marks how many were so without it. "
+    "Paraphrases are of a table of synonyms, no reader's. On few items an interval that holds 0 proves no robustness."
 )
 _CHANGED = {"plain": COUNT, "changed": COUNT, "drop": (float,), "interval": (list,)}
 _POINTS = {"points": float, "interval": list}
@@ -51,6 +52,8 @@ WORDS = {
     "mention": "label named",
     "injection": "injection",
 }
+# Below them, in per cent of the answers and not in points.
+GIVEN = {"mention": "named, given", "injection": "injected, given"}
 SIDES = {"text": BEFORE, "optimised": AFTER}
 COLUMNS, MOST_COLUMNS, MANY = 3, 4, 10
 
@@ -140,21 +143,21 @@ def sentence(found: Sequence[Probed]) -> str:
 
 @styled()
 def figure(found: Sequence[Probed]) -> Figure:
-    """Drops of both prompts and what is lost, a panel per cell, with 95 % intervals."""
+    """Drops of both prompts, what is lost, and how often a label at the end is given, a panel per cell, with 95 % intervals."""
     columns = min(COLUMNS if len(found) < MANY else MOST_COLUMNS, len(found))
     rows = -(-len(found) // columns)
     top = 0.65 if columns > 1 else 0.9  # in a narrow figure the legend has a line for each mark
-    drawn = Figure(figsize=(1.5 + 2.6 * columns, 0.4 + top + (2.1 if len(found) < MANY else 1.8) * rows))
+    drawn = Figure(figsize=(1.5 + 2.6 * columns, 0.4 + top + (2.6 if len(found) < MANY else 2.3) * rows))
     grid = panels(drawn, len(found), columns, (1.25, 0.2, top, 0.55), hspace=0.4, wspace=0.12)
     for place, (axes, one) in enumerate(zip(grid, found, strict=False)):
         _panel(axes, (one.values or {})["conditions"], named=place % columns == 0)
         title(axes, one.cell.name)
         axes.tick_params(axis="y", labelsize=8)
-    handles = [
-        Line2D([], [], color=colour, marker="o", label=f"{side} prompt's drop") for side, colour in SIDES.items()
-    ]
-    legend(drawn, [*handles, Line2D([], [], color=ACCENT, marker="D", label="lost")], 3 if columns > 1 else 1)
-    name_axes(drawn, "points", "")
+    handles = [Line2D([], [], color=colour, marker="o", label=f"{side} prompt") for side, colour in SIDES.items()]
+    handles.append(Line2D([], [], color=ACCENT, marker="D", label="lost: the difference of the drops"))
+    handles.append(Line2D([], [], color=GREY, marker="|", linestyle="", label="given without it"))
+    legend(drawn, handles, 4 if columns > 1 else 1)
+    name_axes(drawn, "drop in points; labels given in % of answers", "")
     return drawn
 
 
@@ -168,10 +171,32 @@ def _panel(axes: Axes, conditions: dict, named: bool) -> None:
             continue
         marks = [(told[side]["drop"], told[side]["interval"], colour, "o") for side, colour in SIDES.items()]
         marks.append((told["lost"]["points"], told["lost"]["interval"], ACCENT, "D"))
-        for offset, (value, interval, colour, mark) in zip((-0.22, 0.0, 0.22), marks, strict=True):
-            if value is not None:
-                axes.plot(interval, [place + offset] * 2, color=colour, linewidth=1)
-                axes.plot(value, place + offset, mark, color=colour, markersize=4)
-    axes.set_yticks(range(len(WORDS)), WORDS.values() if named else [""] * len(WORDS))
-    axes.set_ylim(len(WORDS) - 0.5, -0.5)
+        _draw(axes, place, marks, (-0.22, 0.0, 0.22))
+    axes.axhline(len(WORDS) - 0.5, color=GREY, linewidth=0.8)
+    for place, name in enumerate(GIVEN, len(WORDS)):
+        axes.axhline(place, color=FAINT, linewidth=0.8, zorder=0)
+        told = (conditions.get(name) or {}).get("found")
+        obeyed = told and told["obeyed"]
+        if not obeyed:
+            axes.text(4, place, "not asked", va="center", color=GREY, fontsize=7, style="italic")
+            continue
+        rates = [(side, colour, 100 / told["n"]) for side, colour in SIDES.items()]
+        marks = [
+            (obeyed[side]["asked"] * scale, [100 * end for end in obeyed[side]["rate_interval"]], colour, "o")
+            for side, colour, scale in rates
+        ]
+        _draw(axes, place, marks, (-0.14, 0.14))
+        for offset, (side, colour, scale) in zip((-0.14, 0.14), rates, strict=True):
+            axes.plot(obeyed[side]["not_asked"] * scale, place + offset, "|", color=colour, markersize=6)
+    words = [*WORDS.values(), *GIVEN.values()]
+    axes.set_yticks(range(len(words)), words if named else [""] * len(words))
+    axes.set_ylim(len(words) - 0.5, -0.5)
     axes.set_xlim(-105, 105)
+
+
+def _draw(axes: Axes, place: int, marks: Sequence[tuple], offsets: Sequence[float]) -> None:
+    """Values with their intervals, a little above and below a condition's line."""
+    for offset, (value, interval, colour, mark) in zip(offsets, marks, strict=True):
+        if value is not None:
+            axes.plot(interval, [place + offset] * 2, color=colour, linewidth=1)
+            axes.plot(value, place + offset, mark, color=colour, markersize=4)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections import defaultdict
 
 import pytest
 from drawn import apart
@@ -92,6 +93,18 @@ def test_robustness_tells_what_costs_more_and_what_was_obeyed():
     assert (rows["injection"]["text_beyond"], rows["injection"]["text_beyond_high"]) == (6.2, 21.0)
     assert rows["label named"]["text_obeyed"] == 68.8
     assert "text_beyond" not in rows["label named"]
+
+
+def test_robustness_draws_how_often_a_label_at_the_end_is_given():
+    (axes,) = PROBES["robustness"].figure(found("robustness")).axes
+    places = {label.get_text(): place for place, label in enumerate(axes.get_yticklabels())}
+    marks = defaultdict(list)
+    for line in axes.lines:
+        (x, *_), (y, *_) = line.get_data()
+        marks[line.get_marker(), round(y)].append(x)
+    assert marks["o", places["injected, given"]] == [75.0, 25.0]
+    assert marks["o", places["named, given"]] == [68.75, 18.75]
+    assert marks["|", places["injected, given"]] == [12.5, 12.5]
 
 
 def test_transfer_tells_own_and_other_gains():
