@@ -1,6 +1,6 @@
 """What models of 7 to 70 billion parameters need: memory by part, GPUs, seconds. A forecast from their shapes.
 
-python benchmarks/large_models.py --cards h100 h200
+python benchmarks/large_models.py --gpus h100 h200
 """
 
 import argparse
@@ -26,7 +26,7 @@ def demands(shape: Shape) -> list[Demand]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cards", "--gpus", dest="gpus", nargs="+", default=["h100", "h200"])
+    parser.add_argument("--gpus", nargs="+", default=["h100", "h200"])
     parser.add_argument("--parameters", type=float, nargs="+", default=[7.62, 8.03, 14.77, 70.55], help="in 10^9")
     arguments = parser.parse_args()
     print("GB                 weights  cache  activations  checkpointed  a step's rest")

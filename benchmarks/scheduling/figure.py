@@ -55,7 +55,7 @@ def draw(whole: list[dict], shards: list[dict], arguments: Namespace, path: Path
         right.set_yticks([0, 25, 50, 75, 100], ["0 %", "25 %", "50 %", "75 %", "100 %"])
         right.set_title("Part of the GPUs' time in use", loc="left", fontsize=9.5, color=INK)
         figure.suptitle(
-            f"Table 2 × {arguments.seeds} seeds and the sweep on {arguments.card.upper()} GPUs: simulated from forecasts",
+            f"Table 2 × {arguments.seeds} seeds and the sweep on {arguments.gpu.upper()} GPUs: simulated from forecasts",
             fontsize=10,
             x=0.01,
             ha="left",

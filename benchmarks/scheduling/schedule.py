@@ -1,9 +1,9 @@
 """How the whole table, five seeds of it, and the sweep would run on many GPUs: a simulation.
 
-    python benchmarks/scheduling/schedule.py --card h100 --gpus 1 8 64
-    python benchmarks/scheduling/schedule.py --card h100 --figure docs/figures/scaling.png
+    python benchmarks/scheduling/schedule.py --gpu h100 --gpus 1 8 64
+    python benchmarks/scheduling/schedule.py --gpu h100 --figure docs/figures/scaling.png
 
-The jobs and what waits for what are Snakemake's own plan (``dag.py``), their seconds the forecast of ``embedgrad plan --card``
+The jobs and what waits for what are Snakemake's own plan (``dag.py``), their seconds the forecast of ``embedgrad plan --gpu``
 (``embedgrad/planning/durations.py``). No run on that many GPUs backs it.
 """
 
@@ -128,7 +128,7 @@ def tell_preemptions(rates: list[float], cases: dict[str, list[Job]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--card", default="h100")
+    parser.add_argument("--gpu", default="h100")
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--tasks", nargs="+", default=["medd"], help="whose decodings are sharded")
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path, help="a PNG")
     arguments = parser.parse_args()
-    jobs, config = workload(arguments.card, arguments.seeds, arguments.load)
+    jobs, config = workload(arguments.gpu, arguments.seeds, arguments.load)
     result: dict = {"arguments": {key: str(value) for key, value in vars(arguments).items()}, "scenarios": {}}
     for name, (own, options) in scenarios(
         jobs, config, arguments.tasks, arguments.shards, arguments.queue_wait

@@ -49,8 +49,6 @@ def add_model_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     group.add_argument("--dequantised-from", help="what its weights were quantised to, as in Q4_1; results say so")
     group.add_argument(
         "--gpus",
-        "--cards",  # the old name
-        dest="gpus",
         type=whole(0),
         default=0,
         help="take this many of the visible GPUs for this job alone; 0: use what is there",

@@ -5,7 +5,7 @@ are looked up in the mirror, the local cache and on the hub, where licence and g
 
     embedgrad plan --config config/laptop.yaml
     embedgrad plan --config config/laptop.yaml config/rivals.yaml
-    embedgrad plan --config config/paper.yaml --card h100
+    embedgrad plan --config config/paper.yaml --gpu h100
 """
 
 import argparse
@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="as --configfile of snakemake, later files on top; default: config/paper.yaml",
     )
     parser.add_argument(
-        "--card",
-        help="forecast for a GPU by its data sheet: h200, h100, a100-80, l40s, t4, …; default: the config's `card`",
+        "--gpu",
+        help="forecast for a GPU by its data sheet: h200, h100, a100-80, l40s, t4, …; default: the config's `gpu`",
     )
     parser.add_argument("--offline", action="store_true", help="do not ask the hub about what is not at hand")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
     config = RunConfig.read(*arguments.config)
     use_threads(config.values.get("threads"))
     device = config.values.get("device", "auto")
-    resources = Resources(config, arguments.card)
+    resources = Resources(config, arguments.gpu)
     machine = named_gpu(resources.gpu) if resources.gpu else this_machine(device)
     models = config.values["models"]
     wanted = dict.fromkeys(cell.model for cell in config.cells)
@@ -92,9 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.json:
         plain = {name: {k: v for k, v in asdict(found).items() if k != "shape"} for name, found in access.items()}
         sets = {name: {"where": found.where, "missing": found.missing} for name, found in data.items()}
-        # The key that readers of earlier plans know.
-        about = {"is_card" if key == "is_gpu" else key: value for key, value in asdict(machine).items()}
-        result: dict[str, Any] = {"machine": about, "models": plain, "data": sets, "cards": gpus, **beside}
+        result: dict[str, Any] = {"machine": asdict(machine), "models": plain, "data": sets, "gpus": gpus, **beside}
         result |= {"cells": [asdict(row) for row in rows]}
         print(json.dumps(result | {"missing": missing}, indent=1))
     else:
@@ -109,7 +107,7 @@ def _too_large(rows: "Sequence[CellForecast]", machine: "Machine") -> list[str]:
         return []
     count = sum(not row.fits for row in rows)
     found = f"{count} of {len(rows)} cells, {largest.cell} with {_gigabytes(largest.memory)} GB the largest"
-    return [f"memory: {found}, but {machine.name} has {_gigabytes(machine.memory)} GB; choose a larger one (--card)."]
+    return [f"memory: {found}, but {machine.name} has {_gigabytes(machine.memory)} GB; choose a larger one (--gpu)."]
 
 
 def _print(

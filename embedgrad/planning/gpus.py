@@ -80,7 +80,7 @@ def gpu_bytes(name: str) -> int:
         UserError: a name that is not in ``GPUS``.
     """
     if name not in GPUS:
-        raise UserError(f"card {name}: no such GPU; known are {', '.join(GPUS)}.")
+        raise UserError(f"gpu {name}: no such GPU; known are {', '.join(GPUS)}.")
     return GPUS[name][0] * 10**9
 
 

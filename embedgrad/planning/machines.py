@@ -18,7 +18,7 @@ def this_machine(device: str = "auto") -> Machine:
     """The machine at hand, its rates measured: about a second on a CPU, and the first time a job's start besides."""
     wants_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
     if wants_gpu and not torch.cuda.is_available():
-        raise UserError(f"device {device!r} was asked for but torch sees no CUDA device; name a GPU with --card.")
+        raise UserError(f"device {device!r} was asked for but torch sees no CUDA device; name a GPU with --gpu.")
     place = torch.device("cuda" if wants_gpu else "cpu")
     dtype = torch.bfloat16 if wants_gpu else torch.float32
     flops, read = _rates(place, dtype)

@@ -53,15 +53,15 @@ class Resources:
     def __init__(self, config: Config, gpu: str | None = None) -> None:
         self.config, self.values = config, config.values
         self.device = self.values.get("device", "auto")
-        self.gpu = None if self.device == "cpu" and not gpu else gpu or self.values.get("card")
+        self.gpu = None if self.device == "cpu" and not gpu else gpu or self.values.get("gpu")
         self.gpu_bytes = gpu_bytes(self.gpu) if self.gpu else 0
-        self.most = self.values.get("cards_per_node", MOST_GPUS)
+        self.most = self.values.get("gpus_per_node", MOST_GPUS)
         self.parts = self.values["decode"].get("tensor_parallel", 1)
         self.by_vllm = self.values["decode"].get("engine") == "vllm"
         if self.parts > 1 and not self.by_vllm:
             raise UserError("decode.tensor_parallel is the vllm engine's: set decode.engine: vllm, or leave it out.")
         if self.parts > self.most:
-            raise UserError(f"decode.tensor_parallel: {self.parts} GPUs, a node has {self.most} (cards_per_node).")
+            raise UserError(f"decode.tensor_parallel: {self.parts} GPUs, a node has {self.most} (gpus_per_node).")
         optimize = self.values["optimize"]
         self.answers_dev = answers_dev(optimize.get("dev_accuracy"), optimize.get("early_stop"))
         self.shape, self.works, self.gpus = cache(self._shape), cache(self._works), cache(self._gpus)
@@ -136,7 +136,7 @@ class Resources:
         count = gpus_needed(shape, width, demands, self.gpu_bytes, self.most)
         if count is None:
             needs = largest(shape, width, demands, self.most)
-            todo = "name a larger GPU, raise cards_per_node or leave its cells out (--config cells=…)"
+            todo = "name a larger GPU, raise gpus_per_node or leave its cells out (--config cells=…)"
             raise self._too_large(model, needs, self.most, todo)
         if count > 1 and self.values.get("device_map") == "none":
             needs = largest(shape, width, demands, 1)

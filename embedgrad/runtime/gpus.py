@@ -60,7 +60,7 @@ def claim(count: int, poll: float = 1.0) -> None:
     names = visible()
     if count < 1 or len(names) <= count:
         return
-    folder = Path(tempfile.gettempdir()) / f"embedgrad-cards-{os.getuid()}"
+    folder = Path(tempfile.gettempdir()) / f"embedgrad-gpus-{os.getuid()}"
     # One lock per GPU, whether a shell names it by its number or its UUID.
     uuids = {str(index): parts[0] for index, parts in enumerate(_listed()) if parts[0]}
     locks = {name: folder / f"{uuids.get(name, name).replace('/', '_')}.lock" for name in names}

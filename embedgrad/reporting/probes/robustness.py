@@ -176,11 +176,10 @@ def _panel(axes: Axes, conditions: dict, named: bool) -> None:
     for place, name in enumerate(GIVEN, len(WORDS)):
         axes.axhline(place, color=FAINT, linewidth=0.8, zorder=0)
         told = (conditions.get(name) or {}).get("found")
-        obeyed = told and told["obeyed"]
-        if not obeyed:
+        if told is None or not told["obeyed"]:
             axes.text(4, place, "not asked", va="center", color=GREY, fontsize=7, style="italic")
             continue
-        rates = [(side, colour, 100 / told["n"]) for side, colour in SIDES.items()]
+        obeyed, rates = told["obeyed"], [(side, colour, 100 / told["n"]) for side, colour in SIDES.items()]
         marks = [
             (obeyed[side]["asked"] * scale, [100 * end for end in obeyed[side]["rate_interval"]], colour, "o")
             for side, colour, scale in rates

@@ -8,7 +8,6 @@ import time
 import pytest
 from places import ROOT
 
-from embedgrad.cli import build_parser
 from embedgrad.runtime import gpus
 
 CLAIM = """
@@ -28,7 +27,7 @@ def job(tmp_path, count, visible):
     )
 
 
-def test_no_two_jobs_share_a_card(tmp_path):
+def test_no_two_jobs_share_a_gpu(tmp_path):
     jobs = [job(tmp_path, 1, "0,1,2,3") for _ in range(2)] + [job(tmp_path, 2, "0,1,2,3")]
     given = [process.stdout.readline().strip() for process in jobs]
     assert sorted(",".join(given).split(",")) == ["0", "1", "2", "3"]
@@ -52,7 +51,7 @@ def test_what_a_scheduler_has_dealt_out_is_left_alone(tmp_path, monkeypatch, cou
     assert not list(tmp_path.iterdir())
 
 
-def test_no_card_is_visible_where_there_is_none(monkeypatch):
+def test_no_gpu_is_visible_where_there_is_none(monkeypatch):
     for names, expected in (("", []), ("-1", []), ("1, 3", ["1", "3"]), ("2,-1,0", ["2"]), ("NoDevFiles", [])):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
         assert gpus.visible() == expected
@@ -71,7 +70,7 @@ GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-bbbb)
 
 @pytest.fixture
 def listing(tmp_path, monkeypatch):
-    """An nvidia-smi that lists a card and a divided one."""
+    """An nvidia-smi that lists a GPU and a divided one."""
     program = tmp_path / "nvidia-smi"
     program.write_text(f"#!/bin/sh\ncat <<'END'\n{LISTED}END\n")
     program.chmod(0o755)
@@ -79,12 +78,12 @@ def listing(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
 
-def test_a_divided_card_counts_as_its_parts(listing, monkeypatch):
+def test_a_divided_gpu_counts_as_its_parts(listing, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert gpus.visible() == ["0", "MIG-cccc", "MIG-dddd"]
 
 
-def test_a_card_has_one_lock_by_number_and_by_uuid(listing, tmp_path):
+def test_a_gpu_has_one_lock_by_number_and_by_uuid(listing, tmp_path):
     first = job(tmp_path, 1, "0,1")
     assert first.stdout.readline() == "0\n"
     second = job(tmp_path, 1, "GPU-aaaa,GPU-bbbb")
@@ -92,9 +91,3 @@ def test_a_card_has_one_lock_by_number_and_by_uuid(listing, tmp_path):
     for process in (first, second):
         process.stdin.close()
         process.wait()
-
-
-@pytest.mark.parametrize("flag", ["--cards", "--gpus"])
-def test_both_flags_name_the_number_of_gpus(flag):
-    needed = ["--model", "m", "--prompt", "p", "--data", "d", "--out", "o"]
-    assert build_parser().parse_args(["decode", *needed, flag, "2"]).gpus == 2

@@ -108,7 +108,7 @@ def test_other_files_than_the_laptop_run_s_are_one_line_with_both_sha256(checkou
 
 def test_the_plan_says_the_same(configured, capsys):
     with pytest.raises(SystemExit) as ended:
-        main(["plan", "--config", str(configured), "--card", "h100", "--offline"])
+        main(["plan", "--config", str(configured), "--gpu", "h100", "--offline"])
     assert ended.value.code == 1
     told = capsys.readouterr().out.splitlines()
     for name, (_, said) in BROKEN.items():

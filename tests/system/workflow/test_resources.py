@@ -36,9 +36,9 @@ def test_snakemake_and_plan_say_so_before_anything_starts(tmp_path):
     for name in ("Snakefile", "workflow", "config", "profiles"):
         (tmp_path / name).symlink_to(ROOT / name)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    snakemake = [sys.executable, "-m", "snakemake", "--cores", "1", "-n", "--config", "card=t4", "cards_per_node=1"]
-    plan = [sys.executable, "-m", "embedgrad", "plan", "--card", "t4", "--offline", "--config"]
-    values = copy.deepcopy(PAPER) | {"cards_per_node": 1}
+    snakemake = [sys.executable, "-m", "snakemake", "--cores", "1", "-n", "--config", "gpu=t4", "gpus_per_node=1"]
+    plan = [sys.executable, "-m", "embedgrad", "plan", "--gpu", "t4", "--offline", "--config"]
+    values = copy.deepcopy(PAPER) | {"gpus_per_node": 1}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
     for command in (snakemake, [*plan, "mine.yaml"]):
         run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
@@ -53,7 +53,7 @@ def test_one_machine_gives_no_more_cards_than_it_has(tmp_path):
     for name in ("Snakefile", "workflow", "config", "profiles"):
         (tmp_path / name).symlink_to(ROOT / name)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "0"}
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "card=t4", f"cells=medd/{LARGE}"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "gpu=t4", f"cells=medd/{LARGE}"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
     assert run.returncode != 0
     assert re.search(rf"model {LARGE}: \w+ needs \d GPUs, this machine gives 1; name a larger GPU", run.stderr)

@@ -51,7 +51,7 @@ def test_an_error_of_the_suite_is_one_line_of_snakemakes():
 
 
 def test_more_gpus_than_there_are_is_refused():
-    run = config("paper", card="a10")
+    run = config("paper", gpu="a10")
     needed = {training: run.resources.job(LARGE, training)["gpu"] for training in (True, False)}
     assert min(needed.values()) > 1
     most = max(run.resources.job(model, training)["gpu"] for model in run.values["models"] for training in needed)

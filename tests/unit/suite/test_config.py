@@ -153,7 +153,7 @@ def test_a_prompt_that_begins_with_a_dash_reaches_the_command():
     assert "--prompt 'a -b'" in _flags({"prompt": "a -b"})
 
 
-def test_resources_grow_with_the_model_and_name_no_card_on_a_cpu():
+def test_resources_grow_with_the_model_and_name_no_gpu_on_a_cpu():
     config = RunConfig.check(PAPER)
     small, large = (config.resources.job(f"qwen2.5-{size}-instruct", True) for size in ("0.5b", "14b"))
     assert small["mem_mb"] < large["mem_mb"]

@@ -123,7 +123,7 @@ def test_optimised_prompts_answer_as_their_targets_are():
     assert durations.seconds("after", label) < durations.seconds("before", label) / 3
 
 
-def test_larger_models_and_cards():
+def test_larger_models_and_gpus():
     config = RunConfig.read(ROOT / "config" / "paper.yaml")
     rows = {row.cell: row for row in forecast(config, named_gpu("h100"))}
     assert len(rows) == 26

@@ -131,7 +131,7 @@ def test_other_splits_may_have_some_of_the_cells():
 def test_the_plan_says_what_probes_cost(capsys, tmp_path):
     more = tmp_path / "more.yaml"
     more.write_text("probes: [robustness, trajectory, cost]\ncells: [imdb/qwen2.5-7b-instruct]\n")
-    plan = ["plan", "--card", "h100", "--offline", "--config", "config/paper.yaml", str(more)]
+    plan = ["plan", "--gpu", "h100", "--offline", "--config", "config/paper.yaml", str(more)]
     with pytest.raises(SystemExit):  # neither model nor data are at hand
         main(plan)
     told = capsys.readouterr().out

@@ -62,10 +62,10 @@ def test_rows_of_one_level_wait_for_no_other_and_one_queue_takes_fewer_steps():
     assert long > 6 * short
 
 
-def minutes(card, **changed):
+def minutes(gpu, **changed):
     config = RunConfig.check({**PAPER, **changed})
-    resources = Resources(config, card)
-    rows = forecast(config, named_gpu(card), resources)
+    resources = Resources(config, gpu)
+    rows = forecast(config, named_gpu(gpu), resources)
     return sum(row.train_seconds + row.decode_seconds for row in rows) / 60
 
 

@@ -42,8 +42,8 @@ def with_keys(**keys):
     return RunConfig.check(values)
 
 
-def test_the_schema_knows_the_cards():
-    assert SCHEMA["properties"]["card"]["enum"] == list(GPUS)
+def test_the_schema_knows_the_gpus():
+    assert SCHEMA["properties"]["gpu"]["enum"] == list(GPUS)
 
 
 @pytest.mark.parametrize("family", [Qwen2Config, LlamaConfig, Gemma2Config, GPT2Config])
@@ -68,8 +68,8 @@ def test_unknown_sizes_are_met_by_more_or_fewer_layers():
         assert known_shape(count).parameters == pytest.approx(count, rel=0.25)
 
 
-def test_a_card_takes_what_fits_and_several_take_more():
-    on_h100, on_a10 = with_keys(card="h100"), with_keys(card="a10")
+def test_a_gpu_takes_what_fits_and_several_take_more():
+    on_h100, on_a10 = with_keys(gpu="h100"), with_keys(gpu="a10")
     assert on_h100.resources.job(LARGE, True)["gpu"] == 1
     assert on_a10.resources.job(SMALL, True)["gpu"] == 1
     assert on_a10.resources.job(LARGE, True)["gpu"] > 1
@@ -77,8 +77,8 @@ def test_a_card_takes_what_fits_and_several_take_more():
     assert "--device-map" not in on_a10.model_flags(SMALL) + on_h100.model_flags(LARGE)
 
 
-def test_main_memory_is_not_the_cards():
-    on_cpu, on_gpu = with_keys(device="cpu"), with_keys(card="h100")
+def test_main_memory_is_not_the_gpus():
+    on_cpu, on_gpu = with_keys(device="cpu"), with_keys(gpu="h100")
     assert on_cpu.resources.job(SMALL, True)["gpu"] == 0
     # Layers and batches live on the GPU; main memory holds libraries and passes the weights on.
     assert on_gpu.resources.job(LARGE, True)["mem_mb"] < on_cpu.resources.job(LARGE, True)["mem_mb"]
@@ -93,15 +93,15 @@ def test_a_training_that_answers_dev_has_the_memory_to_answer():
     assert memory() < asked == memory(optimize__early_stop="dev_accuracy")
 
 
-def test_no_number_of_cards_suffices():
+def test_no_number_of_gpus_suffices():
     with pytest.raises(UserError) as caught:
-        with_keys(card="t4", cards_per_node=1).model_flags(LARGE)
+        with_keys(gpu="t4", gpus_per_node=1).model_flags(LARGE)
     told = str(caught.value)
     assert told.startswith(f"model {LARGE}: needs ")
-    assert "GB on one t4, which has 16 GB; name a larger GPU, raise cards_per_node" in told
+    assert "GB on one t4, which has 16 GB; name a larger GPU, raise gpus_per_node" in told
     assert "\n" not in told
     with pytest.raises(UserError, match=r"it needs \d of them: set device_map: auto"):
-        with_keys(card="t4", device_map="none").model_flags(LARGE)
+        with_keys(gpu="t4", device_map="none").model_flags(LARGE)
 
 
 def test_checkpointing_is_chosen_where_it_is_needed():
@@ -112,27 +112,27 @@ def test_checkpointing_is_chosen_where_it_is_needed():
     automatic = with_keys(optimize__checkpointing="auto")
     assert [flags(automatic, model) for model in (SMALL, MIDDLE, LARGE)] == [False, True, True]
     assert flags(with_keys(optimize__checkpointing=True), SMALL)
-    assert not flags(with_keys(card="h100"), MIDDLE)
-    assert flags(with_keys(card="a10"), MIDDLE)
-    assert not flags(with_keys(card="a100-40", optimize__checkpointing=False), MIDDLE)
+    assert not flags(with_keys(gpu="h100"), MIDDLE)
+    assert flags(with_keys(gpu="a10"), MIDDLE)
+    assert not flags(with_keys(gpu="a100-40", optimize__checkpointing=False), MIDDLE)
 
 
-def test_vllm_shares_products_over_cards():
-    four = with_keys(card="a10", decode__engine="vllm", decode__tensor_parallel=4)
+def test_vllm_shares_products_over_gpus():
+    four = with_keys(gpu="a10", decode__engine="vllm", decode__tensor_parallel=4)
     assert four.resources.job(LARGE, False)["gpu"] == 4
     assert "--tensor-parallel 4" in four.decode_flags("imdb")
     assert "--tensor-parallel" not in with_keys().decode_flags("imdb")
-    assert four.resources.job(LARGE, False)["mem_mb"] > with_keys(card="a10").resources.job(LARGE, False)["mem_mb"]
+    assert four.resources.job(LARGE, False)["mem_mb"] > with_keys(gpu="a10").resources.job(LARGE, False)["mem_mb"]
     with pytest.raises(UserError, match=r"vllm engine's: set decode.engine"):
         with_keys(decode__tensor_parallel=2).model_flags(SMALL)
     with pytest.raises(UserError, match=r"16 GPUs, a node has 2"):
-        with_keys(decode__engine="vllm", decode__tensor_parallel=16, cards_per_node=2).model_flags(SMALL)
+        with_keys(decode__engine="vllm", decode__tensor_parallel=16, gpus_per_node=2).model_flags(SMALL)
     with pytest.raises(UserError, match=r"raise decode.tensor_parallel"):
-        with_keys(card="a10", decode__engine="vllm").model_flags(LARGE)
+        with_keys(gpu="a10", decode__engine="vllm").model_flags(LARGE)
 
 
 def test_time_limits_follow_the_forecast_and_not_the_seed():
-    fast, slow, unnamed = (with_keys(card="h100"), with_keys(card="t4"), with_keys())
+    fast, slow, unnamed = (with_keys(gpu="h100"), with_keys(gpu="t4"), with_keys())
     cell = {"dataset": "medd", "model": MIDDLE}
     asked = [config.durations.minutes("after", cell) for config in (fast, unnamed, slow)]
     assert asked == sorted(asked)
@@ -143,7 +143,7 @@ def test_time_limits_follow_the_forecast_and_not_the_seed():
     ladder = {"task": "medd", "model": MIDDLE}
     assert fast.durations.minutes("baselines", ladder) > asked[0]
     in_parts = with_keys(
-        card="h100", tasks=PAPER["tasks"] | {"medd": PAPER["tasks"]["medd"] | {"shards": 8}}, decode__block=128
+        gpu="h100", tasks=PAPER["tasks"] | {"medd": PAPER["tasks"]["medd"] | {"shards": 8}}, decode__block=128
     )
     assert in_parts.durations.minutes("baselines_shard", ladder) < fast.durations.minutes("baselines", ladder)
     on_cpu = with_keys(device="cpu")
@@ -151,7 +151,7 @@ def test_time_limits_follow_the_forecast_and_not_the_seed():
 
 
 def test_the_ladders_examples_count_in_what_answering_needs():
-    config = with_keys(card="h100")
+    config = with_keys(gpu="h100")
     shape, (work, *_) = config.resources.shape(LARGE), config.resources.works(LARGE)
     least = shape.cache_bytes(16 * (work.prompt + EXAMPLES * (work.input + work.target) + work.input + work.limit), 2)
     assert answer_demand(shape, work, config.values["decode"], 2).spread >= least
