@@ -48,10 +48,12 @@ class Controls:
     Attributes:
         texts: like the inputs, and not among them.
         kind: ``fresh`` (new draws of a generated task) or ``resampled``.
+        left_out: levels whose items are not read, since as many new ones of them cannot be drawn.
     """
 
     texts: Sequence[str]
     kind: str
+    left_out: Sequence[str] = ()
 
 
 def contamination(
@@ -72,9 +74,9 @@ def contamination(
         log: where progress goes.
 
     Returns:
-        ``control_kind``, ``true_control``; by side (``test``, ``control``) ``n``, ``exact`` (completions that equal the rest),
-        ``exact_interval`` (Wilson), ``rouge_l`` (mean F, 0-1), ``min_k`` (mean, nats); ``auroc``: for ``rouge_l`` and ``min_k`` the
-        chance that a test input has more than a control, with its 95 % ``interval``; ``rows``, text by text.
+        ``control_kind``, ``true_control``, ``levels_left_out``; by side (``test``, ``control``) ``n``, ``exact`` (completions that
+        equal the rest), ``exact_interval`` (Wilson), ``rouge_l`` (mean F, 0-1), ``min_k`` (mean, nats); ``auroc``: for ``rouge_l``
+        and ``min_k`` the chance that a test input has more than a control, with its 95 % ``interval``; ``rows``, text by text.
 
     Raises:
         DoesNotApply: too few inputs of at least ``FEWEST_TOKENS`` tokens.
@@ -102,6 +104,7 @@ def contamination(
     return {
         "control_kind": controls.kind,
         "true_control": controls.kind == "fresh",
+        "levels_left_out": list(controls.left_out),
         **{side: _summary([row for row in rows if row["side"] == side]) for side in sides},
         "auroc": areas,
         "rows": rows,

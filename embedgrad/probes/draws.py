@@ -1,12 +1,13 @@
 """Which items a probe asks: some of the test half, and items that no run has seen."""
 
-import inspect
+import itertools
 import math
 import random
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from embedgrad import tasks
+from embedgrad.probes.applies import DoesNotApply
+from embedgrad.tasks import generated
 from embedgrad_core.files import Item
 
 SEED = 7919  # far from the seeds of data that a configuration would name
@@ -20,7 +21,7 @@ def sampled(items: Sequence[Item], most: int) -> list[Item]:
 
 def is_generated(task: str) -> bool:
     """Whether a task draws its items by a seed."""
-    return "seed" in inspect.signature(tasks.find(task).load).parameters
+    return hasattr(tasks.find(task), "DRAWS")
 
 
 def fresh_items(
@@ -28,31 +29,40 @@ def fresh_items(
 ) -> list[Item]:
     """``count`` items of a generated task in the order of their draw; of a task in levels, as many of each and ``count`` at least.
 
+    A level of small numbers may have fewer that are new: it has as many as there are.
+
     Args:
         task: one that :func:`is_generated`.
         count: how many.
         known: inputs that must not be among them.
         level: this level's alone.
         seed: of the draw.
+    """
+    draws = {own: draw for own, draw in tasks.find(task).DRAWS.items() if level in (None, own)}
+    each = math.ceil(count / len(draws))
+    found = []
+    for own, draw in draws.items():
+        drawn = generated.as_many_as_there_are(draw, each + len(known), seed)
+        new = (triple for triple in drawn if triple[0] not in known)
+        found += generated.items(task, itertools.islice(new, each), own)
+    return found
+
+
+def with_fresh(task: str, items: Sequence[Item], known: Collection[str]) -> tuple[list[Item], list[Item], list[str]]:
+    """Items, as many new ones of the same level beside each level's, and the levels that had to be left out of both.
 
     Raises:
-        UserError: the generator cannot make that many.
+        DoesNotApply: no level has as many new items.
     """
-    load = tasks.find(task).load
-    size = "count" if "count" in inspect.signature(load).parameters else "items_per_level"
-    found = [item for item in load(None, seed=seed, **{size: count + len(known)}).items if item.input not in known]
-    found = [item for item in found if level is None or item.level == level]
-    levels = sorted({item.level or "" for item in found})
-    return _of_levels(found, dict.fromkeys(levels, math.ceil(count / len(levels))))
-
-
-def _of_levels(items: Sequence[Item], wanted: Mapping[str, int]) -> list[Item]:
-    """The first items of each level, as many as are wanted of it."""
-    taken: Counter[str] = Counter()
-    kept = []
-    for item in items:
-        level = item.level or ""
-        if taken[level] < wanted.get(level, 0):
-            taken[level] += 1
-            kept.append(item)
-    return kept
+    kept, beside, left_out = [], [], []
+    for level in sorted({item.level for item in items}, key=str):
+        own = [item for item in items if item.level == level]
+        fresh = fresh_items(task, len(own), known, level)
+        if len(fresh) < len(own):
+            left_out.append(str(level))
+            continue
+        kept += own
+        beside += fresh
+    if not kept:
+        raise DoesNotApply("too few items can be generated that are not among the known ones: there are no controls")
+    return kept, beside, left_out

@@ -32,6 +32,9 @@ def draw(random: Random, level: str) -> tuple[str, str, str]:
     return f"{'+'.join(map(str, terms))}=?", f"{','.join(steps)}. \\boxed{{{total}}}", str(total)
 
 
+DRAWS: dict[str | None, generated.Draw] = {level: partial(draw, level=level) for level in ADDITIONS}
+
+
 def load(mirror: Path | None, *, revision: str = REVISION, seed: int = 0, items_per_level: int = 80) -> Loaded:
     """Generate the pool; ``mirror`` and ``revision`` mean nothing here.
 
@@ -39,8 +42,8 @@ def load(mirror: Path | None, *, revision: str = REVISION, seed: int = 0, items_
         UserError: more items are asked for than there are.
     """
     rows, classes = [], []
-    for level in ADDITIONS:
-        triples = generated.distinct(partial(draw, level=level), items_per_level, seed)
+    for level, drawn in DRAWS.items():
+        triples = generated.distinct(drawn, items_per_level, seed)
         rows += generated.items("arithmetic", triples, level)
         classes += ["sum"] * items_per_level
     return Loaded(rows, classes, {"kind": "generated", "id": "arithmetic", "revision": revision, "seed": seed})

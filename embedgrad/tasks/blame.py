@@ -38,6 +38,9 @@ def draw(random: Random) -> tuple[str, str, str]:
     return f"{name} {did} {deed} the {thing}, and it {effect}. Did {name} cause it?", answer, answer
 
 
+DRAWS: dict[str | None, generated.Draw] = {None: draw}  # by level
+
+
 def load(
     mirror: Path | None, *, revision: str = REVISION, seed: int = 0, count: int = 200, target: str = LABEL
 ) -> Loaded:

@@ -6,6 +6,8 @@ from random import Random
 
 from embedgrad_core.files import Item, UserError
 
+Triple = tuple[str, str, str]  # input, target, answer
+Draw = Callable[[Random], Triple]
 HELD_OUT = 64  # of 256: the share of inputs kept for evaluation
 
 
@@ -14,19 +16,28 @@ def is_held_out(text: str) -> bool:
     return hashlib.sha256(text.encode()).digest()[0] < HELD_OUT
 
 
-def distinct(draw: Callable[[Random], tuple[str, str, str]], count: int, seed: int) -> Iterator[tuple]:
-    """``count`` different (input, target, answer) triples whose inputs pretraining never draws.
+def distinct(draw: Draw, count: int, seed: int) -> Iterator[Triple]:
+    """``count`` different triples whose inputs pretraining never draws.
 
     Raises:
         UserError: the generator cannot make that many.
     """
-    random, tries = Random(seed), 0
+    made = 0
+    for triple in as_many_as_there_are(draw, count, seed):
+        made += 1
+        yield triple
+    if made < count:
+        raise UserError(f"only {made} different items of {count} could be generated; ask for fewer.")
+
+
+def as_many_as_there_are(draw: Draw, most: int, seed: int) -> Iterator[Triple]:
+    """The same triples, fewer than ``most`` where 200 tries for each of them find no more."""
+    random = Random(seed)
     seen: set[str] = set()
-    while len(seen) < count:
+    for _ in range(200 * most):
+        if len(seen) == most:
+            return
         text, target, answer = draw(random)
-        tries += 1
-        if tries > 200 * count:
-            raise UserError(f"only {len(seen)} different items of {count} could be generated; ask for fewer.")
         if text not in seen and is_held_out(text):
             seen.add(text)
             yield text, target, answer

@@ -39,6 +39,9 @@ def draw(random: Random) -> tuple[str, str, str]:
     return text, label, label
 
 
+DRAWS: dict[str | None, generated.Draw] = {None: draw}  # by level
+
+
 def load(
     mirror: Path | None, *, revision: str = REVISION, seed: int = 0, count: int = 200, target: str = LABEL
 ) -> Loaded:

@@ -32,7 +32,7 @@ def found(arguments: argparse.Namespace) -> dict:
     """Draw controls, read both."""
     from embedgrad.probes.applies import check_size
     from embedgrad.probes.contamination import Controls, contamination, resampled
-    from embedgrad.probes.draws import fresh_items, is_generated, sampled
+    from embedgrad.probes.draws import is_generated, sampled, with_fresh
     from embedgrad.runtime.provenance import made_with
 
     items = read_items(arguments.data, arguments.level)
@@ -40,8 +40,9 @@ def found(arguments: argparse.Namespace) -> dict:
     some = sampled(items, arguments.items)
     if arguments.task and is_generated(arguments.task):
         known = {item.input for path in (arguments.data, *arguments.known) for item in read_items(path)}
-        fresh = fresh_items(arguments.task, len(some), known, arguments.level)
-        controls = Controls([item.input for item in fresh], "fresh")
+        some, fresh, left_out = with_fresh(arguments.task, some, known)
+        check_size(len(some))
+        controls = Controls([item.input for item in fresh], "fresh", left_out)
     else:
         controls = resampled([item.input for item in some])
     frozen = load_from(arguments)

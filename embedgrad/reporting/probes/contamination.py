@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, GREY, INK, legend, styled
 from embedgrad.reporting.results.probes import Probed, Ranged
-from embedgrad_core.files import COUNT
+from embedgrad_core.files import ANY_LIST, COUNT
 
 TITLE = "Contamination"
 CAPTION = (
@@ -22,6 +22,7 @@ _AREA = {"value": (float,), "interval": (list,)}
 SHAPE = {
     "control_kind": str,
     "true_control": bool,
+    "levels_left_out": ANY_LIST,
     "test": _SIDE,
     "control": _SIDE,
     "auroc": {"rouge_l": _AREA, "min_k": _AREA},
@@ -34,6 +35,8 @@ def fault(values: dict) -> str | None:
     for side in ("test", "control"):
         if not values[side]["exact"] <= values[side]["n"] > 0:
             return side
+    if not all(isinstance(level, str) for level in values["levels_left_out"]):
+        return "levels_left_out"
     areas = values["auroc"]
     half = [key for key, area in areas.items() if (area["value"] is None) != (area["interval"] is None)]
     beyond = [key for key, area in areas.items() if area["value"] is not None and not 0 <= area["value"] <= 1]
@@ -52,6 +55,8 @@ def lines(values: dict) -> list[dict]:
             areas = values["auroc"]
             line |= {f"auroc_{key}": Ranged.of(areas[key]["value"], areas[key]["interval"], digits=2) for key in NAMES}
             line["true_control"] = "yes" if values["true_control"] else "no true control"
+            if left_out := values["levels_left_out"]:
+                line["note"] = f"without level {', '.join(left_out)}: too few new items can be drawn"
         table.append(line)
     return table
 

@@ -23,6 +23,7 @@ def contamination(true_control=True, exact=1):
     return {
         "control_kind": "fresh" if true_control else "dealt out",
         "true_control": true_control,
+        "levels_left_out": [],
         "test": side,
         "control": side | {"exact": 0, "exact_interval": list(wilson(0, 64)), "min_k": -7.5},
         "auroc": {

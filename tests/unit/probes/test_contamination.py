@@ -1,6 +1,7 @@
 """What memory is read from: completions, Min-K %, and the controls beside them."""
 
 import random
+from collections import Counter
 
 import pytest
 import torch
@@ -11,8 +12,11 @@ from rouge_score.rouge_scorer import RougeScorer
 from embedgrad.analyses.baselines.rungs import without_prompt
 from embedgrad.probes.applies import DoesNotApply
 from embedgrad.probes.contamination import Controls, contamination, min_k, resampled, rouge_l, words
-from embedgrad.probes.draws import fresh_items, is_generated
+from embedgrad.probes.draws import fresh_items, is_generated, sampled, with_fresh
+from embedgrad.tasks import arithmetic
+from embedgrad.tasks.generated import as_many_as_there_are, distinct, is_held_out
 from embedgrad_core import Layout
+from embedgrad_core.files import UserError
 from embedgrad_core.likelihood import token_log_likelihoods
 from embedgrad_core.objective import Example
 
@@ -88,3 +92,30 @@ def test_new_draws_are_new_and_as_many_of_each_level(task):
     assert len(first) == len(again) == 9
     assert not {item.input for item in first} & {item.input for item in again}
     assert not is_generated("imdb")
+
+
+def test_a_level_without_new_items_is_left_out_and_the_others_are_read():
+    """Level 1 has 40 × 9 sums, of which a quarter is held out: the pool's 80 are nearly all."""
+    pool = arithmetic.load(None).items
+    some, known = sampled(pool, 64), {item.input for item in pool}
+    kept, fresh, left_out = with_fresh("arithmetic", some, known)
+    assert left_out == ["1"]
+    assert Counter(item.level for item in kept) == Counter(item.level for item in fresh)
+    assert kept == [item for item in some if item.level != "1"]
+    assert not {item.input for item in fresh} & known
+    with pytest.raises(DoesNotApply, match="there are no controls"):
+        with_fresh("arithmetic", [item for item in some if item.level == "1"], known)
+
+
+def test_a_generator_that_runs_dry_gives_what_it_has_or_refuses():
+    """Of ten texts some are held out; asked for more, the strict one says how many there are."""
+
+    def draw(random):
+        text = str(random.randrange(10))
+        return text, text, text
+
+    held_out = {str(number) for number in range(10) if is_held_out(str(number))}
+    assert {text for text, _, _ in as_many_as_there_are(draw, 50, 0)} == held_out
+    assert len(list(distinct(draw, len(held_out), 0))) == len(held_out)
+    with pytest.raises(UserError, match=f"only {len(held_out)} different items of 50"):
+        list(distinct(draw, 50, 0))

@@ -77,6 +77,12 @@ def test_contamination_tells_completions_and_true_controls():
     assert [label.get_text() for label in ticks.get_yticklabels()] == [one.cell.name for one in both]
 
 
+def test_contamination_says_which_levels_have_no_controls():
+    """In one line of the two."""
+    lines = flat(PROBES["contamination"].lines(contamination() | {"levels_left_out": ["1", "2"]}))
+    assert [line.get("note") for line in lines] == ["without level 1, 2: too few new items can be drawn", None]
+
+
 def test_robustness_tells_what_costs_more_and_what_was_obeyed():
     sentence = PROBES["robustness"].sentence(found("robustness"))
     assert sentence.startswith(
@@ -150,6 +156,7 @@ IMPOSSIBLE = [
     ("contamination", ["control", "exact"], 65, "control"),
     ("contamination", ["auroc", "min_k", "interval"], None, "auroc.min_k"),
     ("contamination", ["auroc", "rouge_l", "value"], 1.5, "auroc.rouge_l"),
+    ("contamination", ["levels_left_out"], [1], "levels_left_out"),
     ("robustness", ["conditions", "typos", "found", "n"], 0, "conditions.typos.found.n"),
     ("robustness", ["conditions", "typos", "found", "text", "changed"], 33, "conditions.typos.found.text"),
     ("robustness", ["conditions", "typos", "found", "optimised", "interval"], None, "conditions.typos.found.optimised"),
