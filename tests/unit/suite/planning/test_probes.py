@@ -9,11 +9,13 @@ from places import ROOT
 
 from embedgrad.cli import main
 from embedgrad.planning.durations import Durations
+from embedgrad.planning.effort import probes as effort
 from embedgrad.planning.effort.probes import probe_jobs
 from embedgrad.planning.forecast import forecast, outlook
 from embedgrad.planning.gpus import named_gpu
 from embedgrad.planning.lookups import Lookups
 from embedgrad.planning.run_config import RunConfig
+from embedgrad.probes import contamination, robustness
 from embedgrad_core.files import UserError
 
 ALL = ["calibration", "contamination", "robustness", "variance", "transfer_matrix", "shuffled", "trajectory", "cost"]
@@ -28,6 +30,12 @@ def _at_the_root(monkeypatch, tmp_path):
 
 def probing(name="paper", **keys):
     return RunConfig.check(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8")) | keys)
+
+
+def test_the_plan_counts_what_the_probes_do():
+    """Planning imports no torch, so that it has the probes' numbers a second time."""
+    assert 1 + len(robustness.WHAT) == effort.CONDITIONS
+    assert (effort.GIVEN, effort.MOST_TOKENS) == (contamination.GIVEN, contamination.MOST_TOKENS)
 
 
 def test_the_plan_has_the_jobs_of_the_workflow():
