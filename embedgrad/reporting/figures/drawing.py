@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib
 from matplotlib.artist import Artist
@@ -111,9 +111,9 @@ def panels(
     yield from (figure.add_subplot(grid[divmod(place, columns)]) for place in range(count))
 
 
-def title(axes: Axes, text: str, side: Literal["left", "right"] = "left") -> None:
+def title(axes: Axes, text: str) -> None:
     """Title a panel, in small letters like its ticks."""
-    axes.set_title(text, fontsize=7.5, loc=side, parse_math=False)
+    axes.set_title(text, fontsize=7.5, loc="left", parse_math=False)
     axes.tick_params(labelsize=7)
 
 

@@ -81,7 +81,11 @@ def sentence(found: Sequence[Probed]) -> str:
 def figure(found: Sequence[Probed]) -> Figure:
     """AUROC of both readings with 95 % intervals, a line per cell; hollow where there is no true control."""
     drawn = Figure(figsize=(7.2, 1.35 + 0.42 * len(found)))
-    left, top, bottom = 2.3, 0.45, 0.5
+    left, top, bottom = (
+        0.35 + 0.064 * max(len(one.cell.name) for one in found),
+        0.45,
+        0.5,
+    )  # inches, of letters of 7.5 points
     width, height = drawn.get_size_inches()
     axes = drawn.add_axes((left / width, bottom / height, 1 - (left + 0.2) / width, 1 - (top + bottom) / height))
     colours = dict(zip(NAMES, (ACCENT, AFTER), strict=True))

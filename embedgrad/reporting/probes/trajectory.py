@@ -113,18 +113,18 @@ def figure(found: Sequence[Probed]) -> Figure:
     """A row of panels per cell, or three cells a row with loss and accuracy alone, where there are many."""
     many = len(found) > MOST_ROWS
     measures = {name: MEASURES[name] for name in list(MEASURES)[: 2 if many else None]}
-    columns, height = (3 * len(measures), 1.55) if many else (len(measures), 2.1)
+    columns, height = (3 * len(measures), 1.65) if many else (len(measures), 2.2)
     rows = -(-len(found) * len(measures) // columns)
     drawn = Figure(figsize=(2.6 * columns if not many else 12.6, 0.7 + height * rows))
-    margins = (0.55, 0.15, 0.5, 0.6)
-    axes = list(panels(drawn, len(found) * len(measures), columns, margins, hspace=0.5, wspace=0.28))
+    margins = (0.55, 0.15, 0.6, 0.6)
+    axes = list(panels(drawn, len(found) * len(measures), columns, margins, hspace=0.6, wspace=0.28))
     for row, one in enumerate(found):
         values = one.values or {}
         for place, (measure, words) in enumerate(measures.items()):
             here = axes[row * len(measures) + place]
             _panel(here, values, measure)
-            # In a narrow panel the cell's name reaches over the next one, whose own name stands at its right.
-            title(here, words if place else f"{one.cell.name}: {words}", "right" if many and place else "left")
+            # The cell's name has a line for itself, where it may reach over the next panel.
+            title(here, words if place else f"{one.cell.name}\n{words}")
     handles = [*axes[0].get_lines()[:3]]
     drawn.legend(handles, list(COLOURS), loc="upper center", ncols=3, frameon=False, fontsize=8)
     name_axes(drawn, "epoch (dotted: likeliest label, dashed: written as trained)", "")

@@ -18,12 +18,14 @@ from embedgrad_core.files import UserError, misfit
 OTHER = {"contamination": contamination(False, 0), "transfer_matrix": transfer_matrix("parity", (9.375, 12.5, 0.0))}
 
 
-def found(name, *results):
+NAMES, LONG = ("sentiment", "parity", "arithmetic-L1"), ("causal_judgment", "imdb", "math500-L1")
+
+
+def found(name, *results, names=NAMES, model="tiny-0.2m"):
     """The results as of one cell each."""
     own = results or [RESULTS[name]()]
-    names = ("sentiment", "parity", "arithmetic-L1")
     return [
-        Probed(cell(dataset, dataset.split("-")[0], model="tiny-0.2m"), 0, values)
+        Probed(cell(dataset, dataset.split("-")[0], model=model), 0, values)
         for dataset, values in zip(names, own, strict=False)
     ]
 
@@ -39,10 +41,12 @@ def test_a_sample_is_a_result_and_its_table_has_plain_cells(name):
 
 
 @pytest.mark.parametrize("cells", [1, 2, 3])
+@pytest.mark.parametrize("named", [(NAMES, "tiny-0.2m"), (LONG, "qwen2.5-coder-0.5b-instruct")])
 @pytest.mark.parametrize("name", PROBES)
-def test_no_text_of_a_figure_lies_on_another(name, cells):
+def test_no_text_of_a_figure_lies_on_another(name, named, cells):
     first = RESULTS[name]()
-    apart(PROBES[name].figure(found(name, *[first, OTHER.get(name, first), first][:cells])))
+    results = [first, OTHER.get(name, first), first][:cells]
+    apart(PROBES[name].figure(found(name, *results, names=named[0], model=named[1])))
 
 
 @pytest.mark.parametrize("name", PROBES)
