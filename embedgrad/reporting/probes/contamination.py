@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from embedgrad.reporting.figures.drawing import ACCENT, AFTER, GREY, INK, legend, styled
+from embedgrad.reporting.figures.drawing import ACCENT, AFTER, GREY, INK, styled
 from embedgrad.reporting.results.probes import Probed, Ranged
 from embedgrad_core.files import ANY_LIST, COUNT
 
@@ -80,14 +80,8 @@ def sentence(found: Sequence[Probed]) -> str:
 @styled()
 def figure(found: Sequence[Probed]) -> Figure:
     """AUROC of both readings with 95 % intervals, a line per cell; hollow where there is no true control."""
-    drawn = Figure(figsize=(7.2, 1.35 + 0.42 * len(found)))
-    left, top, bottom = (
-        0.35 + 0.064 * max(len(one.cell.name) for one in found),
-        0.45,
-        0.5,
-    )  # inches, of letters of 7.5 points
-    width, height = drawn.get_size_inches()
-    axes = drawn.add_axes((left / width, bottom / height, 1 - (left + 0.2) / width, 1 - (top + bottom) / height))
+    drawn = Figure(figsize=(7.2, 1.35 + 0.42 * len(found)), layout="constrained")
+    axes = drawn.add_subplot()
     colours = dict(zip(NAMES, (ACCENT, AFTER), strict=True))
     axes.axvline(0.5, color=GREY, linestyle=":", linewidth=1)
     for place, one in enumerate(found):
@@ -105,5 +99,5 @@ def figure(found: Sequence[Probed]) -> Figure:
     axes.set_xlabel("AUROC, test inputs against controls")
     handles = [Line2D([], [], color=colours[key], marker="o", label=name) for key, name in NAMES.items()]
     hollow = Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="", label="no true control")
-    legend(drawn, [*handles, hollow])
+    drawn.legend(handles=[*handles, hollow], loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     return drawn

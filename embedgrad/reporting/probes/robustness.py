@@ -162,40 +162,43 @@ def figure(found: Sequence[Probed]) -> Figure:
 
 
 def _panel(axes: Axes, conditions: dict, named: bool) -> None:
+    lines = [(name, _drops) for name in WORDS] + [(name, _given) for name in GIVEN]
     axes.axvline(0, color=GREY, linestyle=":", linewidth=1)
-    for place, name in enumerate(WORDS):
-        axes.axhline(place, color=FAINT, linewidth=0.8, zorder=0)
-        told = (conditions.get(name) or {}).get("found")
-        if told is None:
-            axes.text(4, place, "not asked", va="center", color=GREY, fontsize=7, style="italic")
-            continue
-        marks = [(told[side]["drop"], told[side]["interval"], colour, "o") for side, colour in SIDES.items()]
-        marks.append((told["lost"]["points"], told["lost"]["interval"], ACCENT, "D"))
-        _draw(axes, place, marks, (-0.22, 0.0, 0.22))
     axes.axhline(len(WORDS) - 0.5, color=GREY, linewidth=0.8)
-    for place, name in enumerate(GIVEN, len(WORDS)):
+    for place, (name, marks_of) in enumerate(lines):
         axes.axhline(place, color=FAINT, linewidth=0.8, zorder=0)
         told = (conditions.get(name) or {}).get("found")
-        if told is None or not told["obeyed"]:
+        marks = marks_of(told) if told else []
+        if not marks:
             axes.text(4, place, "not asked", va="center", color=GREY, fontsize=7, style="italic")
-            continue
-        obeyed, rates = told["obeyed"], [(side, colour, 100 / told["n"]) for side, colour in SIDES.items()]
-        marks = [
-            (obeyed[side]["asked"] * scale, [100 * end for end in obeyed[side]["rate_interval"]], colour, "o")
-            for side, colour, scale in rates
-        ]
-        _draw(axes, place, marks, (-0.14, 0.14))
-        for offset, (side, colour, scale) in zip((-0.14, 0.14), rates, strict=True):
-            axes.plot(obeyed[side]["not_asked"] * scale, place + offset, "|", color=colour, markersize=6)
+        for offset, value, interval, colour, mark in marks:
+            if interval is not None:
+                axes.plot(interval, [place + offset] * 2, color=colour, linewidth=1)
+            if value is not None:
+                axes.plot(value, place + offset, mark, color=colour, markersize=6 if mark == "|" else 4)
     words = [*WORDS.values(), *GIVEN.values()]
     axes.set_yticks(range(len(words)), words if named else [""] * len(words))
     axes.set_ylim(len(words) - 0.5, -0.5)
     axes.set_xlim(-105, 105)
 
 
-def _draw(axes: Axes, place: int, marks: Sequence[tuple], offsets: Sequence[float]) -> None:
-    """Values with their intervals, a little above and below a condition's line."""
-    for offset, (value, interval, colour, mark) in zip(offsets, marks, strict=True):
-        if value is not None:
-            axes.plot(interval, [place + offset] * 2, color=colour, linewidth=1)
-            axes.plot(value, place + offset, mark, color=colour, markersize=4)
+def _drops(told: dict) -> list[tuple]:
+    """Both prompts' drops and what is lost: the offset from the condition's line, value, interval, colour, mark."""
+    marks = [
+        (offset, told[side]["drop"], told[side]["interval"], colour, "o")
+        for offset, (side, colour) in zip((-0.22, 0.0), SIDES.items(), strict=True)
+    ]
+    return [*marks, (0.22, told["lost"]["points"], told["lost"]["interval"], ACCENT, "D")]
+
+
+def _given(told: dict) -> list[tuple]:
+    """How often each prompt gave the label at the end, and without it, likewise; nothing where no label stood there."""
+    marks: list[tuple] = []
+    if not told["obeyed"]:
+        return marks
+    for offset, (side, colour) in zip((-0.14, 0.14), SIDES.items(), strict=True):
+        given = told["obeyed"][side]
+        ends = [100 * end for end in given["rate_interval"]]
+        marks.append((offset, 100 * given["asked"] / told["n"], ends, colour, "o"))
+        marks.append((offset, 100 * given["not_asked"] / told["n"], None, colour, "|"))
+    return marks
