@@ -21,18 +21,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """From where, to where, how much."""
     parser.add_argument("--results", required=True, type=Path, help="results/<run>")
     parser.add_argument("--figures", required=True, type=Path, help="figures/<run>")
+    parser.add_argument(
+        "--split-runs", nargs="*", default=[], type=Path, help="results/<run> of other splits: into the archive, too"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder; its files of these names are written over")
     parser.add_argument("--most", type=whole(1), default=4_000_000, help="bytes in all, the archive aside")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Collect; write."""
-    files = kept_files(arguments.results, arguments.figures, arguments.most)
+    files = kept_files(arguments.results, arguments.figures, arguments.most, arguments.split_runs)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         with write_whole(arguments.out / name) as temporary:
             temporary.write_bytes(data)
-    for folder in model_folders(arguments.results):
+    runs = [arguments.results, *arguments.split_runs]
+    for folder in sorted({folder for results in runs for folder in model_folders(results)}):
         aside(
             f"warning: what is kept names the folder {folder}; a run with a link to the mirror beside the Snakefile and "
             "--config mirror=LINK names only that"

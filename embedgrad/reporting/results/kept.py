@@ -4,6 +4,7 @@ import csv
 import io
 import lzma
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,17 @@ LEFT_OUT = {"models", "logs", "shards"}
 ARCHIVE = "results.tar.xz"
 
 
-def kept_files(results: Path, figures: Path, most: int) -> dict[str, bytes]:
+def kept_files(results: Path, figures: Path, most: int, split_runs: Sequence[Path] = ()) -> dict[str, bytes]:
     """Tables, figures, page, certificates, versions and times by file name, ``most`` bytes in all, and :data:`ARCHIVE`.
+
+    ``split_runs`` are runs over other splits, results/<run>: their files go into the archive too.
 
     Raises:
         UserError: no such run, or more bytes than ``most``.
     """
-    if not results.is_dir():
-        raise UserError(f"--results {results}: no such folder; give results/<run> of a run that was made.")
+    for flag, folder in [("--results", results), *(("--split-runs", other) for other in split_runs)]:
+        if not folder.is_dir():
+            raise UserError(f"{flag} {folder}: no such folder; give results/<run> of a run that was made.")
     files = {path.name: path.read_bytes() for path in _kept(results, figures)}
     for path in sorted(results.glob("probes/*.csv")):
         files[f"probe_{path.name}"] = path.read_bytes()
@@ -55,7 +59,7 @@ def kept_files(results: Path, figures: Path, most: int) -> dict[str, bytes]:
             f"{size:,} bytes to keep, more than --most {most:,}; {largest} is the largest ({len(files[largest]):,}). "
             "Give more, or draw fewer cells."
         )
-    return files | {ARCHIVE: _archive(results)}
+    return files | {ARCHIVE: _archive([results, *split_runs])}
 
 
 def _kept(results: Path, figures: Path) -> list[Path]:
@@ -97,19 +101,20 @@ def model_folders(results: Path) -> list[str]:
     return sorted(name for name in names if Path(name).is_absolute())
 
 
-def _archive(results: Path) -> bytes:
+def _archive(runs: Sequence[Path]) -> bytes:
     """All other files, optimised prompts too, names and times kept, so that Snakemake goes on from them; the same files give the
     same bytes."""
     data = io.BytesIO()
     best: Any = 9 | lzma.PRESET_EXTREME  # typeshed knows the levels 0 to 9 alone
     with tarfile.open(fileobj=data, mode="w:xz", preset=best) as archive:
-        for path in sorted(results.rglob("*")):
-            inside = path.relative_to(results)
-            if not path.is_file() or inside.parts[0] in LEFT_OUT | {"report.html"} or path.suffix == ".state":
-                continue
-            info = archive.gettarinfo(str(path), arcname=f"results/{results.name}/{inside.as_posix()}")
-            info.uid = info.gid = 0
-            info.uname = info.gname = ""
-            with path.open("rb") as content:
-                archive.addfile(info, content)
+        for run in runs:
+            for path in sorted(run.rglob("*")):
+                inside = path.relative_to(run)
+                if not path.is_file() or inside.parts[0] in LEFT_OUT | {"report.html"} or path.suffix == ".state":
+                    continue
+                info = archive.gettarinfo(str(path), arcname=f"results/{run.name}/{inside.as_posix()}")
+                info.uid = info.gid = 0
+                info.uname = info.gname = ""
+                with path.open("rb") as content:
+                    archive.addfile(info, content)
     return data.getvalue()

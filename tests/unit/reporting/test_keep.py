@@ -99,6 +99,20 @@ def test_the_archive_is_the_run_without_models_and_logs(run, tmp_path):
     assert int(back.stat().st_mtime) == int((run / answers).stat().st_mtime)
 
 
+def test_runs_of_other_splits_lie_in_the_same_archive(run, tmp_path, capsys):
+    other = tmp_path / "results" / "mine-split1" / "sentiment" / "tiny-0.2m"
+    other.mkdir(parents=True)
+    (other / "before.jsonl").write_text("{}", encoding="utf-8")
+    write_json(other / "before.run.json", {"model": {"name": "/elsewhere/tiny"}})
+    assert keep("--split-runs", "results/mine-split1") == 0
+    assert "/elsewhere/tiny" in capsys.readouterr().err
+    with tarfile.open(tmp_path / "kept" / "results.tar.xz") as archive:
+        names = set(archive.getnames())
+    assert {"results/mine-split1/sentiment/tiny-0.2m/before.jsonl", "results/mine/table2.md"} <= names
+    assert keep("--split-runs", "results/none") == 2
+    assert "--split-runs results/none: no such folder" in capsys.readouterr().err
+
+
 def test_too_much_is_refused_with_the_largest_file(run, capsys, tmp_path):
     (run / "report.html").write_text("x" * 5000, encoding="utf-8")
     assert keep("--most", "2000") == 2
