@@ -2,17 +2,15 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-
-import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_flow
+from fractions import Fraction
 
 from embedgrad.probes.applies import DoesNotApply
 from embedgrad_core.files import Item
 
 TRIES = 1000
+Place = tuple[int, int]  # row and column of a table
 
 
 def shuffled_targets(items: Sequence[Item], seed: int, closed: bool) -> list[Item]:
@@ -57,24 +55,49 @@ def _evenly(items: Sequence[Item], chance: random.Random) -> list[Item]:
 def shares(counts: Sequence[int], chance: random.Random) -> list[list[int]]:
     """How many items of each class (rows) get each label (columns): n_c n_d / n, rounded up or down so that all sums stay.
 
-    Such a rounding of a table always exists (Bacharach 1966); here by the largest flow of what rounding down left over.
+    Each cell is n_c n_d / n on average over ``chance``, so that over dealings no label is nearer to its own class than another:
+    unbiased controlled rounding (Cox 1987, Journal of the American Statistical Association 82, 520-524).
     """
-    total, kinds = sum(counts), len(counts)
-    whole = [[one * other // total for other in counts] for one in counts]
-    left = [count - sum(row) for count, row in zip(counts, whole, strict=True)]
-    given = [count - sum(column) for count, column in zip(counts, zip(*whole, strict=True), strict=True)]
-    order = chance.sample(range(kinds), kinds)
-    capacity = np.zeros((2 * kinds + 2, 2 * kinds + 2), dtype=np.int32)
-    for row, one in enumerate(order):
-        capacity[0, 1 + row] = left[one]
-        capacity[1 + kinds + row, -1] = given[one]
-        for column, other in enumerate(order):
-            capacity[1 + row, 1 + kinds + column] = counts[one] * counts[other] % total > 0
-    flow = maximum_flow(csr_array(capacity), 0, 2 * kinds + 1).flow.toarray()
-    for row, one in enumerate(order):
-        for column, other in enumerate(order):
-            whole[one][other] += int(flow[1 + row, 1 + kinds + column])
-    return whole
+    total = sum(counts)
+    exact = [[Fraction(one * other, total) for other in counts] for one in counts]
+    while broken := _fractions(exact):
+        cycle = _cycle(broken, chance)
+        up, down = cycle[::2], cycle[1::2]
+        # As far as one cell of the cycle becomes whole, this way or that; how often each keeps every cell's mean.
+        most = min(_above(exact, up, down))
+        least = min(_above(exact, down, up))
+        step = most if chance.random() < least / (most + least) else -least
+        for row, column in up:
+            exact[row][column] += step
+        for row, column in down:
+            exact[row][column] -= step
+    return [[int(share) for share in row] for row in exact]
+
+
+def _fractions(table: list[list[Fraction]]) -> set[Place]:
+    """The cells that are no whole number yet; a row or column that has one has two, as its sum is whole."""
+    return {
+        (row, column) for row, some in enumerate(table) for column, share in enumerate(some) if share.denominator > 1
+    }
+
+
+def _above(table: list[list[Fraction]], up: Sequence[Place], down: Sequence[Place]) -> Iterator[Fraction]:
+    """How far each cell is from the next whole number, ``up`` from the one above and ``down`` from the one below."""
+    for row, column in up:
+        yield 1 - table[row][column] % 1
+    for row, column in down:
+        yield table[row][column] % 1
+
+
+def _cycle(places: set[Place], chance: random.Random) -> list[Place]:
+    """Places that go round, along a row and along a column in turn: every second one can gain what the others lose."""
+    path = [chance.choice(sorted(places))]
+    while True:
+        here, along = path[-1], (len(path) + 1) % 2  # a row first
+        path.append(chance.choice(sorted(place for place in places - {here} if place[along] == here[along])))
+        for begin in range(len(path) % 2, len(path) - 2, 2):
+            if path[begin][1 - along] == path[-1][1 - along]:
+                return path[begin:]
 
 
 def _deranged(items: Sequence[Item], chance: random.Random) -> list[Item]:

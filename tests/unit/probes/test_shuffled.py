@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -36,6 +37,17 @@ def test_a_table_is_rounded_up_or_down_and_keeps_its_sums(counts, seed):
     total = sum(counts)
     for one, row in zip(counts, table, strict=True):
         assert all(abs(dealt - one * other / total) < 1 for other, dealt in zip(counts, row, strict=True))
+
+
+@pytest.mark.parametrize("counts", [[33, 34], [37, 39], [20] * 8, [3, 5, 7, 11, 13, 17, 23, 31]])
+def test_over_dealings_no_label_is_nearer_to_its_own_class(counts):
+    """Every cell has its exact mean: within four standard errors of a rounding, at most half an item each."""
+    draws = 400
+    tables = np.array([shares(counts, random.Random(seed)) for seed in range(draws)])
+    exact = np.outer(counts, counts) / sum(counts)
+    assert np.abs(tables.mean(axis=0) - exact).max() < 4 * 0.5 / draws**0.5
+    diagonal = np.trace(tables, axis1=1, axis2=2)
+    assert abs(diagonal.mean() - np.trace(exact)) < 4 * diagonal.std() / draws**0.5 + 1e-9
 
 
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=6), st.integers(0, 99))
