@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def found(arguments: argparse.Namespace) -> dict:
     """Read the runs, estimate."""
-    from embedgrad.probes.variance import cell_runs, variance
+    from embedgrad.probes.variance.gain import variance
+    from embedgrad.probes.variance.runs import cell_runs
     from embedgrad.reporting.results.cells import find_cell, read_cells
 
     cell = find_cell(read_cells(arguments.cell_table), arguments.dataset, arguments.model, arguments.cell_table)

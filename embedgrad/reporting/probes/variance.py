@@ -13,11 +13,12 @@ from embedgrad_core.files import ANY, ANY_LIST, COUNT
 TITLE = "What a single split is worth"
 CAPTION = (
     "The gain of one cell over several runs that differ in split, in the order of the training items and, where starts are "
-    "displaced, in the displacement, as random effects, each of the last two within the one before. "
-    "sd: standard deviation of each in points, with a parametric bootstrap's 95 % interval; an item's own is of one item, and"
-    " is divided by their number in a run's gain. single run: how far the gain of one run strays, and what its own interval "
-    "over items would make of that. Where the ratio is well above 1, one split's interval is too narrow for any claim beyond "
-    "that split. Figure: left, each component; right, each run's gain, and the mean of all with its interval."
+    "displaced, in the displacement, as random effects, each of the last two within the one before. sd: standard deviation of "
+    "each in points, with its 95 % interval (a parametric bootstrap test, inverted; no upper end where so few levels bound "
+    "none); an item's own is of one item, and is divided by their number in a run's gain. single run: how far the gain of one "
+    "run strays, and what its own interval over items would make of that. Where the ratio is well above 1, one split's interval "
+    "is too narrow for any claim beyond that split. Figure: left, each component; right, each run's gain, and the mean of all "
+    "with its interval."
 )
 _COMPONENT = {"levels": COUNT, "variance": float, "sd": float, "interval": list}
 SHAPE = {
@@ -140,7 +141,8 @@ def _of_runs(values: dict) -> dict[str, float]:
 def _components(axes: Axes, components: dict) -> None:
     for place, one in enumerate(components.values()):
         axes.axhline(place, color=FAINT, linewidth=0.8, zorder=0)
-        axes.plot(one["interval"], [place, place], color=AFTER, linewidth=1.2)
+        low, high = one["interval"]
+        axes.plot([low, one["sd"] if high is None else high], [place, place], color=AFTER, linewidth=1.2)
         axes.plot(one["sd"], place, "o", color=AFTER, markersize=5)
     axes.set_yticks(range(len(components)), components, fontsize=7.5)
     axes.set_ylim(len(components) - 0.5, -0.5)

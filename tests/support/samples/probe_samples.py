@@ -10,7 +10,8 @@ from embedgrad.probes.calibration import calibration
 from embedgrad.probes.cost import cost
 from embedgrad.probes.shuffled import split_gain
 from embedgrad.probes.trajectory import overfitting
-from embedgrad.probes.variance import CellRun, variance
+from embedgrad.probes.variance.gain import variance
+from embedgrad.probes.variance.runs import CellRun
 from embedgrad.reporting.statistics import wilson
 
 LABELS = ["positive", "negative"]

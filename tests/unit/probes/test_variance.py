@@ -7,7 +7,9 @@ import statsmodels.formula.api as smf
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from embedgrad.probes.applies import DoesNotApply
-from embedgrad.probes.variance import CellRun, cell_runs, components, identifiable, variance
+from embedgrad.probes.variance.components import Design, components, identifiable
+from embedgrad.probes.variance.gain import variance
+from embedgrad.probes.variance.runs import CellRun, cell_runs
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.statistics import crossed
 from embedgrad_core.files import UserError, read_json, write_json
@@ -50,6 +52,40 @@ def test_a_full_table_of_items_and_orders_has_the_components_of_table_2(seed):
     found, known = components(100 * gains.ravel(), factors), crossed(gains.tolist())
     for name, sd in (("item", known.items), ("order", known.seeds), ("rest", known.rest)):
         assert max(found[name], 0) ** 0.5 == pytest.approx(sd)
+
+
+def test_the_mean_of_a_full_table_has_the_interval_of_table_2():
+    chance = np.random.default_rng(3)
+    hard = chance.random(60) < 0.4
+    orders = []
+    for order in range(4):
+        after = np.where(chance.random(60) < 0.2 + 0.1 * order, True, hard)
+        verdicts = {str(item): (False, bool(right)) for item, right in enumerate(after)}
+        orders.append(CellRun(0, order, None, verdicts))
+    found, known = variance(orders), crossed([[int(b) - int(a) for a, b in run.verdicts.values()] for run in orders])
+    assert known.seeds > 0
+    assert found["interval"] == pytest.approx(list(known.interval), abs=0.03 * (known.interval[1] - known.interval[0]))
+
+
+def test_spreads_of_few_levels_have_intervals_that_hold_them():
+    """Three orders of one split: percentiles of a bootstrap around the estimate would hold the truth in four of five tables."""
+    chance, held, tables = np.random.default_rng(6), 0, 80
+    factors = {"item": np.tile(np.arange(30), 3), "order": np.repeat(np.arange(3), 30)}
+    for table in range(tables):
+        values = chance.normal(0, 20, 30)[factors["item"]] + chance.normal(0, 15, 3)[factors["order"]]
+        values = values + chance.normal(0, 25, len(values))
+        low, high = Design(factors).errors(components(values, factors), seed=table).intervals["order"]
+        held += low <= 15 and (high is None or high >= 15)
+    assert 0.89 * tables <= held <= tables
+
+
+def test_what_no_table_can_bound_has_no_upper_end():
+    """Two orders whose effect the estimate may miss altogether, as the items' own chance is much larger."""
+    factors = {"item": np.tile(np.arange(10), 2), "order": np.repeat(np.arange(2), 10)}
+    values = np.random.default_rng(1).normal(0, 30, 20)
+    low, high = Design(factors).errors(components(values, factors)).intervals["order"]
+    assert low == 0
+    assert high is None or high > 30
 
 
 def test_a_full_nested_table_has_the_components_of_statsmodels():
@@ -120,7 +156,7 @@ def test_planted_starts_are_told_from_orders_and_splits():
         for order in range(3):
             for displacement in range(4):
                 share = min(max(0.45 + of_split + chance.normal(0, 0.20), 0), 1)
-                after = chance.random(200) < share
+                after = chance.random(60) < share
                 verdicts = {f"{split}/{item}": (False, bool(right)) for item, right in enumerate(after)}
                 found.append(CellRun(split, order, displacement, verdicts))
     parts = variance(found)["components"]

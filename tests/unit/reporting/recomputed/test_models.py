@@ -13,7 +13,9 @@ from scipy import stats
 from statsmodels.stats.anova import anova_lm
 from textbook import EXACT
 
-from embedgrad.probes.variance import CellRun, components, identifiable, variance
+from embedgrad.probes.variance.components import Design, components, expected_forms, identifiable
+from embedgrad.probes.variance.gain import variance
+from embedgrad.probes.variance.runs import CellRun
 from embedgrad.reporting.analyses import correlation, seed_rows
 from embedgrad.reporting.recovery import MENTION, Search, axes, ranked
 from embedgrad.reporting.results.cells import read_cells
@@ -110,11 +112,48 @@ def test_components_of_variance_by_dense_matrices(seed):
     clipped = {name: max(value, 0.0) for name, value in found.items()}
     covariance = sum(clipped[name] * (codes[:, None] == codes[None, :]) for name, codes in levels.items())
     covariance = covariance + clipped["rest"] * np.eye(size)
-    half = stats.t.ppf(0.975, 2) * math.sqrt(covariance.sum() / size**2)
+    whole = covariance.sum() / size**2
+    assert Design(kept).of_mean(found) == pytest.approx(whole)
+    assert expected_forms(kept) == pytest.approx(np.array(expected))
+    shares = [float((np.bincount(codes) ** 2).sum()) / size**2 for codes in levels.values()] + [1 / size]
+    used = [share if found[name] > 0 else 0.0 for name, share in zip((*names, "rest"), shares, strict=True)]
+    form = sum(c * one for c, one in zip(np.linalg.solve(np.transpose(expected), used), alike, strict=True))
+    free = Design(kept).errors(found).freedom
+    product = form @ covariance
+    assert free == pytest.approx(max(2 * whole**2 / (2 * np.trace(product @ product)), 1), rel=0.2)  # of 1,000 draws
+    half = stats.t.ppf(0.975, free) * math.sqrt(whole)
     assert told["mean"] == pytest.approx(values.mean(), abs=EXACT)
     assert told["interval"] == pytest.approx([values.mean() - half, values.mean() + half], abs=1e-6)
     single = covariance[:16, :16].sum() / 16**2  # of the first run, whose items are all different
     assert told["single"]["sd"] == pytest.approx(math.sqrt(single), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["order", "split", "item", "rest"])
+def test_ends_of_a_spread_are_where_the_estimate_is_in_a_tail(name):
+    """By tables drawn from dense covariances: at either end one table of forty is as far from it as the one that was seen."""
+    chance = np.random.default_rng(3)
+    items, splits, orders = 12, 6, 3
+    order, item = (axis.ravel() for axis in np.indices((splits * orders, items)))
+    levels = {"item": item, "split": order // orders, "order": order}
+    alike = {key: (codes[:, None] == codes[None, :]).astype(float) for key, codes in levels.items()} | {
+        "rest": np.eye(len(item))
+    }
+    planted = {"item": 20.0, "split": 15.0, "order": 12.0, "rest": 30.0}
+
+    def drawn(spread, count):
+        root = np.linalg.cholesky(sum(sd**2 * alike[key] for key, sd in spread.items()) + 1e-9 * np.eye(len(item)))
+        return [components(root @ chance.standard_normal(len(item)), levels)[name] for _ in range(count)]
+
+    found = components(
+        np.linalg.cholesky(sum(sd**2 * alike[key] for key, sd in planted.items())) @ chance.standard_normal(len(item)),
+        levels,
+    )
+    low, high = Design(levels).errors(found).intervals[name]
+    assert low <= max(found[name], 0) ** 0.5 < high
+    others = {key: max(value, 0.0) ** 0.5 for key, value in found.items()}
+    assert np.mean(np.array(drawn(others | {name: high}, 800)) <= found[name]) == pytest.approx(0.025, abs=0.025)
+    above = np.mean(np.array(drawn(others | {name: low}, 800)) >= found[name])
+    assert above == pytest.approx(0.025, abs=0.025) if low else above > 0.01
 
 
 def ranks(values):
