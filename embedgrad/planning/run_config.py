@@ -220,6 +220,10 @@ class RunConfig(Config):
         """How many test items a probe asks (``answered``) or reads (``texts``)."""
         return _flags({"items": probe_sizes(self.values)[size]})
 
+    def dealings_flags(self) -> str:
+        """How often the probe of shuffled targets deals them."""
+        return _flags({"dealings": probe_sizes(self.values)["dealings"]})
+
     def cell_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags that name a cell and its row of the table."""
         flags = {"cell_table": self.values["cell_table"], "dataset": dataset, "model": model, "seed": seed}

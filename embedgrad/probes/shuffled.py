@@ -15,7 +15,7 @@ from embedgrad.grading import Grading
 from embedgrad.probes.applies import DoesNotApply, check_size
 from embedgrad.probes.shuffling import agreement, shuffled_targets
 from embedgrad.probes.training import every_epoch
-from embedgrad.reporting.statistics import Paired, mcnemar, wilson
+from embedgrad.reporting.statistics import Paired, crossed, mcnemar, wilson
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import FrozenModel, PromptEmbedding, Settings, Slot, decode
 from embedgrad_core.decoding.kept_rows import KeptRows
@@ -31,6 +31,7 @@ def train_shuffled(
     dev: Sequence[Item],
     closed: bool,
     *,
+    dealing: int = 0,
     state: Path | None = None,
     log: Callable[[str], None] = print,
 ) -> tuple[PromptEmbedding, dict]:
@@ -42,11 +43,12 @@ def train_shuffled(
         prompt: the optimised prompt; its header says how it was made.
         train, dev: the items that it was trained with; dev's are trained on where the true ones were, across folds.
         closed: whether the answers are labels.
+        dealing: which one; each shuffles in another way.
         state: file for resuming.
 
     Returns:
-        The prompt of shuffled targets, and ``epochs``, ``seed`` of the shuffling, and ``dealt``, what
-        :func:`~embedgrad.probes.shuffling.agreement` says of it.
+        The prompt of shuffled targets, and ``epochs``, ``seed`` of the optimisation, and ``dealt``, what
+        :func:`~embedgrad.probes.shuffling.agreement` says of the dealing.
 
     Raises:
         DoesNotApply: the text prompt itself was kept, or there is nothing to deal out.
@@ -58,7 +60,7 @@ def train_shuffled(
     settings = replace(
         Settings(**{one.name: made.get(one.name, one.default) for one in fields(Settings)}), epochs=epochs
     )
-    dealt = shuffled_targets(items, settings.seed, closed)
+    dealt = shuffled_targets(items, f"seed {settings.seed}, dealing {dealing}", closed)
     text = PromptEmbedding.from_text(frozen, prompt.slot)
     vectors, _ = every_epoch(frozen, text, dealt, dev, settings, state=state, log=log)
     if len(vectors) <= epochs:
@@ -114,38 +116,58 @@ def likeliest(
     return found
 
 
-def split_gain(sides: Mapping[str, Sequence[dict]]) -> dict:
+def split_gain(before: Sequence[dict], dealings: Sequence[Sequence[dict]], after: Sequence[dict]) -> dict:
     """The gain, item by item, in two parts that add up.
 
     Args:
-        sides: graded lines ``before``, ``shuffled`` and ``after`` of the same items in the same order.
+        before, after: graded lines of the text prompt and of the optimised one, the same items in the same order.
+        dealings: those of the prompt of each dealing of shuffled targets.
 
     Returns:
-        ``n``; ``sides``: right answers, Wilson's interval, and how many could be read; ``total``, ``format`` (shuffled − before)
-        and ``knowledge`` (after − shuffled): points, Newcombe's paired interval, exact McNemar p.
+        ``n``; ``sides`` ``before`` and ``after``, and one of each dealing in ``dealings``: right answers, Wilson's interval, how
+        many could be read, failures; ``total``, ``format`` (shuffled - before) and ``knowledge`` (after - shuffled): points,
+        interval, p. Of one dealing by Newcombe's paired interval and the exact McNemar test, of several by the mixed model with
+        dealings and items as crossed random effects, as Table 2 has it of several seeds
+        (:func:`embedgrad.reporting.statistics.crossed`).
 
     Raises:
         DoesNotApply: too few items.
     """
-    right = {side: [bool(row["correct"]) for row in rows] for side, rows in sides.items()}
-    check_size(len(right["after"]))
-    parts = {"total": ("before", "after"), "format": ("before", "shuffled"), "knowledge": ("shuffled", "after")}
+    first, last = _right(before), _right(after)
+    shuffled = [_right(rows) for rows in dealings]
+    check_size(len(last))
     return {
-        "n": len(right["after"]),
-        "sides": {
-            side: {
-                "correct": sum(right[side]),
-                "wilson": list(wilson(sum(right[side]), len(rows))),
-                "readable": sum(row["extracted"] is not None for row in rows),
-                "failures": dict(Counter(row["failure"] for row in rows)),
-            }
-            for side, rows in sides.items()
-        },
-        **{name: _paired(right[one], right[other]) for name, (one, other) in parts.items()},
+        "n": len(last),
+        "sides": {"before": _side(before), "after": _side(after)},
+        "dealings": [_side(rows) for rows in dealings],
+        "total": _change([first], [last]),
+        "format": _change([first] * len(shuffled), shuffled),
+        "knowledge": _change(shuffled, [last] * len(shuffled)),
     }
 
 
-def _paired(before: Sequence[bool], after: Sequence[bool]) -> dict:
-    pairs = Paired.of(before, after)
-    p = mcnemar(pairs.only_before, pairs.only_after)[0]
-    return {"points": pairs.points, "interval": list(pairs.interval), "p": p}
+def _right(rows: Sequence[dict]) -> list[bool]:
+    return [bool(row["correct"]) for row in rows]
+
+
+def _side(rows: Sequence[dict]) -> dict:
+    right = sum(_right(rows))
+    return {
+        "correct": right,
+        "wilson": list(wilson(right, len(rows))),
+        "readable": sum(row["extracted"] is not None for row in rows),
+        "failures": dict(Counter(row["failure"] for row in rows)),
+    }
+
+
+def _change(before: Sequence[Sequence[bool]], after: Sequence[Sequence[bool]]) -> dict:
+    """From one set of verdicts to another, dealing by dealing."""
+    if len(before) == 1:
+        pairs = Paired.of(before[0], after[0])
+        p = mcnemar(pairs.only_before, pairs.only_after)[0]
+        return {"points": pairs.points, "interval": list(pairs.interval), "p": p}
+    gains = [
+        [int(b) - int(a) for a, b in zip(one, other, strict=True)] for one, other in zip(before, after, strict=True)
+    ]
+    found = crossed(gains)
+    return {"points": found.mean, "interval": list(found.interval), "p": found.p, "sd_of_dealings": found.seeds}

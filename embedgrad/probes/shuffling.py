@@ -13,7 +13,7 @@ TRIES = 1000
 Place = tuple[int, int]  # row and column of a table
 
 
-def shuffled_targets(items: Sequence[Item], seed: int, closed: bool) -> list[Item]:
+def shuffled_targets(items: Sequence[Item], seed: int | str, closed: bool) -> list[Item]:
     """The items in their order, each with the target and answer of another.
 
     Each target is given as often as it was there. Of a closed set of answers each true answer gets every label in proportion,

@@ -14,7 +14,7 @@ from embedgrad.commands.arguments import (
     decoding_from,
     load_from,
 )
-from embedgrad.commands.checked import OutputFile, output_file
+from embedgrad.commands.checked import OutputFile, output_file, whole
 from embedgrad.commands.output import plain_line
 from embedgrad.files import read_items
 from embedgrad_core.files import UserError, sha256_of_file, write_jsonl
@@ -34,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--after", required=True, type=Path, help="graded answers of the optimised prompt")
     add_decoding_arguments(parser)
     add_grading_arguments(parser)
-    parser.add_argument("--answers", type=output_file, help="JSON lines: the graded answers after shuffled targets")
+    parser.add_argument(
+        "--dealings", type=whole(1), default=1, help="how often targets are dealt, each time trained anew"
+    )
+    parser.add_argument(
+        "--answers", type=output_file, help="JSON lines: the graded answers after shuffled targets, with their dealing"
+    )
     parser.add_argument("--state", type=output_file, help="resume state; default: beside --out, removed at the end")
 
 
@@ -52,27 +57,43 @@ def found(arguments: argparse.Namespace) -> dict:
     from embedgrad_core.training.every_epoch import kept_epochs
 
     check_size(len(test))
-    sides = {side: _graded(getattr(arguments, side), [item.id for item in test]) for side in ("before", "after")}
+    before, after = (_graded(path, [item.id for item in test]) for path in (arguments.before, arguments.after))
     grading, frozen = grading_from(arguments), load_from(arguments)
     prompt = PromptEmbedding.load(arguments.prompt_file, frozen)
-    state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
-    kept = state.with_suffix(".answers.state")
-    trained, how = train_shuffled(frozen, prompt, train, dev, grading.knows_strict, state=state, log=plain_line)
     decoding = decoding_from(arguments, frozen)
-    sides["shuffled"] = answered(frozen, trained, test, grading, decoding, KeptRows(kept), log=plain_line)
+    state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
+    dealt, answers, trained = [], [], {}
+    states: list[Path] = []
+    for dealing in range(arguments.dealings):
+        if arguments.dealings > 1:
+            plain_line(f"dealing {dealing + 1} of {arguments.dealings}")
+        at = state.with_suffix(f".{dealing}.state")
+        kept = at.with_suffix(".answers.state")
+        states += [at, kept_epochs(at), kept]
+        shuffled, how = train_shuffled(
+            frozen, prompt, train, dev, grading.knows_strict, dealing=dealing, state=at, log=plain_line
+        )
+        answers.append(answered(frozen, shuffled, test, grading, decoding, KeptRows(kept), log=plain_line))
+        trained[f"dealing {dealing}"] = shuffled.vectors
+        dealt.append(how)
     # Training items may hold chains of thought, each of them another text.
     labels = label_targets([*dev, *test]) if grading.knows_strict else {}
-    prompts, known = {"before": prompt.initial, "shuffled": trained.vectors}, None
+    prompts, known = {"before": prompt.initial, **trained}, None
     if labels:
-        with Progress("likeliest labels", len(prompts) * len(test), plain_line) as at:
-            known = likeliest(frozen, prompts, prompt.slot, test, labels, at.update)
+        with Progress("likeliest labels", len(prompts) * len(test), plain_line) as progress:
+            known = likeliest(frozen, prompts, prompt.slot, test, labels, progress.update)
     if arguments.answers:
-        write_jsonl(arguments.answers, sides["shuffled"])
-    for path in (state, kept_epochs(state), kept):
+        lines = enumerate(answers)
+        write_jsonl(arguments.answers, [{"dealing": dealing} | row for dealing, rows in lines for row in rows])
+    for path in states:
         path.unlink(missing_ok=True)
     paths = (arguments.train, arguments.dev, arguments.data)
     data = {"data_sha256": {path.name: sha256_of_file(path) for path in paths}}
-    return split_gain(sides) | {"likeliest": known} | how | data | made_with(frozen, arguments.prompt_file)
+    split = split_gain(before, answers, after)
+    for one, how, name in zip(split["dealings"], dealt, trained, strict=True):
+        one |= {"dealt": how["dealt"], "likeliest": known[name] if known else None}
+    made = {key: dealt[0][key] for key in ("epochs", "seed")} | {"likeliest_before": known["before"] if known else None}
+    return split | made | data | made_with(frozen, arguments.prompt_file)
 
 
 def _graded(path: Path, wanted: list[str]) -> list[dict]:

@@ -7,8 +7,8 @@ from embedgrad.config import Config
 from embedgrad.planning.work import Work
 
 # What the key `probe_sizes` may change: test items of a task that are answered under each condition, test inputs that are read for
-# memory, and epochs of the run that looks for overfitting, twice the paper's.
-SIZES = {"answered": 32, "texts": 64, "epochs": 20}
+# memory, epochs of the run that looks for overfitting, twice the paper's, and how often shuffled targets are dealt.
+SIZES = {"answered": 32, "texts": 64, "epochs": 20, "dealings": 1}
 # Robustness answers the items as they are and under six changes.
 CONDITIONS = 7
 # Of an input that may have been learned by heart so much is given, and so many tokens are looked at, as the probe itself has it.
@@ -67,8 +67,9 @@ def probe_effort(
     tokens = work.input + work.target
     after = replace(work, answer=work.trained)
     if rule == "probe_shuffled":
-        read = 2 * work.test * labelled
-        return Effort(epochs, ((work.test, after),), read * tokens, read)
+        dealings = sizes["dealings"]
+        read = (1 + dealings) * work.test * labelled
+        return Effort(dealings * epochs, ((dealings * work.test, after),), read * tokens, read)
     if rule == "probe_trajectory":  # each epoch reads the targets of dev and test, and the likeliest label
         read = (sizes["epochs"] + 1) * (work.dev + work.test) * (1 + labelled)
         return Effort(sizes["epochs"], (), read * tokens, read)

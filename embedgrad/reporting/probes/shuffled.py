@@ -11,21 +11,22 @@ from embedgrad_core.files import COUNT
 
 TITLE = "Format or knowledge: shuffled targets"
 CAPTION = (
-    "The cell's own optimisation once more (same start, items, order, rate, number of epochs), each target dealt to another item "
-    "so that labels tell nothing of inputs: what that prompt gains is format. knowledge: the true prompt minus it, item by item, "
-    "with Newcombe's paired interval and the exact McNemar p. Shuffled targets also teach to ignore the input, so that format is "
-    "what they give at least and knowledge the rest at most: where the text prompt's likeliest label is right more often than "
-    "that of shuffled targets, the model knew before, and part of that knowledge it was only kept from saying. kept their answer: "
-    "training items that were dealt their own, and as many as expected by chance. It is one dealing."
+    "The cell's own optimisation once more (same start, items, order, rate, number of epochs), each target dealt to another "
+    "item so that labels tell nothing of inputs: what that prompt gains is format. knowledge: the true prompt minus it, item by "
+    "item, with Newcombe's paired interval and the exact McNemar p of one dealing. Shuffled targets also teach to ignore the "
+    "input, so that format is what they give at least and knowledge the rest at most: where the text prompt's likeliest label "
+    "is right more often than that of shuffled targets, the model knew before, and part of that knowledge it was only kept from "
+    "saying. kept their answer: training items that were dealt their own, and as many as expected by chance. Of several "
+    "dealings the numbers are means, with dealings and items as crossed random effects."
 )
 _SIDE = {"correct": COUNT, "wilson": list, "readable": COUNT}
 _PART = {"points": float, "interval": list, "p": float}
 SHAPE = {
     "n": COUNT,
     "epochs": COUNT,
-    "sides": dict.fromkeys(("before", "shuffled", "after"), _SIDE),
-    "dealt": {"same": COUNT, "expected": float, "n": COUNT},
-    "likeliest": (dict.fromkeys(("before", "shuffled"), COUNT),),
+    "sides": dict.fromkeys(("before", "after"), _SIDE),
+    "dealings": [_SIDE | {"dealt": {"same": COUNT, "expected": float, "n": COUNT}, "likeliest": (COUNT,)}],
+    "likeliest_before": (COUNT,),
     **dict.fromkeys(("total", "format", "knowledge"), _PART),
 }
 MANY = 10  # cells, whose bars are thinner
@@ -38,24 +39,34 @@ PARTS = {
 
 def fault(values: dict) -> str | None:
     """The key at which a result is impossible."""
-    n, known = values["n"], (values["likeliest"] or {}).values()
-    counts = [side[key] for side in values["sides"].values() for key in ("correct", "readable")]
-    return "n" if n < 1 or max([*counts, *known]) > n else None
+    n, sides = values["n"], [*values["sides"].values(), *values["dealings"]]
+    known = [one["likeliest"] or 0 for one in values["dealings"]] + [values["likeliest_before"] or 0]
+    if not values["dealings"]:
+        return "dealings"
+    return (
+        "n" if n < 1 or max([*known, *(side[key] for side in sides for key in ("correct", "readable"))]) > n else None
+    )
 
 
 def lines(values: dict) -> list[dict]:
     """One line a cell."""
-    n, dealt = values["n"], values["dealt"]
-    line: dict[str, Any] = {"n": n, "epochs": values["epochs"]}
-    for side in ("before", "shuffled", "after"):
-        found = values["sides"][side]
-        line[f"{side}_%"] = round(100 * found["correct"] / n, 1)
-        line[f"{side}_readable_%"] = round(100 * found["readable"] / n, 1)
+    n, dealings = values["n"], values["dealings"]
+    line: dict[str, Any] = {"n": n, "epochs": values["epochs"], "dealings": len(dealings)}
+    sides = {"before": [values["sides"]["before"]], "shuffled": dealings, "after": [values["sides"]["after"]]}
+    for name, some in sides.items():
+        for key, column in (("correct", "%"), ("readable", "readable_%")):
+            line[f"{name}_{column}"] = round(100 * sum(one[key] for one in some) / (len(some) * n), 1)
+    if len(dealings) > 1:
+        line["each_dealing_%"] = ", ".join(f"{100 * one['correct'] / n:.1f}" for one in dealings)
     for part in ("format", "knowledge"):
         line |= {part: _points(values[part]), f"{part}_p": float(f"{values[part]['p']:.2g}")}
-    for side, right in (values["likeliest"] or {}).items():
-        line[f"{side}_likeliest_label_%"] = round(100 * right / n, 1)
-    return [line | {"kept_their_answer": f"{dealt['same']} of {dealt['n']} (expected {dealt['expected']:.0f})"}]
+    if values["likeliest_before"] is not None:
+        line["before_likeliest_label_%"] = round(100 * values["likeliest_before"] / n, 1)
+        right = sum(one["likeliest"] or 0 for one in dealings)
+        line["shuffled_likeliest_label_%"] = round(100 * right / (len(dealings) * n), 1)
+    same = ", ".join(str(one["dealt"]["same"]) for one in dealings)
+    dealt = dealings[0]["dealt"]
+    return [line | {"kept_their_answer": f"{same} of {dealt['n']} (expected {dealt['expected']:.1f})"}]
 
 
 def _points(part: dict) -> Ranged:
@@ -70,8 +81,8 @@ def sentence(found: Sequence[Probed]) -> str:
     means = [sum(values[part]["points"] for values in cells) / len(cells) for part in ("total", "format")]
     worse = f", on {less} fewer," if less else ""
     return (
-        f"On {knows} of {len(cells)} cells the true targets taught more right answers than shuffled ones{worse} (exact McNemar, "
-        f"p < .05, each by itself); on {len(cells) - knows - less} the gain cannot be told from format. On average shuffled "
+        f"On {knows} of {len(cells)} cells the true targets taught more right answers than shuffled ones{worse} (p < .05, "
+        f"each by itself); on {len(cells) - knows - less} the gain cannot be told from format. On average shuffled "
         f"targets gave {means[1]:+.1f} of {means[0]:+.1f} points."
     )
 

@@ -33,7 +33,8 @@ def test_the_difference_is_what_the_labels_tell(frozen, informed):
     assert abs(how["dealt"]["same"] - how["dealt"]["expected"]) < 2
     decoding = Decoding(max_new_tokens=6, batch_size=64)
     prompts = {"before": text, "shuffled": shuffled, "after": tuned}
-    found = split_gain({side: answered(frozen, one, test, grading, decoding) for side, one in prompts.items()})
+    before, dealt, after = (answered(frozen, one, test, grading, decoding) for one in prompts.values())
+    found = split_gain(before, [dealt], after)
     low, high = found["knowledge"]["interval"]
     if informed:
         assert low > 35

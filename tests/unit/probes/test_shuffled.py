@@ -19,6 +19,7 @@ from embedgrad.probes.shuffling import agreement, shares, shuffled_targets
 from embedgrad.reporting.probes.shuffled import SHAPE, fault, figure, lines, sentence
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.probes import Probed
+from embedgrad.reporting.statistics import crossed
 from embedgrad_core import Settings, optimize
 from embedgrad_core.files import Item, misfit
 
@@ -104,14 +105,14 @@ def graded(right, readable=None):
 
 
 def sides(before, shuffled, after):
-    return {"before": graded(before), "shuffled": graded(shuffled), "after": graded(after)}
+    return graded(before), [graded(shuffled)], graded(after)
 
 
 def test_labels_without_information_leave_no_knowledge():
     """Both optimised prompts are right by luck alone: half of the items, each its own half."""
     chance = random.Random(5)
     lucky = [[chance.random() < 0.5 for _ in range(400)] for _ in range(2)]
-    found = split_gain(sides([False] * 400, *lucky))
+    found = split_gain(*sides([False] * 400, *lucky))
     assert abs(found["knowledge"]["points"]) < 8
     assert found["knowledge"]["interval"][0] < 0 < found["knowledge"]["interval"][1]
     assert found["format"]["points"] > 40
@@ -120,31 +121,53 @@ def test_labels_without_information_leave_no_knowledge():
 
 def test_labels_with_information_leave_much():
     chance = random.Random(5)
-    found = split_gain(sides([False] * 200, [chance.random() < 0.5 for _ in range(200)], [True] * 190 + [False] * 10))
+    found = split_gain(*sides([False] * 200, [chance.random() < 0.5 for _ in range(200)], [True] * 190 + [False] * 10))
     assert found["knowledge"]["interval"][0] > 30
     assert found["knowledge"]["p"] < 1e-9
     assert found["total"]["points"] == pytest.approx(found["format"]["points"] + found["knowledge"]["points"])
 
 
 def test_what_is_found_is_shown():
-    found = split_gain(sides([0] * 20, [1] * 8 + [0] * 12, [1] * 18 + [0] * 2))
-    found |= {
-        "epochs": 2,
-        "seed": 0,
-        "dealt": {"same": 5, "expected": 5.0, "n": 10},
-        "likeliest": {"before": 15, "shuffled": 6},
-    }
+    found = split_gain(*sides([0] * 20, [1] * 8 + [0] * 12, [1] * 18 + [0] * 2))
+    found |= {"epochs": 2, "seed": 0, "likeliest_before": 15}
+    found["dealings"][0] |= {"dealt": {"same": 5, "expected": 5.0, "n": 10}, "likeliest": 6}
     assert misfit(found, SHAPE) is None
     assert (fault(found), fault(found | {"n": 0}), fault(found | {"n": 17})) == (None, "n", "n")
+    assert fault(found | {"dealings": []}) == "dealings"
     one = Probed(Cell("mood", "mood", None, "tiny", None, None, None, 0.01, 1), 0, found)
     assert sentence([one]).startswith("On 1 of 1 cells the true targets taught more")
     (line,) = lines(found)
     assert (line["format"].value, line["knowledge"].value) == (40, 50)
     assert line["before_likeliest_label_%"] == 75
-    assert line["kept_their_answer"] == "5 of 10 (expected 5)"
+    assert line["kept_their_answer"] == "5 of 10 (expected 5.0)"
     assert len(figure([one]).axes) == 1
     with pytest.raises(DoesNotApply, match="too few"):
-        split_gain(sides([0] * 4, [0] * 4, [1] * 4))
+        split_gain(*sides([0] * 4, [0] * 4, [1] * 4))
+
+
+def test_of_several_dealings_the_parts_are_of_the_model_of_table_2():
+    """Dealings that differ much make knowledge less sure than one dealing's items say, and the parts still add up."""
+    chance = random.Random(7)
+    before, after = [False] * 100, [place < 70 for place in range(100)]
+    dealings = [[chance.random() < share for _ in range(100)] for share in (0.1, 0.3, 0.5)]
+    found = split_gain(graded(before), [graded(one) for one in dealings], graded(after))
+    known = crossed([[int(b) - int(a) for a, b in zip(one, after, strict=True)] for one in dealings])
+    assert (found["knowledge"]["points"], found["knowledge"]["p"]) == (known.mean, known.p)
+    assert found["knowledge"]["interval"] == list(known.interval)
+    assert found["knowledge"]["sd_of_dealings"] > 10
+    assert found["total"]["points"] == pytest.approx(found["format"]["points"] + found["knowledge"]["points"])
+    alone = split_gain(graded(before), [graded(dealings[1])], graded(after))
+    reach = [one["knowledge"]["interval"][1] - one["knowledge"]["interval"][0] for one in (found, alone)]
+    assert reach[0] > 2 * reach[1]
+    for one in found["dealings"]:
+        one |= {"dealt": {"same": 5, "expected": 5.0, "n": 10}, "likeliest": None}
+    found |= {"epochs": 2, "seed": 0, "likeliest_before": None}
+    assert misfit(found, SHAPE) is None
+    (line,) = lines(found)
+    right = [one["correct"] for one in found["dealings"]]
+    assert line["each_dealing_%"] == ", ".join(f"{one:.1f}" for one in right)
+    assert line["shuffled_%"] == pytest.approx(sum(right) / 3, abs=0.05)
+    assert "before_likeliest_label_%" not in line
 
 
 def test_it_is_the_same_optimisation_but_for_the_targets(frozen, items, tmp_path, monkeypatch):
@@ -156,6 +179,8 @@ def test_it_is_the_same_optimisation_but_for_the_targets(frozen, items, tmp_path
     assert how["epochs"] == best
     assert how["dealt"]["same"] == 0
     assert not torch.equal(trained.vectors, true.vectors)
+    other, _ = train_shuffled(frozen, true, items[:4], items[4:], closed=False, dealing=1, log=lambda line: None)
+    assert not torch.equal(trained.vectors, other.vectors)
     monkeypatch.setattr("embedgrad.probes.shuffled.shuffled_targets", lambda items, seed, closed: list(items))
     again, _ = train_shuffled(frozen, true, items[:4], items[4:], closed=False, log=lambda line: None)
     assert torch.equal(again.vectors, true.vectors)

@@ -1,4 +1,4 @@
-# Format or knowledge: the cell's own optimisation once more, on targets that are shuffled among the items. It takes as long as the optimisation.
+# Format or knowledge: the cell's own optimisation once more, on targets that are shuffled among the items. Each dealing takes as long as the optimisation.
 
 
 rule probe_shuffled:
@@ -26,8 +26,9 @@ rule probe_shuffled:
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
         decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
         grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
+        dealings=CONFIG.dealings_flags(),
         state=RUN.answers_state("probe_shuffled"),
     shell:
-        "embedgrad probe shuffled {params.model} {params.level} {params.decode} {params.grade} --state {params.state:q}"
+        "embedgrad probe shuffled {params.model} {params.level} {params.decode} {params.grade} {params.dealings} --state {params.state:q}"
         " --threads {threads} --gpus {resources.gpu} --prompt-file {input.prompt:q} --train {input.train:q} --dev {input.dev:q}"
         " --data {input.data:q} --before {input.before:q} --after {input.after:q} --out {output.found:q} > {log:q} 2>&1"

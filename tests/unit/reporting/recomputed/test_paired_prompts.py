@@ -30,7 +30,7 @@ def cells_of(one, other):
 def test_parts_of_a_gain_and_prompts_side_by_side():
     chance = np.random.default_rng(3)
     sides = {name: chance.integers(0, 2, 50).tolist() for name in ("before", "shuffled", "after")}
-    found = split_gain({name: rows(right) for name, right in sides.items()})
+    found = split_gain(rows(sides["before"]), [rows(sides["shuffled"])], rows(sides["after"]))
     for part, (one, other) in {
         "total": ("before", "after"),
         "format": ("before", "shuffled"),
@@ -41,7 +41,8 @@ def test_parts_of_a_gain_and_prompts_side_by_side():
         assert found[part]["interval"] == pytest.approx(textbook.newcombe(*cells), abs=EXACT)
         assert found[part]["p"] == pytest.approx(textbook.mcnemar(*cells[1:3]), rel=EXACT)
     for name, right in sides.items():
-        assert found["sides"][name]["wilson"] == pytest.approx(textbook.wilson(sum(right), 50), abs=EXACT)
+        side = found["dealings"][0] if name == "shuffled" else found["sides"][name]
+        assert side["wilson"] == pytest.approx(textbook.wilson(sum(right), 50), abs=EXACT)
     text, optimised = ([bool(one) for one in sides[name]] for name in ("before", "after"))
     cells = cells_of(text, optimised)
     matrix = compared(text, optimised)

@@ -107,6 +107,12 @@ def test_sizes_change_the_jobs_and_their_forecast():
     for rule, times in (("robustness", 4), ("transfer_matrix", 4), ("contamination", 4)):
         assert times * few.tokens(f"probe_{rule}", cell)[1] == many.tokens(f"probe_{rule}", cell)[1]
         assert few.seconds(f"probe_{rule}", cell) < many.seconds(f"probe_{rule}", cell)
+    once, thrice = (
+        Durations(config, machine, config.resources)
+        for config in (probing(probes=ALL), probing(probes=ALL, probe_sizes={"dealings": 3}))
+    )
+    assert probing(probe_sizes={"dealings": 3}).dealings_flags() == "--dealings 3"
+    assert [3 * some for some in once.tokens("probe_shuffled", cell)] == list(thrice.tokens("probe_shuffled", cell))
     with pytest.raises(UserError, match="probe_sizes"):
         probing(probe_sizes={"answered": 0})
 
