@@ -79,8 +79,8 @@ class Config:
                 )
             if spec.get("shards", 1) > 1 and "block" not in values["decode"]:
                 raise UserError(
-                    f"{source}: tasks.{task}.shards needs decode.block, the items that are answered together (e.g. 128): with "
-                    "it the number of shards changes no digit."
+                    f"{source}: tasks.{task}.shards needs decode.block, the items that are answered together (e.g. 128): so "
+                    "batches do not depend on the number of shards."
                 )
         return config
 
