@@ -55,7 +55,9 @@ def _sentence(error: jsonschema.ValidationError, source: str) -> str:
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
         part = (
-            "" if error.path else " Some files of config/ hold a part alone and go on top of another: --configfile A B."
+            ""
+            if error.path
+            else " Does the file go on top of another one (its first lines say which)? --configfile A B."
         )
         return f"{source}: key {missing!r} is missing at {where}.{part}"
     if error.validator == "oneOf":

@@ -66,7 +66,10 @@ WRONG = [
     (changed("tasks", "math500", "options", to={"target": "own_chain"}), "own_chain is for tasks with labels"),
     (changed("gpu", to="a100"), "did you mean a100-80 or a100-40?"),
     (changed("gpu", to="abacus"), "gpu: 'abacus' is not one of ['h200', 'h100',"),
-    (changed("run", drop=True), "key 'run' is missing at top level. Some files of config/ hold a part alone"),
+    (
+        changed("run", drop=True),
+        "key 'run' is missing at top level. Does the file go on top of another one (its first lines say which)?",
+    ),
     (
         changed("tasks", "meddd", to=PAPER["tasks"]["medd"]),
         "config/mine.yaml: tasks.meddd: no such data set; did you mean medd?",
