@@ -1,11 +1,11 @@
-"""The method for a prompt and data of one's own, in five lines of Python.
+"""The method for a prompt and data of one's own, in six lines of Python.
 
 Example::
 
     import embedgrad
 
     model, prompt = "Qwen/Qwen2.5-0.5B-Instruct", "Positive or negative?"
-    tuned = embedgrad.optimize(model, prompt, "reviews.csv", labels=["positive", "negative"])
+    tuned = embedgrad.optimize(model, prompt, "reviews.csv", labels=["positive", "negative"], layout="chat")
     tuned.save("prompt.safetensors")
     print(tuned.evaluate("more_reviews.csv"))
     print(tuned.generate("A lovely film."))
@@ -200,7 +200,7 @@ def optimize(
         labels: the classes of ``label``: names, or ``{0: "negative", 1: "positive"}`` where the data have numbers.
         dev: items for early stopping; split off ``data`` if None.
         columns: names of the columns in ``data`` and ``dev``.
-        layout: ``bare``, ``chat``, or a :class:`Layout`.
+        layout: ``bare``; ``chat``, the template that an instruction-tuned model was trained with; or a :class:`Layout`.
         max_new_tokens: token limit of an answer; None: 512, or what the longest input leaves free.
         decode_batch_size: rows decoded together; ``auto``: as many as the GPU's memory holds.
         dev_fraction: share of ``data`` split off.

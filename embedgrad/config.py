@@ -1,6 +1,5 @@
 """A run's configuration: read, checked against the schema, and turned into cells."""
 
-import difflib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ import yaml
 from embedgrad.reporting.results.cells import Cell, read_cells
 from embedgrad.rivals.rival import Rival, with_middle_rates
 from embedgrad.rivals.table import rival_named
-from embedgrad.schemas.check import check_schema
+from embedgrad.schemas.check import check_schema, hint
 from embedgrad.schemas.plain import check_plain, one_number, whole_numbers
 from embedgrad.tasks import TASKS
 from embedgrad.tasks.targets import OWN_CHAIN
@@ -43,6 +42,12 @@ class Config:
         if isinstance(split, Mapping) and isinstance(split.get("seed"), str):  # of a command line: 'split={seed: 1}'
             values = {**values, "split": {**split, "seed": one_number(split["seed"], source)}}
         check_schema(values, source)
+        for task in values["tasks"]:
+            if task not in TASKS:
+                raise UserError(
+                    f"{source}: tasks.{task}: no such data set; {hint(task, TASKS, 'the workflow has')} "
+                    'How to add one of your own: CONTRIBUTING.md, "A data set".'
+                )
         config = cls(values, read_cells(values["cell_table"]))
         for cell in config.table:
             for kind, name in (("tasks", cell.task), ("models", cell.model)):
@@ -74,8 +79,8 @@ class Config:
                 )
             if spec.get("shards", 1) > 1 and "block" not in values["decode"]:
                 raise UserError(
-                    f"{source}: tasks.{task}.shards needs decode.block, the items that are answered together (e.g. 128): with "
-                    "it the number of shards changes no digit."
+                    f"{source}: tasks.{task}.shards needs decode.block, the items that are answered together (e.g. 128): so "
+                    "batches do not depend on the number of shards."
                 )
         return config
 
@@ -190,14 +195,16 @@ class Config:
         known = {f"{cell.dataset}/{cell.model}": cell for cell in self.table}
         for name in names:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-                hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}."
-                raise UserError(f"{key}: {name!r} is not in {self.values['cell_table']}; {hint}")
+                raise UserError(f"{key}: {name!r} is not in {self.values['cell_table']}; {hint(name, known)}")
         return [cell for name, cell in known.items() if name in names]
 
     def cell(self, dataset: str, model: str) -> Cell:
-        """The table's row of a data set and a model."""
-        return self._rows[dataset, model]
+        """The table's row of a data set and a model.
+
+        Raises:
+            UserError: there is none; suggests the nearest.
+        """
+        return self._rows.get((dataset, model)) or self._named([f"{dataset}/{model}"], "cell")[0]
 
     @cached_property
     def _rows(self) -> dict[tuple[str, str], Cell]:

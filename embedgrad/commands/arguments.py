@@ -107,8 +107,15 @@ def forget() -> None:
 def add_layout_arguments(parser: argparse.ArgumentParser) -> None:
     r"""--layout and its parts; ``\n`` in a value is a line break."""
     group = parser.add_argument_group("layout", r"where the prompt sits; \n in a value is a line break")
-    group.add_argument("--layout", choices=["bare", "chat"], default="bare", help="Eq. 5's concatenation, or template")
-    group.add_argument("--separator", type=with_line_breaks, default=" ", help="between prompt and input")
+    group.add_argument(
+        "--layout",
+        choices=["bare", "chat"],
+        default="bare",
+        help="bare: Eq. 5's concatenation (default); chat: the model's template",
+    )
+    group.add_argument(
+        "--separator", type=with_line_breaks, default=" ", help="between prompt and input; default: a space"
+    )
     group.add_argument("--suffix", type=with_line_breaks, default="", help="after the input")
     group.add_argument(
         "--target-prefix",

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fluency",
         type=float,
         default=0.1,
-        help="share of the divergence of the prompt's own text that a nat per token of surprise costs",
+        help="weight of a text's surprise in nats per token, relative to the divergence of the prompt's own text; default: 0.1",
     )
     loop.add_argument("--answer-tokens", type=whole(1), default=16, help="of each answer that are compared")
     loop.add_argument("--batch-size", type=whole(1), default=8, help="items of a step by gradient")

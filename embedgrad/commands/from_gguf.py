@@ -2,7 +2,7 @@
 
 Weights are dequantised to float16 and stay as coarse as the file has them; what comes out is not the original checkpoint. The
 folder's manifest.json names the file, and so does every result. Architectures: llama and qwen2. An extra reads such files:
-pip install 'embedgrad[gguf]', or make gguf.
+pip install -e '.[gguf]', or make gguf.
 
     embedgrad from-gguf SmolLM2-135M-Instruct.Q4_1.gguf --out SmolLM2-135M-Instruct
     embedgrad optimize --model ./SmolLM2-135M-Instruct --prompt "Is it good?" --data reviews.csv --out prompt.safetensors

@@ -3,7 +3,7 @@ r"""Optimise a prompt's embeddings on labelled items; the model stays frozen.
 A killed run continues where it was: the state lies in --state until the prompt is written.
 
     embedgrad optimize --model Qwen/Qwen2.5-0.5B-Instruct --prompt "Positive or negative?" --data reviews.csv \
-        --evaluator label --labels positive,negative --out prompt.safetensors
+        --layout chat --evaluator label --labels positive,negative --out prompt.safetensors
     embedgrad optimize --model MODEL --prompt "Solve it." --train train.jsonl --dev dev.jsonl --layout chat --out p.safetensors
 """
 
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     add_prompt_arguments(parser)
     add_layout_arguments(parser)
+    parser.set_defaults(layout=None)  # bare, with a hint where the model knows a template
     data = parser.add_argument_group("data")
     data.add_argument("--data", help="your own: a .jsonl, .csv or .tsv file or a hub data set; dev is split off")
     data.add_argument("--dev-fraction", type=float, help="of --data, for early stopping; default: 0.2")
@@ -90,20 +91,32 @@ def add_prompt_arguments(parser: argparse.ArgumentParser) -> None:
 def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     """Hyperparameters."""
     loop = parser.add_argument_group("optimisation")
-    loop.add_argument("--learning-rate", type=float, default=0.01, help="the paper: 0.01 at 1.5B, 0.001 from 7B")
-    loop.add_argument("--epochs", type=whole(1), default=10)
-    loop.add_argument("--batch-size", type=whole(1), default=8)
-    loop.add_argument("--seed", type=whole(0, 10**12), default=0)
-    loop.add_argument("--optimizer", choices=["adam", "adamw", "sgd"], default="adam")
-    loop.add_argument("--weight-decay", type=float, default=0.0, help="decay pulls towards zero, away from the text")
-    loop.add_argument("--loss-reduction", choices=["item_sum", "token_mean"], default="item_sum")
-    loop.add_argument("--early-stop", choices=["dev_loss", "dev_accuracy"], default="dev_loss")
-    loop.add_argument("--patience", type=whole(0), default=3, help="epochs without a better one; 0: run all epochs")
+    loop.add_argument(
+        "--learning-rate", type=float, default=0.01, help="default: 0.01; the paper: 0.01 at 1.5B, 0.001 from 7B"
+    )
+    loop.add_argument(
+        "--epochs", type=whole(1), default=10, help="passes over the training items, at most; default: 10"
+    )
+    loop.add_argument("--batch-size", type=whole(1), default=8, help="items per step; default: 8")
+    loop.add_argument("--seed", type=whole(0, 10**12), default=0, help="of the order of items; default: 0")
+    loop.add_argument("--optimizer", choices=["adam", "adamw", "sgd"], default="adam", help="default: adam")
+    loop.add_argument(
+        "--weight-decay", type=float, default=0.0, help="default: 0; decay pulls towards zero, away from the text"
+    )
+    loop.add_argument(
+        "--loss-reduction", choices=["item_sum", "token_mean"], default="item_sum", help="default: item_sum, Eq. 6"
+    )
+    loop.add_argument(
+        "--early-stop", choices=["dev_loss", "dev_accuracy"], default="dev_loss", help="default: dev_loss"
+    )
+    loop.add_argument(
+        "--patience", type=whole(0), default=3, help="epochs without a better one; default: 3; 0: run all epochs"
+    )
     loop.add_argument(
         "--folds",
         type=whole(0),
         default=0,
-        help="where dev has fewer than 20 items: choose the epoch across so many folds",
+        help="where dev has fewer than 20 items: choose the epoch across so many folds; default: 0, never",
     )
     loop.add_argument(
         "--initial-displacement",
@@ -112,9 +125,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="start so far from the text, at random, in mean lengths of its embeddings; default: 0, the text itself",
     )
-    loop.add_argument(
-        "--displacement-seed", type=whole(0, 10**12), default=0, help="of that start, together with --seed"
-    )
+    loop.add_argument("--displacement-seed", type=whole(0, 10**12), default=0, help="of that start; default: 0")
     loop.add_argument("--token-budget", type=whole(1), help="tokens run at a time; default 1024, or the longest item")
     loop.add_argument("--checkpointing", action="store_true", help="less memory, a third more time (7B-14B)")
     loop.add_argument("--dev-accuracy", action="store_true", help="decode and grade dev after each epoch")
@@ -129,6 +140,7 @@ def settings_from(arguments: argparse.Namespace) -> "Settings":
 
 def run(arguments: argparse.Namespace) -> None:
     """Gate, optimise, save."""
+    nobody_chose, arguments.layout = arguments.layout is None, arguments.layout or "bare"
     arguments.state = arguments.state or OutputFile(arguments.out.with_suffix(".state"))
     check_writable(arguments.state)
     check_outputs(arguments)
@@ -150,6 +162,10 @@ def run(arguments: argparse.Namespace) -> None:
             "--prompt-text-file"
         )
     frozen, layout = load_from(arguments), layout_from(arguments)
+    if nobody_chose and frozen.tokenizer.chat_template:
+        log_of(arguments)(
+            "hint: this model has a chat template; an instruction-tuned one may answer better with --layout chat"
+        )
     if arguments.max_new_tokens is None:
         arguments.max_new_tokens = fitting_limit(frozen, layout, arguments.prompt, [*train, *dev])
     tuned = tune(

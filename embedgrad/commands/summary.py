@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Collect and write."""
     from embedgrad.reporting import analyses, recovery
-    from embedgrad.reporting.ladder import ladder_markdown, ladder_rows
+    from embedgrad.reporting.ladder import ladder_markdown, ladder_rows, two_decimals
     from embedgrad.reporting.results.cells import read_cells
     from embedgrad.reporting.results.collected import collect, weights_notes
 
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
         analyses.prompt_rows(outcomes, arguments.results),
     )
     found = analyses.correlation(outcomes)
-    analyses.write_rows(ladder, arguments.ladder)
+    analyses.write_rows(two_decimals(ladder), arguments.ladder)
     if arguments.against_best:
         with write_whole(arguments.against_best) as temporary:
             temporary.write_text(ladder_markdown(ladder, weights_notes(outcomes)), encoding="utf-8")

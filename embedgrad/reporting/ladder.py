@@ -25,7 +25,8 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
     ``best_rung`` is chosen on dev, never on the items that are compared; ``best`` is its accuracy on those. ``over_best`` is the
     optimised prompt minus the best rung in points, item by item, with Newcombe's paired interval and the exact McNemar test;
     ``p_best_holm`` is adjusted over the cells (Holm). With several seeds gain and lead are of the mixed model, as in Table 2. A
-    ladder without dev has no best rung. ``before`` and ``optimised`` are the table's own.
+    ladder without dev has no best rung. ``before`` and ``optimised`` are the table's own. No number is rounded: that is done
+    once, where it is printed.
 
     Raises:
         UserError: an unreadable ladder, or ladders of another model or other data than the cells'; names the files.
@@ -47,18 +48,29 @@ def ladder_rows(outcomes: Sequence[Outcome], folder: str | Path) -> list[dict]:
         metrics = outcome.metrics[0]
         row = {"dataset": cell.dataset, "model": cell.model, "n": metrics["n"]}
         row |= {name: found.get(name) for name in RUNGS}
-        row["before"] = round(100 * metrics["before"]["accuracy"], 2)
+        row["before"] = 100 * metrics["before"]["accuracy"]
         accuracies = [one["after"]["accuracy"] for one in outcome.metrics]
-        row |= {"optimised": round(100 * sum(accuracies) / len(accuracies), 2), "seeds": len(accuracies)}
+        row |= {"optimised": 100 * sum(accuracies) / len(accuracies), "seeds": len(accuracies)}
         if gain := outcome.gain:
             low, high = gain.interval
-            row |= {"gain": round(gain.points, 2), "gain_low": round(low, 2), "gain_high": round(high, 2), "p": gain.p}
+            row |= {"gain": gain.points, "gain_low": low, "gain_high": high, "p": gain.p}
         rows.append(row | (_against(best, known[best], outcome, folder, path) if best else {}))
     check_analyses(analyses)
     tested = [row for row in rows if "p_best" in row]
     for row, adjusted in zip(tested, holm([row["p_best"] for row in tested]), strict=True):
         row["p_best_holm"] = adjusted
     return rows
+
+
+def two_decimals(rows: Sequence[dict]) -> list[dict]:
+    """The rows as a file has them: percentages and points to two decimals, p-values whole."""
+    return [
+        {
+            key: round(value, 2) if isinstance(value, float) and not key.startswith("p") else value
+            for key, value in row.items()
+        }
+        for row in rows
+    ]
 
 
 def ladder_markdown(rows: Sequence[dict], weights: Sequence[str] = ()) -> str:
@@ -104,7 +116,7 @@ def headline(rows: Sequence[dict], ran: int = 0) -> str:
         f"correction, no significant difference in {len(judged) - up - down}"
         f"{f' ({ran - len(judged)} more without rungs)' if ran > len(judged) else ''}."
     )
-    level = sorted((row for row in judged if row["over_best"] <= 0), key=lambda row: row["over_best"])
+    level = sorted((row for row in judged if round(row["over_best"], 2) <= 0), key=lambda row: row["over_best"])
     if level:
         names = [
             f"{row['dataset']}/{row['model']} ({row['best_rung']} {row['best']:.0f} %, optimised {row['optimised']:.0f} %)"
@@ -140,13 +152,13 @@ def _against(name: str, rung: dict, outcome: Outcome, folder: str | Path, path: 
         "best_rung": name,
         "best_rung_dev": _percent(rung["dev"], cell.level),
         "best": _percent(rung, cell.level),
-        "over_best": round(over.mean if over else pairs.points, 2),
-        "over_best_low": round(low, 2),
-        "over_best_high": round(high, 2),
+        "over_best": over.mean if over else pairs.points,
+        "over_best_low": low,
+        "over_best_high": high,
         "p_best": over.p if over else mcnemar(pairs.only_before, pairs.only_after)[0],
     }
 
 
 def _percent(rung: dict, level: str | None) -> float | None:
     counts = rung if level is None else rung["levels"][level]
-    return round(100 * counts["correct"] / counts["n"], 2) if counts["n"] else None
+    return 100 * counts["correct"] / counts["n"] if counts["n"] else None

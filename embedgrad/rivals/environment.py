@@ -44,7 +44,7 @@ def check_library(rival: Rival) -> None:
     """
     if rival.library and find_spec(rival.library) is None:
         raise UserError(
-            f"rival {rival.name} needs {rival.library}, which is not installed: `make rivals`, or pip install 'embedgrad[rivals]'."
+            f"rival {rival.name} needs {rival.library}, which is not installed: `make rivals`, or pip install -e '.[rivals]'."
         )
 
 

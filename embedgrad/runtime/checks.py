@@ -1,10 +1,11 @@
-"""What is refused before a run's first job: more GPUs than this machine has, and models that cannot be had.
+"""What is refused before a run's first job: targets of no cell, more GPUs than this machine has, models that cannot be had.
 
 Jobs are what Snakemake plans to run, each by the name of its rule and its wildcards. What a cluster refuses is checked in
 :mod:`embedgrad.runtime.cluster`, who may make a run in :mod:`embedgrad.runtime.run_lock`.
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from snakemake_interface_common.exceptions import WorkflowError
@@ -12,6 +13,7 @@ from snakemake_interface_common.exceptions import WorkflowError
 from embedgrad.planning.access import look_up
 from embedgrad.planning.durations import LOADING, TRAINING
 from embedgrad.planning.run_config import RunConfig
+from embedgrad.schemas.check import hint
 from embedgrad_core.files import UserError, printable
 
 Job = tuple[str, Mapping[str, str]]
@@ -28,6 +30,34 @@ def as_workflow_error() -> Iterator[None]:
         yield
     except UserError as error:
         raise WorkflowError(str(error)) from None
+
+
+def check_targets(config: RunConfig, words: Iterable[str]) -> None:
+    """Refuse files of a cell that the table does not have, or of another run; rules would fail deep in a lookup.
+
+    Args:
+        config: the run's.
+        words: of the command line; those that are no result file of a cell are passed over.
+
+    Raises:
+        UserError: there is one; names the target, and the cell or run that may have been meant.
+    """
+    rows = {(name, cell.model) for cell in config.table for name in (cell.dataset, cell.task)}
+    names = [f"{dataset}/{model}" for dataset, model in sorted(rows)]
+    known = {dataset for dataset, _ in rows}
+    for target in words:
+        found = re.match(r"results/(?P<run>[^/]+)/(?P<dataset>[^/]+)/(?P<model>[^/]+)/(?P<seed>seed\d+/)?", target)
+        if not found or not (found["seed"] or found["dataset"] in known):
+            continue
+        if found["run"] != config.run:
+            raise UserError(
+                f"target {target}: the run of this configuration is {config.run}, not {found['run']}; add the --configfile of "
+                f"{found['run']}, or name results/{config.run}/…"
+            )
+        pair = found["dataset"], found["model"]
+        if pair not in rows:
+            meant = hint("/".join(pair), names)
+            raise UserError(f"target {target}: {'/'.join(pair)} is not in {config.values['cell_table']}; {meant}")
 
 
 def _loading(jobs: Iterable[Job]) -> Iterator[tuple[str, str]]:

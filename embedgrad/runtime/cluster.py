@@ -31,7 +31,7 @@ def plugin(name: str, *more: str) -> str:
     for package in (f"snakemake_executor_plugin_{name}", *more):
         if importlib.util.find_spec(package) is None:
             missing = package.replace("_", "-")
-            sys.exit(f"profile {name}: {missing} is not installed; pip install 'embedgrad[{name}]'")
+            sys.exit(f"profile {name}: {missing} is not installed; in the checkout: pip install -e '.[{name}]'")
     return name
 
 

@@ -2,7 +2,9 @@
 
 import difflib
 import functools
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import jsonschema
@@ -28,6 +30,14 @@ def check_schema(values: Mapping, source: str) -> None:
         raise UserError(_sentence(errors[0], source))
 
 
+def hint(name: str, known: Iterable[str], has: str = "it has") -> str:
+    """What may have been meant: names that begin with ``name``, else the nearest one, else all that are ``known``."""
+    names = list(known)
+    begun = [one for one in names if name and one.startswith(name)][:3]
+    near = begun or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"{has} {', '.join(names)}."
+
+
 @functools.cache
 def _validator() -> jsonschema.Draft202012Validator:
     """Made once: reading the schema takes longer than holding a configuration against it."""
@@ -40,13 +50,32 @@ def _sentence(error: jsonschema.ValidationError, source: str) -> str:
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         unknown = next(key for key in error.instance if key not in known)
-        near = difflib.get_close_matches(unknown, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(known)}."
         prefix = f"{where}." if error.path else ""
-        return f"{source}: unknown key {prefix + unknown!r}; {hint}"
+        return f"{source}: unknown key {prefix + unknown!r}; {hint(unknown, known, 'allowed are')}"
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
-        return f"{source}: key {missing!r} is missing at {where}."
+        part = (
+            ""
+            if error.path
+            else " Does the file go on top of another one (its first lines say which)? --configfile A B."
+        )
+        return f"{source}: key {missing!r} is missing at {where}.{part}"
     if error.validator == "oneOf":
         return f"{source}: {where} needs exactly one of hub, folder and pretrain."
-    return f"{source}: {where}: {error.message}."
+    sentence = f"{source}: {where}: {error.message}"
+    if error.validator == "enum" and isinstance(error.instance, str):
+        known = [one for one in error.validator_value if isinstance(one, str)]
+        meant = hint(error.instance, known)
+        return f"{sentence}; {meant}" if meant.startswith("did") else f"{sentence}."
+    if error.validator == "type" and isinstance(error.instance, str) and (number := _number_in_text(error.instance)):
+        return f"{sentence}; YAML reads {error.instance} as text, write {number}."
+    return f"{sentence}."
+
+
+def _number_in_text(text: str) -> str:
+    """How a number is written that YAML 1.1 takes for text: its exponents need a point before them and a sign behind the e."""
+    found = re.fullmatch(r"([-+]?\d{1,20})(\.\d{0,20})?[eE]([-+]?)(\d{1,2})", text)
+    if not found or not isinstance(yaml.safe_load(text), str):
+        return ""
+    whole, part, sign, exponent = found.groups()
+    return f"{whole}{part or '.0'}e{sign or '+'}{exponent} or {Decimal(text):f}"

@@ -78,7 +78,7 @@ def require_extra() -> None:
             importlib.import_module(name)
         except ImportError:
             raise UserError(
-                f"reading GGUF files needs the package {name}, an extra: make gguf, or pip install 'embedgrad[gguf]'."
+                f"reading GGUF files needs the package {name}, an extra: make gguf, or pip install -e '.[gguf]'."
             ) from None
 
 

@@ -1,15 +1,18 @@
-# Who may make this run here, and what is refused or reported before its first job: wrong partitions, too few GPUs, missing models.
+# Who may make this run here, and what is refused or reported before its first job: wrong targets or partitions, too few GPUs, missing
+# models.
 import shutil
 import sys
 
 from embedgrad.planning.forecast import first_lines
 from embedgrad.planning.pace import Pace, job_seconds
 from embedgrad.runtime import cluster, gpus, run_lock
-from embedgrad.runtime.checks import as_workflow_error, check_gpus, check_models
+from embedgrad.runtime.checks import as_workflow_error, check_gpus, check_models, check_targets
 from embedgrad_core.files import printable
 from snakemake.logging import logger
 
 with as_workflow_error():
+    if workflow.is_main_process:
+        check_targets(CONFIG, sys.argv[1:])  # Snakemake knows its targets later
     if workflow.is_main_process and not run_lock.hold(CONFIG.run, tidy=not workflow.output_settings.dryrun):
         # A plan may still be made; what would write is refused by start().
         print(f"run {CONFIG.run} is being made here by {run_lock.holder(CONFIG.run)}", file=sys.stderr)

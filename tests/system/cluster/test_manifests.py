@@ -34,7 +34,7 @@ def test_a_plugin_that_is_not_installed_is_one_line(tmp_path, package):
     assert run.returncode == 1
     name = package.replace("_", "-")
     said = [line for line in (run.stdout + run.stderr).splitlines() if not line.startswith("Using profiles")]
-    assert said == [f"profile kubernetes: {name} is not installed; pip install 'embedgrad[kubernetes]'"]
+    assert said == [f"profile kubernetes: {name} is not installed; in the checkout: pip install -e '.[kubernetes]'"]
 
 
 @needs_storage

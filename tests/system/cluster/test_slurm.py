@@ -175,5 +175,7 @@ def test_a_profile_that_does_not_fit_is_one_line_before_anything_is_submitted(tm
         "importlib.util.find_spec = lambda name, *a: None if name == 'snakemake_executor_plugin_slurm' else real(name, *a)\n"
     )
     said = refused(folder, PYTHONPATH=f"{hidden}{os.pathsep}{ROOT}")
-    wanted = "profile slurm: snakemake-executor-plugin-slurm is not installed; pip install 'embedgrad[slurm]'"
+    wanted = (
+        "profile slurm: snakemake-executor-plugin-slurm is not installed; in the checkout: pip install -e '.[slurm]'"
+    )
     assert said.splitlines()[-1] == wanted

@@ -21,7 +21,7 @@ def readme_block(language, must_hold):
 def test_the_readmes_python_as_printed(home, tmp_path):
     """Only the model's name is another: the hub's is 0.5B, ours a folder."""
     code = readme_block("python", "import embedgrad").replace('"Qwen/Qwen2.5-0.5B-Instruct"', '"model"')
-    assert len([line for line in code.splitlines() if line.strip()]) == 5
+    assert len([line for line in code.splitlines() if line.strip()]) == 6
     for name in ("model", "reviews.csv", "more_reviews.csv"):
         (tmp_path / name).symlink_to(home / name)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -119,10 +119,17 @@ def test_another_run_takes_nothing_from_the_papers_configuration(checkout):
 
 
 ERRORS = [
-    (["--config", "sedes=[1]"], "unknown key 'sedes'; did you mean 'seeds'?"),
-    (["--config", "cells=math500-L1/qwen2.5-math"], "did you mean math500-L1/qwen2.5-math-7b?"),
+    (["--config", "sedes=[1]"], "unknown key 'sedes'; did you mean seeds?"),
+    (
+        ["--config", "cells=math500-L1/qwen2.5-math"],
+        "did you mean math500-L1/qwen2.5-math-1.5b or math500-L1/qwen2.5-math-7b?",
+    ),
     (["--config", "seeds=0_1"], "seeds=0_1: write seeds as whole numbers with commas between, as in seeds=0,1,2."),
     (["--config", "mirror=nowhere"], "mirror: nowhere is not a folder"),
+    (
+        ["results/paper/medd/qwen2.5-math-1.5b/seed0/metrics.json"],
+        "medd/qwen2.5-math-1.5b is not in config/cells.tsv; did you",
+    ),
     (["--configfile", "tests/configs/stories.yaml"], "models.stories3m.folder: models/stories3M is not a folder"),
 ]
 

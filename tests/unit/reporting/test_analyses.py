@@ -11,7 +11,7 @@ from scipy import stats
 from embedgrad.cli import main
 from embedgrad.reporting.analyses import correlation, limit_rows, prompt_rows
 from embedgrad.reporting.figures.ladder import ladder, limits
-from embedgrad.reporting.ladder import ladder_rows
+from embedgrad.reporting.ladder import ladder_markdown, ladder_rows, two_decimals
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.collected import Outcome, collect
 from embedgrad.reporting.statistics import mcnemar
@@ -43,7 +43,7 @@ def test_ladder_stands_beside_the_tables_own_numbers(run):
     assert [row["no_prompt"] for row in rows] == [10.0] * 4
     assert all(row["few_shot"] is None for row in rows)
     metrics = json.loads((run / "results/arithmetic-L1/tiny-0.2m/seed0/metrics.json").read_text())
-    assert rows[1]["optimised"] == round(100 * metrics["after"]["accuracy"], 2)
+    assert rows[1]["optimised"] == 100 * metrics["after"]["accuracy"]
 
 
 def test_prompt_rows_take_what_is_there(run):
@@ -149,9 +149,9 @@ def test_the_optimised_prompt_is_held_against_the_best_rung_on_dev(run):
     assert (row["best_rung"], row["best_rung_dev"], row["best"]) == (
         "likelihood",
         90.0,
-        round(100 * len(chosen) / len(ids), 2),
+        100 * len(chosen) / len(ids),
     )
-    assert row["over_best"] == round(100 * (won - lost) / len(ids), 2)
+    assert row["over_best"] == pytest.approx(100 * (won - lost) / len(ids))
     assert row["over_best_low"] < row["over_best"] < row["over_best_high"]
     assert row["p_best"] == mcnemar(lost, won)[0] == row["p_best_holm"]
     page = run / "page.html"
@@ -167,6 +167,16 @@ def test_the_optimised_prompt_is_held_against_the_best_rung_on_dev(run):
     write_json(home / "ladder.json", {"rungs": told})
     with pytest.raises(UserError, match=r"ladder\.json: rung likelihood answered other items than the cell sentiment"):
         ladder_rows(outcomes_of(run), run / "results")
+
+
+def test_points_are_rounded_once():
+    """16 of 84 are 19.048 points: +19.0, where 19.05 would print as +19.1; the file has two decimals."""
+    row = {"dataset": "imdb", "model": "m", "n": 84, "before": 100 * 53 / 84, "optimised": 100 * 69 / 84, "p": 0.004}
+    row |= {f"gain{end}": 100 * 16 / 84 for end in ("", "_low", "_high")}
+    shown = [field.strip() for field in ladder_markdown([row]).splitlines()[2].split("|")]
+    assert shown[4:7] == ["63.1", "82.1", "+19.0 [+19.0, +19.0]"]
+    (kept,) = two_decimals([row])
+    assert (kept["gain"], kept["before"], kept["n"], kept["p"]) == (19.05, 63.1, 84, 0.004)
 
 
 def test_limits_stand_side_by_side(run):

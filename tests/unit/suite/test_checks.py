@@ -12,7 +12,7 @@ from embedgrad.planning.durations import LOADING
 from embedgrad.planning.forecast import first_lines, outlook
 from embedgrad.planning.pace import Pace, job_seconds
 from embedgrad.planning.run_config import RunConfig
-from embedgrad.runtime.checks import as_workflow_error, check_gpus, check_models
+from embedgrad.runtime.checks import as_workflow_error, check_gpus, check_models, check_targets
 from embedgrad_core.files import UserError
 
 LARGE = "qwen2.5-14b-instruct"
@@ -111,3 +111,31 @@ def test_the_time_left_counts_each_job_that_loads_a_model_in_full():
         pace.emit(logging.makeLogRecord({"event": "job_finished", "job_id": number}))
     assert pace.left == {}
     assert job_seconds(run, {0: ("optimize", {"dataset": "nowhere", "model": "tiny-0.2m"})}) == {}
+
+
+def test_a_target_of_no_cell_is_one_line_that_names_the_nearest():
+    run = config("paper")
+    right = [
+        "all_metrics",
+        "results/paper/medd/qwen2.5-3b-instruct/seed7/metrics.json",
+        "results/paper/data/imdb/test.jsonl",
+    ]
+    right += [
+        "results/paper/math500/qwen2.5-math-7b/ladder.json",
+        "results/paper/carry/words.csv",
+        "figures/paper/lat.png",
+    ]
+    check_targets(run, right)
+    wrong = {
+        "results/paper/medd/qwen2.5-math-1.5b/seed0/metrics.json": "medd/qwen2.5-math-1.5b is not in config/cells.tsv; did you",
+        "results/paper/medd/qwen2.5-math-1.5b/ladder.json": "medd/qwen2.5-math-1.5b is not in config/cells.tsv; did you",
+        "results/paper/med/qwen2.5-3b-instruct/seed0/metrics.json": "did you mean medd/qwen2.5-3b-instruct?",
+        "results/demo/mood/tiny-0.2m/seed0/metrics.json": "the run of this configuration is paper, not demo; add the --configfile",
+    }
+    for target, told in wrong.items():
+        with pytest.raises(UserError) as caught:
+            check_targets(run, [*right, target])
+        assert str(caught.value).startswith(f"target {target}: ")
+        assert told in str(caught.value)
+    with pytest.raises(UserError, match=r"^cell: 'medd/qwen' is not in .*did you mean medd/qwen2\.5"):
+        run.cell("medd", "qwen")

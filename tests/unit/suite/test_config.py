@@ -12,6 +12,7 @@ from snakemake.utils import update_config
 
 from embedgrad.cli import build_parser
 from embedgrad.planning.run_config import RunConfig, _flags
+from embedgrad.schemas.check import _number_in_text
 from embedgrad_core.files import UserError
 
 PAPER = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
@@ -36,8 +37,8 @@ def changed(*path, to=None, drop=False):
 
 
 WRONG = [
-    (changed("sedes", to=[1]), "unknown key 'sedes'; did you mean 'seeds'?"),
-    (changed("optimize", "batchsize", to=4), "unknown key 'optimize.batchsize'; did you mean 'batch_size'?"),
+    (changed("sedes", to=[1]), "unknown key 'sedes'; did you mean seeds?"),
+    (changed("optimize", "batchsize", to=4), "unknown key 'optimize.batchsize'; did you mean batch_size?"),
     (changed("layout", "kind", to="cat"), "layout.kind: 'cat' is not one of"),
     (changed("seeds", to=["one"]), "seeds.0: 'one' is not of type 'integer'"),
     (changed("seeds", drop=True), "key 'seeds' is missing at top level"),
@@ -63,6 +64,23 @@ WRONG = [
     (changed("recovery", to={"axes": ["editions"]}), "recovery.axes.0: 'editions' is not one of"),
     (changed("tasks", "imdb", "options", to={"target": "chain"}), "tasks.imdb.options.target: 'chain' is not one of"),
     (changed("tasks", "math500", "options", to={"target": "own_chain"}), "own_chain is for tasks with labels"),
+    (changed("gpu", to="a100"), "did you mean a100-80 or a100-40?"),
+    (changed("gpu", to="abacus"), "gpu: 'abacus' is not one of ['h200', 'h100',"),
+    (
+        changed("run", drop=True),
+        "key 'run' is missing at top level. Does the file go on top of another one (its first lines say which)?",
+    ),
+    (
+        changed("tasks", "meddd", to=PAPER["tasks"]["medd"]),
+        "config/mine.yaml: tasks.meddd: no such data set; did you mean medd?",
+    ),
+    (changed("tasks", "reviews", to=PAPER["tasks"]["imdb"]), 'add one of your own: CONTRIBUTING.md, "A data set".'),
+    (
+        changed("models", "qwen2.5-math-7b", "parameters", to="5e8"),
+        "parameters: '5e8' is not of type 'number'; YAML reads 5e8 as text, write 5.0e+8 or 500000000.",
+    ),
+    (changed("optimize", "weight_decay", to="15E-4"), "text, write 15.0e-4 or 0.0015."),
+    (changed("optimize", "weight_decay", to="much"), "optimize.weight_decay: 'much' is not of type 'number'."),
     (changed("models", "a b; rm", to=PAPER["models"]["qwen2.5-math-7b"]), "'a b; rm' does not match"),
 ]
 
@@ -73,6 +91,15 @@ def test_one_sentence_says_what_is_wrong(values, message):
         RunConfig.check(values, "config/mine.yaml")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_number_is_suggested_as_yaml_reads_it():
+    suggested = _number_in_text("5e8")
+    assert suggested == "5.0e+8 or 500000000"
+    assert [yaml.safe_load(one) for one in suggested.split(" or ")] == [5e8, 500_000_000]
+    assert yaml.safe_load("15.0e-4") == 0.0015
+    for other in ("1.5e-3", "much", "5e8x", "1e" + "9" * 99):
+        assert _number_in_text(other) == ""
 
 
 def test_another_split_is_named_on_the_command_line():

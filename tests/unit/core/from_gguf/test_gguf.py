@@ -238,7 +238,7 @@ def test_a_folder_that_holds_something_and_a_missing_extra_are_refused(capsys, m
     refused(capsys, ["from-gguf", path, "--out", tmp_path / "out"], "exists already")
     assert [one.name for one in (tmp_path / "out").iterdir()] == ["mine.txt"]
     monkeypatch.setitem(sys.modules, "gguf", None)
-    refused(capsys, ["from-gguf", path, "--out", tmp_path / "new"], "make gguf", "embedgrad[gguf]")
+    refused(capsys, ["from-gguf", path, "--out", tmp_path / "new"], "make gguf", "pip install -e '.[gguf]'")
     assert not (tmp_path / "new").exists()
 
 

@@ -2,14 +2,17 @@
 
 import json
 import sys
+from dataclasses import asdict
 
 import pytest
+from commands import tuning
 from tiny import REVIEWS, tiny_model
 
 import embedgrad
 from embedgrad.cli import main
 from embedgrad.commands import arguments
-from embedgrad_core.files import Item
+from embedgrad_core import Settings, read_prompt_file
+from embedgrad_core.files import Item, is_number
 
 
 def test_the_prompt_file_remembers_how_it_is_used(prompt_file, home):
@@ -151,6 +154,25 @@ def test_json_of_optimize_and_export(prompt_file, home, capsys):
     flags = ["--prompt-file", str(prompt_file), "--to", "vllm", "--out", str(home / "embeddings"), "--json"]
     assert main(["export", *flags]) == 0
     assert json.loads(capsys.readouterr().out)["to"] == "vllm"
+
+
+def test_a_chat_template_that_nobody_asked_for_is_one_line(home, tmp_path, capsys):
+    hint = "hint: this model has a chat template; an instruction-tuned one may answer better with --layout chat"
+    for flags, told in (([], 1), (["--layout", "bare"], 0), (["--layout", "chat"], 0)):
+        out = tmp_path / f"{'-'.join(flags)}.safetensors"
+        assert main([str(word) for word in tuning(home, out, "--epochs", 1, "--threads", 1, *flags)]) == 0
+        assert capsys.readouterr().out.splitlines().count(hint) == told
+        assert read_prompt_file(out)[1]["layout"]["kind"] == (flags[-1] if flags else "bare")
+
+
+def test_help_of_optimize_has_the_defaults(capsys):
+    with pytest.raises(SystemExit):
+        main(["optimize", "--help"])
+    printed = " ".join(capsys.readouterr().out.split("options:")[1].split())
+    for name, default in asdict(Settings()).items():
+        if default is not None and default is not False:
+            of_flag = printed.partition(f" --{name.replace('_', '-')} ")[2].partition(" --")[0]
+            assert f"default: {default:g}" in of_flag if is_number(default) else f"default: {default}" in of_flag, name
 
 
 def test_a_small_dev_split_chooses_across_folds(home, capsys):
