@@ -117,6 +117,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
 
 
+def surely(points: Sequence[float], p_values: Sequence[float]) -> list[int]:
+    """What the tests of one table say: 1 for a number surely above 0, -1 for one surely below, 0 where nothing can be told.
+
+    Args:
+        points: what was tested, for its sign.
+        p_values: of each, before Holm's correction.
+    """
+    adjusted = holm(p_values)
+    return [int(np.sign(point)) if p < ALPHA else 0 for point, p in zip(points, adjusted, strict=True)]
+
+
 def power_of_gain(n: int, gain: float, discordance: float) -> float:
     """Exact unconditional power of the exact McNemar test at .05 for a gain of ``gain`` with this share of discordant pairs.
 

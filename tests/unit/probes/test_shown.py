@@ -11,6 +11,7 @@ from probe_samples import RESULTS, contamination, robustness, split_variance, tr
 from reporting_samples import cell
 
 from embedgrad.reporting.probes import PROBES
+from embedgrad.reporting.probes import rows as table
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.probes import Probed, flat, read_probe
 from embedgrad_core.files import UserError, misfit
@@ -94,15 +95,36 @@ def test_robustness_tells_what_costs_more_and_what_was_obeyed():
     )
     assert "1 cost it less" in sentence
     assert "the text prompt in 75 % (69 % where it was only named, 12 % without either) and the optimised" in sentence
-    rows = {row["condition"]: row for row in flat(PROBES["robustness"].lines(robustness()))}
+    assert sentence.endswith(
+        "Beyond what each gives anyway, it moved the optimised prompt by -50.0 points against the text prompt on average: surely "
+        "more on 0 and surely less on 1 of 1 cells."
+    )
+    rows = {row["condition"]: row for row in flat(table("robustness", found("robustness")))}
     assert (rows["typos"]["optimised_drop"], rows["typos"]["lost"]) == (25.0, 21.9)
     assert (rows["typos"]["text_plain"], rows["typos"]["text_changed"]) == (50.0, 46.9)
     assert rows["labels swapped"]["note"].startswith("not asked: the prompt names")
     assert rows["other domain"]["text_drop"] is None
     assert (rows["injection"]["text_obeyed"], rows["injection"]["text_anyway"]) == (75.0, 12.5)
     assert (rows["injection"]["text_beyond"], rows["injection"]["text_beyond_high"]) == (6.2, 21.0)
+    assert (rows["injection"]["difference"], rows["injection"]["difference_low"]) == (-50.0, -68.0)
+    assert (rows["injection"]["difference_of_changes"], rows["injection"]["difference_of_changes_high"]) == (
+        -50.0,
+        -28.0,
+    )
     assert rows["label named"]["text_obeyed"] == 68.8
     assert "text_beyond" not in rows["label named"]
+
+
+def test_robustness_is_sure_only_of_what_holms_correction_over_all_cells_leaves():
+    """The typos' p of .0123 is one of five on one cell, and with two cells one of ten."""
+    for cells, worse in ((1, 1), (2, 0)):
+        both = found("robustness", *[robustness()] * cells)
+        assert f"changes, {worse} cost the optimised prompt more" in PROBES["robustness"].sentence(both)
+        typos = [row for row in table("robustness", both) if row["condition"] == "typos"]
+        adjusted = 0.0123 * (4 if cells == 1 else 8)  # the synonyms' are smaller
+        assert [(row["lost_p"], row["lost_p_holm"]) for row in typos] == [(0.012, float(f"{adjusted:.2g}"))] * cells
+        injections = [row for row in table("robustness", both) if row["condition"] == "injection"]
+        assert [row["difference_of_changes_p_holm"] for row in injections] == [0.0025 if cells == 1 else 0.0049] * cells
 
 
 def test_robustness_draws_how_often_a_label_at_the_end_is_given():
@@ -115,6 +137,7 @@ def test_robustness_draws_how_often_a_label_at_the_end_is_given():
     assert marks["o", places["injected, given"]] == [75.0, 25.0]
     assert marks["o", places["named, given"]] == [68.75, 18.75]
     assert marks["|", places["injected, given"]] == [12.5, 12.5]
+    assert marks["D", places["injected, given"]] == [-50.0]
 
 
 def test_transfer_tells_own_and_other_gains():
