@@ -5,9 +5,24 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import multivariate_hypergeom, norm
+from scipy.stats import multivariate_hypergeom, norm, ttest_1samp
 
 from embedgrad.reporting.statistics import ALPHA, Paired
+
+
+def paired_mean(differences: Sequence[float]) -> tuple[float, tuple[float, float] | None, float | None]:
+    """Mean of the items' differences with the 95 % interval and the p of Student's paired t test.
+
+    Interval and p are None where the differences do not spread (to rounding) or are fewer than two: Student's test would call
+    that certain, of two items as of a thousand.
+    """
+    values = np.asarray(differences, dtype=float)
+    mean = float(values.mean())
+    if len(values) < 2 or np.ptp(values) <= 1e-9 * np.abs(values).max():
+        return mean, None, None
+    test = ttest_1samp(values, 0)
+    low, high = test.confidence_interval(1 - ALPHA)
+    return mean, (float(low), float(high)), float(test.pvalue)
 
 
 def sign_flip_p(differences: Sequence[int]) -> float:

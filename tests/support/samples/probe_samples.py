@@ -129,7 +129,7 @@ def shuffled():
 
 def trajectory(epochs=20):
     """The test loss turns after the fifth epoch."""
-    chance = random.Random(3)
+    chance = random.Random(4)
     curve = [0.4 + 2 * math.exp(-epoch / 2) + 0.05 * max(0, epoch - 5) for epoch in range(epochs + 1)]
     dev, test = ([[one + chance.gauss(0, 0.1) for _ in range(n)] for one in curve] for n in (20, 64))
     rows = []

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from embedgrad.probes.intervals import auroc_interval, difference_of_changes, permutation_p, sign_flip_p
+from embedgrad.probes.intervals import auroc_interval, difference_of_changes, paired_mean, permutation_p, sign_flip_p
 from embedgrad.reporting.analyses import auroc
 from embedgrad.reporting.statistics import Paired, mcnemar
 
@@ -62,6 +62,11 @@ def test_a_side_that_does_not_change_leaves_the_others_own_interval_and_its_own_
     assert points == alone.points == -40
     assert low < alone.interval[0]
     assert high > alone.interval[1]
+
+
+@pytest.mark.parametrize("values", [[0.0] * 9, [0.3] * 9, [1.3 - 1.0, 2.3 - 2.0, 0.3], [0.5]])
+def test_differences_without_spread_have_a_mean_and_no_certainty(values):
+    assert paired_mean(values) == (pytest.approx(values[0]), None, None)
 
 
 @pytest.mark.parametrize(("lost", "won"), [(0, 0), (0, 1), (0, 6), (3, 9), (5, 5)])

@@ -160,6 +160,30 @@ def test_transfer_tells_own_and_other_gains():
     assert {"+30", "-6", "+20", "–"} <= set(texts)
 
 
+def test_trajectory_tells_between_which_epochs_overfitting_starts():
+    values = RESULTS["trajectory"]()
+    lowest, rises = values["test_best"], values["rises_from"]
+    level = [epoch for epoch, one in enumerate(values["over_lowest"]) if one and one[1] <= 0]
+    assert lowest < max(level) + 1 == rises, "the sample has an epoch in between that cannot be told from the lowest"
+    both = found("trajectory", values, values | {"rises_from": None})
+    assert PROBES["trajectory"].sentence(both) == (
+        f"On 1 of 2 cells overfitting is seen by epoch 20: it starts between the epochs {lowest} and {rises} on "
+        f"{both[0].cell.name}, the one of the lowest test loss and the one from which all later ones lie above it by paired "
+        "intervals. On 0 of them the lowest is the last of the paper's 10 epochs or later."
+    )
+    assert PROBES["trajectory"].sentence(both[1:]) == (
+        "On no cell of 1 does the test loss of epoch 20 lie above that of the lowest epoch by its paired interval."
+    )
+    rows = flat(PROBES["trajectory"].lines(values))
+    assert {lowest, rises} <= {row["epoch"] for row in rows}
+    assert rows[-1]["overfitting_between"] == f"{lowest} and {rises}"
+    assert rows[-1]["level_with_lowest"] == ", ".join(map(str, level))
+    assert rows[-1]["test_loss_over_lowest"] == round(values["over_lowest"][-1][0], 3)
+    rows = flat(PROBES["trajectory"].lines(values | {"rises_from": None, "rise": None, "level": []}))
+    assert (rows[-1]["overfitting_between"], rows[-1]["level_with_lowest"]) == ("not seen", "none")
+    assert "test_loss_rise" not in rows[-1]
+
+
 def test_variance_tells_how_far_a_single_run_strays():
     values = split_variance()
     single = values["single"]
