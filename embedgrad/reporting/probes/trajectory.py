@@ -17,9 +17,9 @@ CAPTION = (
     "items whose target greedy decoding would write letter by letter, entropy Eq. 11 along the target. The line marks the lowest "
     "loss on dev, where early stopping would stop; rise is what the test loss lost from there to the last epoch. over_lowest: the "
     "test loss less that of the epoch where it is lowest, item by item, with Student's interval; an epoch whose interval holds 0 "
-    "cannot be told from that one. Overfitting lies between the lowest epoch and the first from which no later one can be called level "
-    "with it (shaded); where the last one can, none is seen. The lowest epoch is picked from the same items, which flatters it: "
-    "where the loss only wavers, one run in six would look so."
+    "cannot be told from that one. Overfitting lies between the lowest epoch and the first from which no later one can be called "
+    "level with it (shaded); where the last one can, none is seen. The lowest epoch is picked from the same items, which flatters "
+    "it: where the loss only wavers, one run in six would look so."
 )
 _SPLIT = {"loss": float, "accuracy": (float,), "written": float, "entropy_bits": float}
 _EPOCH = {
