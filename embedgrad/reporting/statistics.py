@@ -272,7 +272,8 @@ def ratio_of_means(above: Sequence[float], below: Sequence[float]) -> tuple[floa
 
     Returns:
         The ratio, None where the mean below is 0; its interval, None where the mean below cannot be told from 0 or there are fewer
-        than two items.
+        than two items. Both are None where all items have the same above (to rounding), such as none at all: without spread
+        Fieller's interval would be a point.
     """
     one, other = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
     if not len(one) or other.mean() == 0:
@@ -280,5 +281,7 @@ def ratio_of_means(above: Sequence[float], below: Sequence[float]) -> tuple[floa
     a, b = float(one.mean()), float(other.mean())
     if len(one) < 2:
         return a / b, None
+    if np.ptp(one) <= 1e-9 * np.abs(one).max():
+        return None, None
     (v, c), (_, w) = (np.cov(one, other) / len(one)).tolist()
     return a / b, fieller(a, v, b, w, c)
