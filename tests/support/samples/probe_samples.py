@@ -81,7 +81,8 @@ def transfer_matrix(own="sentiment", gains=(30.0, -6.25, 3.125)):
             text, n = 12, 32
             optimised = text + round(gain * n / 100)
             numbers = {"n": n, "text": text, "optimised": optimised, "interval": list(wilson(optimised, n))}
-            numbers |= {"gain": gain, "gain_interval": [gain - 14.0, gain + 14.0], "p": 0.0123}
+            numbers |= {"gain": gain, "gain_interval": [gain - 14.0, gain + 14.0]}
+            numbers["p"] = 0.0012 if gain > 15 else 0.02 if gain > 9 else 0.5
             fits = not (task == "arithmetic" and reading == "likelihood")
             left_out = None if fits else "its answers are open"
             asked.append({"task": task, "reading": reading, "left_out": left_out, "found": numbers if fits else None})

@@ -141,23 +141,30 @@ def test_robustness_draws_how_often_a_label_at_the_end_is_given():
 
 
 def test_transfer_tells_own_and_other_gains():
-    both = found("transfer_matrix", transfer_matrix(), transfer_matrix("parity", (0.0, 20.0, 10.0)))
+    both = found("transfer_matrix", transfer_matrix(), transfer_matrix("parity", (0.0, 20.0, 15.0)))
+    # The 15 points have an interval above 0 and p = .02, as one test of ten.
+    assert both[1].values["asked"][-2]["found"]["gain_interval"][0] > 0
     assert PROBES["transfer_matrix"].sentence(both) == (
-        "As written answers, a prompt gained +25.0 points on its own task on average (2 of 2 surely), and +1.7 on other tasks of "
+        "As written answers, a prompt gained +25.0 points on its own task on average (2 of 2 surely), and +3.0 on other tasks of "
         "its model (0 of 4)."
     )
-    rows = flat(PROBES["transfer_matrix"].lines(transfer_matrix()))
+    rows = flat(table("transfer_matrix", found("transfer_matrix")))
     assert [row["asked_task"] for row in rows] == [
         *["sentiment"] * 2,
         *["parity"] * 2,
         *["arithmetic"] * 2,
     ]
-    assert (rows[0]["text_percent"], rows[0]["gain"], rows[0]["gain_low"], rows[0]["p"]) == (37.5, 30.0, 16.0, 0.012)
-    assert rows[-1] == {"asked_task": "arithmetic", "reading": "likelihood", "note": "left out: its answers are open"}
+    assert (rows[0]["text_percent"], rows[0]["gain"], rows[0]["gain_low"], rows[0]["p"]) == (37.5, 30.0, 16.0, 0.0012)
+    assert [row["p_holm"] for row in rows[:-1]] == [0.006, 0.006, 1.0, 1.0, 1.0]
+    where = {key: rows[0][key] for key in ("dataset", "model", "seed")}
+    left_out = {"asked_task": "arithmetic", "reading": "likelihood", "note": "left out: its answers are open"}
+    assert rows[-1] == where | left_out
     alone = transfer_matrix() | {"asked": [one for one in transfer_matrix()["asked"] if one["task"] == "parity"]}
     assert "No prompt could be asked" in PROBES["transfer_matrix"].sentence(found("transfer_matrix", alone))
-    texts = apart(PROBES["transfer_matrix"].figure(both))
-    assert {"+30", "-6", "+20", "–"} <= set(texts)
+    drawn = PROBES["transfer_matrix"].figure(both)
+    assert {"+30", "-6", "+20", "–"} <= set(apart(drawn))
+    gains = {text.get_text(): text.get_fontweight() for axes in drawn.axes for text in axes.texts}
+    assert [gains[text] for text in ("+30", "+20", "+15", "-6", "+0")] == ["bold", "bold", "normal", "normal", "normal"]
 
 
 def test_trajectory_tells_between_which_epochs_overfitting_starts():
@@ -182,6 +189,19 @@ def test_trajectory_tells_between_which_epochs_overfitting_starts():
     rows = flat(PROBES["trajectory"].lines(values | {"rises_from": None, "rise": None, "level": []}))
     assert (rows[-1]["overfitting_between"], rows[-1]["level_with_lowest"]) == ("not seen", "none")
     assert "test_loss_rise" not in rows[-1]
+
+
+def test_shuffled_is_sure_only_of_what_holms_correction_over_the_cells_leaves():
+    """A p of .02 on each of three cells is .06 together."""
+    sample = RESULTS["shuffled"]()
+    part = {"points": 20.0, "interval": [2.0, 36.0], "p": 0.02}
+    cells = found("shuffled", *[sample | {"knowledge": part, "format": part | {"p": 0.001}}] * 3)
+    for count, knows in ((1, 1), (2, 2), (3, 0)):
+        some = cells[:count]
+        assert PROBES["shuffled"].sentence(some).startswith(f"On {knows} of {count} cells the true targets taught more")
+        rows = table("shuffled", some)
+        assert {(row["knowledge_p"], row["knowledge_p_holm"]) for row in rows} == {(0.02, 0.02 * count)}
+        assert {row["format_p_holm"] for row in rows} == {0.001 * count}
 
 
 def test_variance_tells_how_far_a_single_run_strays():
