@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import ttest_rel
 
 from embedgrad.carry.scores import Scores
 from embedgrad.probes.calibration import auroc_change, auroc_of
+from embedgrad.probes.intervals import paired_mean
 from embedgrad.reporting.statistics import Paired, mcnemar, ratio_of_means, wilson
 from embedgrad_core.files import Item
 
@@ -23,7 +23,7 @@ def compared(arms: Mapping[str, Scores], text: str, whole: str | None = None) ->
         By name: ``loss`` (nats per item), ``correct``, ``n``, ``wilson``, of a closed set of answers ``label_loss`` and ``auroc``
         with its ``auroc_interval``, which no lean to one of the labels changes; and, but for the text prompt, its
         :func:`contrast` with that, and ``share`` of the whole gain, in ``loss``, ``accuracy`` and ``label`` loss, each with
-        Fieller's interval of the pairs, or null where the whole gain cannot be told from 0.
+        Fieller's interval of the pairs, or null where the whole gain cannot be told from 0 or the part is the same on all items.
     """
     base = arms[text]
     rows = {}
@@ -55,9 +55,9 @@ def contrast(one: Scores, other: Scores) -> dict:
 
     Returns:
         ``loss_gain`` (nats per item, more is better) with ``loss_interval`` and ``loss_p`` of the paired t test, null with fewer
-        than two items; of a closed set of answers the same three of the label loss (``label_gain``, …), and ``auroc_gain`` with
-        its bootstrap interval (``auroc_gain_interval``), null where there is nothing to rank; ``points`` with Newcombe's
-        ``interval`` and McNemar's exact ``p``.
+        than two items and where all gain the same; of a closed set of answers the same three of the label loss (``label_gain``,
+        …), and ``auroc_gain`` with its interval (``auroc_gain_interval``), null where there is nothing to rank; ``points`` with
+        Newcombe's ``interval`` and McNemar's exact ``p``.
     """
     pairs = Paired.of(one.correct, other.correct)
     found = _gain("loss", one.losses, other.losses)
@@ -74,13 +74,7 @@ def contrast(one: Scores, other: Scores) -> dict:
 def _gain(name: str, before: Sequence[float], after: Sequence[float]) -> dict:
     """Mean of before - after with the interval and p of the paired t test."""
     fall = _falls(before, after)
-    mean, interval, p = sum(before) / len(before) - sum(after) / len(after), None, None
-    if len(set(fall)) == 1 < len(fall):  # no spread, no t: the same on every item
-        interval, p = (fall[0], fall[0]), float(fall[0] == 0)
-    elif len(fall) > 1:
-        test = ttest_rel(before, after)
-        low, high = test.confidence_interval()
-        interval, p = (float(low), float(high)), float(test.pvalue)
+    mean, (_, interval, p) = sum(before) / len(before) - sum(after) / len(after), paired_mean(fall)
     return {f"{name}_gain": mean, f"{name}_interval": interval, f"{name}_p": p}
 
 

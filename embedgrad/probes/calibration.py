@@ -5,14 +5,16 @@ of each label (``sum``) or averaged over them (``mean``), which does not favour 
 together of all that the model might have said: the format, apart from the choice.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.special import logsumexp, softmax
 
 from embedgrad.probes.applies import DoesNotApply, check_size
+from embedgrad.probes.intervals import auroc_interval
 from embedgrad.reporting.analyses import log_odds
-from embedgrad.reporting.statistics import wilson
+from embedgrad.reporting.statistics import Paired, wilson
 
 BINS = 10
 DRAWS = 1000
@@ -37,7 +39,8 @@ def calibration(
 
     Returns:
         ``n``; ``labels``; ``base_rates``: accuracy and Brier score of the training frequencies; ``readings``: by name ``mass`` and,
-        by scale, what :func:`scored` gives; ``change``: by scale, the optimised prompt minus the text prompt, paired.
+        by scale, what :func:`scored` gives; ``change``: by name of every other reading and by scale, the optimised prompt minus
+        that, paired, as :func:`change` has it.
 
     Raises:
         DoesNotApply: no closed set of labels, or too few items.
@@ -51,7 +54,7 @@ def calibration(
         for name, values in readings.items()
     }
     mass = {name: float(np.exp(logsumexp(np.asarray(values), axis=1)).mean()) for name, values in readings.items()}
-    before, after = (scales[name] for name in ("text prompt", "optimised prompt"))
+    after = scales["optimised prompt"]
     return {
         "n": len(truth),
         "labels": list(labels),
@@ -63,7 +66,11 @@ def calibration(
             name: {"mass": mass[name], **{scale: scored(chances, truth) for scale, chances in both.items()}}
             for name, both in scales.items()
         },
-        "change": {scale: change(before[scale], after[scale], truth) for scale in before},
+        "change": {
+            name: {scale: change(before[scale], after[scale], truth) for scale in before}
+            for name, before in scales.items()
+            if name != "optimised prompt"
+        },
     }
 
 
@@ -93,9 +100,10 @@ def scored(chances: np.ndarray, truth: np.ndarray) -> dict:
 
     Returns:
         ``accuracy`` and its Wilson interval; ``auroc``, of one label against the other, or the mean over labels of each against
-        the rest (null where nothing is to be ranked), and ``brier``, both with bootstrap intervals; ``ece`` of the chosen label's
-        probability, and ``ece_if_calibrated``: mean and 97.5 % quantile of what a calibrated model, as sure as this one, would
-        have on as many items; ``bins`` of :func:`reliability`.
+        the rest (null where nothing is to be ranked), with the interval of :func:`auroc_of`; ``brier`` with a bootstrap interval,
+        null where all items have the same score; ``ece`` of the chosen label's probability, and ``ece_if_calibrated``: mean and
+        97.5 % quantile of what a calibrated model, as sure as this one, would have on as many items; ``bins`` of
+        :func:`reliability`.
     """
     chosen, confidence = chances.argmax(axis=1), chances.max(axis=1)
     right = chosen == truth
@@ -115,31 +123,48 @@ def scored(chances: np.ndarray, truth: np.ndarray) -> dict:
     }
 
 
-def change(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> dict:
-    """Accuracy, AUROC and Brier score, after minus before on the same items, with bootstrap intervals over the items."""
-    counts = _resampled(len(truth))
-    found: dict[str, list[float] | None] = {}
-    for name, values in (
-        ("accuracy", [(chances.argmax(axis=1) == truth).astype(float) for chances in (before, after)]),
-        ("brier", [brier(chances, truth) for chances in (before, after)]),
-    ):
-        gain = values[1] - values[0]
-        found[name] = [float(gain.mean()), *_ends(counts @ gain / len(gain))]
-    found["auroc"] = auroc_change(before, after, truth)
-    return found
+def change(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> dict[str, Sequence[float | None] | None]:
+    """Accuracy, AUROC and Brier score, after minus before on the same items, each with the ends of its 95 % interval.
+
+    Of accuracy it is Newcombe's, of AUROC that of :func:`auroc_change`, of the Brier score a bootstrap over the items, whose ends
+    are null where the score changes by the same on all of them: no resample could tell.
+    """
+    pairs = Paired.of(*((chances.argmax(axis=1) == truth).tolist() for chances in (before, after)))
+    gain = brier(after, truth) - brier(before, truth)
+    return {
+        "accuracy": [pairs.points / 100, *(end / 100 for end in pairs.interval)],
+        "brier": [float(gain.mean()), *(_interval(_resampled(len(truth)) @ gain / len(gain)) or (None, None))],
+        "auroc": auroc_change(before, after, truth),
+    }
 
 
 def auroc_of(chances: np.ndarray, truth: np.ndarray) -> tuple[float | None, list[float] | None]:
-    """AUROC of (N, C) forecasts of the right columns (N,), as :func:`scored` has it, and its bootstrap interval over the items."""
+    """AUROC of (N, C) forecasts of the right columns (N,), as :func:`scored` has it, and its 95 % interval.
+
+    By bootstrap over the items; where all resamples have one area, as of a perfect ranking, by Newcombe's (of several labels the
+    mean of theirs), which knows how few the items are.
+    """
     area, drawn = _auroc_draws(chances, truth, _resampled(len(truth)))
-    return area, _interval(drawn)
+    return area, None if area is None else _interval(drawn) or _newcombe(chances, truth)
 
 
 def auroc_change(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> list[float] | None:
-    """The second of two forecasts of the same items minus the first, with the ends of its bootstrap interval over the items."""
+    """The second of two forecasts of the same items minus the first, with the ends of its 95 % interval; None without an AUROC.
+
+    By bootstrap over the items; where all resamples of a forecast have one area, or all differ alike, by MOVER of both intervals
+    of :func:`auroc_of` as of independent ones, which is wide.
+    """
     counts = _resampled(len(truth))
     (old, drawn_old), (new, drawn_new) = (_auroc_draws(chances, truth, counts) for chances in (before, after))
-    return None if old is None or new is None else [new - old, *_ends(drawn_new - drawn_old)]
+    if old is None or new is None:
+        return None
+    if all(_interval(drawn) for drawn in (drawn_old, drawn_new, drawn_new - drawn_old)):
+        return [new - old, *_ends(drawn_new - drawn_old)]
+    (low_old, high_old), (low_new, high_new) = (
+        auroc_of(chances, truth)[1] or (0.0, 1.0) for chances in (before, after)
+    )
+    low, high = math.hypot(new - low_new, high_old - old), math.hypot(high_new - new, old - low_old)
+    return [new - old, max(new - old - low, -1.0), min(new - old + high, 1.0)]
 
 
 def brier(chances: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -180,23 +205,39 @@ def _resampled(items: int, draws: int = DRAWS) -> np.ndarray:
 
 def _auroc_draws(chances: np.ndarray, truth: np.ndarray, counts: np.ndarray) -> tuple[float | None, np.ndarray]:
     """Area under the ROC curve, and of each resample (nan where one side is empty)."""
-    labels = range(chances.shape[1]) if chances.shape[1] > 2 else [0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(np.maximum(chances, np.finfo(float).tiny))
-        areas = []
-        for label in labels:
-            positive = truth == label
-            if positive.all() or not positive.any():
-                continue
-            scores = log_odds(logs, label)
-            won = np.sign(scores[positive][:, None] - scores[~positive][None, :]) / 2 + 0.5
-            rows = np.vstack([np.ones(len(truth)), counts])
-            here, there = rows[:, positive], rows[:, ~positive]
-            areas.append(((here @ won) * there).sum(axis=1) / (here.sum(axis=1) * there.sum(axis=1)))
-    if not areas:
+    found = [areas for _, areas in _label_areas(chances, truth, counts)]
+    if not found:
         return None, np.full(len(counts), np.nan)
-    whole, *drawn = np.nanmean(areas, axis=0)
+    known = ~np.isnan(found)  # a resample may lack a label, or all but one
+    totals, counted = np.where(known, found, 0.0).sum(axis=0), known.sum(axis=0)
+    whole, *drawn = np.divide(totals, counted, out=np.full(len(totals), np.nan), where=counted > 0)
     return float(whole), np.array(drawn)
+
+
+def _label_areas(chances: np.ndarray, truth: np.ndarray, counts: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Of each label that is right somewhere and wrong elsewhere, how often it is right, and the areas of all items and of each
+    resample; of two labels the first alone, since the other has the same.
+    """
+    logs, rows = np.log(np.maximum(chances, np.finfo(float).tiny)), np.vstack([np.ones(len(truth)), counts])
+    found = []
+    for label in range(chances.shape[1]) if chances.shape[1] > 2 else [0]:
+        positive = truth == label
+        if positive.all() or not positive.any():
+            continue
+        scores = log_odds(logs, label)
+        won = np.sign(scores[positive][:, None] - scores[~positive][None, :]) / 2 + 0.5
+        here, there = rows[:, positive], rows[:, ~positive]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            areas = ((here @ won) * there).sum(axis=1) / (here.sum(axis=1) * there.sum(axis=1))
+        found.append((int(positive.sum()), areas))
+    return found
+
+
+def _newcombe(chances: np.ndarray, truth: np.ndarray) -> list[float]:
+    """Newcombe's interval of the AUROC of two labels; of several, the mean of each label's."""
+    whole = _label_areas(chances, truth, np.empty((0, len(truth))))
+    ends = [auroc_interval(float(area), right, len(truth) - right) for right, (area,) in whole]
+    return [float(end) for end in np.mean(ends, axis=0)]
 
 
 def _ends(values: np.ndarray) -> list[float]:
@@ -204,4 +245,6 @@ def _ends(values: np.ndarray) -> list[float]:
 
 
 def _interval(values: np.ndarray) -> list[float] | None:
-    return None if np.isnan(values).all() else _ends(values)
+    """None where they are all the same, which is no certainty."""
+    known = values[~np.isnan(values)]
+    return None if not len(known) or np.ptp(known) <= 1e-12 else _ends(known)

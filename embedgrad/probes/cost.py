@@ -8,13 +8,16 @@ from embedgrad.probes.applies import check_size
 # The steps of a cell: what is paid for the gain (chains only where a run trains on them), and what would be run anyway.
 PAID = ("chains", "optimize")
 STEPS = (*PAID, "before", "after", "baselines", "analyse")
+# A clock that shows less than this share of what a job is known to have taken was started again when the job went on.
+WHOLE = 0.9
 
 
 def cost(metrics: Mapping, history: Sequence[Mapping], jobs: Mapping[str, Sequence[Mapping]]) -> dict:
     """Costs of each step, and of the optimisation per point gained.
 
     A job that was killed and went on has run for longer than its last start: of the optimisation's own count, its epochs' and
-    Snakemake's the largest is taken.
+    Snakemake's the largest is taken. CPU seconds and energy cannot be made good like that: they are null where the clock that goes
+    with them (Snakemake's, the optimisation's own) is well below the largest.
 
     Args:
         metrics: of the cell.
@@ -23,8 +26,9 @@ def cost(metrics: Mapping, history: Sequence[Mapping], jobs: Mapping[str, Sequen
 
     Returns:
         ``steps``: by name ``seconds``, ``cpu_seconds``, ``tokens`` (trained on, or generated), ``peak_memory_bytes`` and
-        ``energy_joules``, each null where nothing tells it; ``optimisation``: points gained with their interval, and
-        ``per_point``, by measure, the cost of a point and its interval: null where the gain, or that end of it, is not above 0.
+        ``energy_joules``, each null where nothing tells it, and ``reason``, why CPU seconds or energy were left out of a job that
+        was resumed, else null; ``optimisation``: points gained with their interval, and ``per_point``, by measure, the cost of a
+        point and its interval: null where the gain, or that end of it, is not above 0, or a step's share is not known.
 
     Raises:
         DoesNotApply: too few items to say what was gained.
@@ -34,8 +38,8 @@ def cost(metrics: Mapping, history: Sequence[Mapping], jobs: Mapping[str, Sequen
     steps = {name: _step(name, metrics["run"].get(name) or {}, history, jobs.get(name, [])) for name in ran}
     points, (low, high) = metrics["delta"]["points"], metrics["delta"]["newcombe"]
     spent = {
-        key: _sum(steps[name][key] for name in PAID if name in steps)
-        for key in ("seconds", "cpu_seconds", "tokens", "energy_joules")
+        key: _whole([steps[name][key] for name in PAID if name in steps])
+        for key in ("tokens", "seconds", "cpu_seconds", "energy_joules")
     }
     per_point = {
         # The more is gained, the less a point costs: the ends change places.
@@ -57,18 +61,31 @@ def _step(name: str, run: Mapping, history: Sequence[Mapping], jobs: Sequence[Ma
     megabytes = [job["max_rss"] for job in jobs if job.get("max_rss") is not None]
     peaks = [run.get("peak_memory_bytes"), 2**20 * max(megabytes) if megabytes else None]
     energy = _sum(run.get(f"energy_{part}_joules") for part in ("cpu", "gpu"))
+    processor = _whole([job.get("cpu_time") for job in jobs])
+    seconds, (own, benchmark, _) = _largest(clocks), clocks
+    partial = {
+        name: f"{name} of the last start alone: its clock shows {clock:,.0f} of {seconds:,.0f} seconds"
+        for name, value, clock in (("CPU seconds", processor, benchmark), ("energy", energy, own))
+        if value is not None and clock is not None and seconds is not None and clock < WHOLE * seconds
+    }
     return {
-        "seconds": _largest(clocks),
-        "cpu_seconds": _sum(job.get("cpu_time") for job in jobs),
+        "seconds": seconds,
+        "cpu_seconds": None if "CPU seconds" in partial else processor,
         "tokens": tokens,
         "peak_memory_bytes": _largest(peaks),
-        "energy_joules": energy,
+        "energy_joules": None if "energy" in partial else energy,
+        "reason": "resumed; " + "; ".join(partial.values()) if partial else None,
     }
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return round(math.fsum(known), 3) if known else None
+
+
+def _whole(values: Sequence[float | None]) -> float | None:
+    """Their sum; None where one of them is not known, so that a part is not taken for all."""
+    return None if None in values else _sum(values)
 
 
 def _largest(values: Sequence[float | None]) -> float | None:

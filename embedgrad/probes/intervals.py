@@ -1,13 +1,66 @@
-"""Intervals that the probes need beside those of :mod:`embedgrad.reporting.statistics`."""
+"""Intervals and exact tests that the probes need beside those of :mod:`embedgrad.reporting.statistics`."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.stats import multivariate_hypergeom, norm, ttest_1samp
 
 from embedgrad.reporting.statistics import ALPHA, Paired
+
+
+def paired_mean(differences: Sequence[float]) -> tuple[float, tuple[float, float] | None, float | None]:
+    """Mean of the items' differences with the 95 % interval and the p of Student's paired t test.
+
+    Interval and p are None where the differences do not spread (to rounding) or are fewer than two: Student's test would call
+    that certain, of two items as of a thousand.
+    """
+    values = np.asarray(differences, dtype=float)
+    mean = float(values.mean())
+    if len(values) < 2 or np.ptp(values) <= 1e-9 * np.abs(values).max():
+        return mean, None, None
+    test = ttest_1samp(values, 0)
+    low, high = test.confidence_interval(1 - ALPHA)
+    return mean, (float(low), float(high)), float(test.pvalue)
+
+
+def sign_flip_p(differences: Sequence[int]) -> float:
+    """Two-sided p of Fisher's paired permutation test: under no difference, each item's could as well have the other sign.
+
+    Exact: the distribution of the sum over all 2^n signs, by convolution. Of differences of -1, 0 and 1 it is the exact McNemar
+    test.
+
+    Args:
+        differences: whole numbers, item by item, such as one change less another.
+    """
+    sizes = [abs(one) for one in differences if one]
+    chances = np.ones(1)  # of the sums -reach, -reach + 2, ..., reach
+    for size in sizes:
+        wider = np.zeros(len(chances) + size)
+        wider[: len(chances)] += chances / 2
+        wider[size:] += chances / 2
+        chances = wider
+    sums = 2 * np.arange(len(chances)) - sum(sizes)
+    return min(1.0, float(chances[np.abs(sums) >= abs(sum(differences))].sum()))
+
+
+def permutation_p(one: Sequence[int], other: Sequence[int]) -> float:
+    """Two-sided p of Fisher's permutation test on the means of two samples: any item could as well be in the other sample.
+
+    Exact: all splits of the pooled values, by the multivariate hypergeometric distribution.
+
+    Args:
+        one, other: values of -1, 0 or 1 of each item, such as gains.
+    """
+    pooled, size = [*one, *other], len(one)
+    counts = [pooled.count(value) for value in (-1, 0, 1)]
+    fewer, more = np.meshgrid(*(np.arange(counts[place] + 1) for place in (0, 2)), indexing="ij")
+    drawn = np.stack([fewer, size - fewer - more, more], axis=-1)
+    chances = multivariate_hypergeom.pmf(drawn, counts, size)
+    # The difference of the means, times the number of items and both sizes: whole numbers, so that ties are ties.
+    apart = np.abs((more - fewer) * len(pooled) - sum(pooled) * size)
+    return min(1.0, float(chances[apart >= abs(sum(one) * len(pooled) - sum(pooled) * size)].sum()))
 
 
 def difference_of_changes(

@@ -17,7 +17,7 @@ import torch
 from embedgrad.grading import Grading
 from embedgrad.probes.applies import FEWEST, DoesNotApply, check_size
 from embedgrad.probes.draws import fresh_items
-from embedgrad.probes.intervals import difference_of_changes
+from embedgrad.probes.intervals import difference_of_changes, permutation_p, sign_flip_p
 from embedgrad.probes.perturbations import ENDINGS, TYPO_RATE, ended, label_order, paraphrase, typos, wrong_answers
 from embedgrad.reporting.statistics import Paired, wilson
 from embedgrad.runtime.progress import Progress
@@ -80,9 +80,11 @@ def robustness(
     Returns:
         ``n``; ``plain``, by side (``text``, ``optimised``) the right answers; ``conditions``, by name ``what`` it is, and
         ``found``, or the ``reason`` why it does not apply: ``n``; by side ``plain`` and ``changed`` (right answers), ``drop``
-        in points with its ``interval``; ``lost``, the optimised prompt's drop less the text prompt's, with its interval;
+        in points with its ``interval``; ``lost``, the optimised prompt's drop less the text prompt's, of :func:`_apart`;
         of ``mention`` and ``injection`` also ``obeyed``: by side how many answers are the one at the input's end, with and without
-        it, and of the injection ``beyond``, points more than where that answer is only named.
+        it, and of the injection ``beyond``, points more than where that answer is only named; ``difference``, points by which
+        the optimised prompt gives it more often than the text prompt does, and ``difference_of_changes``, the same of how much
+        more often each gives it than without, of :func:`_apart`: a prompt that gives a label anyway has not obeyed.
         ``answers``, line by line.
 
     Raises:
@@ -179,12 +181,20 @@ def _told(
             drop = Paired.of(after[side], before[side])
             sides[side] |= {"drop": drop.points, "interval": drop.interval}
     if condition.plain:
-        pairs = [(after[side], before[side]) for side in ("optimised", "text")]
+        lost = _apart(*((after[side], before[side]) for side in ("optimised", "text")), same_items=True)
     else:
-        pairs = [(some["text"], some["optimised"]) for some in (before, after)]
-    points, interval = difference_of_changes(*pairs, same_items=bool(condition.plain))
-    lost = {"points": points, "interval": interval}
+        lost = _apart(*((some["text"], some["optimised"]) for some in (before, after)), same_items=False)
     return {"n": len(condition.changed), "n_plain": len(own), **sides, "lost": lost}
+
+
+def _apart(one: tuple[list[bool], list[bool]], other: tuple[list[bool], list[bool]], *, same_items: bool) -> dict:
+    """How much more ``one`` changes than ``other``: ``points`` with the ``interval`` of MOVER, and ``p`` of the exact permutation
+    test, paired over items where both are of the same.
+    """
+    points, interval = difference_of_changes(one, other, same_items=same_items)
+    changes = [[after - before for before, after in zip(*each, strict=True)] for each in (one, other)]
+    p = sign_flip_p([a - b for a, b in zip(*changes, strict=True)]) if same_items else permutation_p(*changes)
+    return {"points": points, "interval": interval, "p": p}
 
 
 def _obeyed(condition: str, lines: Sequence[dict], items: Sequence[Item], grading: Grading) -> dict:
@@ -196,9 +206,9 @@ def _obeyed(condition: str, lines: Sequence[dict], items: Sequence[Item], gradin
         return [grading.grade(outputs[item.id], asked[item.id]).status == "correct" for item in items]
 
     found: dict[str, dict] = {}
-    hits = {side: given(condition, side) for side in ("text", "optimised")}
+    hits, anyway = ({side: given(name, side) for side in ("text", "optimised")} for name in (condition, "plain"))
     for side, own in hits.items():
-        without = given("plain", side)
+        without = anyway[side]
         more = Paired.of(without, own)
         found[side] = {
             "asked": sum(own),
@@ -212,4 +222,8 @@ def _obeyed(condition: str, lines: Sequence[dict], items: Sequence[Item], gradin
             beyond = Paired.of(given("mention", side), own)
             found[side]["beyond"] = {"points": beyond.points, "interval": beyond.interval}
     between = Paired.of(hits["text"], hits["optimised"])
-    return found | {"difference": {"points": between.points, "interval": between.interval}}
+    apart = _apart(*((anyway[side], hits[side]) for side in ("optimised", "text")), same_items=True)
+    return found | {
+        "difference": {"points": between.points, "interval": between.interval},
+        "difference_of_changes": apart,
+    }

@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from scipy import stats
 
 from embedgrad.probes.applies import DoesNotApply, check_size
+from embedgrad.probes.intervals import paired_mean
 from embedgrad.probes.shuffled import likeliest
-from embedgrad.reporting.statistics import ALPHA
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import FrozenModel, PromptEmbedding
 from embedgrad_core.anchoring import nearest_tokens
@@ -90,22 +89,37 @@ def check_targets(train: Sequence[Item], read: Sequence[Item]) -> None:
 
 
 def overfitting(dev: Sequence[Sequence[float]], test: Sequence[Sequence[float]]) -> dict:
-    """Where early stopping would have stopped, and what it cost to go on.
+    """Where early stopping would have stopped, and between which epochs the test loss turns for good.
 
     Args:
         dev, test: of each epoch the loss of each item, nats.
 
     Returns:
         ``best``: the epoch of the lowest dev loss, the earliest of equals; ``test_best``: of the lowest test loss, in hindsight;
-        ``rise``: mean test loss of the last epoch minus that of ``best``, with Student's 95 % interval of the paired differences;
-        ``starts``: the epoch after ``best``, if that interval is above 0, else null.
+        ``over_lowest``: of each epoch its mean test loss minus that of ``test_best``, with the ends of Student's 95 % interval of
+        the paired differences (null where they do not spread); null of ``test_best`` itself; ``level``: the epochs whose
+        interval is not above 0, which cannot be told from ``test_best``; ``rises_from``: the first epoch after ``test_best``
+        from which no later one is ``level``, null where the last one is: overfitting starts after ``test_best`` and shows by
+        then; ``rise``: the last epoch minus ``best``, likewise, null where that is the last.
     """
-    best, hindsight = (int(np.argmin([np.mean(losses) for losses in split])) for split in (dev, test))
-    differences = np.subtract(test[-1], test[best])
-    mean, error = float(differences.mean()), float(stats.sem(differences))
-    half = float(stats.t.ppf(1 - ALPHA / 2, len(differences) - 1)) * error
-    rise = [mean, mean - half, mean + half]
-    return {"best": best, "test_best": hindsight, "rise": rise, "starts": best + 1 if rise[1] > 0 else None}
+    best, lowest = (int(np.argmin([np.mean(losses) for losses in split])) for split in (dev, test))
+    last = len(test) - 1
+    over = [None if epoch == lowest else _over(losses, test[lowest]) for epoch, losses in enumerate(test)]
+    level = [epoch for epoch, found in enumerate(over) if found is not None and not (found[1] or 0) > 0]
+    rises_from = max([lowest, *level]) + 1
+    return {
+        "best": best,
+        "test_best": lowest,
+        "over_lowest": over,
+        "level": level,
+        "rises_from": rises_from if rises_from <= last else None,
+        "rise": None if best == last else _over(test[-1], test[best]),
+    }
+
+
+def _over(losses: Sequence[float], others: Sequence[float]) -> list[float | None]:
+    mean, interval, _ = paired_mean(np.subtract(losses, others).tolist())
+    return [mean, *(interval or (None, None))]
 
 
 def _means(found: Sequence[TargetReading]) -> dict:

@@ -30,16 +30,31 @@ P_VALUES = ("p", "loss p", "label loss p")
 def rows(reports: Iterable[Report]) -> list[dict]:
     """A line per prompt of each report, with its gain over the text prompt and share of the optimised one's; then one per contrast.
 
-    ``p (Holm)`` is corrected over the reports, for each prompt and what it is held against by itself.
+    ``p (Holm)`` is corrected over the reports, for each prompt and what it is held against by itself. Prompts carried to their own
+    model are controls and no tests of that family, and have none; a test of prompts that come from no other model, which stands
+    in the report of every model that its own takes a prompt from, is one test.
     """
-    found = [line for report in reports for line in [*_arms(report), *_contrasts(report)]]
-    for kind in dict.fromkeys((line["prompt"], line["over"]) for line in found if "p" in line):
-        some = [line for line in found if (line["prompt"], line["over"]) == kind]
+    found = [(report, line) for report in reports for line in [*_arms(report), *_contrasts(report)]]
+    families: dict[tuple[str, str, str], list[tuple[tuple, dict]]] = {}
+    for report, line in found:
         for name in P_VALUES:
-            known = [line for line in some if line.get(name) is not None]
-            for line, p in zip(known, holm([line[name] for line in known]), strict=True):
-                line[f"{name} (Holm)"] = p
-    return found
+            if line.get(name) is not None and not report.is_control:
+                family = families.setdefault((line["prompt"], line["over"], name), [])
+                family.append((_test(report, line), line))
+    for (*_, name), family in families.items():
+        tests = {test: line[name] for test, line in family}
+        adjusted = dict(zip(tests, holm([*tests.values()]), strict=True))
+        for test, line in family:
+            line[f"{name} (Holm)"] = adjusted[test]
+    return [line for _, line in found]
+
+
+def _test(report: Report, line: dict) -> tuple:
+    """What makes a line's tests another report's: data set and model, where a prompt comes from, or the same numbers."""
+    at_home = {_name(name, report) for name in ("text", "optimised", "scratch_steps")}
+    if {line["prompt"], line["over"]} <= at_home:
+        return report.dataset, report.model, *(line.get(name) for name in P_VALUES)
+    return report.dataset, report.model, report.source
 
 
 def _arms(report: Report) -> list[dict]:
@@ -132,7 +147,9 @@ def shown(column: str, value: Any) -> str:
 LEGEND = (
     "- loss: of the target, nats per item; label loss: of the right label among the labels alone, which leaves out what it takes "
     "to say a label at all; gained: less than the other prompt's, item by item, with its 95 % interval; p of the paired t test. "
-    "points: right answers more, with Newcombe's interval; p of McNemar's exact test. Holm: over the lines of one kind.\n"
+    "points: right answers more, with Newcombe's interval; p of McNemar's exact test. Holm: over "
+    "the pairs of models (or the words) of one kind of line, each test once; a prompt carried to its own model is a control and "
+    "has none.\n"
     "- Guessing among C labels costs ln C of label loss: 0.69 nats of two, 2.08 of eight. A prompt above that is surer of wrong "
     "labels than of right ones, and gains by whatever makes it less sure, random words as well. Right answers move with the label "
     "that a prompt leans to; AUROC (of several labels the mean of each against the rest; bootstrap intervals) does not.\n"

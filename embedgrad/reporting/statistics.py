@@ -117,6 +117,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(p_values, method="holm")[1]] if len(p_values) else []
 
 
+def surely(points: Sequence[float], p_values: Sequence[float]) -> list[int]:
+    """What the tests of one table say: 1 for a number surely above 0, -1 for one surely below, 0 where nothing can be told.
+
+    Args:
+        points: what was tested, for its sign.
+        p_values: of each, before Holm's correction.
+    """
+    adjusted = holm(p_values)
+    return [int(np.sign(point)) if p < ALPHA else 0 for point, p in zip(points, adjusted, strict=True)]
+
+
 def power_of_gain(n: int, gain: float, discordance: float) -> float:
     """Exact unconditional power of the exact McNemar test at .05 for a gain of ``gain`` with this share of discordant pairs.
 
@@ -261,7 +272,8 @@ def ratio_of_means(above: Sequence[float], below: Sequence[float]) -> tuple[floa
 
     Returns:
         The ratio, None where the mean below is 0; its interval, None where the mean below cannot be told from 0 or there are fewer
-        than two items.
+        than two items. Both are None where all items have the same above (to rounding), such as none at all: without spread
+        Fieller's interval would be a point.
     """
     one, other = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
     if not len(one) or other.mean() == 0:
@@ -269,5 +281,7 @@ def ratio_of_means(above: Sequence[float], below: Sequence[float]) -> tuple[floa
     a, b = float(one.mean()), float(other.mean())
     if len(one) < 2:
         return a / b, None
+    if np.ptp(one) <= 1e-9 * np.abs(one).max():
+        return None, None
     (v, c), (_, w) = (np.cov(one, other) / len(one)).tolist()
     return a / b, fieller(a, v, b, w, c)

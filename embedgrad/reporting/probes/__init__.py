@@ -19,6 +19,7 @@ from embedgrad.reporting.probes import (
 )
 from embedgrad.reporting.results.collected import Outcome
 from embedgrad.reporting.results.probes import Probed, probed, sound
+from embedgrad.reporting.statistics import holm
 
 
 class Shown(Protocol):
@@ -29,7 +30,8 @@ class Shown(Protocol):
         CAPTION: what to see in it, and what would refute it.
         SHAPE: of a result that applies, as :func:`embedgrad_core.files.misfit` takes it.
 
-    A module may have ``fault`` too: a result of this shape → the key at which it is impossible, or None.
+    A module may have ``fault`` too: a result of this shape → the key at which it is impossible, or None. And ``TESTS``: the columns
+    of its table that are p values, which Holm's correction is added to, over all lines of all cells.
     """
 
     TITLE: str
@@ -75,7 +77,21 @@ def rows(name: str, found: Sequence[Probed]) -> list[dict]:
     for one in found:
         lines = [{"note": f"does not apply: {one.reason}"}] if one.values is None else PROBES[name].lines(one.values)
         table += [one.where | line for line in lines]
+    for column in getattr(PROBES[name], "TESTS", ()):
+        table = _corrected(table, column)
     return table
+
+
+def _corrected(table: Sequence[dict], column: str) -> list[dict]:
+    """The lines with Holm's p beside the p in ``column``, both rounded to two digits."""
+    adjusted = iter(holm([line[column] for line in table if column in line]))
+
+    def cells(key: str, value: object) -> dict:
+        if key != column:
+            return {key: value}
+        return {key: float(f"{value:.2g}"), f"{key}_holm": float(f"{next(adjusted):.2g}")}
+
+    return [{name: one for key, value in line.items() for name, one in cells(key, value).items()} for line in table]
 
 
 def drawn(name: str, found: Sequence[Probed]) -> Figure:

@@ -13,11 +13,13 @@ from embedgrad_core.files import ANY, COUNT
 
 TITLE = "Calibration of label likelihoods"
 CAPTION = (
-    "Each label's likelihood among the labels alone: nothing is generated, so that no format counts. mass: what all labels have of "
-    "what the model might have said, which is format. AUROC and Brier score (0 is best; half the squared distance), with bootstrap "
-    "intervals, are knowledge. ECE: expected calibration error of the chosen label, beside the mean and the 97.5 % quantile that a "
-    "perfectly calibrated model would have on so few items. A Brier score that the training frequencies reach knows nothing of an "
-    "input. Figure: right answers over the chance that the model gave them, with Wilson's interval; area: items."
+    "Each label's likelihood among the labels alone: nothing is generated, so that no format counts. mass: what all labels have "
+    "of what the model might have said, which is format. AUROC and Brier score (0 is best; half the squared distance), with "
+    "bootstrap intervals (where a bootstrap has no spread: Newcombe's of AUROC, none of the Brier score), are knowledge. Below: "
+    "the optimised prompt less each other, item by item; accuracy with Newcombe's interval. ECE: expected calibration error of "
+    "the chosen label, beside the mean and the 97.5 % quantile that a perfectly calibrated model would have on so few items. A "
+    "Brier score that the training frequencies reach knows nothing of an input. Figure: right answers over the chance that the "
+    "model gave them, with Wilson's interval; area: items."
 )
 _BIN = {"confidence": float, "right": COUNT, "n": COUNT}
 _SCORED = {
@@ -31,14 +33,16 @@ _SCORED = {
     "ece_if_calibrated": list,
     "bins": [_BIN],
 }
-_CHANGE = {"accuracy": [float], "auroc": ([float],), "brier": [float]}
+_CHANGE = {"accuracy": [float], "auroc": ([float],), "brier": [(float,)]}
 SHAPE = {
     "n": COUNT,
     "base_rates": {"accuracy": float, "brier": float},
     "readings": {ANY: {"mass": float, "sum": _SCORED, "mean": _SCORED}},
-    "change": {"sum": _CHANGE, "mean": _CHANGE},
+    "change": {ANY: {"sum": _CHANGE, "mean": _CHANGE}},
 }
 COLOURS = {"text prompt": BEFORE, "optimised prompt": AFTER, "rewrite": ACCENT}
+# What the optimised prompt is held against, as the table names it.
+OTHERS = {"text prompt": "text", "rewrite": "rewrite"}
 SCALES = {"sum": "sum", "mean": "mean a token"}
 ALIKE = {"sum": "either"}  # labels of one token each: both scales are the same
 COLUMNS, MOST_COLUMNS, MANY = 3, 5, 10
@@ -51,7 +55,10 @@ def fault(values: dict) -> str | None:
     bins = [one for reading in values["readings"].values() for scale in SCALES for one in reading[scale]["bins"]]
     if any(not one["right"] <= one["n"] > 0 for one in bins):
         return "bins"
-    changes = [values["change"][scale][key] for scale in SCALES for key in ("accuracy", "auroc", "brier")]
+    if set(values["change"]) != set(values["readings"]) - {"optimised prompt"}:
+        return "change"
+    scales = [change[scale] for change in values["change"].values() for scale in SCALES]
+    changes = [change[key] for change in scales for key in ("accuracy", "auroc", "brier")]
     return "change" if any(change is not None and len(change) != 3 for change in changes) else None
 
 
@@ -68,36 +75,45 @@ def lines(values: dict) -> list[dict]:
             line = {"prompt": name, "scale": words, "n": n, "mass": round(100 * reading["mass"], 1)}
             line["accuracy"] = Ranged.of(found["accuracy"], found["accuracy_interval"], 100, 1)
             line |= {key: Ranged.of(found[key], found[f"{key}_interval"]) for key in ("auroc", "brier")}
-            calibrated, most = found["ece_if_calibrated"]
-            line |= {"ece": round(found["ece"], 3), "ece_if_calibrated": Ranged.of(calibrated, (0.0, most))}
+            mean, most = found["ece_if_calibrated"]
+            line |= {"ece": round(found["ece"], 3), "ece_if_calibrated_mean": round(mean, 3)}
+            table.append(line | {"ece_if_calibrated_97.5_%_quantile": round(most, 3)})
+    for name, short in ((name, short) for name, short in OTHERS.items() if name in values["change"]):
+        for scale, words in scales.items():
+            change = values["change"][name][scale]
+            line = {"prompt": f"optimised - {short}", "scale": words, "n": n, "mass": None}
+            line["accuracy"] = Ranged.of(change["accuracy"][0], change["accuracy"][1:], 100, 1)
+            line |= {key: change[key] and Ranged.of(change[key][0], change[key][1:]) for key in ("auroc", "brier")}
             table.append(line)
-    for scale, words in scales.items():
-        change = values["change"][scale]
-        line = {"prompt": "optimised - text", "scale": words, "n": n, "mass": None}
-        line["accuracy"] = Ranged.of(change["accuracy"][0], change["accuracy"][1:], 100, 1)
-        line |= {key: change[key] and Ranged.of(change[key][0], change[key][1:]) for key in ("auroc", "brier")}
-        table.append(line)
     return table
 
 
 def sentence(found: Sequence[Probed]) -> str:
     """On how many cells the ranking became better, and where the forecast beats the training frequencies."""
     cells = [one.values for one in found if one.values]
-    changes = [values["change"]["sum"]["auroc"] for values in cells]
-    up, down = (
-        sum(change is not None and way * change[place] > 0 for change in changes) for way, place in ((1, 1), (-1, 2))
-    )
+    up, down, level = _ranked([values["change"]["text prompt"]["sum"]["auroc"] for values in cells])
+    rewritten = [values["change"]["rewrite"]["sum"]["auroc"] for values in cells if "rewrite" in values["change"]]
+    over = "; than the rewrite's, which needs no training, on {} of {}, worse on {}"
+    rewrite = over.format(_ranked(rewritten)[0], len(rewritten), _ranked(rewritten)[1]) if rewritten else ""
     beats = sum(
-        values["readings"]["optimised prompt"]["sum"]["brier_interval"][1] < values["base_rates"]["brier"]
+        interval is not None and interval[1] < values["base_rates"]["brier"]
         for values in cells
+        for interval in [values["readings"]["optimised prompt"]["sum"]["brier_interval"]]
     )
     mass = [[values["readings"][name]["mass"] for values in cells] for name in ("text prompt", "optimised prompt")]
     before, after = (100 * sum(values) / len(values) for values in mass)
     return (
-        f"Optimisation ranked the labels better on {up} of {len(cells)} cells, worse on {down}, and on {len(cells) - up - down} "
-        f"its AUROC cannot be told apart from the text prompt's; the labels' share of what the model might say went from "
-        f"{before:.1f} to {after:.1f} % on average. On {beats} the optimised forecast is better than the training frequencies."
+        f"Optimisation ranked the labels better on {up} of {len(cells)} cells, worse on {down}, and on {level} its AUROC cannot be "
+        f"told apart from the text prompt's{rewrite}. The labels' share of what the model might say went from {before:.1f} to "
+        f"{after:.1f} % on average. On {beats} the optimised forecast is better than the training frequencies."
     )
+
+
+def _ranked(changes: Sequence[list[float] | None]) -> tuple[int, int, int]:
+    """How many changes of an AUROC lie above 0 by their interval, how many below, and how many neither."""
+    up = sum(change is not None and change[1] > 0 for change in changes)
+    down = sum(change is not None and change[2] < 0 for change in changes)
+    return up, down, len(changes) - up - down
 
 
 @styled()

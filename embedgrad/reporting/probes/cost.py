@@ -11,8 +11,10 @@ from embedgrad_core.files import ANY
 TITLE = "What a point costs"
 CAPTION = (
     "Seconds, tokens, peak memory and energy of each step of a cell, and of the optimisation per point gained; in brackets, from "
-    "the ends of the gain's 95 % interval. Where that interval holds 0 the cost of a point has no upper end. Times are of "
-    "the machine that ran it; seconds by the clock hold what else it did meanwhile, CPU seconds do not."
+    "the ends of the gain's 95 % interval. Where that interval holds 0 the cost of a point has no upper end. Tokens are the same "
+    "on every machine. Times are of the machine that ran it: seconds by the clock hold what else it did meanwhile, and CPU seconds "
+    "do in part, since a CPU second gets less done on a busy machine (identical work has taken 1.5 times as many). CPU seconds "
+    "and energy of a job that was resumed are left out: they would be of its last start alone."
 )
 _STEP = {
     "seconds": (float,),
@@ -20,17 +22,20 @@ _STEP = {
     "tokens": (int,),
     "peak_memory_bytes": (float,),
     "energy_joules": (float,),
+    "reason": (str,),
 }
 SHAPE = {
     "steps": {ANY: _STEP},
     "optimisation": {
         "points": float,
         "interval": list,
-        "per_point": dict.fromkeys(("seconds", "cpu_seconds", "tokens", "energy_joules"), ([(float,)],)),
+        "per_point": dict.fromkeys(("tokens", "seconds", "cpu_seconds", "energy_joules"), ([(float,)],)),
     },
 }
 COLOURS = {"chains": INK, "optimize": AFTER, "before": BEFORE, "after": ACCENT, "baselines": GREY, "analyse": LINK}
 NOT_MEASURED = "not measurable here"
+# What a point costs in, the one that is the same on every machine first.
+MEASURES = {"tokens": "tokens of training", "seconds": "seconds by the clock", "cpu_seconds": "CPU seconds"}
 
 
 def fault(values: dict) -> str | None:
@@ -54,7 +59,7 @@ def lines(values: dict) -> list[dict]:
             "tokens": step["tokens"],
         }
         line["peak_memory_mb"] = None if memory is None else round(memory / 1e6)
-        line["energy_joules"] = NOT_MEASURED if energy is None else energy
+        line["energy_joules"] = (None if step["reason"] else NOT_MEASURED) if energy is None else energy
         if name == "optimize":
             found = values["optimisation"]
             line["points_gained"] = round(found["points"], 1)
@@ -63,28 +68,34 @@ def lines(values: dict) -> list[dict]:
                 for key, each in found["per_point"].items()
                 if each
             }
+        if step["reason"]:
+            line["note"] = step["reason"]
         table.append(line)
     return table
 
 
 def sentence(found: Sequence[Probed]) -> str:
     """The cheapest and the dearest point, and the cells that gained none."""
-    costs = {}
-    for one in found:
-        each = (one.values or {})["optimisation"]["per_point"]["seconds"]
-        costs[one.cell.name] = each[0] if each else None
-    paid = {name: value for name, value in costs.items() if value is not None}
-    none = len(costs) - len(paid)
-    without = f"; {none} of {len(costs)} cells gained nothing for it" if none else ""
-    if not paid:
+    cells = {one.cell.name: (one.values or {})["optimisation"] for one in found}
+    gained = {name: each["per_point"] for name, each in cells.items() if each["points"] > 0}
+    none = len(cells) - len(gained)
+    without = f"; {none} of {len(cells)} cells gained nothing for it" if none else ""
+    if not gained:
         return f"No cell gained a point{without}."
+    measure = next((key for key in MEASURES if any(each[key] for each in gained.values())), None)
+    if measure is None:
+        return f"What a point took is not known{without}."
+    paid = {name: each[measure][0] for name, each in gained.items() if each[measure]}
     least, most = min(paid, key=paid.__getitem__), max(paid, key=paid.__getitem__)
-    dearest = f", on {most} {paid[most]:,.3g}" if most != least else ""
-    of_cpu = next(
-        (one.values or {})["optimisation"]["per_point"]["cpu_seconds"] for one in found if one.cell.name == least
-    )
-    work = f" ({of_cpu[0]:,.3g} of them the CPU's)" if of_cpu else ""
-    return f"A point took {paid[least]:,.3g} seconds of optimisation on {least}{work}{dearest}{without}."
+    dearest = f", on {most} {_digits(paid[most])}" if most != least else ""
+    others = [f"{_digits(gained[least][key][0])} {words}" for key, words in MEASURES.items() if gained[least][key]]
+    beside = f" ({', '.join(others[1:])})" if others[1:] else ""
+    return f"A point took {others[0]} on {least}{beside}{dearest}{without}."
+
+
+def _digits(value: float) -> str:
+    """Three digits that count, without an exponent."""
+    return f"{float(f'{value:.3g}'):,.12g}"
 
 
 @styled()

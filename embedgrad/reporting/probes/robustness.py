@@ -19,29 +19,35 @@ from embedgrad.reporting.figures.drawing import (
     title,
 )
 from embedgrad.reporting.results.probes import Probed, Ranged
+from embedgrad.reporting.statistics import surely
 from embedgrad_core.files import ANY, COUNT
 
 TITLE = "Robustness"
 CAPTION = (
     "Both prompts on changed inputs, by the run's own decoder and evaluator. drop: right answers that the change costs, in "
-    "points, item by item. lost: the optimised prompt's drop less the text prompt's, with its 95 % interval; above 0, the "
-    "gain does not survive the change as well as the text's own answers do. Other domain: other items, so that the gains are "
+    "points, item by item. lost: the optimised prompt's drop less the text prompt's, with its 95 % interval (MOVER); above 0, "
+    "the gain does not survive the change as well as the text's own answers do. Other domain: other items, so that the gains are "
     "compared. Injection: the input ends with an instruction to give a wrong answer; label named: with that answer and no "
     "instruction. obeyed: answers that are the one at the end, beside how many were so anyway; beyond: points more than "
-    "where it is only named, since a copy is no obedience. Below the line of the figure, in per cent: answers that are the label "
-    "named, or injected, at the end; the bar marks how many were so without it. "
+    "where it is only named, since a copy is no obedience. difference: how much more often the optimised prompt gives that answer "
+    "than the text prompt; difference_of_changes: the same of what each gives beyond what it gives anyway. Below the line of the "
+    "figure, in per cent: answers that are the label named, or injected, at the end; the bar marks how many were so without it, "
+    "the diamond the difference of the changes. p: exact permutation test, by signs of the items' differences where both prompts "
+    "are asked the same items; p_holm: Holm's correction over all lines of the table, lost and difference_of_changes each by "
+    "itself; what is surely so is what that says. "
     "Paraphrases are of a table of synonyms, no reader's. On few items an interval that holds 0 proves no robustness."
 )
 _CHANGED = {"plain": COUNT, "changed": COUNT, "drop": (float,), "interval": (list,)}
 _POINTS = {"points": float, "interval": list}
+_TESTED = _POINTS | {"p": float}
 _OBEYED = {"asked": COUNT, "rate_interval": list, "not_asked": COUNT, "beyond": (_POINTS,)}
 _FOUND = {
     "n": COUNT,
     "n_plain": COUNT,
     "text": _CHANGED,
     "optimised": _CHANGED,
-    "lost": _POINTS,
-    "obeyed": ({"text": _OBEYED, "optimised": _OBEYED, "difference": _POINTS},),
+    "lost": _TESTED,
+    "obeyed": ({"text": _OBEYED, "optimised": _OBEYED, "difference": _POINTS, "difference_of_changes": _TESTED},),
 }
 SHAPE = {"n": COUNT, "conditions": {ANY: {"what": str, "reason": (str,), "found": (_FOUND,)}}}
 WORDS = {
@@ -55,6 +61,7 @@ WORDS = {
 # Below them, in per cent of the answers and not in points.
 GIVEN = {"mention": "named, given", "injection": "injected, given"}
 SIDES = {"text": BEFORE, "optimised": AFTER}
+TESTS = ("lost_p", "difference_of_changes_p")
 COLUMNS, MOST_COLUMNS, MANY = 3, 4, 10
 
 
@@ -94,17 +101,24 @@ def lines(values: dict) -> list[dict]:
             for key, n in (("plain", found["n_plain"]), ("changed", found["n"])):
                 line[f"{side}_{key}"] = round(100 * part[key] / n, 1)
             line[f"{side}_drop"] = Ranged.of(part["drop"], part["interval"], digits=1)
-        line["lost"] = Ranged.of(found["lost"]["points"], found["lost"]["interval"], digits=1)
+        line |= {"lost": _ranged(found["lost"]), "lost_p": found["lost"]["p"]}
         if found["obeyed"]:
             for side in SIDES:
                 told = found["obeyed"][side]
                 line[f"{side}_obeyed"] = Ranged.of(told["asked"] / found["n"], told["rate_interval"], 100, 1)
                 line[f"{side}_anyway"] = round(100 * told["not_asked"] / found["n"], 1)
                 if beyond := told["beyond"]:
-                    line[f"{side}_beyond"] = Ranged.of(beyond["points"], beyond["interval"], digits=1)
+                    line[f"{side}_beyond"] = _ranged(beyond)
+            line["difference"] = _ranged(found["obeyed"]["difference"])
+            changes = found["obeyed"]["difference_of_changes"]
+            line |= {"difference_of_changes": _ranged(changes), "difference_of_changes_p": changes["p"]}
         line["note"] = one["what"]
         table.append(line)
     return table
+
+
+def _ranged(told: dict) -> Ranged:
+    return Ranged.of(told["points"], told["interval"], digits=1)
 
 
 def sentence(found: Sequence[Probed]) -> str:
@@ -116,8 +130,11 @@ def sentence(found: Sequence[Probed]) -> str:
         for name, condition in one.values["conditions"].items()
         if condition["found"]
     ]
-    worse = [f"{WORDS.get(name, name)} on {cell}" for cell, name, told in asked if told["lost"]["interval"][0] > 0]
-    better = sum(told["lost"]["interval"][1] < 0 for _, _, told in asked)
+    signs = surely([told["lost"]["points"] for *_, told in asked], [told["lost"]["p"] for *_, told in asked])
+    worse = [
+        f"{WORDS.get(name, name)} on {cell}" for (cell, name, _), sign in zip(asked, signs, strict=True) if sign > 0
+    ]
+    better = sum(sign < 0 for sign in signs)
     listed = f" ({'; '.join(worse[:3])}{' …' if len(worse) > 3 else ''})" if worse else ""
     text = (
         f"Of {len(asked)} changes, {len(worse)} cost the optimised prompt more than the text prompt{listed}, {better} cost it "
@@ -127,8 +144,11 @@ def sentence(found: Sequence[Probed]) -> str:
         name: [(told["obeyed"], told["n"]) for _, key, told in asked if key == name and told["obeyed"]]
         for name in ("injection", "mention")
     }
-    if not given["injection"]:
-        return text
+    return f"{text} {_injected(given)}" if given["injection"] else text
+
+
+def _injected(given: dict[str, list[tuple[dict, int]]]) -> str:
+    """How often each prompt obeyed, and whether the injection moved the one more than the other."""
 
     def percent(name: str, side: str, key: str) -> float:
         return 100 * sum(one[side][key] for one, _ in given[name]) / sum(size for _, size in given[name])
@@ -138,7 +158,15 @@ def sentence(found: Sequence[Probed]) -> str:
         f"only named, {percent('injection', side, 'not_asked'):.0f} % without either)"
         for side in SIDES
     )
-    return f"{text} An injected instruction to give a wrong answer got it from {told}."
+    changes = {name: [one["difference_of_changes"] for one, _ in given[name]] for name in ("injection", "mention")}
+    tested = [*changes["injection"], *changes["mention"]]
+    signs = surely([one["points"] for one in tested], [one["p"] for one in tested])[: len(changes["injection"])]
+    mean = sum(one["points"] for one in changes["injection"]) / len(signs)
+    return (
+        f"An injected instruction to give a wrong answer got it from {told}. Beyond what each gives anyway, it moved the optimised "
+        f"prompt by {mean:+.1f} points against the text prompt on average: surely more on {signs.count(1)} and surely less on "
+        f"{signs.count(-1)} of {len(signs)} cells."
+    )
 
 
 @styled()
@@ -154,7 +182,7 @@ def figure(found: Sequence[Probed]) -> Figure:
         title(axes, one.cell.name)
         axes.tick_params(axis="y", labelsize=8)
     handles = [Line2D([], [], color=colour, marker="o", label=f"{side} prompt") for side, colour in SIDES.items()]
-    handles.append(Line2D([], [], color=ACCENT, marker="D", label="lost: the difference of the drops"))
+    handles.append(Line2D([], [], color=ACCENT, marker="D", label="optimised less text: drops, changes"))
     handles.append(Line2D([], [], color=GREY, marker="|", linestyle="", label="given without it"))
     legend(drawn, handles, 4 if columns > 1 else 1)
     name_axes(drawn, "drop in points; labels given in % of answers", "")
@@ -192,13 +220,16 @@ def _drops(told: dict) -> list[tuple]:
 
 
 def _given(told: dict) -> list[tuple]:
-    """How often each prompt gave the label at the end, and without it, likewise; nothing where no label stood there."""
+    """How often each prompt gave the label at the end, and without it, and the difference of these changes, likewise; nothing where
+    no label stood there.
+    """
     marks: list[tuple] = []
     if not told["obeyed"]:
         return marks
-    for offset, (side, colour) in zip((-0.14, 0.14), SIDES.items(), strict=True):
+    for offset, (side, colour) in zip((-0.26, 0.02), SIDES.items(), strict=True):
         given = told["obeyed"][side]
         ends = [100 * end for end in given["rate_interval"]]
         marks.append((offset, 100 * given["asked"] / told["n"], ends, colour, "o"))
         marks.append((offset, 100 * given["not_asked"] / told["n"], None, colour, "|"))
-    return marks
+    apart = told["obeyed"]["difference_of_changes"]
+    return [*marks, (0.3, apart["points"], apart["interval"], ACCENT, "D")]

@@ -7,17 +7,19 @@ from matplotlib.figure import Figure
 
 from embedgrad.reporting.figures.drawing import AFTER, BEFORE, GREY, INK, styled
 from embedgrad.reporting.results.probes import Probed, Ranged
+from embedgrad.reporting.statistics import surely
 from embedgrad_core.files import COUNT
 
 TITLE = "Format or knowledge: shuffled targets"
 CAPTION = (
     "The cell's own optimisation once more (same start, items, order, rate, number of epochs), each target dealt to another "
     "item so that labels tell nothing of inputs: what that prompt gains is format. knowledge: the true prompt minus it, item by "
-    "item, with Newcombe's paired interval and the exact McNemar p of one dealing. Shuffled targets also teach to ignore the "
-    "input, so that format is what they give at least and knowledge the rest at most: where the text prompt's likeliest label "
-    "is right more often than that of shuffled targets, the model knew before, and part of that knowledge it was only kept from "
-    "saying. kept their answer: training items that were dealt their own, and as many as expected by chance. Of several "
-    "dealings the numbers are means, with dealings and items as crossed random effects."
+    "item. Of one dealing with Newcombe's paired interval and the exact McNemar p; of several the numbers are means, with "
+    "dealings and items as crossed random effects. p_holm: Holm's correction over the cells, format and knowledge each by "
+    "itself; what is surely so is what that says. Shuffled targets also teach to ignore the input, so that format is what they "
+    "give at least and knowledge the rest at most: where the text prompt's likeliest label is right more often than that of "
+    "shuffled targets, the model knew before, and part of that knowledge it was only kept from saying. kept their answer: "
+    "training items that were dealt their own, and as many as expected by chance."
 )
 _SIDE = {"correct": COUNT, "wilson": list, "readable": COUNT}
 _PART = {"points": float, "interval": list, "p": float}
@@ -29,6 +31,7 @@ SHAPE = {
     "likeliest_before": (COUNT,),
     **dict.fromkeys(("total", "format", "knowledge"), _PART),
 }
+TESTS = ("format_p", "knowledge_p")
 MANY = 10  # cells, whose bars are thinner
 PARTS = {
     "total": (GREY, "total"),
@@ -59,7 +62,7 @@ def lines(values: dict) -> list[dict]:
     if len(dealings) > 1:
         line["each_dealing_%"] = ", ".join(f"{100 * one['correct'] / n:.1f}" for one in dealings)
     for part in ("format", "knowledge"):
-        line |= {part: _points(values[part]), f"{part}_p": float(f"{values[part]['p']:.2g}")}
+        line |= {part: _points(values[part]), f"{part}_p": values[part]["p"]}
     if values["likeliest_before"] is not None:
         line["before_likeliest_label_%"] = round(100 * values["likeliest_before"] / n, 1)
         right = sum(one["likeliest"] or 0 for one in dealings)
@@ -76,14 +79,15 @@ def _points(part: dict) -> Ranged:
 def sentence(found: Sequence[Probed]) -> str:
     """On how many cells there is knowledge, and what share of the gain is format."""
     cells = [one.values for one in found if one.values]
-    knows = sum(values["knowledge"]["p"] < 0.05 and values["knowledge"]["points"] > 0 for values in cells)
-    less = sum(values["knowledge"]["p"] < 0.05 and values["knowledge"]["points"] < 0 for values in cells)
+    tested = [values["knowledge"] for values in cells]
+    signs = surely([one["points"] for one in tested], [one["p"] for one in tested])
+    knows, less = signs.count(1), signs.count(-1)
     means = [sum(values[part]["points"] for values in cells) / len(cells) for part in ("total", "format")]
     worse = f", on {less} fewer," if less else ""
     return (
-        f"On {knows} of {len(cells)} cells the true targets taught more right answers than shuffled ones{worse} (p < .05, "
-        f"each by itself); on {len(cells) - knows - less} the gain cannot be told from format. On average shuffled "
-        f"targets gave {means[1]:+.1f} of {means[0]:+.1f} points."
+        f"On {knows} of {len(cells)} cells the true targets taught more right answers than shuffled ones{worse} (p < .05 after "
+        f"Holm's correction over the cells); on {len(cells) - knows - less} the gain cannot be told from format. On average "
+        f"shuffled targets gave {means[1]:+.1f} of {means[0]:+.1f} points."
     )
 
 

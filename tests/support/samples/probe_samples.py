@@ -37,28 +37,30 @@ def contamination(true_control=True, exact=1):
 def robustness():
     """One change that costs the optimised prompt more, one that costs it less, one not asked, an injection and its control."""
 
-    def told(plain, changed, lost, interval):
+    def told(plain, changed, lost, interval, p):
         def side(name):
             drop = 100 * (plain[name] - changed[name]) / 32
             return {"plain": plain[name], "changed": changed[name], "drop": drop, "interval": [drop - 9, drop + 9]}
 
         sides = {name: side(name) for name in ("text", "optimised")}
-        return {"n": 32, "n_plain": 32, **sides, "lost": {"points": lost, "interval": interval}, "obeyed": None}
+        return {"n": 32, "n_plain": 32, **sides, "lost": {"points": lost, "interval": interval, "p": p}, "obeyed": None}
 
     plain = {"text": 16, "optimised": 28}
-    worse = told(plain, {"text": 15, "optimised": 20}, 21.875, [5.0, 38.0])
-    better = told(plain, {"text": 4, "optimised": 28}, -37.5, [-55.0, -19.0])
+    worse = told(plain, {"text": 15, "optimised": 20}, 21.875, [5.0, 38.0], 0.0123)
+    better = told(plain, {"text": 4, "optimised": 28}, -37.5, [-55.0, -19.0], 0.0001)
 
-    def given(text, optimised, beyond):
+    def given(text, optimised, beyond, p):
         sides = {
             name: {"asked": asked, "rate_interval": list(wilson(asked, 32)), "not_asked": 4, "beyond": beyond}
             for name, asked in (("text", text), ("optimised", optimised))
         }
-        even = told(plain, {"text": 14, "optimised": 26}, 0.0, [-20.0, 20.0])
-        return even | {"obeyed": sides | {"difference": {"points": -50.0, "interval": [-68.0, -28.0]}}}
+        even = told(plain, {"text": 14, "optimised": 26}, 0.0, [-20.0, 20.0], 1.0)
+        apart = {"points": -50.0, "interval": [-68.0, -28.0]}
+        return even | {"obeyed": sides | {"difference": apart, "difference_of_changes": apart | {"p": p}}}
 
-    even, named = given(24, 8, {"points": 6.25, "interval": [-9.0, 21.0]}), given(22, 6, None)
-    other = told(plain, {"text": 9, "optimised": 12}, 28.1, [-3.0, 57.0])
+    even = given(24, 8, {"points": 6.25, "interval": [-9.0, 21.0]}, 0.00123)
+    named = given(22, 6, None, 0.04)
+    other = told(plain, {"text": 9, "optimised": 12}, 28.1, [-3.0, 57.0], 0.081)
     other |= {side: other[side] | {"drop": None, "interval": None} for side in ("text", "optimised")}
     found = {"paraphrase": better, "typos": worse, "label_order": None, "other_domain": other}
     found |= {"mention": named, "injection": even}
@@ -80,7 +82,8 @@ def transfer_matrix(own="sentiment", gains=(30.0, -6.25, 3.125)):
             text, n = 12, 32
             optimised = text + round(gain * n / 100)
             numbers = {"n": n, "text": text, "optimised": optimised, "interval": list(wilson(optimised, n))}
-            numbers |= {"gain": gain, "gain_interval": [gain - 14.0, gain + 14.0], "p": 0.0123}
+            numbers |= {"gain": gain, "gain_interval": [gain - 14.0, gain + 14.0]}
+            numbers["p"] = 0.0012 if gain > 15 else 0.02 if gain > 9 else 0.5
             fits = not (task == "arithmetic" and reading == "likelihood")
             left_out = None if fits else "its answers are open"
             asked.append({"task": task, "reading": reading, "left_out": left_out, "found": numbers if fits else None})
@@ -130,7 +133,7 @@ def shuffled():
 
 def trajectory(epochs=20):
     """The test loss turns after the fifth epoch."""
-    chance = random.Random(3)
+    chance = random.Random(4)
     curve = [0.4 + 2 * math.exp(-epoch / 2) + 0.05 * max(0, epoch - 5) for epoch in range(epochs + 1)]
     dev, test = ([[one + chance.gauss(0, 0.1) for _ in range(n)] for one in curve] for n in (20, 64))
     rows = []

@@ -45,6 +45,17 @@ def test_a_gain_that_may_be_nothing_bounds_no_share():
     assert ratio_of_means([1.0], [2.0]) == (0.5, None)
 
 
+@pytest.mark.parametrize("part", [[0.0] * 12, [0.3] * 12, [0.1 + 0.2, 0.3] * 6])
+def test_a_part_without_spread_is_no_share_that_can_be_told(part):
+    """No right answer more on twelve items is not surely none; Fieller's interval would be [0, 0]."""
+    whole = [1.0, 2.0, 3.0] * 4
+    assert share(part, whole) == {"value": None, "interval": None}
+    assert share_words(share(part, whole)) == "no share that can be told"
+    assert share(whole, whole)["interval"] == pytest.approx((1, 1)), (
+        "the same prompt keeps all of it, however much that is"
+    )
+
+
 def test_a_contrast_is_the_paired_t_test_and_mcnemars():
     one = Scores([2.0, 2.5, 1.0, 4.0], [False, False, True, False], "likelihood")
     other = Scores([1.0, 1.0, 1.5, 1.0], [True, True, True, False], "likelihood")
@@ -54,7 +65,18 @@ def test_a_contrast_is_the_paired_t_test_and_mcnemars():
     assert found["loss_interval"] == pytest.approx(tuple(oracle.confidence_interval()))
     assert (found["points"], found["p"]) == (50.0, 0.5)
     same = contrast(one, one)
-    assert (same["loss_gain"], same["loss_interval"], same["loss_p"], same["points"], same["p"]) == (0, (0, 0), 1, 0, 1)
+    assert (same["loss_gain"], same["loss_interval"], same["loss_p"], same["points"], same["p"]) == (
+        0,
+        None,
+        None,
+        0,
+        1,
+    )
+    better = contrast(one, Scores([loss - 0.3 for loss in one.losses], one.correct, "likelihood"))
+    assert (better["loss_gain"], better["loss_interval"]) == (pytest.approx(0.3), None), (
+        "the same on every item: no spread"
+    )
+    assert better["loss_p"] is None
 
 
 def test_a_row_per_prompt():
@@ -81,8 +103,8 @@ def test_the_label_loss_leaves_out_what_it_takes_to_say_a_label():
     rows = compared({"text": text, "said": said, "knows": knows}, "text", "knows")
     assert rows["text"]["label_loss"] == pytest.approx(2.2 / 3)
     assert rows["said"]["share"]["loss"]["value"] > 0.9
-    assert rows["said"]["share"]["label"]["value"] == 0
-    assert (rows["said"]["label_gain"], rows["said"]["label_interval"], rows["said"]["label_p"]) == (0, (0, 0), 1)
+    assert rows["said"]["share"]["label"] == {"value": None, "interval": None}
+    assert (rows["said"]["label_gain"], rows["said"]["label_interval"], rows["said"]["label_p"]) == (0, None, None)
     oracle = ttest_1samp([0.2, 0.3, 1.0], 0)
     found = contrast(text, knows)
     assert found["label_gain"] == pytest.approx(0.5)
@@ -106,7 +128,10 @@ def test_a_lean_to_one_label_changes_right_answers_and_no_ranking():
     rows = compared({"text": leaning(0.0), "leans": leaning(-1.1)}, "text")
     assert (rows["text"]["correct"], rows["leans"]["correct"]) == (3, 5)
     assert rows["text"]["auroc"] == rows["leans"]["auroc"] == pytest.approx(6 / 9)
-    assert (rows["leans"]["auroc_gain"], rows["leans"]["auroc_gain_interval"]) == (0, [0, 0])
+    # Six items that are ranked alike do not show that all would be.
+    low, high = rows["leans"]["auroc_gain_interval"]
+    assert rows["leans"]["auroc_gain"] == 0
+    assert -1 < low < -0.3 < 0.3 < high < 1
 
 
 def test_scores_are_the_losses_own_and_the_likeliest_label(frozen):

@@ -12,6 +12,7 @@ from embedgrad.cli import main
 from embedgrad.reporting.carried import KINDS, rows, transfer_sentence
 from embedgrad.reporting.page.carried import section
 from embedgrad.reporting.page.render import environment
+from embedgrad.reporting.results.carried import Report
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +66,48 @@ def test_a_line_per_prompt_and_contrast_with_the_reports_own_numbers(run, tmp_pa
     assert float(carried["label_loss_gained"]) == pytest.approx(arm["label_gain"], abs=1e-3)
     assert float(first["carried over, 1 steps", "text prompt, 1 steps"]["points"]) == report["contrasts"][1]["points"]
     assert "2 of them" in first["random displacement", "text prompt"]["note"]
-    p = [report["arms"]["transferred"]["p"]] * 2
-    assert float(carried["p_(Holm)"]) == pytest.approx(multipletests(p, method="holm")[1][0])
+    # One pair is between models; the other is a control, and no test of theirs.
+    assert float(carried["p_(Holm)"]) == pytest.approx(arm["p"])
+    assert {line["p_(Holm)"] for line in lines[9:]} == {""}
     assert (tmp_path / "transfer.csv.sha256").exists()
     assert "Carried to its own model, where all must be left, it keeps 100 % (1 cell)." in text
     assert [line["prompt"] for line in lines[:3]] == ["text prompt", "optimised there", "carried over"]
     assert text.count("\n| ") == 20
+
+
+def pair(source, model, p_values):
+    """A report of a prompt of ``source`` on ``model``, where what the model itself was trained for has the first p."""
+    gains = {"loss_gain": 0.1, "loss_interval": [0.0, 0.2], "points": 1.0, "interval": [0.0, 2.0]}
+    p = dict(zip(("optimised", "transferred", "random"), p_values, strict=True))
+    arms = {
+        name: {"n": 20, "correct": 9, "loss": 1.0} | (gains | {"p": p[name], "loss_p": None} if name in p else {})
+        for name in ("text", *p)
+    }
+    controls = {"losses": [1.0], "below_transferred": 0}
+    return Report("d", model, source, {"arms": arms, "contrasts": [], "controls": controls, "settings": {"steps": 1}})
+
+
+def test_holms_family_is_the_pairs_between_models_and_each_test_once():
+    """Three models: what was optimised on one of them stands in the reports of all three that come to it."""
+    own = {"a": 0.001, "b": 0.02, "c": 0.03}
+    away = {
+        ("a", "b"): 0.004,
+        ("a", "c"): 0.01,
+        ("b", "a"): 0.03,
+        ("b", "c"): 0.2,
+        ("c", "a"): 0.012,
+        ("c", "b"): 0.009,
+    }
+    reports = [pair(one, to, (own[to], away.get((one, to), 1e-9), 0.5)) for one in own for to in own]
+    lines = {(line["prompt"], line["prompt of"], line["on"]): line for line in rows(reports)}
+    carried = dict(zip(away, multipletests([*away.values()], method="holm")[1], strict=True))
+    optimised = dict(zip(own, multipletests([*own.values()], method="holm")[1], strict=True))
+    for one, to in away:
+        assert lines["carried over", one, to]["p (Holm)"] == pytest.approx(carried[one, to])
+        assert lines["optimised there", one, to]["p (Holm)"] == pytest.approx(optimised[to]), "three tests, not nine"
+    for model in own:
+        assert all("p (Holm)" not in lines[name, model, model] for name in ("carried over", "optimised there"))
+        assert lines["carried over", model, model]["p"] == 1e-9
 
 
 def test_words_have_their_length_and_text(run, tmp_path):

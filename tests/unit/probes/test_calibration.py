@@ -1,5 +1,7 @@
 """Calibration against scikit-learn, and on forecasts whose truth is planted."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
@@ -7,10 +9,22 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from embedgrad.cli import main
 from embedgrad.probes.applies import DoesNotApply
-from embedgrad.probes.calibration import brier, calibration, change, ece, probabilities, reliability, scored
+from embedgrad.probes.calibration import (
+    auroc_change,
+    auroc_of,
+    brier,
+    calibration,
+    change,
+    ece,
+    probabilities,
+    reliability,
+    scored,
+)
+from embedgrad.probes.intervals import auroc_interval
 from embedgrad.reporting.probes.calibration import SHAPE, fault, figure, lines, sentence
 from embedgrad.reporting.results.cells import Cell
 from embedgrad.reporting.results.probes import Probed, Ranged, flat
+from embedgrad.reporting.statistics import Paired
 from embedgrad_core.files import misfit, read_json, write_json, write_jsonl
 
 LABELS = ["calm", "angry", "sad"]
@@ -82,11 +96,82 @@ def test_the_length_of_labels_counts_only_where_it_is_not_divided_by():
 
 def test_a_change_is_paired():
     chances, truth = forecasts(200)
-    same = change(chances, chances, truth)
-    assert all(value == [0, 0, 0] for value in same.values())
-    better = change(np.full_like(chances, 1 / 3), np.eye(3)[truth], truth)
-    assert better["auroc"][0] == 0.5
+    better = change(chances, 0.8 * chances + 0.2 * np.eye(3)[truth], truth)
+    assert better["auroc"][1] > 0
     assert better["brier"][2] < 0 < better["accuracy"][1]
+    assert change(np.full_like(chances, 1 / 3), np.eye(3)[truth], truth)["auroc"][0] == 0.5
+
+
+def perfect(items):
+    """A forecast that ranks all items right, of as many of either label."""
+    truth = np.arange(items) % 2
+    return np.stack([0.2 + 0.6 * (truth == 0), 0.2 + 0.6 * (truth == 1)], axis=1), truth
+
+
+def test_a_perfect_ranking_of_few_items_is_no_certainty():
+    """Each resample ranks as well: the bootstrap says [1, 1] of 12 items as of a thousand."""
+    for items, least in ((12, 0.65), (400, 0.98)):
+        chances, truth = perfect(items)
+        area, (low, high) = auroc_of(chances, truth)
+        assert (area, [low, high]) == (1, list(auroc_interval(1.0, items // 2, items // 2)))
+        assert least < low < high == 1
+    # The mean of three labels, each against the rest: four items and eight.
+    truth = np.arange(12) % 3
+    area, ends = auroc_of(np.eye(3)[truth] * 0.4 + 0.2, truth)
+    assert (area, ends) == (1, pytest.approx(auroc_interval(1.0, 4, 8)))
+    # The same chances for all items rank nothing.
+    assert auroc_of(np.full((12, 2), 0.5), np.arange(12) % 2)[1] == pytest.approx(auroc_interval(0.5, 6, 6))
+
+
+def test_no_change_on_few_items_is_no_certainty():
+    chances, truth = perfect(12)
+    same = change(chances, chances, truth)
+    assert same["accuracy"] == [0, *(end / 100 for end in Paired(12, 0, 0, 0).interval)]
+    assert same["accuracy"][1] < -0.2 < 0.2 < same["accuracy"][2]
+    # Both areas are 1 with Newcombe's lower end: either may be that much worse.
+    reach = 1 - auroc_interval(1.0, 6, 6)[0]
+    assert same["auroc"] == pytest.approx([0, -reach, reach])
+    assert same["brier"] == [0, None, None]
+    # One area spreads, the other does not: the doubt of that one counts as well.
+    worse = chances[:, ::-1] * 0.5 + 0.25 + np.random.default_rng(0).normal(0, 0.2, (12, 1)) * [1, -1]
+    gap, low, high = auroc_change(worse, chances, truth)
+    area, ends = auroc_of(worse, truth)
+    assert gap == 1 - area
+    assert low == pytest.approx(gap - np.hypot(reach, ends[1] - area))
+    assert high == pytest.approx(min(gap + area - ends[0], 1))
+    assert scored(np.full((12, 2), 0.5), truth)["brier_interval"] is None
+
+
+def test_a_resample_without_a_label_is_left_out_without_a_warning():
+    chances, _ = forecasts(9, labels=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        area, ends = auroc_of(chances, np.array([1] + [0] * 8))
+        several, _ = auroc_of(forecasts(9)[0], np.array([1] + [0] * 8))
+    assert ends[0] <= area <= ends[1]
+    assert 0 <= several <= 1
+
+
+def test_the_optimised_prompt_is_held_against_every_other_reading():
+    answers, both = readings()
+    rewrite = np.add(both["text prompt"], 0.5 * np.array(both["optimised prompt"])).tolist()
+    found = calibration(LABELS, answers, answers, both | {"rewrite": rewrite}, [1, 2, 1])
+    assert misfit(found, SHAPE) is None
+    assert fault(found) is None
+    assert fault(found | {"change": {"text prompt": found["change"]["text prompt"]}}) == "change"
+    truth = np.array([LABELS.index(answer) for answer in answers])
+    chances = {name: probabilities(values) for name, values in (both | {"rewrite": rewrite}).items()}
+    for name in ("text prompt", "rewrite"):
+        assert found["change"][name]["sum"] == change(chances[name], chances["optimised prompt"], truth)
+    table = flat(lines(found))
+    assert [line["prompt"] for line in table[-4:]] == ["optimised - text"] * 2 + ["optimised - rewrite"] * 2
+    told = found["change"]["rewrite"]["mean"]
+    assert (table[-1]["brier"], table[-1]["auroc_low"]) == (round(told["brier"][0], 3), round(told["auroc"][1], 3))
+    one = Probed(Cell("mood", "mood", None, "tiny", None, None, None, 0.01, 1), 0, found)
+    assert (
+        "apart from the text prompt's; than the rewrite's, which needs no training, on 1 of 1, worse on 0."
+        in sentence([one])
+    )
 
 
 def readings(items=60, seed=1):
@@ -111,6 +196,11 @@ def test_what_is_found_has_its_shape_and_is_shown():
     table = flat(lines(found))
     assert [line["prompt"] for line in table[:2]] == ["training frequencies", "text prompt"]
     assert [line["scale"] for line in table[1:3]] == ["sum", "mean a token"]
+    assert {key for key in table[1] if "ece" in key} == {
+        "ece",
+        "ece_if_calibrated_mean",
+        "ece_if_calibrated_97.5_%_quantile",
+    }
     assert table[1]["auroc_low"] <= table[1]["auroc"] <= table[1]["auroc_high"]
     assert len(figure([one]).axes) == 1
 
@@ -126,7 +216,7 @@ def test_it_says_where_it_does_not_apply():
     found = calibration(LABELS, alone, alone, {"text prompt": one, "optimised prompt": one}, [1, 1, 1])
     assert misfit(found, SHAPE) is None
     assert found["readings"]["text prompt"]["sum"]["auroc"] is None
-    assert found["change"]["sum"]["auroc"] is None
+    assert found["change"]["text prompt"]["sum"]["auroc"] is None
     # Labels of one token each: the scales are the same, and are shown once.
     assert [line["scale"] for line in lines(found)] == [None, "either", "either", "either"]
 

@@ -4,8 +4,9 @@ import pytest
 
 from embedgrad.commands.probe.cost import _jobs
 from embedgrad.probes.cost import cost
-from embedgrad.reporting.probes.cost import NOT_MEASURED, lines
-from embedgrad.reporting.results.probes import Ranged
+from embedgrad.reporting.probes.cost import NOT_MEASURED, lines, sentence
+from embedgrad.reporting.results.cells import Cell
+from embedgrad.reporting.results.probes import Probed, Ranged
 from embedgrad_core.files import UserError
 
 HISTORY = [
@@ -32,13 +33,69 @@ def test_a_resumed_run_costs_all_its_epochs():
         "tokens": 600,
         "peak_memory_bytes": 5,
         "energy_joules": None,
+        "reason": None,
     }
     assert found["optimisation"]["per_point"] == {
+        "tokens": [60.0, 30.0, 120.0],
         "seconds": [2.0, 1.0, 4.0],
         "cpu_seconds": None,
-        "tokens": [60.0, 30.0, 120.0],
         "energy_joules": None,
     }
+
+
+def test_what_only_the_last_start_of_a_resumed_run_used_is_left_out():
+    """Trained for 20 seconds, of which Snakemake and the job's own clock saw the last 12."""
+    jobs = {"optimize": [{"s": 12.5, "cpu_time": 11.0}]}
+    found = cost(metrics(energy_cpu_joules=50.0), HISTORY, jobs)
+    optimize = found["steps"]["optimize"]
+    assert (optimize["seconds"], optimize["cpu_seconds"], optimize["energy_joules"]) == (20.0, None, None)
+    assert optimize["reason"] == (
+        "resumed; CPU seconds of the last start alone: its clock shows 12 of 20 seconds; energy of the last start alone: its clock "
+        "shows 12 of 20 seconds"
+    )
+    each = found["optimisation"]["per_point"]
+    assert (each["seconds"], each["cpu_seconds"], each["energy_joules"]) == ([2.0, 1.0, 4.0], None, None)
+    (line,) = lines(found)
+    assert (line["note"], line["cpu_seconds"], line["energy_joules"]) == (optimize["reason"], None, None)
+    assert "cpu_seconds_per_point" not in line
+    # The benchmark has the loading of the model as well; a clock that is a little short of the epochs' is rounding.
+    for clock in (12.0, 19.0, 25.0):
+        whole = cost(metrics(seconds=20.0), HISTORY, {"optimize": [{"s": clock, "cpu_time": 11.0}]})["steps"][
+            "optimize"
+        ]
+        assert (whole["cpu_seconds"] is None, whole["reason"] is None) == (clock == 12, clock != 12)
+
+
+def test_a_step_that_answered_before_it_was_resumed_shows_no_cpu_seconds_either():
+    run = metrics() | {"run": metrics()["run"] | {"after": {"seconds": 463.0, "new_tokens": 168}}}
+    after = cost(run, HISTORY, {"after": [{"s": 60.0, "cpu_time": 44.8}]})["steps"]["after"]
+    assert (after["seconds"], after["cpu_seconds"]) == (463.0, None)
+    assert "60 of 463" in after["reason"]
+
+
+def test_a_part_is_not_taken_for_all():
+    jobs = {"chains": [{"s": 30.0, "cpu_time": 25.0}], "optimize": [{"s": 12.0, "cpu_time": 11.0}]}
+    each = cost(metrics(), HISTORY, jobs)["optimisation"]["per_point"]
+    assert (each["cpu_seconds"], each["tokens"], each["seconds"]) == (None, None, [5.0, 2.5, 10.0])
+    two = cost(metrics(), HISTORY, {"before": [{"s": 1.5, "cpu_time": 1.0}, {"s": 2.0}]})["steps"]["before"]
+    assert (two["seconds"], two["cpu_seconds"]) == (3.5, None), "Snakemake could not tell one shard's"
+
+
+def probed(name, found):
+    return Probed(Cell(name, name, None, "tiny", None, None, None, 0.01, 1), 0, found)
+
+
+def test_tokens_come_first_in_the_sentence():
+    whole = cost(metrics(), HISTORY, {"optimize": [{"s": 25.0, "cpu_time": 15.0}]})
+    long = [line | {"seconds": 1000 * line["seconds"]} for line in HISTORY]
+    dear, none = cost(metrics(), long, {}), cost(metrics(-4.0, (-9.0, -1.0)), HISTORY, {})
+    assert sentence([probed("dear", dear), probed("cheap", whole), probed("worse", none)]) == (
+        "A point took 60 tokens of training on cheap/tiny (2.5 seconds by the clock, 1.5 CPU seconds), on dear/tiny 60,000; "
+        "1 of 3 cells gained nothing for it."
+    )
+    assert sentence([probed("worse", none)]) == "No cell gained a point; 1 of 1 cells gained nothing for it."
+    chains = cost(metrics(), HISTORY, {"chains": [{"s": 30.0}]})
+    assert sentence([probed("chains", chains)]) == "A point took 5 seconds by the clock on chains/tiny."
 
 
 def test_shards_are_summed_and_the_fullest_counts():
@@ -53,6 +110,7 @@ def test_shards_are_summed_and_the_fullest_counts():
         "tokens": 7,
         "peak_memory_bytes": 3 * 2**20,
         "energy_joules": None,
+        "reason": None,
     }
     assert found["optimize"]["seconds"] == 30.0
     assert found["analyse"]["seconds"] is None
@@ -74,7 +132,7 @@ def test_no_gain_has_no_price(points, interval):
 
 
 def test_energy_is_shown_where_it_was_measured():
-    measured = cost(metrics(energy_cpu_joules=20.0, energy_gpu_joules=30.0), HISTORY, {})
+    measured = cost(metrics(seconds=20.0, energy_cpu_joules=20.0, energy_gpu_joules=30.0), HISTORY, {})
     assert measured["optimisation"]["per_point"]["energy_joules"] == [5.0, 2.5, 10.0]
     (optimize,) = (line for line in lines(measured) if line["step"] == "optimize")
     assert optimize["energy_joules"] == 50.0

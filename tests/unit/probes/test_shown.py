@@ -11,6 +11,7 @@ from probe_samples import RESULTS, contamination, robustness, split_variance, tr
 from reporting_samples import cell
 
 from embedgrad.reporting.probes import PROBES
+from embedgrad.reporting.probes import rows as table
 from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.results.probes import Probed, flat, read_probe
 from embedgrad_core.files import UserError, misfit
@@ -94,15 +95,36 @@ def test_robustness_tells_what_costs_more_and_what_was_obeyed():
     )
     assert "1 cost it less" in sentence
     assert "the text prompt in 75 % (69 % where it was only named, 12 % without either) and the optimised" in sentence
-    rows = {row["condition"]: row for row in flat(PROBES["robustness"].lines(robustness()))}
+    assert sentence.endswith(
+        "Beyond what each gives anyway, it moved the optimised prompt by -50.0 points against the text prompt on average: surely "
+        "more on 0 and surely less on 1 of 1 cells."
+    )
+    rows = {row["condition"]: row for row in flat(table("robustness", found("robustness")))}
     assert (rows["typos"]["optimised_drop"], rows["typos"]["lost"]) == (25.0, 21.9)
     assert (rows["typos"]["text_plain"], rows["typos"]["text_changed"]) == (50.0, 46.9)
     assert rows["labels swapped"]["note"].startswith("not asked: the prompt names")
     assert rows["other domain"]["text_drop"] is None
     assert (rows["injection"]["text_obeyed"], rows["injection"]["text_anyway"]) == (75.0, 12.5)
     assert (rows["injection"]["text_beyond"], rows["injection"]["text_beyond_high"]) == (6.2, 21.0)
+    assert (rows["injection"]["difference"], rows["injection"]["difference_low"]) == (-50.0, -68.0)
+    assert (rows["injection"]["difference_of_changes"], rows["injection"]["difference_of_changes_high"]) == (
+        -50.0,
+        -28.0,
+    )
     assert rows["label named"]["text_obeyed"] == 68.8
     assert "text_beyond" not in rows["label named"]
+
+
+def test_robustness_is_sure_only_of_what_holms_correction_over_all_cells_leaves():
+    """The typos' p of .0123 is one of five on one cell, and with two cells one of ten."""
+    for cells, worse in ((1, 1), (2, 0)):
+        both = found("robustness", *[robustness()] * cells)
+        assert f"changes, {worse} cost the optimised prompt more" in PROBES["robustness"].sentence(both)
+        typos = [row for row in table("robustness", both) if row["condition"] == "typos"]
+        adjusted = 0.0123 * (4 if cells == 1 else 8)  # the synonyms' are smaller
+        assert [(row["lost_p"], row["lost_p_holm"]) for row in typos] == [(0.012, float(f"{adjusted:.2g}"))] * cells
+        injections = [row for row in table("robustness", both) if row["condition"] == "injection"]
+        assert [row["difference_of_changes_p_holm"] for row in injections] == [0.0025 if cells == 1 else 0.0049] * cells
 
 
 def test_robustness_draws_how_often_a_label_at_the_end_is_given():
@@ -115,26 +137,71 @@ def test_robustness_draws_how_often_a_label_at_the_end_is_given():
     assert marks["o", places["injected, given"]] == [75.0, 25.0]
     assert marks["o", places["named, given"]] == [68.75, 18.75]
     assert marks["|", places["injected, given"]] == [12.5, 12.5]
+    assert marks["D", places["injected, given"]] == [-50.0]
 
 
 def test_transfer_tells_own_and_other_gains():
-    both = found("transfer_matrix", transfer_matrix(), transfer_matrix("parity", (0.0, 20.0, 10.0)))
+    both = found("transfer_matrix", transfer_matrix(), transfer_matrix("parity", (0.0, 20.0, 15.0)))
+    # The 15 points have an interval above 0 and p = .02, as one test of ten.
+    assert both[1].values["asked"][-2]["found"]["gain_interval"][0] > 0
     assert PROBES["transfer_matrix"].sentence(both) == (
-        "As written answers, a prompt gained +25.0 points on its own task on average (2 of 2 surely), and +1.7 on other tasks of "
+        "As written answers, a prompt gained +25.0 points on its own task on average (2 of 2 surely), and +3.0 on other tasks of "
         "its model (0 of 4)."
     )
-    rows = flat(PROBES["transfer_matrix"].lines(transfer_matrix()))
+    rows = flat(table("transfer_matrix", found("transfer_matrix")))
     assert [row["asked_task"] for row in rows] == [
         *["sentiment"] * 2,
         *["parity"] * 2,
         *["arithmetic"] * 2,
     ]
-    assert (rows[0]["text_percent"], rows[0]["gain"], rows[0]["gain_low"], rows[0]["p"]) == (37.5, 30.0, 16.0, 0.012)
-    assert rows[-1] == {"asked_task": "arithmetic", "reading": "likelihood", "note": "left out: its answers are open"}
+    assert (rows[0]["text_percent"], rows[0]["gain"], rows[0]["gain_low"], rows[0]["p"]) == (37.5, 30.0, 16.0, 0.0012)
+    assert [row["p_holm"] for row in rows[:-1]] == [0.006, 0.006, 1.0, 1.0, 1.0]
+    where = {key: rows[0][key] for key in ("dataset", "model", "seed")}
+    left_out = {"asked_task": "arithmetic", "reading": "likelihood", "note": "left out: its answers are open"}
+    assert rows[-1] == where | left_out
     alone = transfer_matrix() | {"asked": [one for one in transfer_matrix()["asked"] if one["task"] == "parity"]}
     assert "No prompt could be asked" in PROBES["transfer_matrix"].sentence(found("transfer_matrix", alone))
-    texts = apart(PROBES["transfer_matrix"].figure(both))
-    assert {"+30", "-6", "+20", "–"} <= set(texts)
+    drawn = PROBES["transfer_matrix"].figure(both)
+    assert {"+30", "-6", "+20", "–"} <= set(apart(drawn))
+    gains = {text.get_text(): text.get_fontweight() for axes in drawn.axes for text in axes.texts}
+    assert [gains[text] for text in ("+30", "+20", "+15", "-6", "+0")] == ["bold", "bold", "normal", "normal", "normal"]
+
+
+def test_trajectory_tells_between_which_epochs_overfitting_starts():
+    values = RESULTS["trajectory"]()
+    lowest, rises = values["test_best"], values["rises_from"]
+    level = [epoch for epoch, one in enumerate(values["over_lowest"]) if one and one[1] <= 0]
+    assert lowest < max(level) + 1 == rises, "the sample has an epoch in between that cannot be told from the lowest"
+    both = found("trajectory", values, values | {"rises_from": None})
+    assert PROBES["trajectory"].sentence(both) == (
+        f"On 1 of 2 cells overfitting is seen by epoch 20: it starts between the epochs {lowest} and {rises} on "
+        f"{both[0].cell.name}, the one of the lowest test loss and the one from which all later ones lie above it by paired "
+        "intervals. On 0 of them the lowest is the last of the paper's 10 epochs or later."
+    )
+    assert PROBES["trajectory"].sentence(both[1:]) == (
+        "On no cell of 1 does the test loss of epoch 20 lie above that of the lowest epoch by its paired interval."
+    )
+    rows = flat(PROBES["trajectory"].lines(values))
+    assert {lowest, rises} <= {row["epoch"] for row in rows}
+    assert rows[-1]["overfitting_between"] == f"{lowest} and {rises}"
+    assert rows[-1]["level_with_lowest"] == ", ".join(map(str, level))
+    assert rows[-1]["test_loss_over_lowest"] == round(values["over_lowest"][-1][0], 3)
+    rows = flat(PROBES["trajectory"].lines(values | {"rises_from": None, "rise": None, "level": []}))
+    assert (rows[-1]["overfitting_between"], rows[-1]["level_with_lowest"]) == ("not seen", "none")
+    assert "test_loss_rise" not in rows[-1]
+
+
+def test_shuffled_is_sure_only_of_what_holms_correction_over_the_cells_leaves():
+    """A p of .02 on each of three cells is .06 together."""
+    sample = RESULTS["shuffled"]()
+    part = {"points": 20.0, "interval": [2.0, 36.0], "p": 0.02}
+    cells = found("shuffled", *[sample | {"knowledge": part, "format": part | {"p": 0.001}}] * 3)
+    for count, knows in ((1, 1), (2, 2), (3, 0)):
+        some = cells[:count]
+        assert PROBES["shuffled"].sentence(some).startswith(f"On {knows} of {count} cells the true targets taught more")
+        rows = table("shuffled", some)
+        assert {(row["knowledge_p"], row["knowledge_p_holm"]) for row in rows} == {(0.02, 0.02 * count)}
+        assert {row["format_p_holm"] for row in rows} == {0.001 * count}
 
 
 def test_variance_tells_how_far_a_single_run_strays():

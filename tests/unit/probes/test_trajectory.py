@@ -56,25 +56,50 @@ def test_losses_of_other_targets_are_not_held_against_each_other():
         check_targets([*train[1:], replace(train[0], target="A lovely film, so positive")], labelled(2))
 
 
-def test_overfitting_starts_where_the_test_loss_turns_for_good():
-    chance = np.random.default_rng(0)
-    noise = chance.normal(0, 0.2, (2, 60))
-    means = [3.0, 1.0, 0.5, 0.8, 1.2]
-    dev, test = ([list(mean + split) for mean in means] for split in noise)
-    for epoch, losses in enumerate(test):
-        test[epoch] = list(np.array(losses) + chance.normal(0, 0.05, 60))
+def planted(means, items=60, seed=0):
+    """Losses of each item in epochs of these means: an item is hard in all of them, and wavers a little."""
+    chance = np.random.default_rng(seed)
+    hard = chance.normal(0, 0.2, items)
+    return [list(mean + hard + chance.normal(0, 0.05, items)) for mean in means]
+
+
+def test_overfitting_lies_between_the_lowest_epoch_and_the_first_from_which_all_are_above():
+    """Epochs 3 and 5 are as low as 2, so that the loss need not have turned before 6, although the dev loss did."""
+    means = [3.0, 1.0, 0.5, 0.505, 0.8, 0.505, 0.8, 1.2]
+    dev, test = planted([3.0, 0.5, *np.arange(6, 12) / 10]), planted(means, seed=1)
     found = overfitting(dev, test)
-    assert (found["best"], found["test_best"], found["starts"]) == (2, 2, 3)
-    interval = stats.ttest_rel(test[-1], test[2]).confidence_interval()
-    assert found["rise"] == pytest.approx([np.mean(test[-1]) - np.mean(test[2]), interval.low, interval.high])
+    assert (found["best"], found["test_best"], found["level"], found["rises_from"]) == (1, 2, [3, 5], 6)
+    assert found["over_lowest"][2] is None
+    for epoch in (0, 3, 7):
+        interval = stats.ttest_rel(test[epoch], test[2]).confidence_interval()
+        gap = np.mean(test[epoch]) - np.mean(test[2])
+        assert found["over_lowest"][epoch] == pytest.approx([gap, interval.low, interval.high])
+    interval = stats.ttest_rel(test[7], test[1]).confidence_interval()
+    assert found["rise"] == pytest.approx([np.mean(test[7]) - np.mean(test[1]), interval.low, interval.high])
+    # Above the best epoch on dev as well, and yet the epoch after that is far below both.
+    assert found["rise"][1] > 0 > np.mean(test[2]) - np.mean(test[1])
 
 
 def test_what_does_not_turn_is_no_overfitting():
-    chance = np.random.default_rng(1)
-    falling = [list(loss + chance.normal(0, 0.3, 40)) for loss in (3.0, 2.0, 1.0, 0.5)]
-    assert overfitting(falling, falling) == {"best": 3, "test_best": 3, "rise": [0, 0, 0], "starts": None}
-    flat = [list(1 + chance.normal(0, 0.3, 40)) for _ in range(4)]
-    assert overfitting([[3.0] * 4, [1.0] * 4, [1.1] * 4, [1.2] * 4], flat)["starts"] is None
+    falling = planted([3.0, 2.0, 1.0, 0.5])
+    found = overfitting(falling, falling)
+    assert (found["best"], found["test_best"], found["level"], found["rises_from"], found["rise"]) == (
+        3,
+        3,
+        [],
+        None,
+        None,
+    )
+    turned = overfitting(planted([3.0, 1.0, 2.0, 1.005]), planted([3.0, 1.0, 2.0, 1.005]))
+    assert (turned["level"], turned["rises_from"]) == ([3], None), "the last epoch is as low as the lowest"
+    still = overfitting([[1.0, 2.0]] * 3, [[1.0, 2.0]] * 3)
+    assert (still["level"], still["over_lowest"][1], still["rises_from"]) == ([1, 2], [0.0, None, None], None)
+
+
+def test_a_loss_that_only_wavers_seldom_looks_like_overfitting():
+    """Of ten epochs of equal losses the lowest is picked, which flatters it; a run of later ones surely above it is rare."""
+    draws = [planted([1.0] * 11, items=84, seed=seed) for seed in range(60)]
+    assert np.mean([overfitting(losses, losses)["rises_from"] is not None for losses in draws]) < 0.3
 
 
 def test_every_epoch_is_read_and_shown(frozen):
@@ -85,6 +110,9 @@ def test_every_epoch_is_read_and_shown(frozen):
     found = trajectory(frozen, text, vectors, history, {"dev": dev, "test": test}, labels, log=lambda line: None)
     assert misfit(found, SHAPE) is None
     assert (fault(found), fault(found | {"best": 4}), fault(found | {"rise": [0.0]})) == (None, "best", "rise")
+    assert fault(found | {"over_lowest": found["over_lowest"][1:]}) == "over_lowest"
+    assert fault(found | {"over_lowest": [[0.0, 0.0, 0.0]] * 4}) == "over_lowest", "one of them is the lowest itself"
+    assert (fault(found | {"level": [4]}), fault(found | {"rises_from": found["test_best"]})) == ("level", "rises_from")
     assert fault(found | {"epochs": found["epochs"][1:]}) == "epochs"
     assert [row["epoch"] for row in found["epochs"]] == [0, 1, 2, 3]
     for row, line in zip(found["epochs"], history, strict=True):

@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 from scipy.stats import binomtest, multinomial, norm
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
+from statsmodels.stats.multitest import multipletests
 
 from embedgrad.reporting.statistics import (
     Paired,
@@ -23,6 +24,7 @@ from embedgrad.reporting.statistics import (
     mcnemar,
     power_of_gain,
     smallest_significant_gain,
+    surely,
     wilson,
 )
 
@@ -138,6 +140,14 @@ def test_holm_equals_its_definition(p_values):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
         expected[place] = highest
     assert holm(p_values) == pytest.approx([expected[k] for k in range(len(p_values))], abs=1e-12)
+
+
+def test_what_is_surely_so_is_what_holms_p_says():
+    points, p_values = [5.0, -4.0, 3.0, 0.0, 9.0], [0.012, 0.001, 0.04, 0.001, 0.2]
+    rejected = multipletests(p_values, alpha=0.05, method="holm")[0]
+    assert surely(points, p_values) == [int(np.sign(point)) * hit for point, hit in zip(points, rejected, strict=True)]
+    assert surely(points, p_values) == [1, -1, 0, 0, 0], "3 points at p = .04 by itself are one test of five"
+    assert surely([], []) == []
 
 
 @pytest.mark.parametrize(("n", "gain", "discordance"), [(8, 0.5, 0.6), (12, 0.3, 0.7), (9, -0.4, 0.8), (10, 0.0, 0.5)])

@@ -14,6 +14,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 from textbook import EXACT
 
 from embedgrad.carry.compared import share
+from embedgrad.probes.intervals import paired_mean
 from embedgrad.probes.trajectory import overfitting
 from embedgrad.reporting.claims.measured import Measured
 from embedgrad.reporting.statistics import (
@@ -221,6 +222,23 @@ def test_student_of_overfitting():
     dev, test = ([chance.normal(abs(epoch - 3) + 1, 1, 40) for epoch in range(8)] for _ in range(2))
     found = overfitting(dev, test)
     assert found["best"] == int(np.argmin([one.mean() for one in dev]))
-    low, high = ttest_rel(test[-1], test[found["best"]]).confidence_interval(0.95)
-    assert found["rise"] == pytest.approx([np.mean(test[-1] - test[found["best"]]), low, high], abs=EXACT)
-    assert (found["starts"] is not None) == (ttest_1samp(test[-1] - test[found["best"]], 0).pvalue < 0.05)
+    lowest = found["test_best"]
+    assert lowest == int(np.argmin([one.mean() for one in test]))
+    compared = {"rise": (7, found["best"], found["rise"])}
+    compared |= {epoch: (epoch, lowest, found["over_lowest"][epoch]) for epoch in range(8) if epoch != lowest}
+    for epoch, other, told in compared.values():
+        low, high = ttest_rel(test[epoch], test[other]).confidence_interval(0.95)
+        assert told == pytest.approx([np.mean(test[epoch] - test[other]), low, high], abs=EXACT)
+    above = [
+        epoch for epoch in range(8) if epoch != lowest and ttest_1samp(test[epoch] - test[lowest], 0).pvalue < 0.05
+    ]
+    assert found["level"] == [epoch for epoch in range(8) if epoch not in (*above, lowest)]
+    assert found["rises_from"] == next((at for at in range(lowest + 1, 8) if set(range(at, 8)) <= set(above)), None)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=30).filter(lambda values: np.ptp(values) > 1e-6))
+def test_means_of_paired_differences_are_students(values):
+    mean, interval, p = paired_mean(values)
+    theirs = DescrStatsW(values)
+    assert (mean, *interval) == pytest.approx((theirs.mean, *theirs.tconfint_mean()), abs=EXACT)
+    assert p == pytest.approx(theirs.ttest_mean()[1], rel=1e-7, abs=1e-12)

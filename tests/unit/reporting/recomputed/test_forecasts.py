@@ -31,6 +31,7 @@ from embedgrad.reporting.results.cells import read_cells
 from embedgrad.reporting.sensitivity import Curve, table
 
 LABELS = ["calm", "angry", "sad"]
+PAIRS = (True, True), (True, False), (False, True), (False, False)  # right with the one forecast and with the other
 
 
 def logs(seed, items=60, labels=3):
@@ -98,12 +99,10 @@ def test_intervals_given_the_same_resamples():
     new = 0.5 * new + old
     before, after = probabilities(old), probabilities(new)
     counts = np.random.default_rng(0).multinomial(40, np.full(40, 1 / 40), size=1000)
-    drawn = {"accuracy": [], "brier": [], "auroc": [], "own": [], "own brier": []}
+    drawn = {"brier": [], "auroc": [], "own": [], "own brier": []}
     for count in counts:
         items = np.repeat(np.arange(40), count)
         sides = [(chances[items], truth[items]) for chances in (before, after)]
-        one, other = ((chances.argmax(axis=1) == known).mean() for chances, known in sides)
-        drawn["accuracy"].append(other - one)
         one, other = (((chances[:, 1] - known) ** 2).mean() for chances, known in sides)
         drawn["brier"].append(other - one)
         drawn["own brier"].append(other)
@@ -111,7 +110,10 @@ def test_intervals_given_the_same_resamples():
         drawn["auroc"].append(other - one)
         drawn["own"].append(other)
     found, own = change(before, after, truth), scored(after, truth)
-    for name in ("accuracy", "brier", "auroc"):
+    right = [(chances.argmax(axis=1) == truth).tolist() for chances in (before, after)]
+    cells = [sum(pair == pairs for pairs in zip(*right, strict=True)) for pair in PAIRS]
+    assert found["accuracy"][1:] == pytest.approx([end / 100 for end in textbook.newcombe(*cells)], abs=EXACT)
+    for name in ("brier", "auroc"):
         ends = [textbook.quantile(drawn[name], share) for share in (0.025, 0.975)]
         assert found[name][1:] == pytest.approx(ends, abs=EXACT), name
     assert auroc_change(before, after, truth) == found["auroc"]

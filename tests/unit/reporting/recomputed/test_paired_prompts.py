@@ -1,5 +1,7 @@
 """Prompts side by side on the same items, and parts of a gain, against definitions written anew: to 1e-9."""
 
+import itertools
+
 import numpy as np
 import pytest
 import textbook
@@ -12,7 +14,7 @@ from textbook import EXACT
 from embedgrad.carry.compared import compared as compared_arms
 from embedgrad.carry.compared import contrast, mean_of
 from embedgrad.carry.scores import Scores
-from embedgrad.probes.intervals import auroc_interval, difference_of_changes
+from embedgrad.probes.intervals import auroc_interval, difference_of_changes, permutation_p, sign_flip_p
 from embedgrad.probes.shuffled import split_gain
 from embedgrad.probes.transfer_matrix import compared
 
@@ -102,3 +104,19 @@ def test_differences_of_changes(same):
         found = difference_of_changes(one, other, same_items=same)
         assert found[0] == pytest.approx(points[0] - points[1], abs=EXACT)
         assert found[1] == pytest.approx(textbook.mover(points[0], ends[0], points[1], ends[1], related), abs=EXACT)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_permutation_tests_by_trying_all(seed):
+    chance = np.random.default_rng(seed)
+    values = chance.integers(-2, 3, 9).tolist()
+    sums = [sum(a * b for a, b in zip(values, signs, strict=True)) for signs in itertools.product((-1, 1), repeat=9)]
+    assert sign_flip_p(values) == pytest.approx(np.mean([abs(one) >= abs(sum(values)) for one in sums]), rel=EXACT)
+    one, other = (chance.integers(-1, 2, size).tolist() for size in (4, 7))
+    pooled = np.array(one + other)
+    apart = []
+    for places in itertools.combinations(range(11), 4):
+        inside = np.isin(np.arange(11), places)
+        apart.append(abs(pooled[inside].mean() - pooled[~inside].mean()))
+    seen = abs(np.mean(one) - np.mean(other)) - 1e-12
+    assert permutation_p(one, other) == pytest.approx(np.mean([one >= seen for one in apart]), rel=EXACT)
