@@ -37,8 +37,15 @@ def test_one_and_three_shards_fill_the_same_cell(checkout):
 
 
 def test_a_run_goes_on_from_what_was_kept_of_it(small_run, checkout):
-    """Files that were copied are as old as each other at best: Snakemake takes them for outdated until it is told, as docs/laptop does."""
-    arguments = ["--results", small_run / "results/small", "--figures", small_run / "figures/small", "--out", checkout / "kept"]
+    """Copied files are as old as each other at best: Snakemake takes them for outdated until it is told, as docs/laptop does."""
+    arguments = [
+        "--results",
+        small_run / "results/small",
+        "--figures",
+        small_run / "figures/small",
+        "--out",
+        checkout / "kept",
+    ]
     assert main(["keep", *map(str, arguments)]) == 0
     with tarfile.open(checkout / "kept/results.tar.xz") as archive:
         archive.extractall(checkout, filter="data")
@@ -48,7 +55,17 @@ def test_a_run_goes_on_from_what_was_kept_of_it(small_run, checkout):
     flags = ("--configfile", "tests/configs/small.yaml")
     assert snakemake(checkout, "--touch", *flags).returncode == 0
     left = job_counts(snakemake(checkout, "--dry-run", *flags))
-    assert not set(left) & {"pretrain", "data", "baselines", "before", "optimize", "after", "analyse", "grade_after", "metrics"}
+    assert not set(left) & {
+        "pretrain",
+        "data",
+        "baselines",
+        "before",
+        "optimize",
+        "after",
+        "analyse",
+        "grade_after",
+        "metrics",
+    }
     shutil.rmtree(checkout / "results/small/mood/tiny/seed0")
     left = job_counts(snakemake(checkout, "--dry-run", *flags))
     assert (left["optimize"], left["after"], left["metrics"]) == (1, 1, 1)
