@@ -63,7 +63,8 @@ def table(arguments: argparse.Namespace) -> None:
     from embedgrad.reporting.figures.rivals import AXES, scatter
     from embedgrad.reporting.latency import add_latency
     from embedgrad.reporting.results.cells import read_cells
-    from embedgrad.reporting.rivals import markdown, numbers
+    from embedgrad.reporting.rivals.numbers import numbers
+    from embedgrad.reporting.rivals.words import markdown
     from embedgrad.reporting.untrained import read_entries
 
     wanted = [cell for cell in read_cells(arguments.cell_table) if f"{cell.dataset}/{cell.model}" in arguments.cells]

@@ -12,7 +12,7 @@ def add_latency(rows: Sequence[dict], results: Path, seed: int) -> list[dict]:
     """The rows with :data:`COLUMNS`: times in milliseconds and over the text prompt's; None where nothing was measured.
 
     Args:
-        rows: as of :func:`embedgrad.reporting.rivals.numbers`.
+        rows: as of :func:`embedgrad.reporting.rivals.numbers.numbers`.
         results: ``results/<run>``.
         seed: whose fit was measured.
 

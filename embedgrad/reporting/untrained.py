@@ -12,8 +12,8 @@ from embedgrad.reporting.results.agreement import check_analyses
 from embedgrad.reporting.results.analyses import read_ladder, read_sidecar
 from embedgrad.reporting.results.answers import GRADED_KEYS, view
 from embedgrad.reporting.results.cells import Cell
-from embedgrad.reporting.rivals import UNTRAINED, Entry
-from embedgrad.reporting.rivals import read_entries as read_rivals
+from embedgrad.reporting.rivals.entries import UNTRAINED, Entry
+from embedgrad.reporting.rivals.entries import read_entries as read_rivals
 from embedgrad_core.files import UserError
 
 NO_PROMPT = "no_prompt"
@@ -22,7 +22,7 @@ NO_PROMPT = "no_prompt"
 def read_entries(
     results: Path, cell: Cell, methods: Sequence[str], seeds: Sequence[int], run_seeds: Sequence[int]
 ) -> list[Entry]:
-    """All rows of a cell: what trains nothing, then what :func:`embedgrad.reporting.rivals.read_entries` gives."""
+    """All rows of a cell: what trains nothing, then what :func:`embedgrad.reporting.rivals.entries.read_entries` gives."""
     untrained = untrained_entries(results, cell, run_seeds[0])
     return [*untrained, *read_rivals(results, cell, methods, seeds, run_seeds)]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from embedgrad.reporting.claims.measured import FAILS, HOLDS
 from embedgrad.reporting.results.compared import CONTROL, detectable, difference, sign
-from embedgrad.reporting.rivals import EMBEDGRAD
+from embedgrad.reporting.rivals.entries import EMBEDGRAD
 from embedgrad.reporting.typeset import short_p
 
 UNTOLD, TIMING = "cannot be told at this n", "cannot be told: times are too close"

@@ -37,7 +37,7 @@ def scatter(rows: Sequence[dict], over: str) -> Figure:
     """Accuracy with its interval over one cost, a panel a cell; the line joins what no cheaper method beats.
 
     Args:
-        rows: as of :func:`embedgrad.reporting.rivals.numbers`.
+        rows: as of :func:`embedgrad.reporting.rivals.numbers.numbers`.
         over: ``parameters``, ``seconds`` or ``positions``.
     """
     key, label = AXES[over]

@@ -6,7 +6,8 @@ from pathlib import Path
 from embedgrad.reporting.figures.images import as_image
 from embedgrad.reporting.figures.rivals import AXES, scatter
 from embedgrad.reporting.results.compared import CONTROL, NAME, detectable, difference, read_compared, sign
-from embedgrad.reporting.rivals import EMBEDGRAD, LEGEND, UNTRAINED, blocks
+from embedgrad.reporting.rivals.entries import EMBEDGRAD, UNTRAINED
+from embedgrad.reporting.rivals.words import LEGEND, blocks
 from embedgrad.reporting.typeset import short_p
 
 # What a column is sorted by, where that is not the number which its text begins with.

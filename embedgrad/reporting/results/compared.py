@@ -1,10 +1,10 @@
-"""``rivals.csv`` read back, for the page and the claims: the rows that :func:`embedgrad.reporting.rivals.numbers` gave."""
+"""``rivals.csv`` read back, for the page and the claims: the rows that :func:`embedgrad.reporting.rivals.numbers.numbers` gave."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from embedgrad.reporting.rivals import EMBEDGRAD, NEEDS
+from embedgrad.reporting.rivals.entries import EMBEDGRAD, NEEDS
 from embedgrad.reporting.statistics import ALPHA
 from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import COUNT, UserError, misfit

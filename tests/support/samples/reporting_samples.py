@@ -12,7 +12,8 @@ from embedgrad.files import read_items
 from embedgrad.reporting.analyses import write_rows
 from embedgrad.reporting.metrics import metrics_from_files
 from embedgrad.reporting.results.cells import COLUMNS, Cell, read_cells
-from embedgrad.reporting.rivals import BEFORE, EMBEDGRAD, UNTRAINED, Entry, numbers
+from embedgrad.reporting.rivals.entries import BEFORE, EMBEDGRAD, UNTRAINED, Entry
+from embedgrad.reporting.rivals.numbers import numbers
 from embedgrad_core.files import read_json, read_jsonl, write_json, write_jsonl
 
 PAPER_SIZES = {
@@ -176,7 +177,7 @@ METHODS = {
 
 
 def compared(dataset: str = "imdb", methods: Iterable[str] = METHODS, own: dict | None = None) -> list[dict]:
-    """The rows of one cell as :func:`embedgrad.reporting.rivals.numbers` counts them."""
+    """The rows of one cell as :func:`embedgrad.reporting.rivals.numbers.numbers` counts them."""
     one = cell(dataset=dataset, task=dataset)
     entries = [
         Entry(one, "no prompt", UNTRAINED, [_right_on(range(5))], answers=[{"positions": 0}]),

@@ -13,7 +13,9 @@ from statsmodels.stats.multitest import multipletests
 from embedgrad.reporting.figures.drawing import save
 from embedgrad.reporting.figures.rivals import AXES, FAMILIES, _front, scatter, spread
 from embedgrad.reporting.latency import COLUMNS, add_latency
-from embedgrad.reporting.rivals import NEEDS, Entry, markdown, numbers
+from embedgrad.reporting.rivals.entries import NEEDS, Entry
+from embedgrad.reporting.rivals.numbers import numbers
+from embedgrad.reporting.rivals.words import markdown
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.files import UserError, write_json
 

@@ -1,0 +1,62 @@
+"""The table of methods for people."""
+
+from collections.abc import Iterator, Sequence
+
+from embedgrad.reporting.typeset import markdown_table, short_count, short_p
+
+LEGEND = (
+    "Best untrained: the rung of the ladder of baselines that did best on dev, where that is not a row of its own. "
+    "Δ: percentage points more than EmbedGrad on the same items, with Newcombe's 95 % interval; p: exact McNemar, Holm's "
+    "correction over the methods of a cell. Seeds: lowest and highest accuracy. Rate: chosen on dev, * at the edge of the grid. "
+    "ms a token ×: the time of a token over the text prompt's, one row at a time, after the first."
+)
+
+
+def markdown(rows: Sequence[dict]) -> str:
+    """The table for people, a block a cell."""
+    told = (f"**{cell}**\n\n{markdown_table(header, lines, ['method'])}" for cell, header, lines in blocks(rows))
+    return "\n\n".join([*told, LEGEND]) + "\n"
+
+
+def blocks(rows: Sequence[dict]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """The name of each cell, what stands above its columns, and a line of texts a method."""
+    header = [
+        "method",
+        "right",
+        "accuracy",
+        "seeds",
+        "Δ to EmbedGrad",
+        "p (Holm)",
+        "rate",
+        "parameters",
+        "fit s",
+        "positions",
+        "calls",
+        "ms a token ×",
+    ]
+    for cell in dict.fromkeys((row["dataset"], row["model"]) for row in rows):
+        mine = [row for row in rows if (row["dataset"], row["model"]) == cell]
+        lines = [_line(row) for row in mine]
+        yield " · ".join(cell), header, lines
+
+
+def _line(row: dict) -> list[str]:
+    rate = "" if row["learning_rate"] is None else f"{row['learning_rate']:g}" + ("*" if row["rate_at_edge"] else "")
+    delta = (
+        "" if row.get("delta") is None else f"{row['delta']:+.1f} [{row['delta_low']:+.1f}, {row['delta_high']:+.1f}]"
+    )
+    span = f"{100 * row['lowest_accuracy']:.1f}-{100 * row['highest_accuracy']:.1f}" if row["seeds"] > 1 else ""
+    return [
+        row["method"],
+        f"{row['correct']}/{row['n']}",
+        f"{100 * row['accuracy']:.1f} [{100 * row['wilson_low']:.1f}, {100 * row['wilson_high']:.1f}]",
+        span,
+        delta,
+        "" if row.get("p_holm") is None else short_p(row["p_holm"]),
+        rate,
+        short_count(row["trained_parameters"]),
+        "" if row["fit_seconds"] is None else f"{row['fit_seconds']:.0f}",
+        "" if row["positions"] is None else str(row["positions"]),
+        f"{row['calls']:.3g}",
+        "" if row.get("token_ratio") is None else f"{row['token_ratio']:.2f}",
+    ]
