@@ -13,7 +13,7 @@ import yaml
 
 from embedgrad.reporting.results.cells import Cell, read_cells
 from embedgrad.rivals.rival import Rival, with_middle_rates
-from embedgrad.rivals.table import rival_named
+from embedgrad.rivals.table import CONTROL, rival_named
 from embedgrad.schemas.check import check_schema
 from embedgrad.schemas.plain import check_plain, one_number, whole_numbers
 from embedgrad.tasks import TASKS
@@ -62,6 +62,7 @@ class Config:
                     f"{source}: {key}: {chained[0].dataset}/{chained[0].model} trains on labels, and tasks.{chained[0].task} on "
                     "own_chain; leave the cell out, or take another target."
                 )
+        config.check_rivals(source)
         if config.run in values.get("split_runs", []):
             raise UserError(
                 f"{source}: split_runs: {config.run} is this run itself; name runs with another split.seed or "
@@ -168,6 +169,20 @@ class Config:
             return []
         methods = [with_middle_rates(rival_named(name), spec.get("rates")) for name in spec["methods"]]
         return [(cell, rival) for cell in self._named(spec["cells"], "rivals.cells") for rival in methods]
+
+    def check_rivals(self, source: str) -> None:
+        """Refuse a comparison whose null control cannot be held against the run's own cells.
+
+        Raises:
+            UserError: names the key.
+        """
+        for cell, rival in self.rivals:
+            first, seeds = self.values["rivals"]["seeds"][0], self.seeds(cell.task)
+            if rival.name == CONTROL and first not in seeds:
+                raise UserError(
+                    f"{source}: rivals.seeds: {CONTROL} is held against the run's own {cell.dataset}/{cell.model} of the first "
+                    f"seed, {first}, and the run has {', '.join(map(str, seeds))}; begin with one of these."
+                )
 
     @cached_property
     def carry(self) -> list[tuple[Cell, Cell]]:

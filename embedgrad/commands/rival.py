@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="the rivals with their families, rates and settings, as a table")
     _add_fit_arguments(actions.add_parser("fit", help="fit a rival to training items"))
     rival_results.add_choose_arguments(actions.add_parser("choose", help="take the fit with the lowest loss on dev"))
+    rival_results.add_check_arguments(
+        actions.add_parser("check", help="whether prompt tuning from the text is the run's own EmbedGrad")
+    )
     rival_results.add_table_arguments(actions.add_parser("table", help="the comparison of a run as table and figures"))
     _add_answer_arguments(actions.add_parser("answer", help="answer items with a fitted rival"))
     rival_cost.add_arguments(
@@ -109,6 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
         "list": _list,
         "fit": _fit,
         "choose": rival_results.choose,
+        "check": rival_results.check,
         "table": rival_results.table,
         "answer": _answer,
         "cost": rival_cost.run,

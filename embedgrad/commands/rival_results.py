@@ -29,6 +29,28 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figures", required=True, type=Path, help="folder for rivals_<axis>.png and .pdf")
 
 
+def add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """A fit of the null control, and the run's own optimisation."""
+    parser.add_argument("--fitted", required=True, type=Path, help="prompt_tuning_text at the configured rate")
+    parser.add_argument("--history", required=True, type=Path, help="its fit.jsonl")
+    parser.add_argument("--prompt", required=True, type=Path, help="the run's own prompt.safetensors, of the same seed")
+    parser.add_argument("--prompt-history", required=True, type=Path, help="its optimize.jsonl")
+    parser.add_argument(
+        "--out", required=True, type=output_file, help="JSON: whether the two are equal, and by how much not"
+    )
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Whether the null control is EmbedGrad; a control that differs is a result, and no error."""
+    from embedgrad.rivals.control import check_control
+
+    found = check_control(arguments.fitted, arguments.history, arguments.prompt, arguments.prompt_history)
+    write_json(arguments.out, found)
+    plain_line(
+        f"{arguments.out}: the null control is {'equal to' if found['equal'] else 'APART from'} the run's EmbedGrad"
+    )
+
+
 def choose(arguments: argparse.Namespace) -> None:
     """By the lowest loss on dev; of equal ones the smaller rate. All of the chosen fit's files are copied."""
     tried = []

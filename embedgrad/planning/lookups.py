@@ -14,6 +14,7 @@ from embedgrad.carry.lookups import CarryLookups
 from embedgrad.planning.durations import TRAINING
 from embedgrad.planning.probe_lookups import ProbeLookups
 from embedgrad.planning.work import searched_axes
+from embedgrad.rivals.table import CONTROL
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
 SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
@@ -174,6 +175,23 @@ class Lookups(CarryLookups, ProbeLookups):
         """Input function: the choice of a rate, for methods that have rates."""
         folder = self._rival_folder(wildcards["dataset"], wildcards["model"], wildcards["rival"])
         return [f"{folder}/chosen.json"] if self._rates(wildcards["rival"]) else []
+
+    def control_fit(self, name: str) -> Callable[[Wildcards], str]:
+        """Input function: a file of the null control's fit at the rate of the cell's own optimisation, one of its grid or not."""
+
+        def path(wildcards: Wildcards) -> str:
+            rate = self.config.cell(wildcards["dataset"], wildcards["model"]).learning_rate
+            return f"{self._rival_folder(wildcards['dataset'], wildcards['model'], CONTROL)}/rate{rate:g}/{name}"
+
+        return path
+
+    def rival_checks(self) -> list[str]:
+        """What the null control gave, of every cell of the comparison that has it."""
+        return [
+            f"{self._rival_folder(cell.dataset, cell.model, CONTROL)}/check.json"
+            for cell, rival in self.config.rivals
+            if rival.name == CONTROL
+        ]
 
     def rival_files(self, name: str) -> list[str]:
         """A file of every cell, method and seed of the comparison."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from embedgrad.reporting.rivals.entries import CONTROL, EMBEDGRAD
 from embedgrad_core.files import UserError, is_number, read_json
 
 COLUMNS = ("first_token_ms", "token_ms", "first_token_ratio", "token_ratio")
@@ -21,7 +22,9 @@ def add_latency(rows: Sequence[dict], results: Path, seed: int) -> list[dict]:
     """
     found = []
     for row in rows:
-        folder = results / "rivals" / row["dataset"] / row["model"] / row["method"]
+        # EmbedGrad with a searched rate is a fit as any other; the run's own prompt was not timed.
+        method = CONTROL if row["method"] == EMBEDGRAD and row["rates_tried"] else row["method"]
+        folder = results / "rivals" / row["dataset"] / row["model"] / method
         found.append(row | _columns(folder / "cost.json", folder / f"seed{seed}" / "answer.run.json"))
     return found
 

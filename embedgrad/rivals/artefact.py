@@ -71,7 +71,7 @@ class Artefact:
         Raises:
             UserError: not such a file, changed since it was written, or made for another model; names both sides.
         """
-        tensors, header = _read(path)
+        tensors, header = read_fitted(path)
         rival = rival_of(path)
         mismatch = f"{path}: this rival was fitted to {(header['model'] or {}).get('name')}, not to {frozen.name}"
         try:
@@ -99,7 +99,7 @@ def rival_of(path: str | Path) -> Rival:
     Raises:
         UserError: not such a file, or settings that the rival does not have.
     """
-    header = _read(path)[1]
+    header = read_fitted(path)[1]
     rival = rival_named(header["rival"])
     return replace(rival, settings=check_settings(rival, _as_written(header["settings"], rival)))
 
@@ -112,7 +112,12 @@ def _as_written(settings: Mapping[str, Any], rival: Rival) -> dict[str, Any]:
     }
 
 
-def _read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
+def read_fitted(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors of a file, float32, and its header; no model has to be loaded.
+
+    Raises:
+        UserError: not such a file, or changed since it was written.
+    """
     again = "fit it again or take a whole copy"
     try:
         with safe_open(path, framework="pt") as source:

@@ -152,6 +152,7 @@ _RIVALS = (
 GRADIENT = ("soft_prompts", "prefixes", "weights", "bottlenecks")  # families that train by rates
 TEXTS = ("token_search", "feedback")  # families whose result is another prompt in words
 RIVALS = {rival.name: rival for rival in _RIVALS}
+CONTROL = "prompt_tuning_text"  # EmbedGrad under the other methods' harness (embedgrad.rivals.control)
 
 
 def rival_named(name: str) -> Rival:

@@ -57,6 +57,29 @@ rule rival_choose:
         "embedgrad rival choose --fits {input.fitted:q} --chosen {output.chosen:q} --out {output.fitted:q} > {log:q} 2>&1"
 
 
+# The null control at the configured rate has to be the run's own EmbedGrad: no job more where the grid has that rate.
+rule rival_check:
+    input:
+        fitted=RUN.control_fit("fitted.safetensors"),
+        history=RUN.control_fit("fit.jsonl"),
+        prompt=f"{RESULTS}/{{dataset}}/{{model}}/seed{RUN.rivals_seed}/prompt.safetensors",
+        own=f"{RESULTS}/{{dataset}}/{{model}}/seed{RUN.rivals_seed}/optimize.jsonl",
+    output:
+        f"{RESULTS}/rivals/{{dataset}}/{{model}}/{CONTROL}/check.json",
+    log:
+        f"{RESULTS}/logs/rival_check/{{dataset}}/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/rival_check/{{dataset}}/{{model}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **light(),
+    shell:
+        "embedgrad rival check --fitted {input.fitted:q} --history {input.history:q} --prompt {input.prompt:q}"
+        " --prompt-history {input.own:q} --out {output:q} > {log:q} 2>&1"
+
+
 rule rival_fit:
     input:
         model=RUN.model_folder,
@@ -166,6 +189,7 @@ rule rivals_table:
         graded=RUN.rival_files("graded.jsonl"),
         runs=RUN.rival_files("answer.run.json"),
         fits=RUN.rival_files("fit.run.json"),
+        checks=RUN.rival_checks(),
         costs=RUN.rival_costs(),
     output:
         csv=f"{RESULTS}/rivals.csv",

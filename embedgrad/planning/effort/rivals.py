@@ -7,7 +7,7 @@ from math import ceil
 from embedgrad.config import Config
 from embedgrad.planning.work import Work
 from embedgrad.rivals.rival import Measure, Rival
-from embedgrad.rivals.table import GRADIENT
+from embedgrad.rivals.table import CONTROL, GRADIENT
 
 # What a step of textual gradient descent asks for besides its items' answers: criticism of each, twice over, and one rewriting.
 CRITICISM = 2
@@ -42,7 +42,8 @@ def rival_jobs(config: Config) -> Iterator[tuple[str, dict[str, str]]]:
     seeds = spec.get("seeds", [])
     for cell, rival in config.rivals:
         wildcards = {"dataset": cell.dataset, "model": cell.model, "rival": rival.name}
-        for rate in rival.rates:
+        # The null control also at the rate of the cell's own optimisation, which it is held against.
+        for rate in dict.fromkeys([*rival.rates, *([cell.learning_rate] if rival.name == CONTROL else [])]):
             yield "rival_rate", wildcards | {"rate": f"{rate:g}"}
         for place, seed in enumerate(seeds):
             if place or not rival.rates:  # the first seed's fit is among those of the rates

@@ -7,12 +7,13 @@ and a verdict. Methods that the run has not are passed over; where it has none o
 from collections.abc import Callable, Sequence
 
 from embedgrad.reporting.claims.measured import FAILS, HOLDS
-from embedgrad.reporting.results.compared import CONTROL, detectable, difference, sign
+from embedgrad.reporting.results.compared import control, detectable, difference, is_apart, sign
 from embedgrad.reporting.rivals.entries import EMBEDGRAD
 from embedgrad.reporting.typeset import short_p
 
 UNTOLD, TIMING = "cannot be told at this n", "cannot be told: times are too close"
-APART = "cannot be told: the null control differs"
+APART = "cannot be told: APART, the null control differs"
+UNSEARCHED = "cannot be told: EmbedGrad's rate was not searched"
 # Jobs beside a fit change its seconds by about as much.
 CLOSE = {"fit_seconds": 1.25}
 UNITS = {
@@ -28,18 +29,17 @@ Found = tuple[str, str] | None
 
 
 def _below(rows: Rows, *methods: str) -> Found:
-    """All below EmbedGrad after Holm's correction? Nothing can be told where the null control is itself told apart."""
+    """All below EmbedGrad after Holm's correction? One above says nothing where EmbedGrad's own rate was not searched."""
     found = [rows[method] for method in methods if method in rows]
     if not found:
         return None
     told = [_paired(row) for row in found]
-    control = rows.get(CONTROL)
-    if control:
-        told.append(f"null control {_paired(control)}")
+    own = rows[EMBEDGRAD]
+    told.append(control(own))
     told.append(f"{detectable(found)} would be found with 80 % power before correction")
     signs = [sign(row) for row in found]
-    if control and sign(control):
-        verdict = APART
+    if 1 in signs and own["control_equal"] is None:
+        verdict = UNSEARCHED
     elif 1 in signs:
         verdict = FAILS
     else:
@@ -109,17 +109,33 @@ def _paired(row: dict) -> str:
     return f"{row['method']} {difference(row)} points, p {short_p(row['p_holm'])}"
 
 
+def _unless_apart(kind: Callable[..., Found]) -> Callable[..., Found]:
+    """The same, but nothing can be told of EmbedGrad where the null control is not the run's own EmbedGrad."""
+
+    def judged(rows: Rows, *arguments: str) -> Found:
+        found = kind(rows, *arguments)
+        if not found or not is_apart(rows[EMBEDGRAD]):
+            return found
+        told = control(rows[EMBEDGRAD])
+        return found[0] if told in found[0] else f"{found[0]}; {told}", APART
+
+    return judged
+
+
 # kind → from the rows of a cell, and what would refute it.
 RIVAL_KINDS: dict[str, tuple[Callable[..., Found], str]] = {
     "rivals_below": (
-        _below,
+        _unless_apart(_below),
         "Points over EmbedGrad, item by item, p with Holm's correction. Holds if all are below; refuted by one that is above.",
     ),
-    "rivals_more": (_more, "Holds if each takes more than EmbedGrad; refuted by one that takes no more."),
-    "rivals_alone": (_alone, "Holds if EmbedGrad has none of it; refuted where it has some, too."),
+    "rivals_more": (
+        _unless_apart(_more),
+        "Holds if each takes more than EmbedGrad; refuted by one that takes no more.",
+    ),
+    "rivals_alone": (_unless_apart(_alone), "Holds if EmbedGrad has none of it; refuted where it has some, too."),
     "rivals_over": (_over, "Holds if each is over the bound; refuted by one that is not. Points are over EmbedGrad."),
     "rivals_faster": (
-        _faster,
+        _unless_apart(_faster),
         "Holds if EmbedGrad's best epoch is no later and its fit shorter than each one's; refuted by one no later and shorter.",
     ),
 }

@@ -10,8 +10,7 @@ from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import COUNT, UserError, misfit
 
 NAME = "rivals.csv"
-CONTROL = "prompt_tuning_text"  # EmbedGrad under the other methods' harness
-_TEXT = ("dataset", "model", "method", "family", "needs")
+_TEXT = ("dataset", "model", "method", "family", "needs", "control_note")
 _KNOWN, _MAYBE = float, (float,)
 _SHAPE = {
     **dict.fromkeys(("dataset", "model", "method"), str),
@@ -22,7 +21,9 @@ _SHAPE = {
     **dict.fromkeys(("delta", "delta_low", "delta_high", "p", "p_holm", "detectable"), _MAYBE),
     **dict.fromkeys(("learning_rate", "best_epoch", "fit_seconds", "positions"), _MAYBE),
     **dict.fromkeys(("trained_parameters", "stored_bytes"), (COUNT,)),
-    "rate_at_edge": (bool,),
+    **dict.fromkeys(("rates_tried",), (COUNT,)),
+    **dict.fromkeys(("control_loss", "control_vectors"), _MAYBE),
+    **dict.fromkeys(("rate_at_edge", "control_equal"), (bool,)),
 }  # fmt: skip
 _AGAIN = "delete it and run again."
 
@@ -66,7 +67,7 @@ def read_compared(folder: str | Path) -> list[list[dict]]:
 
 def _value(name: str, text: str) -> Any:
     if name in _TEXT:
-        return text or (None if name == "family" else "")
+        return text or (None if name in ("family", "control_note") else "")
     if text in ("", "True", "False"):
         return {"": None, "True": True, "False": False}[text]
     for kind in (int, float):
@@ -82,6 +83,25 @@ def sign(row: dict) -> int:
     if row["p_holm"] >= ALPHA or not row["delta"]:
         return 0
     return 1 if row["delta"] > 0 else -1
+
+
+def is_apart(row: dict) -> bool:
+    """Whether the null control did not give the run's own EmbedGrad; ``row`` is EmbedGrad's."""
+    return row["control_equal"] is False
+
+
+def control(row: dict) -> str:
+    """What the null control gave, in words; ``row`` is EmbedGrad's."""
+    if row["control_equal"] is None:
+        return "EmbedGrad's rate was not searched, and there is no null control"
+    parts = [
+        f"{what} {100 * row[name]:.2g} % apart"
+        for what, name in (("losses on dev", "control_loss"), ("vectors", "control_vectors"))
+        if row[name] is not None
+    ]
+    word = "APART from" if is_apart(row) else "equal to"
+    told = "; ".join([*parts, *([row["control_note"]] if row["control_note"] else [])])
+    return f"null control {word} the run's EmbedGrad at the configured rate ({told})"
 
 
 def detectable(rows: Sequence[dict]) -> str:

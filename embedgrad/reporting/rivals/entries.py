@@ -1,7 +1,7 @@
 """One method on one cell, as its files say: the graded answers of each seed, and what fitting and answering took."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ from embedgrad.reporting.results.history import read_history
 from embedgrad_core.files import UserError, parse_json, read_json
 
 EMBEDGRAD, BEFORE, UNTRAINED = "embedgrad", "text prompt", "untrained"
+# EmbedGrad under the other methods' harness: with its rate chosen as theirs are it is the row EMBEDGRAD that all are compared with,
+# and the run's own cells, at the rate of the table of cells, stand beside it.
+CONTROL, CONFIGURED = "prompt_tuning_text", "embedgrad (configured rate)"
 # What an answer needs beside the frozen model, by the family of a method.
 NEEDS = {
     "": "nothing",
@@ -39,6 +42,7 @@ class Entry:
         answers: the same of answering.
         histories: for each seed the epochs.
         chosen: the choice of a rate, or nothing.
+        check: of EmbedGrad with its rate chosen as the others' are: what :mod:`embedgrad.rivals.control` found.
     """
 
     cell: Cell
@@ -49,6 +53,7 @@ class Entry:
     answers: Sequence[dict] = ()
     histories: Sequence[Sequence[dict]] = ()
     chosen: dict = field(default_factory=dict)
+    check: dict = field(default_factory=dict)
 
     @property
     def median(self) -> int:
@@ -70,6 +75,9 @@ def read_entries(
 ) -> list[Entry]:
     """The text prompt, EmbedGrad and the methods of one cell.
 
+    Where the null control is among the methods, it is the row of EmbedGrad, whose rate was then chosen as everyone's is; the run's
+    own cells are a row of their own.
+
     Args:
         results: ``results/<run>``.
         cell: data set and model.
@@ -86,42 +94,46 @@ def read_entries(
     before, before_run = _graded(results / cell.task / cell.model, "before.jsonl", "before.run.json")
     name = str(results / cell.task / cell.model / "before.jsonl")
     fitted = [_embedgrad_fit(own / f"seed{seed}") for seed in run_seeds]
-    entries = [
-        Entry(
-            cell,
-            BEFORE,
-            "",
-            [view(before, wanted, {row["id"] for row in before}, name, "the cell")],
-            # As many tokens as EmbedGrad has vectors: it starts from them.
-            answers=[before_run | {"positions": fitted[0]["positions"]}],
-        ),
-        Entry(
-            cell,
-            EMBEDGRAD,
-            "embedgrad",
-            [_in_order(rows, wanted, own) for rows, _ in after],
-            fitted,
-            [run | {"positions": fit["positions"]} for fit, (_, run) in zip(fitted, after, strict=True)],
-            [read_history(own / f"seed{seed}" / "optimize.jsonl") for seed in run_seeds],
-        ),
-    ]
-    for method in methods:
-        home = results / "rivals" / cell.dataset / cell.model / method
-        found = [_graded(home / f"seed{seed}", "graded.jsonl", "answer.run.json") for seed in seeds]
-        fits = [read_json(home / f"seed{seed}" / "fit.run.json") for seed in seeds]
-        entries.append(
-            Entry(
-                cell,
-                method,
-                fits[0]["family"],
-                [_in_order(rows, wanted, home) for rows, _ in found],
-                fits,
-                [run for _, run in found],
-                [read_history(home / f"seed{seed}" / "fit.jsonl") for seed in seeds],
-                read_json(home / "chosen.json") if (home / "chosen.json").exists() else {},
-            )
-        )
-    return entries
+    text = Entry(
+        cell,
+        BEFORE,
+        "",
+        [view(before, wanted, {row["id"] for row in before}, name, "the cell")],
+        # As many tokens as EmbedGrad has vectors: it starts from them.
+        answers=[before_run | {"positions": fitted[0]["positions"]}],
+    )
+    run = Entry(
+        cell,
+        CONFIGURED if CONTROL in methods else EMBEDGRAD,
+        "embedgrad",
+        [_in_order(rows, wanted, own) for rows, _ in after],
+        fitted,
+        [run | {"positions": fit["positions"]} for fit, (_, run) in zip(fitted, after, strict=True)],
+        [read_history(own / f"seed{seed}" / "optimize.jsonl") for seed in run_seeds],
+    )
+    home = results / "rivals" / cell.dataset / cell.model
+    found = {method: _entry(cell, method, home / method, seeds, wanted) for method in methods}
+    control = found.pop(CONTROL, None)
+    if control is None:
+        return [text, run, *found.values()]
+    check = read_json(home / CONTROL / "check.json")
+    searched = replace(control, method=EMBEDGRAD, family="embedgrad", check=check)
+    return [text, searched, run, *found.values()]
+
+
+def _entry(cell: Cell, method: str, home: Path, seeds: Sequence[int], wanted: Sequence[str]) -> Entry:
+    found = [_graded(home / f"seed{seed}", "graded.jsonl", "answer.run.json") for seed in seeds]
+    fits = [read_json(home / f"seed{seed}" / "fit.run.json") for seed in seeds]
+    return Entry(
+        cell,
+        method,
+        fits[0]["family"],
+        [_in_order(rows, wanted, home) for rows, _ in found],
+        fits,
+        [run for _, run in found],
+        [read_history(home / f"seed{seed}" / "fit.jsonl") for seed in seeds],
+        read_json(home / "chosen.json") if (home / "chosen.json").exists() else {},
+    )
 
 
 def _embedgrad_fit(folder: Path) -> dict:

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from embedgrad.reporting.typeset import markdown_table, short_count, short_p
 
 LEGEND = (
-    "Best untrained: the rung of the ladder of baselines that did best on dev, where that is not a row of its own. "
+    "EmbedGrad: its rate chosen as the other methods' are, where the null control prompt_tuning_text was run; beside it the run's "
+    "own at the configured rate. Best untrained: the rung of the ladder of baselines that did best on dev, where that is not a row "
+    "of its own. "
     "Δ: percentage points more than EmbedGrad on the same items, with Newcombe's 95 % interval; p: exact McNemar, Holm's "
     "correction over the methods of a cell. Seeds: lowest and highest accuracy. Rate: chosen on dev, * at the edge of the grid. "
     "ms a token ×: the time of a token over the text prompt's, one row at a time, after the first."

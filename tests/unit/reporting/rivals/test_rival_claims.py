@@ -8,8 +8,7 @@ from reporting_samples import METHODS, compared, write_compared
 
 from embedgrad.cli import main
 from embedgrad.reporting.claims import FAILS, HOLDS, OPEN, check_rival_claims, read_claims
-from embedgrad.reporting.claims.rivals import APART, RIVAL_KINDS, TIMING, UNTOLD
-from embedgrad.reporting.results.compared import CONTROL
+from embedgrad.reporting.claims.rivals import APART, RIVAL_KINDS, TIMING, UNSEARCHED, UNTOLD
 from embedgrad.reporting.tables import read_table
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.files import UserError
@@ -69,7 +68,8 @@ def test_every_claim_of_a_whole_comparison(tmp_path):
     }
     measured = {name: text for name, (text, _) in found.items()}
     assert re.match(
-        r"autoprompt -55\.0 \[.*\] points, p .*; gcg -5\.0 \[.*; null control prompt_tuning_text \+0\.0 \[",
+        r"autoprompt -55\.0 \[.*\] points, p .*; gcg -5\.0 \[.*; null control equal to the run's"
+        r" EmbedGrad at the configured rate \(losses on dev 0 % apart",
         measured["rivals-discrete"],
     )
     assert measured["rivals-vectors"] == "embedgrad 2,560 bytes; p_tuning_v2 36,000 bytes"
@@ -88,7 +88,11 @@ def test_every_claim_of_a_whole_comparison(tmp_path):
         ("rivals-discrete", ["autoprompt"], {}, HOLDS),
         ("rivals-discrete", ["autoprompt", "gcg"], {"gcg": {"delta": 12.5, "p_holm": 0.01}}, FAILS),
         ("rivals-discrete", ["gcg"], {"gcg": {"delta": 12.5, "p_holm": 0.06}}, UNTOLD),
-        ("rivals-random", ["prompt_tuning_random", CONTROL], {CONTROL: {"delta": -9.0, "p_holm": 0.01}}, APART),
+        ("rivals-discrete", ["gcg"], {"gcg": {"delta": 12.5, "p_holm": 0.01}, "embedgrad": {"control_equal": None}}, UNSEARCHED),
+        ("rivals-random", ["prompt_tuning_random"], {"embedgrad": {"control_equal": None}}, HOLDS),
+        *((one, ["prompt_tuning_random", "p_tuning_v2", "lora", "gcg"], {"embedgrad": {"control_equal": False}}, APART)
+          for one in ("rivals-random", "rivals-combinatorial", "rivals-redundancy", "rivals-vectors", "rivals-faster")),
+        ("rivals-passes", ["self_refine_1"], {"embedgrad": {"control_equal": False}}, HOLDS),
         ("rivals-computation", ["lora"], {"lora": {"token_ratio": 1.2}}, HOLDS),
         ("rivals-computation", ["lora"], {"lora": {"token_ratio": 1.01}}, FAILS),
         ("rivals-combinatorial", ["autoprompt"], {}, HOLDS),

@@ -2,13 +2,16 @@
 
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 import yaml
 from places import ROOT
 
+from embedgrad.planning.effort.rivals import rival_jobs
 from embedgrad.planning.lookups import Lookups, cell_command, growing, one_of, shard_flag
 from embedgrad.planning.run_config import RunConfig
+from embedgrad_core.files import UserError
 
 MODEL, MATHS = "qwen2.5-7b-instruct", "qwen2.5-math-7b"
 
@@ -120,6 +123,36 @@ def test_the_command_of_a_cell_is_one_that_a_shell_reads():
     assert words == [
         *("snakemake", "--cores", "2", "--configfile", "my configs/a.yaml", "--configfile", "b.yaml", "--config"),
     ]
+
+
+def test_the_null_control_is_fitted_at_the_configured_rate_too():
+    """Two rates of its grid are tried, 0.003 and 0.01; the cell's own is a third where the grid has it not."""
+    laptop = run("laptop").config.values
+    rivals = {
+        "cells": ["imdb/smollm2-135m-instruct"],
+        "seeds": [0],
+        "rates": 2,
+        "methods": ["prompt_tuning_text", "lora"],
+    }
+    config = RunConfig.check({**laptop, "rivals": rivals})
+    cell, folder = (
+        {"dataset": "imdb", "model": "smollm2-135m-instruct"},
+        "results/laptop/rivals/imdb/smollm2-135m-instruct",
+    )
+    assert Lookups(config).control_fit("fit.jsonl")(cell) == f"{folder}/prompt_tuning_text/rate0.01/fit.jsonl"
+    assert Lookups(config).rival_checks() == [f"{folder}/prompt_tuning_text/check.json"]
+
+    def rates(config):
+        jobs = [wildcards for rule, wildcards in rival_jobs(config) if rule == "rival_rate"]
+        return [one["rate"] for one in jobs if one["rival"] == "prompt_tuning_text"]
+
+    assert rates(config) == ["0.003", "0.01"]
+    other = replace(config, table=[replace(one, learning_rate=0.02) for one in config.table])
+    assert rates(other) == ["0.003", "0.01", "0.02"]
+    with pytest.raises(
+        UserError, match=r"rivals\.seeds: prompt_tuning_text is held .* first seed, 7, and the run has 0, 1, 2"
+    ):
+        RunConfig.check({**laptop, "rivals": {**rivals, "seeds": [7, 0]}})
 
 
 def test_the_table_of_rivals_waits_for_the_ladders_of_its_cells():
