@@ -23,7 +23,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", required=True, nargs="+", metavar="DATASET/MODEL")
     parser.add_argument("--methods", required=True, nargs="+", metavar="NAME")
     parser.add_argument("--seeds", required=True, nargs="+", type=whole(0), help="of the methods")
-    parser.add_argument("--run-seeds", required=True, nargs="+", type=whole(0), help="of EmbedGrad's own cells")
+    parser.add_argument("--run-seeds", required=True, help="of EmbedGrad's own cells: 0,1,2 or 0,1,2;math500=0")
     parser.add_argument("--csv", required=True, type=output_file)
     parser.add_argument("--md", required=True, type=output_file)
     parser.add_argument("--figures", required=True, type=Path, help="folder for rivals_<axis>.png and .pdf")
@@ -84,14 +84,14 @@ def table(arguments: argparse.Namespace) -> None:
     from embedgrad.reporting.figures.drawing import save
     from embedgrad.reporting.figures.rivals import AXES, scatter
     from embedgrad.reporting.latency import add_latency
-    from embedgrad.reporting.results.cells import read_cells
+    from embedgrad.reporting.results.cells import Seeds, read_cells
     from embedgrad.reporting.rivals.numbers import numbers
     from embedgrad.reporting.rivals.words import markdown
     from embedgrad.reporting.untrained import read_entries
 
     wanted = [cell for cell in read_cells(arguments.cell_table) if f"{cell.dataset}/{cell.model}" in arguments.cells]
-    own = (arguments.methods, arguments.seeds, arguments.run_seeds)
-    rows = numbers([entry for cell in wanted for entry in read_entries(arguments.results, cell, *own)])
+    own, run_seeds = (arguments.results, arguments.methods, arguments.seeds), Seeds(arguments.run_seeds)
+    rows = numbers([entry for cell in wanted for entry in read_entries(cell, *own, run_seeds.of(cell.task))])
     rows = add_latency(rows, arguments.results, arguments.seeds[0])
     write_rows(rows, arguments.csv)
     with write_whole(arguments.md) as temporary:

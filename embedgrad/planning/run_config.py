@@ -168,7 +168,7 @@ class RunConfig(Config):
         return _flags(flags | {"checkpointing": self.resources.checkpointing(model)})
 
     def rivals_flags(self) -> str:
-        """Flags of the table of rivals; empty where there are none. EmbedGrad's seeds are those of the first cell's task."""
+        """Flags of the table of rivals; empty where there are none."""
         if not self.rivals:
             return ""
         cells = list(dict.fromkeys(cell for cell, _ in self.rivals))
@@ -176,10 +176,9 @@ class RunConfig(Config):
             "cells": [f"{cell.dataset}/{cell.model}" for cell in cells],
             "methods": list(dict.fromkeys(rival.name for _, rival in self.rivals)),
             "seeds": self.values["rivals"]["seeds"],
-            "run-seeds": self.seeds(cells[0].task),
         }
         words = [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items()]
-        return " ".join([_flags({"cell_table": self.values["cell_table"]}), *words])
+        return " ".join([_flags({"cell_table": self.values["cell_table"], "run_seeds": self._all_seeds()}), *words])
 
     def carry_flags(self, dataset: str, source: str, model: str) -> str:
         """Flags that carry a prompt of one model over to another: its rate and batches are those of the cell there."""
@@ -227,11 +226,14 @@ class RunConfig(Config):
 
     def table_flags(self) -> str:
         """Flags of what is drawn from the whole table."""
+        return _flags({"cell_table": self.values["cell_table"], "results": self.results, "seeds": self._all_seeds()})
+
+    def _all_seeds(self) -> str:
+        """The run's seeds, then those of each task that has its own: ``0,1,2;math500=0``."""
         own = {task: spec["seeds"] for task, spec in self.values["tasks"].items() if "seeds" in spec}
         parts = [self.values["seeds"], *own.values()]
         names = ["", *(f"{task}=" for task in own)]
-        seeds = ";".join(name + ",".join(map(str, part)) for name, part in zip(names, parts, strict=True))
-        return _flags({"cell_table": self.values["cell_table"], "results": self.results, "seeds": seeds})
+        return ";".join(name + ",".join(map(str, part)) for name, part in zip(names, parts, strict=True))
 
     def level_flags(self, dataset: str) -> str:
         """``--level N`` for a level's cell, nothing for a whole task."""

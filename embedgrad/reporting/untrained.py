@@ -20,11 +20,11 @@ NO_PROMPT = "no_prompt"
 
 
 def read_entries(
-    results: Path, cell: Cell, methods: Sequence[str], seeds: Sequence[int], run_seeds: Sequence[int]
+    cell: Cell, results: Path, methods: Sequence[str], seeds: Sequence[int], run_seeds: Sequence[int]
 ) -> list[Entry]:
     """All rows of a cell: what trains nothing, then what :func:`embedgrad.reporting.rivals.entries.read_entries` gives."""
     untrained = untrained_entries(results, cell, run_seeds[0])
-    return [*untrained, *read_rivals(results, cell, methods, seeds, run_seeds)]
+    return [*untrained, *read_rivals(cell, results, methods, seeds, run_seeds)]
 
 
 def untrained_entries(results: Path, cell: Cell, seed: int) -> list[Entry]:

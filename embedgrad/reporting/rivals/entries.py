@@ -71,7 +71,7 @@ class Entry:
 
 
 def read_entries(
-    results: Path, cell: Cell, methods: Sequence[str], seeds: Sequence[int], run_seeds: Sequence[int]
+    cell: Cell, results: Path, methods: Sequence[str], seeds: Sequence[int], run_seeds: Sequence[int]
 ) -> list[Entry]:
     """The text prompt, EmbedGrad and the methods of one cell.
 
@@ -79,8 +79,8 @@ def read_entries(
     own cells are a row of their own.
 
     Args:
-        results: ``results/<run>``.
         cell: data set and model.
+        results: ``results/<run>``.
         methods: names.
         seeds: of the methods.
         run_seeds: of EmbedGrad's own cells.

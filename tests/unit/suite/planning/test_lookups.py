@@ -11,6 +11,7 @@ from places import ROOT
 from embedgrad.planning.effort.rivals import rival_jobs
 from embedgrad.planning.lookups import Lookups, cell_command, growing, one_of, shard_flag
 from embedgrad.planning.run_config import RunConfig
+from embedgrad.reporting.results.cells import Seeds
 from embedgrad_core.files import UserError
 
 MODEL, MATHS = "qwen2.5-7b-instruct", "qwen2.5-math-7b"
@@ -153,6 +154,15 @@ def test_the_null_control_is_fitted_at_the_configured_rate_too():
         UserError, match=r"rivals\.seeds: prompt_tuning_text is held .* first seed, 7, and the run has 0, 1, 2"
     ):
         RunConfig.check({**laptop, "rivals": {**rivals, "seeds": [7, 0]}})
+
+
+def test_the_table_of_rivals_knows_each_cell_s_own_seeds():
+    laptop = run("laptop").config.values
+    cells = ["imdb/smollm2-135m-instruct", "math500/smollm2-135m-instruct"]
+    config = RunConfig.check({**laptop, "rivals": {"cells": cells, "seeds": [0, 1, 2], "methods": ["lora"]}})
+    words = shlex.split(config.rivals_flags())
+    seeds = Seeds(words[words.index("--run-seeds") + 1])
+    assert (seeds.of("imdb"), seeds.of("math500")) == ([0, 1, 2], [0])
 
 
 def test_the_table_of_rivals_waits_for_the_ladders_of_its_cells():
