@@ -102,6 +102,11 @@ def _add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", help="only the items of this level")
     add_decoding_arguments(parser)
     add_part_arguments(parser)
+    parser.add_argument(
+        "--keep-state",
+        action="store_true",
+        help="leave the file of --state: Self-Refine of more rounds goes on from it",
+    )
     parser.add_argument("--out", required=True, type=output_file, help="JSON lines, as `embedgrad decode` writes them")
     parser.add_argument("--run-info", type=output_file, help="JSON: costs, versions, device, seconds, memory")
 
@@ -250,7 +255,7 @@ def _answer(arguments: argparse.Namespace) -> None:
             new_tokens=sum(row["n_tokens"] for row in rows),
         )
         write_json(arguments.run_info, row)
-    if arguments.state:
+    if arguments.state and not arguments.keep_state:
         arguments.state.unlink(missing_ok=True)
     plain_line(f"{arguments.out}: {len(rows)} answers")
 

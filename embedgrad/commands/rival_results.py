@@ -23,6 +23,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", required=True, nargs="+", metavar="DATASET/MODEL")
     parser.add_argument("--methods", required=True, nargs="+", metavar="NAME")
     parser.add_argument("--seeds", required=True, nargs="+", type=whole(0), help="of the methods")
+    parser.add_argument("--once", nargs="*", default=[], metavar="NAME", help="methods that have the first seed alone")
     parser.add_argument("--run-seeds", required=True, help="of EmbedGrad's own cells: 0,1,2 or 0,1,2;math500=0")
     parser.add_argument("--csv", required=True, type=output_file)
     parser.add_argument("--md", required=True, type=output_file)
@@ -90,8 +91,10 @@ def table(arguments: argparse.Namespace) -> None:
     from embedgrad.reporting.untrained import read_entries
 
     wanted = [cell for cell in read_cells(arguments.cell_table) if f"{cell.dataset}/{cell.model}" in arguments.cells]
-    own, run_seeds = (arguments.results, arguments.methods, arguments.seeds), Seeds(arguments.run_seeds)
-    rows = numbers([entry for cell in wanted for entry in read_entries(cell, *own, run_seeds.of(cell.task))])
+    run_seeds, seeds = Seeds(arguments.run_seeds), arguments.seeds
+    methods = {name: seeds[:1] if name in arguments.once else seeds for name in arguments.methods}
+    found = [read_entries(cell, arguments.results, methods, run_seeds.of(cell.task)) for cell in wanted]
+    rows = numbers([entry for entries in found for entry in entries])
     rows = add_latency(rows, arguments.results, arguments.seeds[0])
     write_rows(rows, arguments.csv)
     with write_whole(arguments.md) as temporary:

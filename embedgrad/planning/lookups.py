@@ -14,7 +14,8 @@ from embedgrad.carry.lookups import CarryLookups
 from embedgrad.planning.durations import TRAINING
 from embedgrad.planning.probe_lookups import ProbeLookups
 from embedgrad.planning.work import searched_axes
-from embedgrad.rivals.table import CONTROL
+from embedgrad.rivals.rival import goes_on_from, seeds_of
+from embedgrad.rivals.table import CONTROL, RIVALS
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
 SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
@@ -199,8 +200,23 @@ class Lookups(CarryLookups, ProbeLookups):
         return [
             f"{self._rival_folder(cell.dataset, cell.model, rival.name)}/seed{seed}/{name}"
             for cell, rival in self.config.rivals
-            for seed in seeds
+            for seed in seeds_of(rival, seeds)
         ]
+
+    def rival_begun(self, wildcards: Wildcards) -> list[str]:
+        """Input function: the answers of the method that this one goes on from, so that the two never answer at once."""
+        earlier = goes_on_from(RIVALS[wildcards["rival"]], (rival for _, rival in self.config.rivals))
+        folder = earlier and self._rival_folder(wildcards["dataset"], wildcards["model"], earlier.name)
+        return [f"{folder}/seed{wildcards['seed']}/outputs.jsonl"] if folder else []
+
+    def rival_state(self, wildcards: Wildcards) -> str:
+        """Parameter function: the flags that keep blocks of answers, in one file for methods that go on from each other."""
+        rounds = RIVALS[wildcards["rival"]].settings.get("rounds", 0)
+        name = "self_refine" if rounds else wildcards["rival"]
+        goes_on = rounds and any(rival.settings.get("rounds", 0) > rounds for _, rival in self.config.rivals)
+        folder = f"{self.results}/resume/rivals/{wildcards['dataset']}/{wildcards['model']}/{name}"
+        flags = ["--state", f"{folder}/seed{wildcards['seed']}.answers.state"]
+        return shlex.join([*flags, "--keep-state"] if goes_on else flags)
 
     def rival_costs(self) -> list[str]:
         """The latency of every cell and method of the comparison, of the first seed's fit; none where it is not wanted."""

@@ -16,6 +16,7 @@ from embedgrad.planning.durations import Durations
 from embedgrad.planning.effort.probes import probe_sizes
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.work import searched_axes
+from embedgrad.rivals.rival import seeds_of
 from embedgrad.tasks import TASKS
 
 
@@ -172,12 +173,14 @@ class RunConfig(Config):
         if not self.rivals:
             return ""
         cells = list(dict.fromkeys(cell for cell, _ in self.rivals))
+        rivals, seeds = list({rival.name: rival for _, rival in self.rivals}.values()), self.values["rivals"]["seeds"]
         lists = {
             "cells": [f"{cell.dataset}/{cell.model}" for cell in cells],
-            "methods": list(dict.fromkeys(rival.name for _, rival in self.rivals)),
-            "seeds": self.values["rivals"]["seeds"],
+            "methods": [rival.name for rival in rivals],
+            "seeds": seeds,
+            "once": [rival.name for rival in rivals if seeds_of(rival, seeds) != seeds],
         }
-        words = [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items()]
+        words = [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items() if values]
         return " ".join([_flags({"cell_table": self.values["cell_table"], "run_seeds": self._all_seeds()}), *words])
 
     def carry_flags(self, dataset: str, source: str, model: str) -> str:

@@ -84,7 +84,7 @@ def fit_rival(
         "trained_parameters": 0,
     }
     if rival.family == "at_test_time":
-        header["examples"] = chosen_examples(fitting.layout, rival, fitting.train)
+        header["examples"] = chosen_examples(fitting.layout, rival, fitting.train, fitting.settings.seed)
         return Artefact(rival, slot, {}, anchor_of(frozen, slot), header), []
     if rival.family in TEXTS:
         found, history = _by_text(frozen, rival, fitting)
@@ -166,12 +166,12 @@ def answer(
         artefact: the fitted rival.
         items: what to answer.
         decoding: limits, batches, stop and loop rules.
-        kept: where blocks of answers are kept for a start after a kill; of no use to a rival that asks more than once.
+        kept: where blocks of answers are kept for a start after a kill, those of every round of a rival that asks more than once.
         log: where plain lines go.
     """
     rival = artefact.rival
     if rival.family == "at_test_time":
-        return METHODS[rival.settings["method"]](frozen, artefact, items, decoding, log)
+        return METHODS[rival.settings["method"]](frozen, artefact, items, decoding, kept, log)
     served = serve(frozen, artefact)
     with Progress(f"{rival.name}, answers", len(items), log) as at:
         rows = decode(

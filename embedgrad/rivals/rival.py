@@ -1,6 +1,6 @@
 """One method of the comparison: its name, its rates, its settings. Needs no torch, so that the workflow can plan with it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,6 +34,19 @@ def with_middle_rates(rival: Rival, count: int | None) -> Rival:
     """The rival with ``count`` rates from the middle of its grid; all of them where there are no more, or without a count."""
     spare = len(rival.rates) - (count or len(rival.rates))
     return rival if spare <= 0 else replace(rival, rates=rival.rates[spare // 2 :][:count])
+
+
+def seeds_of(rival: Rival, seeds: Sequence[int]) -> Sequence[int]:
+    """Those of ``seeds`` on which the rival is run: all, or the first alone where a seed draws and orders nothing."""
+    is_seeded = rival.family != "at_test_time" or rival.settings.get("shots", 0) > 0
+    return seeds if is_seeded else seeds[:1]
+
+
+def goes_on_from(rival: Rival, others: Iterable[Rival]) -> Rival | None:
+    """Of ``others`` the one whose every answer this one begins with: Self-Refine of fewer rounds, the most of them; or None."""
+    rounds = rival.settings.get("rounds", 0)
+    shorter = [one for one in others if 0 < one.settings.get("rounds", 0) < rounds]
+    return max(shorter, key=lambda one: one.settings["rounds"], default=None)
 
 
 @dataclass(frozen=True)

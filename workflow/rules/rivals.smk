@@ -122,6 +122,7 @@ rule rival_answer:
         model=RUN.model_folder,
         data=RUN.split_file("test.jsonl"),
         fitted=f"{RIVALS}/seed{{seed}}/fitted.safetensors",
+        begun=RUN.rival_begun,
     output:
         answers=f"{RIVALS}/seed{{seed}}/outputs.jsonl",
         run=f"{RIVALS}/seed{{seed}}/answer.run.json",
@@ -138,9 +139,9 @@ rule rival_answer:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
         decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
-        state=lambda wildcards: f"{RESULTS}/resume/rivals/{wildcards.dataset}/{wildcards.model}/{wildcards.rival}/seed{wildcards.seed}.answers.state",
+        state=RUN.rival_state,
     shell:
-        "embedgrad rival answer {params.model} {params.level} {params.decode} --state {params.state:q} --threads {threads} --gpus {resources.gpu}"
+        "embedgrad rival answer {params.model} {params.level} {params.decode} {params.state} --threads {threads} --gpus {resources.gpu}"
         " --fitted {input.fitted:q} --data {input.data:q} --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
 
 

@@ -1,19 +1,19 @@
 """How much a job of a rival trains and answers, for the forecast of its time; and which jobs there are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from math import ceil
 
 from embedgrad.config import Config
 from embedgrad.planning.work import Work
-from embedgrad.rivals.rival import Measure, Rival
+from embedgrad.rivals.rival import Measure, Rival, goes_on_from, seeds_of
 from embedgrad.rivals.table import CONTROL, GRADIENT
 
 # What a step of textual gradient descent asks for besides its items' answers: criticism of each, twice over, and one rewriting.
 CRITICISM = 2
 
 
-def rival_effort(rival: Rival, answers: bool, epochs: int, work: Work) -> tuple[int, int]:
+def rival_effort(rival: Rival, answers: bool, epochs: int, work: Work, others: Iterable[Rival] = ()) -> tuple[int, int]:
     """Epochs' worth of training and answers' worth of decoding.
 
     Args:
@@ -21,10 +21,13 @@ def rival_effort(rival: Rival, answers: bool, epochs: int, work: Work) -> tuple[
         answers: whether the job answers the test half, or fits.
         epochs: of the cell's own optimisation.
         work: items of the cell.
+        others: methods of the same comparison; it may go on from the answers of one of them.
     """
     settings = rival.settings
     if answers:
-        return 0, work.test * (1 + 2 * settings.get("rounds", 0))
+        earlier = goes_on_from(rival, others)
+        calls = 2 * (settings["rounds"] - earlier.settings["rounds"]) if earlier else 1 + 2 * settings.get("rounds", 0)
+        return 0, work.test * calls
     if rival.family in GRADIENT:
         return epochs, 0
     if rival.family == "token_search":  # each candidate is a forward pass; an epoch of training is about three
@@ -45,7 +48,7 @@ def rival_jobs(config: Config) -> Iterator[tuple[str, dict[str, str]]]:
         # The null control also at the rate of the cell's own optimisation, which it is held against.
         for rate in dict.fromkeys([*rival.rates, *([cell.learning_rate] if rival.name == CONTROL else [])]):
             yield "rival_rate", wildcards | {"rate": f"{rate:g}"}
-        for place, seed in enumerate(seeds):
+        for place, seed in enumerate(seeds_of(rival, seeds)):
             if place or not rival.rates:  # the first seed's fit is among those of the rates
                 yield "rival_fit", wildcards | {"seed": str(seed)}
             yield "rival_answer", wildcards | {"seed": str(seed)}

@@ -1,6 +1,6 @@
 """One method on one cell, as its files say: the graded answers of each seed, and what fitting and answering took."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class Entry:
 
 
 def read_entries(
-    cell: Cell, results: Path, methods: Sequence[str], seeds: Sequence[int], run_seeds: Sequence[int]
+    cell: Cell, results: Path, methods: Mapping[str, Sequence[int]], run_seeds: Sequence[int]
 ) -> list[Entry]:
     """The text prompt, EmbedGrad and the methods of one cell.
 
@@ -81,8 +81,7 @@ def read_entries(
     Args:
         cell: data set and model.
         results: ``results/<run>``.
-        methods: names.
-        seeds: of the methods.
+        methods: names, each with its seeds.
         run_seeds: of EmbedGrad's own cells.
 
     Raises:
@@ -112,7 +111,7 @@ def read_entries(
         [read_history(own / f"seed{seed}" / "optimize.jsonl") for seed in run_seeds],
     )
     home = results / "rivals" / cell.dataset / cell.model
-    found = {method: _entry(cell, method, home / method, seeds, wanted) for method in methods}
+    found = {method: _entry(cell, method, home / method, seeds, wanted) for method, seeds in methods.items()}
     control = found.pop(CONTROL, None)
     if control is None:
         return [text, run, *found.values()]

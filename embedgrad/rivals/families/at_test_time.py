@@ -17,6 +17,7 @@ from embedgrad.rivals.rival import Rival
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, Layout, Slot, decode
 from embedgrad_core.decoding.answers import Decoded
+from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.files import Item, UserError
 
 # What ends a dialogue with oneself: the words that the request for feedback asks for.
@@ -46,8 +47,8 @@ class Answered:
     positions: int
 
 
-def chosen_examples(layout: Layout, rival: Rival, train: Sequence[Item]) -> str:
-    """As many training items as the rival shows, with their right answers, the answers in turn.
+def chosen_examples(layout: Layout, rival: Rival, train: Sequence[Item], seed: int) -> str:
+    """As many training items as the rival shows, drawn by ``seed``, with their right answers, the answers in turn.
 
     Raises:
         UserError: there are fewer.
@@ -55,7 +56,7 @@ def chosen_examples(layout: Layout, rival: Rival, train: Sequence[Item]) -> str:
     shots = rival.settings.get("shots", 0)
     if shots > len(train):
         raise UserError(f"rival {rival.name}: {shots} examples of {len(train)} training items; give fewer shots.")
-    return worked_examples(train, shots, layout.target_prefix or "\n") if shots else ""
+    return worked_examples(train, shots, layout.target_prefix or "\n", seed=seed) if shots else ""
 
 
 def request(frozen: FrozenModel, human: Slot, text: str) -> tuple[Slot, torch.Tensor]:
@@ -80,6 +81,7 @@ def few_shot(
     artefact: Artefact,
     items: Sequence[Item],
     decoding: Decoding,
+    kept: KeptRows | None = None,
     log: Callable[[str], None] = print,
 ) -> Answered:
     """Answer after prompt and examples.
@@ -89,7 +91,7 @@ def few_shot(
     """
     slot, vectors = request(frozen, artefact.slot, behind_examples(artefact))
     with Progress(artefact.rival.name, len(items), log) as at:
-        rows = decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
+        rows = decode(frozen, slot, vectors, items, decoding, kept=kept, log=log, **at.decoding)
     return Answered(rows, {row.id: 1 for row in rows}, slot.k)
 
 
@@ -98,11 +100,13 @@ def self_refine(
     artefact: Artefact,
     items: Sequence[Item],
     decoding: Decoding,
+    kept: KeptRows | None = None,
     log: Callable[[str], None] = print,
 ) -> Answered:
     """Answer, criticise, answer again, for ``rounds`` rounds at most; there are no examples.
 
-    An item whose criticism would not fit the model's context keeps the answer that it has.
+    Every round is kept, so that a method of more rounds goes on from the answers of one of fewer. An item whose criticism would
+    not fit the model's context keeps the answer that it has.
     """
     human, rival = artefact.slot, artefact.rival
 
@@ -112,7 +116,8 @@ def self_refine(
         if not fits:
             return {}
         with Progress(f"{rival.name}, {what}", len(fits), log) as at:
-            return {row.id: row for row in decode(frozen, slot, vectors, fits, decoding, log=log, **at.decoding)}
+            rows = decode(frozen, slot, vectors, fits, decoding, kept=kept, log=log, **at.decoding)
+            return {row.id: row for row in rows}
 
     def on(item: Item, criticised: str | None = None) -> Item:
         return replace(item, input=about(human, item, answers[item.id].output, criticised))

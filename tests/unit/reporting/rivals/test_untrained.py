@@ -99,7 +99,7 @@ def test_the_best_rung_is_no_row_where_the_table_has_it(folder, best):
     ladder = read_json(path)
     ladder["rungs"][best]["dev"] |= {"correct": 5, "right": [f"d{k}" for k in range(5)]}
     write_json(path, ladder)
-    entries = read_entries(cell(), folder, [], [], [0])
+    entries = read_entries(cell(), folder, {}, [0])
     assert [entry.method for entry in entries] == ["no prompt", "text prompt", "embedgrad"]
 
 

@@ -156,6 +156,32 @@ def test_the_null_control_is_fitted_at_the_configured_rate_too():
         RunConfig.check({**laptop, "rivals": {**rivals, "seeds": [7, 0]}})
 
 
+def test_self_refine_runs_once_and_more_rounds_go_on_from_fewer():
+    laptop = run("laptop").config.values
+    methods = ["few_shot_1", "self_refine_1", "self_refine_4"]
+    rivals = {"cells": ["imdb/smollm2-135m-instruct"], "seeds": [4, 5], "methods": methods, "latency": False}
+    config = RunConfig.check({**laptop, "rivals": rivals})
+    found, folder = Lookups(config), "imdb/smollm2-135m-instruct"
+    assert [path.split("/")[5:7] for path in found.rival_files("graded.jsonl")] == [
+        ["few_shot_1", "seed4"], ["few_shot_1", "seed5"], ["self_refine_1", "seed4"], ["self_refine_4", "seed4"]
+    ]  # fmt: skip
+    cell = dict(zip(("dataset", "model"), folder.split("/"), strict=True)) | {"seed": "4"}
+    one, four = ({**cell, "rival": name} for name in methods[1:])
+    state = f"--state results/laptop/resume/rivals/{folder}/self_refine/seed4.answers.state"
+    assert (found.rival_state(one), found.rival_state(four)) == (f"{state} --keep-state", state)
+    assert found.rival_begun(one) == []
+    assert found.rival_begun(four) == [f"results/laptop/rivals/{folder}/self_refine_1/seed4/outputs.jsonl"]
+    jobs = [(rule, one["rival"], one["seed"]) for rule, one in rival_jobs(config)]
+    assert jobs == [
+        (rule, name, seed) for name, seeds in zip(methods, ("45", "4", "4"), strict=True) for seed in seeds
+        for rule in ("rival_fit", "rival_answer")
+    ]  # fmt: skip
+    # 84 test items: one answer, a feedback and a rewriting, then three more rounds of both.
+    assert [config.durations.effort("rival_answer", one)[1] for one in (one, four)] == [84 * 3, 84 * 6]
+    words = shlex.split(config.rivals_flags())
+    assert words[words.index("--once") + 1 :][:2] == methods[1:]
+
+
 def test_the_table_of_rivals_knows_each_cell_s_own_seeds():
     laptop = run("laptop").config.values
     cells = ["imdb/smollm2-135m-instruct", "math500/smollm2-135m-instruct"]
