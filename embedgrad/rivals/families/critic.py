@@ -1,13 +1,19 @@
 """The frozen model as its own critic, and what a prompt is improved on: what the text rivals share."""
 
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from embedgrad.analyses.baselines.text_answers import text_vectors
 from embedgrad.grading import Grading
+from embedgrad.rivals.families.kept_answers import Asked, KeptAnswers
 from embedgrad_core import Decoding, FrozenModel, Layout, Slot, decode
+from embedgrad_core.decoding.answers import Decoded
 from embedgrad_core.files import Item, UserError
+from embedgrad_core.prompt import vectors_sha256
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Model:
         frozen: the frozen model.
         layout: where the human prompt sits; a critic's request takes the place of prompt and input.
         decoding: token limit, stop and loop rules, for answers and criticism alike.
+        kept: where answers are kept for a start after a kill, or None.
         calls: made so far.
         tokens: generated so far.
     """
@@ -46,6 +53,7 @@ class Model:
     frozen: FrozenModel
     layout: Layout
     decoding: Decoding
+    kept: KeptAnswers | None = None
     calls: int = 0
     tokens: int = 0
     primed: dict[str, str] = field(default_factory=dict)
@@ -53,10 +61,7 @@ class Model:
     def answers(self, prompt: str, items: Sequence[Item]) -> dict[str, str]:
         """The items' answers behind a prompt, in batches."""
         slot, vectors = text_vectors(self.frozen, self.layout, prompt)
-        rows = decode(self.frozen, slot, vectors, items, self.decoding)
-        self.calls += len(rows)
-        self.tokens += sum(row.n_tokens for row in rows)
-        return {row.id: row.output for row in rows}
+        return {row.id: row.output for row in self._asked(slot, vectors, items)}
 
     def ask(self, text: str, system: str = "") -> str:
         """One reply; empty where the request and its reply do not fit the context."""
@@ -67,12 +72,28 @@ class Model:
         )
         try:
             slot, vectors = text_vectors(self.frozen, own, text.strip())
-            (row,) = decode(self.frozen, slot, vectors, [Item("reply", "", "", "")], self.decoding)
+            (row,) = self._asked(slot, vectors, [Item("reply", "", "", "")])
         except UserError:
             return ""
-        self.calls += 1
-        self.tokens += row.n_tokens
         return row.output
+
+    def _asked(self, slot: Slot, vectors: torch.Tensor, items: Sequence[Item]) -> Sequence[Decoded]:
+        """Answers, from the file where they are kept; those of equal requests are equal."""
+        asked, key = None, ""
+        if self.kept:
+            model = [self.frozen.resolved, str(self.frozen.dtype), self.frozen.device.type]
+            decides = [*model, slot.head_ids, vectors_sha256(vectors), self.decoding.row()]
+            key = self.kept.key(decides, [(item.id, slot.body_ids(item.input)) for item in items])
+            asked = self.kept.find(key)
+        if asked is None:
+            began, cpu = time.perf_counter(), time.process_time()
+            rows = decode(self.frozen, slot, vectors, items, self.decoding)
+            asked = Asked(rows, time.perf_counter() - began, time.process_time() - cpu)
+            if self.kept:
+                self.kept.add(key, asked)
+        self.calls += len(asked.rows)
+        self.tokens += sum(row.n_tokens for row in asked.rows)
+        return asked.rows
 
     def accuracy(self, prompt: str, task: Task) -> float:
         """On dev, and not counted as search; 0 for a prompt that leaves no room for the inputs."""

@@ -6,19 +6,18 @@ call the model through :class:`~embedgrad.rivals.families.critic.Model`, our own
 """
 
 import contextlib
-import json
+import itertools
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from embedgrad.grading import Grading
 from embedgrad.rivals.environment import check_library
 from embedgrad.rivals.families.critic import Model, Task
 from embedgrad.rivals.rival import Rival
-from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, write_json
+from embedgrad_core.files import Item, UserError
 
 ROLE = "the instruction that stands before every input of a task and tells a language model how to answer it"
 
@@ -28,40 +27,36 @@ def search(
     text: str,
     rival: Rival,
     task: Task,
-    state: Path | None = None,
     log: Callable[[str], None] = print,
 ) -> tuple[str, list[dict]]:
     """Improve a prompt by the library that the rival's settings name.
+
+    A search that was ended goes on where the model keeps its answers: it takes the same steps again, which cost nothing then.
 
     Returns:
         The prompt, and a line for each look at dev: dev_accuracy, whether there was a proposal, calls and tokens so far without
         those of dev, seconds.
 
     Raises:
-        UserError: the library is not installed; a state of another search.
+        UserError: the library is not installed.
     """
     check_library(rival)
     if rival.library == "gepa":
         return _gepa(model, text, rival, task, log)
     with _quiet_textgrad():
-        return _textgrad(model, text, rival, task, state, log)
+        return _textgrad(model, text, rival, task, log)
 
 
-def _textgrad(
-    model: Model, text: str, rival: Rival, task: Task, state: Path | None, log: Callable[[str], None]
-) -> tuple[str, list[dict]]:
+def _textgrad(model: Model, text: str, rival: Rival, task: Task, log: Callable[[str], None]) -> tuple[str, list[dict]]:
     """Steps of textual gradient descent; as in the authors' evaluation, a new prompt stays if accuracy on dev does not fall."""
-    run = sha256_of_bytes(json.dumps(_identity(model, text, rival, task), sort_keys=True).encode())
-    prompt, history = text, []
-    if state and state.exists():
-        kept = read_json(state)
-        if not isinstance(kept, dict) or kept.get("run") != run:
-            raise UserError(f"{state}: this state belongs to another model, data or setting; delete it to start anew.")
-        prompt, history, model.calls, model.tokens = kept["prompt"], kept["history"], kept["calls"], kept["tokens"]
+    prompt, history = text, list[dict]()
     while len(history) <= rival.settings["steps"]:
         began, proposal = time.perf_counter(), None
         if history:
-            proposal = _textgrad_step(model, prompt, task.batch(len(history), rival.settings["batch"]), task.grading)
+            with _numbered_variables():
+                proposal = _textgrad_step(
+                    model, prompt, task.batch(len(history), rival.settings["batch"]), task.grading
+                )
         trained = time.perf_counter() - began
         accuracy = None if history and proposal is None else model.accuracy(proposal or prompt, task)
         best = max((line["dev_accuracy"] for line in history if line["dev_accuracy"] is not None), default=-1.0)
@@ -71,10 +66,6 @@ def _textgrad(
         history.append(line | {"best": accuracy is not None and accuracy >= best})
         said = "no proposal" if history[1:] and proposal is None else f"dev accuracy {accuracy:.3f}"
         log(f"{rival.name}, step {line['epoch']} of {rival.settings['steps']}: {said}, {model.tokens} tokens so far")
-        if state:
-            write_json(
-                state, {"run": run, "prompt": prompt, "history": history, "calls": model.calls, "tokens": model.tokens}
-            )
     return prompt, history
 
 
@@ -121,6 +112,28 @@ def _textgrad_step(model: Model, text: str, batch: Sequence[Item], grading: Grad
 
 
 @contextlib.contextmanager
+def _numbered_variables() -> Iterator[None]:
+    """Within the block TextGrad's sets of variables have an order that does not change from run to run.
+
+    It is that of memory addresses otherwise: the criticism of several answers is asked for and joined in another order each time.
+    """
+    import textgrad
+
+    variable: Any = textgrad.Variable
+    numbers, begin = itertools.count(), variable.__init__
+
+    def begin_numbered(self: Any, *arguments: Any, **named: Any) -> None:
+        self.number = next(numbers)
+        begin(self, *arguments, **named)
+
+    variable.__init__, variable.__hash__ = begin_numbered, lambda self: self.number
+    try:
+        yield
+    finally:
+        variable.__init__, variable.__hash__ = begin, object.__hash__
+
+
+@contextlib.contextmanager
 def _quiet_textgrad() -> Iterator[None]:
     """On import the library asks the network for prices, and makes a folder for logs where it is run."""
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +143,7 @@ def _quiet_textgrad() -> Iterator[None]:
 
 
 def _gepa(model: Model, text: str, rival: Rival, task: Task, log: Callable[[str], None]) -> tuple[str, list[dict]]:
-    """One run of reflective evolution; the budget is a number of graded answers. A killed one begins anew."""
+    """One run of reflective evolution; the budget is a number of graded answers."""
     import gepa
 
     began = time.perf_counter()
@@ -178,20 +191,6 @@ def _line(
         "seconds": round(seconds, 3),
         "text": prompt,
     }
-
-
-def _identity(model: Model, text: str, rival: Rival, task: Task) -> list:
-    items = [(item.id, item.input, item.answer) for item in (*task.train, *task.dev)]
-    own = [
-        rival.name,
-        dict(rival.settings),
-        text,
-        model.layout.row(),
-        model.decoding.row(),
-        task.grading.row(),
-        task.seed,
-    ]
-    return [model.frozen.resolved, str(model.frozen.dtype), *own, items]
 
 
 class _Adapter:

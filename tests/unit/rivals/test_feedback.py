@@ -7,11 +7,13 @@ import pytest
 from tiny import REVIEWS, tiny_model
 
 from embedgrad.grading import make_grading
-from embedgrad.rivals.families import feedback
+from embedgrad.rivals.families import critic, feedback
 from embedgrad.rivals.families.critic import Model, Task
+from embedgrad.rivals.families.kept_answers import KeptAnswers
 from embedgrad.rivals.table import rival_named
 from embedgrad_core import Decoding, Layout
-from embedgrad_core.files import Item, UserError
+from embedgrad_core.decoding.answers import Decoded
+from embedgrad_core.files import Item
 
 TEXT = "positive or negative?"
 ITEMS = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(REVIEWS)]
@@ -27,88 +29,104 @@ installed = pytest.mark.parametrize(
 )
 
 
-class Scripted(Model):
-    """Answers right behind the better prompt alone; criticises and rewrites as it is told."""
+REPLY = f"<IMPROVED_VARIABLE>{BETTER}</IMPROVED_VARIABLE> ```\n{BETTER}\n```"
 
-    reply = f"<IMPROVED_VARIABLE>{BETTER}</IMPROVED_VARIABLE> ```\n{BETTER}\n```"
 
-    def answers(self, prompt, items):
-        real = super().answers(prompt, items)
-        return {item.id: item.answer if prompt == BETTER else "neither" for item in items} if real else {}
+class Script:
+    """In the decoder's place: answers right behind the better prompt alone; criticises and rewrites as it is told."""
 
-    def ask(self, text, system=""):
-        if text in self.primed:
-            return self.primed.pop(text)
-        self.requests.append((text, system))
-        self.calls, self.tokens = self.calls + 1, self.tokens + 7
-        return self.reply
+    def __init__(self, reply=REPLY):
+        self.reply, self.requests, self.left = reply, [], 10**6
+
+    def decode(self, frozen, slot, vectors, items, decoding):
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        if [item.id for item in items] == ["reply"]:
+            self.requests.append(slot.text)
+            return [Decoded("reply", self.reply, 7, "eos", 0.0)]
+        right = slot.text == BETTER
+        return [Decoded(item.id, item.answer if right else "neither", 3, "eos", 0.0) for item in items]
 
 
 @pytest.fixture
-def model(tokenizer):
-    made = Scripted(tiny_model(tokenizer), Layout(), Decoding(max_new_tokens=3))
-    made.requests = []
+def script(monkeypatch):
+    made = Script()
+    monkeypatch.setattr(critic, "decode", lambda *asked: made.decode(*asked))
     return made
+
+
+def fresh(tokenizer, kept=None):
+    frozen = tiny_model(tokenizer, max_position_embeddings=16384)
+    return Model(frozen, Layout(), Decoding(max_new_tokens=3), kept and KeptAnswers(kept))
+
+
+@pytest.fixture
+def model(tokenizer, script):
+    return fresh(tokenizer)
 
 
 def task(seed=0):
     return Task(ITEMS, ITEMS, make_grading("label", ["positive", "negative"]), seed)
 
 
-def run(model, name, tmp_path=None, **changes):
+def run(model, name, **changes):
     rival = rival_named(name)
     settings = {**rival.settings, "steps": 3, "graded_answers": 20, **changes}
     own = replace(rival, settings={key: settings[key] for key in rival.settings})
-    state = tmp_path / "fit.state" if tmp_path else None
-    return feedback.search(model, TEXT, own, task(), state, log=lambda line: None)
+    return feedback.search(model, TEXT, own, task(), log=lambda line: None)
 
 
 @installed
-def test_a_better_proposal_is_found_and_kept(model, name):
+def test_a_better_proposal_is_found_and_kept(model, script, name):
     text, history = run(model, name)
     assert text == BETTER
     assert (history[0]["dev_accuracy"], history[-1]["dev_accuracy"]) == (0.0, 1.0)
-    assert any(TEXT in request for request, _ in model.requests), "the critic sees the prompt"
-    assert any(ITEMS[0].input in request or ITEMS[1].input in request for request, _ in model.requests), "and inputs"
+    assert any(TEXT in request for request in script.requests), "the critic sees the prompt"
+    assert any(ITEMS[0].input in request or ITEMS[1].input in request for request in script.requests), "and inputs"
     assert history[-1]["generated_tokens"] == model.tokens > 0
     assert history[-1]["calls"] == model.calls
 
 
 @installed
-def test_replies_without_a_prompt_are_counted_and_change_nothing(model, name, monkeypatch):
-    monkeypatch.setattr(Scripted, "reply", "" if name == "textgrad" else TEXT)
+def test_replies_without_a_prompt_are_counted_and_change_nothing(model, script, name):
+    script.reply = "" if name == "textgrad" else TEXT
     text, history = run(model, name)
     assert text == TEXT
     assert all(line["proposal"] is None for line in history)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("textgrad") is None, reason="textgrad is not installed")
-def test_a_killed_search_goes_on_and_ends_the_same(tokenizer, tmp_path, monkeypatch):
-    def fresh():
-        made = Scripted(tiny_model(tokenizer), Layout(), Decoding(max_new_tokens=3))
-        made.requests = []
-        return made
-
-    whole, lines = run(fresh(), "textgrad")
-    first, asked = fresh(), []
-    real = Scripted.ask
-
-    def killed(self, text, system=""):
-        asked.append(text)
-        if len(asked) == 12:
-            raise KeyboardInterrupt
-        return real(self, text, system)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Scripted, "ask", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run(first, "textgrad", tmp_path)
-    text, again = run(fresh(), "textgrad", tmp_path)
-    assert text == whole
+@installed
+def test_a_killed_search_goes_on_and_ends_the_same(tokenizer, tmp_path, script, name):
+    text, whole = run(fresh(tokenizer), name)
+    asked, kept = len(script.requests), tmp_path / "fit.state"
+    script.left, script.requests = {"textgrad": 9, "gepa": 4}[name], []
+    with pytest.raises(KeyboardInterrupt):
+        run(fresh(tokenizer, kept), name)
+    script.left = 10**6
+    again = run(fresh(tokenizer, kept), name)
+    assert len(script.requests) == asked, "no request is made twice"
     keys = ("epoch", "dev_accuracy", "proposal", "calls", "generated_tokens", "text", "best")
-    assert [[line[key] for key in keys] for line in again] == [[line[key] for key in keys] for line in lines]
-    with pytest.raises(UserError, match="belongs to another model, data or setting"):
-        run(fresh(), "textgrad", tmp_path, batch=2)
+    assert again[0] == text
+    assert [[line[key] for key in keys] for line in again[1]] == [[line[key] for key in keys] for line in whole]
+
+
+def test_answers_are_kept_for_the_very_same_request(tokenizer, tmp_path, monkeypatch):
+    """By a file that a kill cut short: the same model, prompt, items and limits find their answers and count them again."""
+    first = fresh(tokenizer, tmp_path / "kept")
+    answers, reply = first.answers(TEXT, ITEMS), first.ask("please")
+    (tmp_path / "kept").write_bytes((tmp_path / "kept").read_bytes() + b'{"key": "abc", "rows": [{"i')
+    seen = []
+    real = critic.decode
+    monkeypatch.setattr(critic, "decode", lambda *asked: (seen.append(asked[1].text), real(*asked))[1])
+    again = fresh(tokenizer, tmp_path / "kept")
+    assert (again.answers(TEXT, ITEMS), again.ask("please")) == (answers, reply)
+    assert (again.calls, again.tokens) == (first.calls, first.tokens) == (5, first.tokens)
+    assert not seen
+    again.answers(BETTER, ITEMS)
+    again.answers(TEXT, ITEMS[:3])
+    replace(again, decoding=Decoding(max_new_tokens=2)).ask("please")
+    assert seen == [BETTER, TEXT, "please"]
 
 
 def test_a_request_that_does_not_fit_has_an_empty_reply(tokenizer):
