@@ -25,9 +25,11 @@ from embedgrad.planning.demand import (
     largest,
     step_demand,
     step_on_cpu,
+    tuning_on_cpu,
 )
 from embedgrad.planning.gpus import UNNAMED, Machine, gpu_bytes, named_gpu, some_cpu
 from embedgrad.planning.work import Work, work_of
+from embedgrad.rivals.rival import Rival
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import LIBRARIES, Shape
 from embedgrad_core.training.settings import answers_dev
@@ -176,13 +178,31 @@ class Resources:
                     main = max(main, step_on_cpu(shape, work, optimize, width, self.checkpointing(model)))
                 if not training or self.answers_dev:
                     main = max(main, answer_on_cpu(shape, work, decode, width))
-        return {"gpu": gpus, "mem_mb": ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100}
+        return {"gpu": gpus, "mem_mb": _megabytes(main)}
+
+    def rival_job(self, model: str, rival: Rival, training: bool) -> dict[str, int]:
+        """The same of a rival's job: one that trains or loads all weights needs more main memory."""
+        found = self.job(model, training)
+        if rival.settings.get("method") != "full" or found["gpu"]:
+            return found
+        shape, optimize = self.shape(model), self.values["optimize"]
+        if training:
+            needs = (tuning_on_cpu(shape, work, optimize, self.checkpointing(model)) for work in self.works(model))
+            main: float = max(needs)
+        else:  # the stored weights beside those that they take the place of
+            main = found["mem_mb"] * 10**6 / MARGIN + shape.weight_bytes(4)
+        return found | {"mem_mb": max(found["mem_mb"], _megabytes(main))}
 
     def machine(self, has_gpus: bool) -> Machine:
         """What a job is taken to run on: the named GPU; else a middling one, or a slow CPU where there is or shall be none."""
         if self.gpu or (has_gpus and self.device != "cpu"):
             return named_gpu(self.gpu or UNNAMED)
         return some_cpu(self.values.get("threads", 4))
+
+
+def _megabytes(main: float) -> int:
+    """What a scheduler is asked for, of a job that takes ``main`` bytes."""
+    return ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100
 
 
 def _cached(hub_id: str, revision: str) -> Path | None:

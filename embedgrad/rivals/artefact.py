@@ -8,14 +8,13 @@ from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from embedgrad.rivals.rival import Rival, check_settings
 from embedgrad.rivals.table import rival_named
 from embedgrad_core import FrozenModel, Slot
-from embedgrad_core.files import UserError, checksum, parse_json, write_whole
+from embedgrad_core.files import UserError, checksum, parse_json
 from embedgrad_core.layout import layout_from_header
-from embedgrad_core.prompt import tensors_sha256
+from embedgrad_core.prompt import tensors_sha256, write_tensors
 
 FORMAT = 1
 # What the untouched model computes of the text prompt: names can lie and folders move, this depends on every weight.
@@ -61,8 +60,7 @@ class Artefact:
             "tensors": tensors_sha256(tensors),
         }
         text = json.dumps(header | {"check": checksum(header)}, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        with write_whole(path) as temporary:
-            temporary.write_bytes(save(tensors, metadata={"embedgrad": text}))
+        write_tensors(path, tensors, text)
 
     @classmethod
     def load(cls, path: str | Path, frozen: FrozenModel) -> Self:

@@ -23,6 +23,9 @@ from embedgrad_core.training.trainable import Trainable
 
 # Mean relative displacement at which a run counts as exploded: no word's embedding lies a thousand lengths from another's.
 MAX_DRIFT = 1000.0
+# After each step a snapshot is taken, the one before it let go only then; up to this many bytes for both. Of more, an interruption
+# goes back to the epoch before. Prompts take kilobytes, LoRA megabytes; all weights of a model with their moments gigabytes.
+SNAPSHOTS = 10**9
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
@@ -78,15 +81,21 @@ def fit(
         batching.check(trainable.shared, [*train, *dev])
     optimizer = OPTIMIZERS[settings.optimizer](leaves, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     run = _fingerprint(trainable, train, dev, settings, dev_accuracy is not None)
-    best, progress = _copy(trainable), EpochProgress()
     history: list[dict] = []
+    progress = EpochProgress()
     if resumed := load_state(state, run, trainable):
         best, history, progress = resumed.restore(optimizer, trainable)
+        resumed = None
+    else:
+        best = {name: leaf.detach().clone() for name, leaf in trainable.leaves.items()}
     snapshot: Snapshot | None = None  # of the last whole step since the state was saved
+    # Twice the leaves, the best of them, and at most two moments.
+    keeps_steps = 2 * 4 * sum(leaf.numel() * leaf.element_size() for leaf in leaves) <= SNAPSHOTS
 
     def keep(after: EpochProgress) -> None:
         nonlocal snapshot
-        snapshot = Snapshot.take(optimizer, trainable, best, history, after)
+        if keeps_steps:
+            snapshot = Snapshot.take(optimizer, trainable, best, history, after)
 
     def count(epoch: int, part: str, total: int, done: int = 0) -> None:
         """From now on the items of each micro-batch belong to this part of the epoch."""
@@ -144,25 +153,23 @@ def fit(
             history = [*history, line]
             line["best"] = best_epoch(history, settings) == epoch
             if line["best"]:
-                best = _copy(trainable)
+                with torch.no_grad():
+                    for name, leaf in trainable.leaves.items():
+                        best[name].copy_(leaf)
             progress = EpochProgress()
             before_save(epoch)
-            save_state(state, run, Snapshot.take(optimizer, trainable, best, history, progress))
             snapshot = None
+            if state:
+                save_state(state, run, Snapshot.take(optimizer, trainable, best, history, progress, copy=False))
             on_epoch(line)
     except KeyboardInterrupt:
         if snapshot is not None:
             save_state(state, run, snapshot)
-        elif history:  # between two epochs; the last one is saved
-            snapshot = Snapshot.take(optimizer, trainable, best, history, progress)
-        if snapshot is not None and state:
-            log(f"interrupted: {snapshot.progress.steps} steps of epoch {len(snapshot.history)} are saved")
+            progress = snapshot.progress
+        if state and (snapshot is not None or history):
+            log(f"interrupted: {progress.steps} steps of epoch {len(history)} are saved")
         raise
     return best, history
-
-
-def _copy(trainable: Trainable) -> dict[str, torch.Tensor]:
-    return {name: leaf.detach().clone() for name, leaf in trainable.leaves.items()}
 
 
 def _steps_before(train: Sequence[Example], settings: Settings, epoch: int) -> int:

@@ -8,10 +8,9 @@ from typing import Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from embedgrad_core.files import COUNT, UserError, checksum, misfit, write_whole
-from embedgrad_core.prompt import tensors_sha256
+from embedgrad_core.files import COUNT, UserError, checksum, misfit
+from embedgrad_core.prompt import tensors_sha256, write_tensors
 from embedgrad_core.training.trainable import Trainable
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -44,7 +43,7 @@ class EpochProgress:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A consistent state between two steps; tensors are copies on the CPU."""
+    """A consistent state between two steps, on the CPU."""
 
     tensors: dict[str, torch.Tensor]
     history: list[dict]
@@ -58,14 +57,15 @@ class Snapshot:
         best: Mapping[str, torch.Tensor],
         history: list[dict],
         progress: EpochProgress,
+        copy: bool = True,
     ) -> Self:
-        """Copy what the next step will change."""
+        """What the next step will change, copied unless it is saved before that step."""
         tensors: dict[str, torch.Tensor] = {}
         for name, leaf in trainable.leaves.items():
             tensors |= {name: leaf.detach(), f"best {name}": best[name]}
             tensors |= {f"{moment} {name}": value for moment, value in optimizer.state.get(leaf, {}).items()}
         tensors |= {f"buffer {name}": value for name, value in trainable.buffers().items()}
-        copies = {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items() if tensor is not None}
+        copies = {name: tensor.to("cpu", copy=copy) for name, tensor in tensors.items() if tensor is not None}
         return cls(copies, history, progress)
 
     def restore(
@@ -100,8 +100,7 @@ def save_state(path: str | Path | None, run: str, snapshot: Snapshot) -> None:
         "tensors": tensors_sha256(snapshot.tensors),
     }
     text = json.dumps(head | {"check": checksum(head)}, allow_nan=False)
-    with write_whole(path) as temporary:
-        temporary.write_bytes(save(snapshot.tensors, metadata={"embedgrad": text}))
+    write_tensors(path, snapshot.tensors, text)
 
 
 _PASSED = {"steps": COUNT, "loss": float, "norms": float, "tokens": COUNT, "seconds": float, "stopped": str}

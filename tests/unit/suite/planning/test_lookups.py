@@ -156,6 +156,20 @@ def test_the_null_control_is_fitted_at_the_configured_rate_too():
         RunConfig.check({**laptop, "rivals": {**rivals, "seeds": [7, 0]}})
 
 
+def test_training_all_weights_asks_for_the_memory_of_their_moments():
+    """Of 134.5 million weights in fp32: five times 538 MB above the model's own, and three times its 28.3 million embeddings."""
+    laptop = run("laptop").config.values
+    rivals = {"cells": ["imdb/smollm2-135m-instruct"], "seeds": [0], "methods": ["lora", "fine_tuning"]}
+    found = Lookups(RunConfig.check({**laptop, "rivals": rivals}))
+    cell = {"dataset": "imdb", "model": "smollm2-135m-instruct", "seed": "0"}
+    fit, answer = (found.job_resources(rule)["mem_mb"] for rule in ("rival_fit", "rival_answer"))
+    lora, full = ({**cell, "rival": name} for name in rivals["methods"])
+    above = 1.25 * (5 * 538 + 3 * 113)
+    assert above + fit(lora, 1) < fit(full, 1) < above + 2 * fit(lora, 1)
+    assert fit(lora, 1) == found.config.resources.job(cell["model"], True)["mem_mb"]
+    assert answer(lora, 1) + 538 < answer(full, 1) < answer(lora, 1) + 2 * 538
+
+
 def test_self_refine_runs_once_and_more_rounds_go_on_from_fewer():
     laptop = run("laptop").config.values
     methods = ["few_shot_1", "self_refine_1", "self_refine_4"]
