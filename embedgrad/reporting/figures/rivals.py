@@ -65,10 +65,10 @@ def scatter(rows: Sequence[dict], over: str) -> Figure:
 
 
 def _tokens(row: dict) -> float | None:
-    """Prompt positions of each call and tokens written; what a template and the input take is the same for all."""
+    """Prompt positions of all calls and tokens written; what a template and the input take is the same for all."""
     if row.get("positions") is None:
         return None
-    return row["positions"] * row["calls"] + row["tokens_an_answer"]
+    return row["positions"] + row["tokens_an_answer"]
 
 
 def _panel(axes: Axes, rows: Sequence[dict], key: str) -> None:

@@ -58,7 +58,7 @@ def _line(row: dict) -> list[str]:
         rate,
         short_count(row["trained_parameters"]),
         "" if row["fit_seconds"] is None else f"{row['fit_seconds']:.0f}",
-        "" if row["positions"] is None else str(row["positions"]),
+        "" if row["positions"] is None else f"{row['positions']:.0f}",
         f"{row['calls']:.3g}",
         "" if row.get("token_ratio") is None else f"{row['token_ratio']:.2f}",
     ]

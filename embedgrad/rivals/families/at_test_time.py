@@ -39,12 +39,13 @@ class Answered:
     Attributes:
         rows: one an item; ``n_tokens`` counts all tokens that were generated for it.
         calls: model calls an item, by id.
-        positions: prompt positions that every call of the first round takes, the human prompt's own counted in.
+        positions: that an answer takes besides template, input and what is written, all calls together; a mean over the items. The
+            human prompt's own count, and all that a further call reads, template and input again.
     """
 
     rows: list[Decoded]
     calls: dict[str, int]
-    positions: int
+    positions: float
 
 
 def chosen_examples(layout: Layout, rival: Rival, train: Sequence[Item], seed: int) -> str:
@@ -109,6 +110,7 @@ def self_refine(
     not fit the model's context keeps the answer that it has.
     """
     human, rival = artefact.slot, artefact.rival
+    positions = {item.id: human.k for item in items}
 
     def ask(text: str, asked: Sequence[Item], what: str) -> dict[str, Decoded]:
         slot, vectors = request(frozen, human, text)
@@ -117,7 +119,10 @@ def self_refine(
             return {}
         with Progress(f"{rival.name}, {what}", len(fits), log) as at:
             rows = decode(frozen, slot, vectors, fits, decoding, kept=kept, log=log, **at.decoding)
-            return {row.id: row for row in rows}
+        if text != human.text:
+            for item in fits:
+                positions[item.id] += _read_of(slot, item)
+        return {row.id: row for row in rows}
 
     def on(item: Item, criticised: str | None = None) -> Item:
         return replace(item, input=about(human, item, answers[item.id].output, criticised))
@@ -142,12 +147,16 @@ def self_refine(
         if not left:
             break
     rows = [replace(row, n_tokens=tokens[row.id]) for row in answers.values()]
-    return Answered(rows, calls, human.k)
+    return Answered(rows, calls, sum(positions.values()) / max(1, len(positions)))
 
 
 def _fits(frozen: FrozenModel, slot: Slot, item: Item, decoding: Decoding) -> bool:
-    taken = len(slot.head_ids) + slot.k + len(slot.body_ids(item.input))
-    return taken + decoding.max_new_tokens <= frozen.context
+    return _read_of(slot, item) + decoding.max_new_tokens <= frozen.context
+
+
+def _read_of(slot: Slot, item: Item) -> int:
+    """Positions that a call reads."""
+    return len(slot.head_ids) + slot.k + len(slot.body_ids(item.input))
 
 
 METHODS = {"few_shot": few_shot, "self_refine": self_refine}

@@ -68,6 +68,18 @@ def asked(frozen, work, outputs=None):
     return seen
 
 
+@pytest.mark.parametrize("kind", ["bare", "chat"])
+def test_every_position_that_self_refine_reads_counts(tokenizer, kind):
+    """Of each answer's further calls the whole text, as the tokenizer reads it, and of the first one the prompt."""
+    frozen = tiny_model(tokenizer, max_position_embeddings=4096)
+    results = []
+    seen = asked(frozen, lambda: results.append(answered("self_refine_1", frozen, Layout(kind))))
+    human, *further = seen
+    read = [len(frozen.tokenizer(slot.rendered(text))["input_ids"]) for slot, inputs in further for text in inputs]
+    assert len(read) == 2 * len(ITEMS)
+    assert results[0].positions == pytest.approx(human[0].k + sum(read) / len(ITEMS))
+
+
 def test_the_model_criticises_and_rewrites_until_it_finds_nothing_wrong(tokenizer):
     frozen = tiny_model(tokenizer, max_position_embeddings=4096)
     said = {
