@@ -197,6 +197,7 @@ def _fit(arguments: argparse.Namespace) -> None:
             text=artefact.slot.text if rival.family in TEXTS else None,
             calls=history[-1].get("calls") if history else None,
             generated_tokens=history[-1].get("generated_tokens") if history else None,
+            dev_tokens=history[-1].get("dev_tokens") if history else None,
             items={"train": len(train), "dev": len(dev)},
             data_sha256={path.name: sha256_of_file(path) for path in (arguments.train, arguments.dev)},
         )

@@ -17,6 +17,7 @@ from embedgrad_core.files import Item
 
 TEXT = "positive or negative?"
 ITEMS = [Item(f"r/{n}", text, label, label) for n, (text, label) in enumerate(REVIEWS)]
+DEV = [replace(item, id=f"dev/{item.id}") for item in ITEMS]
 BETTER = "say which"
 installed = pytest.mark.parametrize(
     "name",
@@ -36,7 +37,7 @@ class Script:
     """In the decoder's place: answers right behind the better prompt alone; criticises and rewrites as it is told."""
 
     def __init__(self, reply=REPLY):
-        self.reply, self.requests, self.left = reply, [], 10**6
+        self.reply, self.requests, self.answered, self.left = reply, [], [], 10**6
 
     def decode(self, frozen, slot, vectors, items, decoding):
         if not self.left:
@@ -45,6 +46,7 @@ class Script:
         if [item.id for item in items] == ["reply"]:
             self.requests.append(slot.text)
             return [Decoded("reply", self.reply, 7, "eos", 0.0)]
+        self.answered.append(sorted(item.id for item in items))
         right = slot.text == BETTER
         return [Decoded(item.id, item.answer if right else "neither", 3, "eos", 0.0) for item in items]
 
@@ -67,7 +69,7 @@ def model(tokenizer, script):
 
 
 def task(seed=0):
-    return Task(ITEMS, ITEMS, make_grading("label", ["positive", "negative"]), seed)
+    return Task(ITEMS, DEV, make_grading("label", ["positive", "negative"]), seed)
 
 
 def run(model, name, **changes):
@@ -84,8 +86,9 @@ def test_a_better_proposal_is_found_and_kept(model, script, name):
     assert (history[0]["dev_accuracy"], history[-1]["dev_accuracy"]) == (0.0, 1.0)
     assert any(TEXT in request for request in script.requests), "the critic sees the prompt"
     assert any(ITEMS[0].input in request or ITEMS[1].input in request for request in script.requests), "and inputs"
-    assert history[-1]["generated_tokens"] == model.tokens > 0
-    assert history[-1]["calls"] == model.calls
+    assert history[-1]["generated_tokens"] == model.search.tokens > 0
+    assert history[-1]["calls"] == model.search.calls
+    assert (history[0]["best"], history[-1]["best"]) == (name == "textgrad", True)
 
 
 @installed
@@ -94,6 +97,22 @@ def test_replies_without_a_prompt_are_counted_and_change_nothing(model, script, 
     text, history = run(model, name)
     assert text == TEXT
     assert all(line["proposal"] is None for line in history)
+    assert [line["epoch"] for line in history if line["best"]][-1] == 0, "the human prompt won, and the history says so"
+
+
+@installed
+def test_looks_at_dev_are_counted_apart(model, script, name):
+    """TextGrad looks at dev before its first step and after every proposal, GEPA at the human prompt and at what it keeps."""
+    _, history = run(model, name)
+    looks = script.answered.count(sorted(item.id for item in DEV))
+    assert looks == {"textgrad": 4, "gepa": 2}[name]
+    last = history[-1]
+    assert (last["dev_calls"], last["dev_tokens"]) == (looks * len(DEV), 3 * looks * len(DEV))
+    others = sum(map(len, script.answered)) - looks * len(DEV)
+    assert last["calls"] == others + len(script.requests)
+    assert last["generated_tokens"] == 3 * others + 7 * len(script.requests)
+    assert sum(line["train_seconds"] for line in history) == pytest.approx(model.search.seconds, abs=0.01)
+    assert sum(line["seconds"] for line in history) == pytest.approx(model.search.seconds + model.dev.seconds, abs=0.01)
 
 
 @installed
@@ -121,7 +140,8 @@ def test_answers_are_kept_for_the_very_same_request(tokenizer, tmp_path, monkeyp
     monkeypatch.setattr(critic, "decode", lambda *asked: (seen.append(asked[1].text), real(*asked))[1])
     again = fresh(tokenizer, tmp_path / "kept")
     assert (again.answers(TEXT, ITEMS), again.ask("please")) == (answers, reply)
-    assert (again.calls, again.tokens) == (first.calls, first.tokens) == (5, first.tokens)
+    assert again.search == first.search
+    assert (again.search.calls, again.search.seconds > 0) == (5, True)
     assert not seen
     again.answers(BETTER, ITEMS)
     again.answers(TEXT, ITEMS[:3])
@@ -132,9 +152,9 @@ def test_answers_are_kept_for_the_very_same_request(tokenizer, tmp_path, monkeyp
 def test_a_request_that_does_not_fit_has_an_empty_reply(tokenizer):
     small = Model(tiny_model(tokenizer, max_position_embeddings=64), Layout(), Decoding(max_new_tokens=8))
     assert small.ask("please reason " * 100) == ""
-    assert (small.calls, small.tokens) == (0, 0)
+    assert (small.search.calls, small.search.tokens) == (0, 0)
     assert small.ask("please reason step by step") != ""
-    assert small.calls == 1
+    assert small.search.calls == 1
 
 
 def test_a_prompt_that_leaves_no_room_has_no_accuracy(tokenizer):
