@@ -146,6 +146,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit
     from embedgrad_core import Settings
+    from embedgrad_core.model.memory import peak_memory_bytes
 
     rival = rival_named(arguments.rival)
     check_library(rival)
@@ -165,7 +166,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     )
     grading = grading_from(arguments) if arguments.task or arguments.evaluator else None
     frozen = load_from(arguments, chosen.get("quantisation"))
-    loaded = clock.seconds
+    loaded, loaded_bytes = clock.seconds, peak_memory_bytes(frozen)
     layout = layout_from(arguments)
     if arguments.max_new_tokens is None:
         arguments.max_new_tokens = fitting_limit(frozen, layout, arguments.prompt, [*train, *dev])
@@ -188,6 +189,9 @@ def _fit(arguments: argparse.Namespace) -> None:
             trained_parameters=artefact.header["trained_parameters"],
             stored_bytes=artefact.stored_bytes,
             fit_seconds=round(training, 3),
+            fit_cpu_seconds=_total(history, "train_cpu_seconds"),
+            trained_tokens=None if rival.family == "feedback" else _total(history, "train_tokens"),
+            memory_above_loading_bytes=max(0, peak_memory_bytes(frozen) - loaded_bytes),
             dev_seconds=round(sum(line["seconds"] for line in history) - training, 3),
             load_seconds=round(loaded, 3),
             item_forwards=_item_forwards(history, len(train)) if rival.family != "feedback" else None,
@@ -204,6 +208,10 @@ def _fit(arguments: argparse.Namespace) -> None:
         write_json(arguments.run_info, row)
     Path(state).unlink(missing_ok=True)
     plain_line(f"{arguments.out}: {rival.name}, {artefact.stored_bytes} bytes of tensors")
+
+
+def _total(history: list[dict], key: str) -> float:
+    return round(sum(line.get(key, 0) for line in history), 3)
 
 
 def _chosen_rate(path: Path | None) -> float | None:

@@ -57,7 +57,8 @@ def fit(
             there is there for every epoch that a resumed run does not repeat.
         on_epoch: called with each history line: epoch, train_loss and dev_loss (nats per item), dev_accuracy, gradient_norm
             (mean over steps), drift (relative displacement), tokens_per_s, seconds, train_seconds (of the steps alone),
-            peak_memory_bytes, best.
+            train_cpu_seconds (the same, of all threads of this process), train_tokens (of the steps' items), peak_memory_bytes,
+            best.
         log: where to report that memory ran out and the work goes on in smaller batching.
         on_progress: called with epoch, ``train`` or ``dev loss``, and the items of it done so far and in all.
 
@@ -149,6 +150,7 @@ def fit(
             seconds = time.perf_counter() - started
             line["tokens_per_s"] = round(progress.tokens / seconds, 1) if epoch and not progress.stopped else None
             line |= {"seconds": round(seconds, 3), "train_seconds": round(progress.seconds, 3)}
+            line |= {"train_cpu_seconds": round(progress.cpu_seconds, 3), "train_tokens": progress.tokens}
             line["peak_memory_bytes"] = peak_memory_bytes(frozen)
             history = [*history, line]
             line["best"] = best_epoch(history, settings) == epoch
@@ -190,7 +192,7 @@ def _train_epoch(
     """The rest of one pass over the training items; gradient of the sum of Eq. 6, divided by the items of the batch."""
     shuffler = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
     order = torch.randperm(len(examples), generator=shuffler).tolist()
-    started = time.perf_counter() - progress.seconds
+    started, cpu = time.perf_counter() - progress.seconds, time.process_time() - progress.cpu_seconds
     before = _steps_before(examples, settings, epoch)
     for start in range(progress.steps * settings.batch_size, len(order), settings.batch_size):
         batch = [examples[index] for index in order[start : start + settings.batch_size]]
@@ -207,7 +209,8 @@ def _train_epoch(
         optimizer.step()
         trainable.after_step(before + progress.steps + 1)
         tokens = sum(example.length for example in batch)
-        progress = progress.after(value, norm, tokens, time.perf_counter() - started)
+        spent = time.perf_counter() - started, time.process_time() - cpu
+        progress = progress.after(value, norm, tokens, *spent)
         keep(progress)
     if not (drift := trainable.drift()) <= MAX_DRIFT:
         message = f"the vectors have moved {drift:.3g} times their length on average, more than {MAX_DRIFT:g}"

@@ -25,7 +25,8 @@ class EpochProgress:
         loss: summed over their items, nats.
         norms: summed gradient norms.
         tokens: of their items.
-        seconds: that they took.
+        seconds: that they took, by the clock.
+        cpu_seconds: of all threads of the process.
         stopped: why the epoch cannot go on, or empty.
     """
 
@@ -34,11 +35,13 @@ class EpochProgress:
     norms: float = 0.0
     tokens: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     stopped: str = ""
 
-    def after(self, loss: float, norm: float, tokens: int, seconds: float) -> Self:
+    def after(self, loss: float, norm: float, tokens: int, seconds: float, cpu_seconds: float) -> Self:
         """One step further."""
-        return type(self)(self.steps + 1, self.loss + loss, self.norms + norm, self.tokens + tokens, seconds)
+        done = self.steps + 1, self.loss + loss, self.norms + norm, self.tokens + tokens
+        return type(self)(*done, seconds, cpu_seconds)
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,11 @@ def save_state(path: str | Path | None, run: str, snapshot: Snapshot) -> None:
     write_tensors(path, snapshot.tensors, text)
 
 
-_PASSED = {"steps": COUNT, "loss": float, "norms": float, "tokens": COUNT, "seconds": float, "stopped": str}
+_PASSED = {
+    **dict.fromkeys(("steps", "tokens"), COUNT),
+    **dict.fromkeys(("loss", "norms", "seconds", "cpu_seconds"), float),
+    "stopped": str,
+}
 
 
 def _misfit_of(history: object) -> str | None:
@@ -151,7 +158,7 @@ def load_state(path: str | Path | None, run: str, trainable: Trainable) -> Snaps
         if head["check"] != checksum(head) or head["tensors"] != tensors_sha256(tensors):
             raise ValueError("its content does not fit its checksum")
         saved, history, progress = head["run"], head["history"], EpochProgress(**head["passed"])
-        if wrong := misfit(head["passed"], _PASSED) or _misfit_of(history):
+        if wrong := misfit(asdict(progress), _PASSED) or _misfit_of(history):
             raise ValueError(f"key {wrong!r} is of the wrong kind")
         if unfit := _unfit(tensors, trainable):
             raise ValueError(f"tensor {unfit!r} is missing, of another shape or not finite")

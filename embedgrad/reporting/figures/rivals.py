@@ -27,7 +27,7 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
 LOWEST, HIGHEST = -2, 102  # of the panels, in per cent
 AXES = {
     "parameters": ("trained_parameters", "trainable parameters (0: words, or nothing)"),
-    "seconds": ("fit_seconds", "seconds of fitting, without dev (0: nothing is fitted)"),
+    "seconds": ("fit_cpu_seconds", "CPU seconds of fitting, without dev (0: nothing is fitted)"),
     "positions": ("extra_tokens", "tokens an answer reads and writes, beside its input"),
 }
 

@@ -10,7 +10,7 @@ from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import COUNT, UserError, misfit
 
 NAME = "rivals.csv"
-_TEXT = ("dataset", "model", "method", "family", "needs", "control_note")
+_TEXT = ("dataset", "model", "method", "family", "needs", "control_note", "fit_device")
 _KNOWN, _MAYBE = float, (float,)
 _SHAPE = {
     **dict.fromkeys(("dataset", "model", "method"), str),
@@ -20,8 +20,9 @@ _SHAPE = {
     ),
     **dict.fromkeys(("delta", "delta_low", "delta_high", "p", "p_holm", "detectable"), _MAYBE),
     **dict.fromkeys(("learning_rate", "best_epoch", "fit_seconds", "positions"), _MAYBE),
+    **dict.fromkeys(("fit_cpu_seconds", "trained_tokens", "dev_seconds"), _MAYBE),
     **dict.fromkeys(("trained_parameters", "stored_bytes"), (COUNT,)),
-    **dict.fromkeys(("rates_tried",), (COUNT,)),
+    **dict.fromkeys(("rates_tried", "fit_threads"), (COUNT,)),
     **dict.fromkeys(("control_loss", "control_vectors"), _MAYBE),
     **dict.fromkeys(("rate_at_edge", "control_equal"), (bool,)),
 }  # fmt: skip
@@ -67,7 +68,7 @@ def read_compared(folder: str | Path) -> list[list[dict]]:
 
 def _value(name: str, text: str) -> Any:
     if name in _TEXT:
-        return text or (None if name in ("family", "control_note") else "")
+        return text or (None if name in ("family", "control_note", "fit_device") else "")
     if text in ("", "True", "False"):
         return {"": None, "True": True, "False": False}[text]
     for kind in (int, float):

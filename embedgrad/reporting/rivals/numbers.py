@@ -78,16 +78,28 @@ def _measured(entry: Entry) -> dict:
         "best_epoch": fit.get("best_epoch"),
         "trained_parameters": fit.get("trained_parameters", 0),
         "stored_bytes": fit.get("stored_bytes", 0),
-        "fit_seconds": fit.get("fit_seconds", _training_seconds(history)) if fit else 0.0,
+        "fit_seconds": fit.get("fit_seconds", _total(history, "train_seconds")) if fit else 0.0,
+        "fit_cpu_seconds": fit.get("fit_cpu_seconds", _total(history, "train_cpu_seconds")) if fit else 0.0,
+        "fit_threads": fit.get("threads"),
+        "fit_device": (fit.get("model") or {}).get("device"),
+        "trained_tokens": fit.get("trained_tokens", _total(history, "train_tokens")) if fit else 0,
+        "dev_seconds": fit.get("dev_seconds", _dev_seconds(history)) if fit else 0.0,
+        "dev_tokens": fit.get("dev_tokens"),
         "item_forwards": fit.get("item_forwards"),
         "generated_tokens": fit.get("generated_tokens"),
         "fit_peak_memory_bytes": fit.get("peak_memory_bytes"),
+        "memory_above_loading_bytes": fit.get("memory_above_loading_bytes"),
         "positions": run.get("positions"),
         "calls": run.get("calls", 1),
         "tokens_an_answer": sum(row["n_tokens"] for row in rows) / n,
     }
 
 
-def _training_seconds(history: Sequence[dict]) -> float | None:
-    found = [line["train_seconds"] for line in history if line.get("train_seconds") is not None]
+def _total(history: Sequence[dict], key: str) -> float | None:
+    found = [line[key] for line in history if line.get(key) is not None]
     return round(sum(found), 3) if found else None
+
+
+def _dev_seconds(history: Sequence[dict]) -> float | None:
+    seconds, trained = (_total(history, key) for key in ("seconds", "train_seconds"))
+    return None if seconds is None or trained is None else round(seconds - trained, 3)

@@ -34,7 +34,8 @@ def search(
 
     Returns:
         The prompt, and a line for each look at dev: dev_accuracy, the proposal or None, calls and generated tokens so far, and
-        apart those of dev; train_seconds, of the model's answers in searching, and seconds, those of dev counted in.
+        apart those of dev; train_seconds and train_cpu_seconds, of the model's answers in searching, and seconds, those of dev
+        counted in.
 
     Raises:
         UserError: the library is not installed.
@@ -189,6 +190,7 @@ def _line(model: Model, history: Sequence[dict], accuracy: float | None, proposa
         "dev_calls": dev.calls,
         "dev_tokens": dev.tokens,
         "train_seconds": round(trained, 3),
+        "train_cpu_seconds": round(search.cpu_seconds - sum(line["train_cpu_seconds"] for line in history), 3),
         "seconds": round(search.seconds + dev.seconds - sum(line["seconds"] for line in history), 3),
         "text": prompt,
     }

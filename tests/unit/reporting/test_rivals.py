@@ -28,7 +28,8 @@ def answers(right, n=40, wrong="wrong"):
 def entries():
     one = cell(dataset="imdb", task="imdb")
     lora = {"settings": {"learning_rate": 0.001}, "best_epoch": 3, "trained_parameters": 1500, "stored_bytes": 6000}
-    lora |= {"fit_seconds": 12.5, "peak_memory_bytes": 10**9, "item_forwards": 600}
+    lora |= {"fit_seconds": 12.5, "peak_memory_bytes": 10**9, "item_forwards": 600, "threads": 1}
+    lora |= {"fit_cpu_seconds": 11.5, "dev_seconds": 4.5, "trained_tokens": 800, "memory_above_loading_bytes": 10**8}
     return [
         Entry(one, "text prompt", "", [answers(range(10), wrong="truncated")], answers=[{"positions": 20}]),
         Entry(
@@ -38,7 +39,13 @@ def entries():
             [answers(range(20)), answers(range(22)), answers(range(30))],
             [{"trained_parameters": 640, "settings": {"learning_rate": 0.01}}] * 3,
             [{"positions": 20}] * 3,
-            [[{"epoch": 0, "train_seconds": 0.0}, {"epoch": 1, "train_seconds": 2.25}]] * 3,
+            [
+                [
+                    {"epoch": 0, "train_seconds": 0.0, "train_cpu_seconds": 0.0, "train_tokens": 0, "seconds": 0.5},
+                    {"epoch": 1, "train_seconds": 2.25, "train_cpu_seconds": 2.0, "train_tokens": 70, "seconds": 3.0},
+                ]
+            ]
+            * 3,
         ),
         Entry(
             one,
@@ -75,6 +82,11 @@ def test_costs_are_those_of_the_median_seed(entries):
         "modules",
     )
     assert (own["fit_seconds"], own["trained_parameters"]) == (2.25, 640)
+    costs = ("fit_cpu_seconds", "dev_seconds", "trained_tokens", "memory_above_loading_bytes", "fit_threads")
+    assert [lora[name] for name in costs] == [11.5, 4.5, 800, 10**8, 1]
+    # Of EmbedGrad's own history: dev is what its epochs took besides.
+    assert [own[name] for name in costs[:3]] == [2.0, 1.25, 70]
+    assert [text[name] for name in costs[:3]] == [0.0, 0.0, 0]
     assert (text["trained_parameters"], text["fit_seconds"], text["needs"]) == (0, 0.0, "nothing")
     assert (refine["calls"], refine["tokens_an_answer"]) == (2.5, 10)
 

@@ -4,9 +4,12 @@ import pytest
 from tiny import REVIEWS, tiny_model
 
 from embedgrad.cli import main
+from embedgrad.files import read_items
 from embedgrad.rivals import environment
 from embedgrad.rivals.table import RIVALS
+from embedgrad_core import Layout, Slot, load_model
 from embedgrad_core.files import read_json, read_jsonl, write_jsonl
+from embedgrad_core.objective import encode
 
 FEW = ("--epochs", 2, "--batch-size", 2, "--threads", 1, "--device", "cpu")
 
@@ -33,6 +36,13 @@ def embedgrad(capsys):
     return run
 
 
+def tokens(folder):
+    """Of one pass over the items, as the command lays them out."""
+    frozen = load_model(str(folder / "model"), dtype="float32", device="cpu")
+    slot = Slot.place(frozen.tokenizer, Layout(target_prefix="\n"), "positive or negative?")
+    return sum(one.length for one in encode(slot, read_items(folder / "items.jsonl"), frozen.context))
+
+
 def fit(embedgrad, folder, name, *more):
     data = ("--train", folder / "items.jsonl", "--dev", folder / "items.jsonl")
     own = (
@@ -57,6 +67,14 @@ def test_a_rival_is_fitted_and_answers(embedgrad, folder, name):
     assert run["settings"] is None or run["settings"]["learning_rate"] == RIVALS[name].rates[1]
     assert run["epochs_run"] == max(0, len(history) - 1) == (0 if RIVALS[name].family == "at_test_time" else 2)
     assert run["item_forwards"] >= 3 * 4 * run["epochs_run"]
+    # Two epochs of four items; a search tries candidates besides, a third of a step each.
+    trained = run["epochs_run"] * tokens(folder)
+    if name == "autoprompt":
+        assert trained < run["trained_tokens"] < trained * (1 + RIVALS[name].settings["candidates"] / 3)
+    else:
+        assert run["trained_tokens"] == trained
+    assert (run["fit_cpu_seconds"] > 0) is (run["epochs_run"] > 0)
+    assert 0 <= run["memory_above_loading_bytes"] < run["peak_memory_bytes"]
     assert not (folder / f"{name}.state").exists()
     out = folder / f"{name}.outputs.jsonl"
     status, said = embedgrad(
