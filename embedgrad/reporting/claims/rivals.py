@@ -30,7 +30,11 @@ Found = tuple[str, str] | None
 
 
 def _below(rows: Rows, *methods: str) -> Found:
-    """All below EmbedGrad after Holm's correction? One above says nothing where EmbedGrad's own rate was not searched."""
+    """All below EmbedGrad after Holm's correction?
+
+    One above says nothing where EmbedGrad's own rate was not searched; one below says nothing where it was still getting better
+    when its epochs were over.
+    """
     found = [rows[method] for method in methods if method in rows]
     if not found:
         return None

@@ -75,7 +75,7 @@ def _panel(axes: Axes, rows: Sequence[dict], key: str) -> None:
     for row in rows:
         label, colour, mark = FAMILIES[row["family"] or ""]
         accuracy = 100 * row["accuracy"]
-        reach = [[accuracy - 100 * row["wilson_low"]], [100 * row["wilson_high"] - accuracy]]
+        reach = [[accuracy - 100 * row["accuracy_low"]], [100 * row["accuracy_high"] - accuracy]]
         own = row["family"] == "embedgrad"
         axes.errorbar(row[key], accuracy, yerr=reach, color=FAINT if not own else AFTER, elinewidth=1, zorder=1)
         axes.plot(

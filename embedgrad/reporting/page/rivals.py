@@ -5,8 +5,17 @@ from pathlib import Path
 
 from embedgrad.reporting.figures.images import as_image
 from embedgrad.reporting.figures.rivals import AXES, scatter
-from embedgrad.reporting.results.compared import NAME, control, detectable, difference, is_apart, read_compared, sign
-from embedgrad.reporting.rivals.entries import EMBEDGRAD, UNTRAINED
+from embedgrad.reporting.results.compared import (
+    NAME,
+    control,
+    detectable,
+    difference,
+    is_apart,
+    is_rival,
+    read_compared,
+    sign,
+)
+from embedgrad.reporting.rivals.entries import EMBEDGRAD
 from embedgrad.reporting.rivals.words import LEGEND, blocks
 
 # What a column is sorted by, where that is not the number which its text begins with.
@@ -35,7 +44,7 @@ def section(folder: Path) -> dict | None:
 
 def sentence(cells: Sequence[Sequence[dict]]) -> str:
     """What can be told apart at this n, and what the null control gave."""
-    methods = [row for rows in cells for row in rows if _is_method(row)]
+    methods = [row for rows in cells for row in rows if is_rival(row)]
     own = [row for rows in cells for row in rows if row["method"] == EMBEDGRAD]
     above, below = (sum(sign(row) == way for row in methods) for way in (1, -1))
     items = sorted({row["n"] for rows in cells for row in rows})
@@ -57,17 +66,13 @@ def _control(own: Sequence[dict]) -> str:
     return f"EmbedGrad's rate was chosen as the others' were, by the same loop as the run's own: {told}"
 
 
-def _is_method(row: dict) -> bool:
-    return row["family"] not in (None, UNTRAINED, EMBEDGRAD)
-
-
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _cell(rows: Sequence[dict]) -> dict:
     ((name, header, lines),) = blocks(rows)
-    told = {way: [row for row in rows if _is_method(row) and sign(row) == way] for way in (1, -1)}
+    told = {way: [row for row in rows if is_rival(row) and sign(row) == way] for way in (1, -1)}
     words = {1: "Above EmbedGrad", -1: "Below EmbedGrad"}
     found = [
         f"{words[way]}: {', '.join(row['method'] + ' ' + difference(row) for row in some)}." for way, some in told.items() if some

@@ -4,24 +4,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from embedgrad.reporting.rivals.entries import EMBEDGRAD, NEEDS
+from embedgrad.reporting.rivals.entries import EMBEDGRAD, NEEDS, UNTRAINED
 from embedgrad.reporting.statistics import ALPHA
 from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import COUNT, UserError, misfit
 
 NAME = "rivals.csv"
-_TEXT = ("dataset", "model", "method", "family", "needs", "control_note", "fit_device")
+_WORDS = ("control_note", "fit_device", "delta_of")
+_TEXT = ("dataset", "model", "method", "family", "needs", *_WORDS)
 _KNOWN, _MAYBE = float, (float,)
 _SHAPE = {
     **dict.fromkeys(("dataset", "model", "method"), str),
     **dict.fromkeys(("n", "correct", "seeds"), COUNT),
     **dict.fromkeys(
-        ("accuracy", "wilson_low", "wilson_high", "lowest_accuracy", "highest_accuracy", "tokens_an_answer", "calls"), _KNOWN
+        ("accuracy", "accuracy_low", "accuracy_high", "lowest_accuracy", "highest_accuracy", "tokens_an_answer", "calls"), _KNOWN
     ),
     **dict.fromkeys(("delta", "delta_low", "delta_high", "p", "p_holm", "detectable"), _MAYBE),
     **dict.fromkeys(("learning_rate", "best_epoch", "fit_seconds", "positions"), _MAYBE),
     **dict.fromkeys(("fit_cpu_seconds", "trained_tokens", "dev_seconds"), _MAYBE),
-    **dict.fromkeys(("trained_parameters", "stored_bytes"), (COUNT,)),
+    **dict.fromkeys(("trained_parameters", "stored_bytes"), _MAYBE),
     **dict.fromkeys(("rates_tried", "fit_threads"), (COUNT,)),
     **dict.fromkeys(("control_loss", "control_vectors"), _MAYBE),
     **dict.fromkeys(("rate_at_edge", "control_equal"), (bool,)),
@@ -50,7 +51,7 @@ def read_compared(folder: str | Path) -> list[list[dict]]:
             raise UserError(f"{path}:{number}: {len(line)} fields, the header has {len(header)}; {_AGAIN}")
         row: dict[str, Any] = {name: _value(name, text) for name, text in zip(header, line, strict=True)}
         wrong = misfit(row, _SHAPE) or ("family" if (row.get("family") or "") not in NEEDS else None)
-        if not wrong and not 0 <= row["correct"] <= row["n"] > 0:
+        if not wrong and not 0 <= row["correct"] <= row["n"] * row["seeds"] > 0:
             wrong = "n"
         if wrong:
             raise UserError(f"{path}:{number}: column {wrong!r} is missing or of the wrong kind; {_AGAIN}")
@@ -61,14 +62,15 @@ def read_compared(folder: str | Path) -> list[list[dict]]:
             raise UserError(
                 f"{path}: {dataset}/{model} must have one row of each method and one of EmbedGrad; {_AGAIN}"
             )
-        if any(row["p_holm"] is None or row["delta"] is None for row in rows if row["method"] != EMBEDGRAD):
+        others = [row for row in rows if row["method"] != EMBEDGRAD]
+        if any(row["delta"] is None or (row["p_holm"] is None and is_rival(row)) for row in others):
             raise UserError(f"{path}: {dataset}/{model} has a method without delta or p_holm; {_AGAIN}")
     return list(cells.values())
 
 
 def _value(name: str, text: str) -> Any:
     if name in _TEXT:
-        return text or (None if name in ("family", "control_note", "fit_device") else "")
+        return text or (None if name in ("family", *_WORDS) else "")
     if text in ("", "True", "False"):
         return {"": None, "True": True, "False": False}[text]
     for kind in (int, float):
@@ -79,9 +81,14 @@ def _value(name: str, text: str) -> Any:
     return text
 
 
+def is_rival(row: dict) -> bool:
+    """Whether the row is a method of the comparison: not EmbedGrad's, nor of what trains nothing for it."""
+    return row["family"] not in (None, UNTRAINED, EMBEDGRAD)
+
+
 def sign(row: dict) -> int:
     """1 for a method above EmbedGrad after Holm's correction, -1 for one below, 0 where the two cannot be told apart."""
-    if row["p_holm"] >= ALPHA or not row["delta"]:
+    if row["p_holm"] is None or row["p_holm"] >= ALPHA or not row["delta"]:
         return 0
     return 1 if row["delta"] > 0 else -1
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from embedgrad.reporting.results.answers import read_graded, view
 from embedgrad.reporting.results.cells import Cell
@@ -55,19 +54,9 @@ class Entry:
     chosen: dict = field(default_factory=dict)
     check: dict = field(default_factory=dict)
 
-    @property
-    def median(self) -> int:
-        """Place of the seed of median accuracy, the lower of two."""
-        order = sorted(range(len(self.graded)), key=lambda place: (self.correct(place), place))
-        return order[(len(order) - 1) // 2]
-
     def correct(self, place: int) -> int:
         """Right answers of a seed."""
         return sum(row["correct"] for row in self.graded[place])
-
-    def of_median(self, parts: Sequence[Any]) -> Any:
-        """A seed's own part, of the median seed; an empty one where there is none."""
-        return parts[self.median] if parts else {}
 
 
 def read_entries(

@@ -1,15 +1,21 @@
 """EmbedGrad among the methods that the paper places it among: one row a method, a block a cell.
 
-Statistics are those of the seed of median accuracy, paired with EmbedGrad's median seed on the same items; the range over seeds
-stands beside them. Holm's correction runs over the methods of a cell. Costs are those of the same seed.
+Of several seeds everything is a mean over all of them, none is picked: a difference to EmbedGrad has items and seeds as crossed
+random effects, as in Table 2, where a method that has one seed stands beside each of EmbedGrad's. With one seed on both sides it is
+Newcombe's interval and the exact McNemar test. Holm's correction runs over the methods of a cell that are rivals: what trains
+nothing for the comparison, and EmbedGrad's own second row, are no hypotheses.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import fsum
+from typing import Any
 
 from embedgrad.files import FAILURES
-from embedgrad.reporting.rivals.entries import EMBEDGRAD, NEEDS, Entry
-from embedgrad.reporting.statistics import Paired, detectable_gain, holm, mcnemar, wilson
+from embedgrad.reporting.rivals.entries import EMBEDGRAD, NEEDS, UNTRAINED, Entry
+from embedgrad.reporting.statistics import Paired, crossed, detectable_gain, holm, mcnemar, wilson
+
+COSTS = ("fit_seconds", "fit_cpu_seconds", "trained_tokens", "dev_seconds", "trained_parameters", "stored_bytes")
 
 
 def numbers(entries: Sequence[Entry]) -> list[dict]:
@@ -18,41 +24,64 @@ def numbers(entries: Sequence[Entry]) -> list[dict]:
     for cell in dict.fromkeys((entry.cell.dataset, entry.cell.model) for entry in entries):
         mine = [entry for entry in entries if (entry.cell.dataset, entry.cell.model) == cell]
         reference = next(entry for entry in mine if entry.method == EMBEDGRAD)
-        others = [entry for entry in mine if entry.method != EMBEDGRAD]
-        pairs = {entry.method: _paired(reference, entry) for entry in others}
-        p_values = [_p(pairs[entry.method]) for entry in others]
-        adjusted = dict(zip(pairs, holm(p_values), strict=True))
+        found = {entry.method: _difference(reference, entry) for entry in mine if entry.method != EMBEDGRAD}
+        rivals = [entry.method for entry in mine if entry.family not in ("", UNTRAINED, "embedgrad")]
+        adjusted = dict(zip(rivals, holm([found[name]["p"] for name in rivals]), strict=True))
         for entry in mine:
-            pair = pairs.get(entry.method)
             row = _measured(entry)
-            if pair is not None:
-                low, high = pair.interval
-                row |= {"delta": pair.points, "delta_low": low, "delta_high": high}
-                row |= {"p": _p(pair), "p_holm": adjusted[entry.method]}
-                gain = detectable_gain(pair.n)
+            if entry.method in found:
+                row |= found[entry.method] | {"p_holm": adjusted.get(entry.method)}
+                gain = detectable_gain(row["n"])
                 row["detectable"] = None if gain is None else 100 * gain
             rows.append(row)
     return rows
 
 
-def _paired(reference: Entry, entry: Entry) -> Paired:
-    sides = (one.graded[one.median] for one in (reference, entry))
-    return Paired.of(*([row["correct"] for row in side] for side in sides))
+def _difference(reference: Entry, entry: Entry) -> dict[str, Any]:
+    """Points more than the reference, with interval and p, before correction."""
+    sides = [[[row["correct"] for row in seed] for seed in one.graded] for one in (reference, entry)]
+    if max(map(len, sides)) == 1:
+        pair = Paired.of(sides[0][0], sides[1][0])
+        low, high = pair.interval
+        points, p, kind = pair.points, mcnemar(pair.only_before, pair.only_after)[0], "items of one seed"
+    else:
+        gains = [[after - before for before, after in zip(*both, strict=True)] for both in _by_seed(*sides)]
+        of_seeds = crossed(gains)
+        (low, high), points, p, kind = of_seeds.interval, of_seeds.mean, of_seeds.p, "mixed model"
+    return {"delta": points, "delta_low": low, "delta_high": high, "delta_of": kind, "p": p}
 
 
-def _p(pair: Paired) -> float:
-    return mcnemar(pair.only_before, pair.only_after)[0]
+def _by_seed(*sides: Sequence[Sequence[bool]]) -> Iterator[tuple[Sequence[bool], ...]]:
+    """The answers of both sides seed by seed; a side with one seed stands beside each of the other's."""
+    count = min(len(side) for side in sides if len(side) > 1)
+    return zip(*(list(side) * count if len(side) == 1 else side[:count] for side in sides), strict=True)
+
+
+def _accuracy_interval(entry: Entry) -> tuple[float, float]:
+    """95 %: Wilson's of one seed, else the mixed model's over items and seeds, as fractions."""
+    right = [[int(row["correct"]) for row in seed] for seed in entry.graded]
+    if len(right) == 1:
+        return wilson(sum(right[0]), len(right[0]))
+    low, high = crossed(right).interval
+    return max(0.0, low / 100), min(1.0, high / 100)
+
+
+def _mean(parts: Sequence[dict], key: str, default: float | None = None) -> float | None:
+    """Over the seeds; None where a seed does not say it."""
+    values = [part.get(key, default) for part in parts]
+    if not values or any(value is None for value in values):
+        return None
+    mean = fsum(values) / len(values)
+    return int(mean) if mean == int(mean) and all(isinstance(value, int) for value in values) else mean
 
 
 def _measured(entry: Entry) -> dict:
-    place = entry.median
-    rows, fit, run = entry.graded[place], entry.of_median(entry.fits), entry.of_median(entry.answers)
-    n, correct = len(rows), entry.correct(place)
-    low, high = wilson(correct, n)
-    counts = [entry.correct(seed) for seed in range(len(entry.graded))]
+    seeds, n = len(entry.graded), len(entry.graded[0])
+    counts = [entry.correct(seed) for seed in range(seeds)]
+    low, high = _accuracy_interval(entry)
+    rows = [row for graded in entry.graded for row in graded]
     failures = Counter(row["failure"] for row in rows)
-    settings = fit.get("settings") or {}
-    history = entry.of_median(entry.histories) or []
+    fits, answers = _fits(entry), entry.answers or [{}]
     return {
         "dataset": entry.cell.dataset,
         "model": entry.cell.model,
@@ -60,46 +89,56 @@ def _measured(entry: Entry) -> dict:
         "family": entry.family or None,
         "needs": NEEDS[entry.family],
         "n": n,
-        "correct": correct,
-        "accuracy": correct / n,
-        "wilson_low": low,
-        "wilson_high": high,
-        "seeds": len(counts),
+        "correct": sum(counts),
+        "accuracy": sum(counts) / len(rows),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "seeds": seeds,
         "lowest_accuracy": min(counts) / n,
         "highest_accuracy": max(counts) / n,
         **{f"failure_{name}": failures[name] for name in FAILURES if name != "none"},
-        "learning_rate": settings.get("learning_rate"),
+        "learning_rate": (fits[0].get("settings") or {}).get("learning_rate"),
         "rate_at_edge": entry.chosen.get("at_edge"),
         "rates_tried": len(entry.chosen["tried"]) if "tried" in entry.chosen else None,
         "control_equal": entry.check.get("equal"),
         "control_loss": entry.check.get("loss"),
         "control_vectors": entry.check.get("vectors"),
         "control_note": entry.check.get("note") or None,
-        "best_epoch": fit.get("best_epoch"),
-        "trained_parameters": fit.get("trained_parameters", 0),
-        "stored_bytes": fit.get("stored_bytes", 0),
-        "fit_seconds": fit.get("fit_seconds", _total(history, "train_seconds")) if fit else 0.0,
-        "fit_cpu_seconds": fit.get("fit_cpu_seconds", _total(history, "train_cpu_seconds")) if fit else 0.0,
-        "fit_threads": fit.get("threads"),
-        "fit_device": (fit.get("model") or {}).get("device"),
-        "trained_tokens": fit.get("trained_tokens", _total(history, "train_tokens")) if fit else 0,
-        "dev_seconds": fit.get("dev_seconds", _dev_seconds(history)) if fit else 0.0,
-        "dev_tokens": fit.get("dev_tokens"),
-        "item_forwards": fit.get("item_forwards"),
-        "generated_tokens": fit.get("generated_tokens"),
-        "fit_peak_memory_bytes": fit.get("peak_memory_bytes"),
-        "memory_above_loading_bytes": fit.get("memory_above_loading_bytes"),
-        "positions": run.get("positions"),
-        "calls": run.get("calls", 1),
-        "tokens_an_answer": sum(row["n_tokens"] for row in rows) / n,
+        **{key: _mean(fits, key) for key in ("best_epoch", "trained_parameters", "stored_bytes")},
+        **{key: _mean(fits, key) for key in ("fit_seconds", "fit_cpu_seconds", "trained_tokens", "dev_seconds")},
+        "fit_threads": max((fit["threads"] for fit in fits if "threads" in fit), default=None),
+        "fit_device": (fits[0].get("model") or {}).get("device"),
+        **{key: _mean(fits, key) for key in ("dev_tokens", "item_forwards", "generated_tokens")},
+        "fit_peak_memory_bytes": _mean(fits, "peak_memory_bytes"),
+        "memory_above_loading_bytes": _mean(fits, "memory_above_loading_bytes"),
+        "positions": _mean(answers, "positions"),
+        "calls": _mean(answers, "calls", 1),
+        "tokens_an_answer": sum(row["n_tokens"] for row in rows) / len(rows),
     }
 
 
-def _total(history: Sequence[dict], key: str) -> float | None:
-    found = [line[key] for line in history if line.get(key) is not None]
-    return round(sum(found), 3) if found else None
+def _fits(entry: Entry) -> list[dict]:
+    """What fitting took on each seed: its run file over what its history says; nothing where nothing is fitted."""
+    nothing = dict.fromkeys(COSTS, 0)
+    histories = entry.histories or [()] * len(entry.fits)
+    found = [
+        nothing | _of_history(history) | fit if fit else nothing
+        for fit, history in zip(entry.fits, histories, strict=True)
+    ]
+    return found or [nothing]
 
 
-def _dev_seconds(history: Sequence[dict]) -> float | None:
-    seconds, trained = (_total(history, key) for key in ("seconds", "train_seconds"))
-    return None if seconds is None or trained is None else round(seconds - trained, 3)
+def _of_history(history: Sequence[dict]) -> dict[str, float | None]:
+    """The costs of a history; None where it does not say them."""
+
+    def total(key: str) -> float | None:
+        found = [line[key] for line in history if line.get(key) is not None]
+        return round(fsum(found), 3) if found else None
+
+    seconds, trained = total("seconds"), total("train_seconds")
+    return {
+        "fit_seconds": trained,
+        "fit_cpu_seconds": total("train_cpu_seconds"),
+        "trained_tokens": total("train_tokens"),
+        "dev_seconds": None if seconds is None or trained is None else round(seconds - trained, 3),
+    }

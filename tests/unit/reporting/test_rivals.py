@@ -1,5 +1,6 @@
 """The table of rivals against hand counts, and its figures."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -16,6 +17,7 @@ from embedgrad.reporting.latency import COLUMNS, add_latency
 from embedgrad.reporting.rivals.entries import NEEDS, Entry
 from embedgrad.reporting.rivals.numbers import numbers
 from embedgrad.reporting.rivals.words import markdown
+from embedgrad.reporting.statistics import crossed, wilson
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.files import UserError, write_json
 
@@ -60,20 +62,54 @@ def entries():
     ]
 
 
-def test_rows_are_paired_with_the_median_seed_on_the_same_items(entries):
+def test_differences_are_means_over_all_seeds(entries):
+    """EmbedGrad has items 0-19, 0-21 and 0-29 right, LoRA's one seed 5-34: beside each seed 15 - 5, 13 - 5 and 5 - 5 more."""
     text, own, lora, refine = numbers(entries)
-    assert (own["correct"], own["lowest_accuracy"], own["highest_accuracy"]) == (22, 0.5, 0.75)
+    assert (own["correct"], own["accuracy"], own["lowest_accuracy"], own["highest_accuracy"]) == (72, 0.6, 0.5, 0.75)
     assert "delta" not in own
-    # LoRA has items 5-34 right, EmbedGrad's median seed 0-21: 13 more, 5 fewer.
-    assert lora["delta"] == pytest.approx(100 * (13 - 5) / 40)
-    assert lora["p"] == pytest.approx(binomtest(5, 18).pvalue)
-    raw = [text["p"], lora["p"], refine["p"]]
-    assert [text["p_holm"], lora["p_holm"], refine["p_holm"]] == pytest.approx(multipletests(raw, method="holm")[1])
-    assert lora["delta_low"] < lora["delta"] < lora["delta_high"]
-    assert (text["failure_truncated"], text["failure_wrong"]) == (30, 0)
+    assert lora["delta"] == pytest.approx(100 * (10 + 8 + 0) / 3 / 40)
+    gains = [[(5 <= k < 35) - (k < most) for k in range(40)] for most in (20, 22, 30)]
+    assert (lora["delta"], lora["delta_low"], lora["delta_high"], lora["p"]) == pytest.approx(
+        (crossed(gains).mean, *crossed(gains).interval, crossed(gains).p)
+    )
+    assert lora["delta_of"] == "mixed model"
+    # Holm's family: the text prompt is no rival.
+    raw = [lora["p"], refine["p"]]
+    assert (text["p"] is not None, text["p_holm"]) == (True, None)
+    assert [lora["p_holm"], refine["p_holm"]] == pytest.approx(multipletests(raw, method="holm")[1])
+    assert (text["failure_truncated"], text["failure_wrong"], own["failure_wrong"]) == (30, 0, 20 + 18 + 10)
+    right = [[int(k < most) for k in range(40)] for most in (20, 22, 30)]
+    assert (own["accuracy_low"], own["accuracy_high"]) == pytest.approx([one / 100 for one in crossed(right).interval])
+    assert (lora["accuracy_low"], lora["accuracy_high"]) == wilson(30, 40)
 
 
-def test_costs_are_those_of_the_median_seed(entries):
+def test_no_seed_is_picked_by_its_test_accuracy(entries):
+    """Seeds in another order, on both sides alike, change nothing."""
+    _, own, lora, _ = entries
+    three = replace(
+        lora, graded=[answers(range(m)) for m in (9, 31, 12)], fits=list(lora.fits) * 3, answers=list(lora.answers) * 3
+    )
+    found = numbers([own, three])[1]
+    gains = [[(k < mine) - (k < other) for k in range(40)] for mine, other in ((9, 20), (31, 22), (12, 30))]
+    assert (found["delta"], found["p"]) == pytest.approx((crossed(gains).mean, crossed(gains).p))
+    turned = [replace(one, graded=[one.graded[place] for place in (2, 0, 1)]) for one in (own, three)]
+    again = numbers(turned)[1]
+    assert all(again[key] == pytest.approx(value) for key, value in found.items() if isinstance(value, float))
+
+
+def test_one_seed_on_both_sides_has_the_exact_test(entries):
+    _, own, lora, _ = entries
+    row = numbers([replace(own, graded=own.graded[1:2], fits=own.fits[:1], histories=own.histories[:1]), lora])[1]
+    # Items 5-34 and 0-21: 13 more, 5 fewer.
+    assert (row["delta"], row["p"], row["delta_of"]) == (
+        20,
+        pytest.approx(binomtest(5, 18).pvalue),
+        "items of one seed",
+    )
+    assert row["delta_low"] < 20 < row["delta_high"]
+
+
+def test_costs_are_means_over_the_seeds(entries):
     text, own, lora, refine = numbers(entries)
     assert (lora["learning_rate"], lora["rate_at_edge"], lora["fit_seconds"], lora["needs"]) == (
         0.001,
@@ -87,6 +123,12 @@ def test_costs_are_those_of_the_median_seed(entries):
     # Of EmbedGrad's own history: dev is what its epochs took besides.
     assert [own[name] for name in costs[:3]] == [2.0, 1.25, 70]
     assert [text[name] for name in costs[:3]] == [0.0, 0.0, 0]
+    two = [{**entries[2].fits[0], "best_epoch": 4, "fit_cpu_seconds": 12.5}, entries[2].fits[0]]
+    both = replace(
+        entries[2], graded=list(entries[2].graded) * 2, fits=two, answers=[{"positions": 20}, {"positions": 23}]
+    )
+    mean = numbers([entries[1], both])[1]
+    assert (mean["best_epoch"], mean["fit_cpu_seconds"], mean["positions"]) == (3.5, 12.0, 21.5)
     assert (text["trained_parameters"], text["fit_seconds"], text["needs"]) == (0, 0.0, "nothing")
     assert (refine["calls"], refine["tokens_an_answer"]) == (2.5, 10)
 
