@@ -29,6 +29,7 @@ from embedgrad.commands.arguments import (
 from embedgrad.commands.checked import check_outputs, check_writable, output_file, some_text, text_of_file, whole
 from embedgrad.commands.output import plain_line
 from embedgrad.files import answers_sha256, read_items
+from embedgrad.rivals.rival import Rival
 from embedgrad_core.files import (
     UserError,
     is_number,
@@ -195,6 +196,7 @@ def _fit(arguments: argparse.Namespace) -> None:
             dev_seconds=round(sum(line["seconds"] for line in history) - training, 3),
             load_seconds=round(loaded, 3),
             item_forwards=_item_forwards(history, len(train)) if rival.family != "feedback" else None,
+            epochs_allowed=_allowed(rival, chosen, settings.epochs),
             epochs_run=max(0, len(history) - 1),
             best_epoch=artefact.header.get("best_epoch"),
             stopped=history[-1].get("stopped") if history else None,
@@ -208,6 +210,12 @@ def _fit(arguments: argparse.Namespace) -> None:
         write_json(arguments.run_info, row)
     Path(state).unlink(missing_ok=True)
     plain_line(f"{arguments.out}: {rival.name}, {artefact.stored_bytes} bytes of tensors")
+
+
+def _allowed(rival: Rival, chosen: dict[str, Any], epochs: int) -> int | None:
+    """The last epoch, or step of a search in words, that a fit may come to; None where there is nothing of the kind."""
+    steps = {"feedback": chosen.get("steps"), "at_test_time": None}
+    return steps.get(rival.family, epochs)
 
 
 def _total(history: list[dict], key: str) -> float:

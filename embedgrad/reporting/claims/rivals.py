@@ -6,7 +6,7 @@ and a verdict. Methods that the run has not are passed over; where it has none o
 
 from collections.abc import Callable, Sequence
 
-from embedgrad.reporting.claims.measured import FAILS, HOLDS
+from embedgrad.reporting.claims.measured import FAILS, HOLDS, OPEN
 from embedgrad.reporting.results.compared import control, detectable, difference, is_apart, sign
 from embedgrad.reporting.rivals.entries import EMBEDGRAD
 from embedgrad.reporting.typeset import short_p
@@ -14,6 +14,7 @@ from embedgrad.reporting.typeset import short_p
 UNTOLD, TIMING = "cannot be told at this n", "cannot be told: times are too close"
 APART = "cannot be told: APART, the null control differs"
 UNSEARCHED = "cannot be told: EmbedGrad's rate was not searched"
+CAPPED = " (at its best in the last epoch allowed)"
 # Jobs beside a fit slow its caches and memory down, and change its CPU seconds by about as much; tokens are counted.
 CLOSE = {"fit_cpu_seconds": 1.25}
 UNITS = {
@@ -38,7 +39,7 @@ def _below(rows: Rows, *methods: str) -> Found:
     found = [rows[method] for method in methods if method in rows]
     if not found:
         return None
-    told = [_paired(row) for row in found]
+    told = [_paired(row) + (CAPPED if row["at_epoch_cap"] else "") for row in found]
     own = rows[EMBEDGRAD]
     told.append(control(own))
     told.append(f"{detectable(found)} would be found with 80 % power before correction")
@@ -49,6 +50,8 @@ def _below(rows: Rows, *methods: str) -> Found:
         verdict = FAILS
     else:
         verdict = HOLDS if set(signs) == {-1} else UNTOLD
+        if verdict == HOLDS and any(row["at_epoch_cap"] for row in found):
+            verdict = OPEN
     return "; ".join(told), verdict
 
 
@@ -143,7 +146,8 @@ def _unless_apart(kind: Callable[..., Found]) -> Callable[..., Found]:
 RIVAL_KINDS: dict[str, tuple[Callable[..., Found], str]] = {
     "rivals_below": (
         _unless_apart(_below),
-        "Points over EmbedGrad, item by item, p with Holm's correction. Holds if all are below; refuted by one that is above.",
+        "Points over EmbedGrad, item by item, p with Holm's correction. Holds if all are below; refuted by one that is above; "
+        "open where one below was at its best in its last epoch.",
     ),
     "rivals_more": (
         _unless_apart(_more),

@@ -25,7 +25,7 @@ _SHAPE = {
     **dict.fromkeys(("trained_parameters", "stored_bytes"), _MAYBE),
     **dict.fromkeys(("rates_tried", "fit_threads"), (COUNT,)),
     **dict.fromkeys(("control_loss", "control_vectors"), _MAYBE),
-    **dict.fromkeys(("rate_at_edge", "control_equal"), (bool,)),
+    **dict.fromkeys(("rate_at_edge", "at_epoch_cap", "control_equal"), (bool,)),
 }  # fmt: skip
 _AGAIN = "delete it and run again."
 

@@ -68,8 +68,8 @@ def _accuracy_interval(entry: Entry) -> tuple[float, float]:
 
 def _mean(parts: Sequence[dict], key: str, default: float | None = None) -> float | None:
     """Over the seeds; None where a seed does not say it."""
-    values = [part.get(key, default) for part in parts]
-    if not values or any(value is None for value in values):
+    values = [value for part in parts if (value := part.get(key, default)) is not None]
+    if not values or len(values) < len(parts):
         return None
     mean = fsum(values) / len(values)
     return int(mean) if mean == int(mean) and all(isinstance(value, int) for value in values) else mean
@@ -105,6 +105,7 @@ def _measured(entry: Entry) -> dict:
         "control_vectors": entry.check.get("vectors"),
         "control_note": entry.check.get("note") or None,
         **{key: _mean(fits, key) for key in ("best_epoch", "trained_parameters", "stored_bytes")},
+        "at_epoch_cap": _at_cap(fits),
         **{key: _mean(fits, key) for key in ("fit_seconds", "fit_cpu_seconds", "trained_tokens", "dev_seconds")},
         "fit_threads": max((fit["threads"] for fit in fits if "threads" in fit), default=None),
         "fit_device": (fits[0].get("model") or {}).get("device"),
@@ -115,6 +116,13 @@ def _measured(entry: Entry) -> dict:
         "calls": _mean(answers, "calls", 1),
         "tokens_an_answer": sum(row["n_tokens"] for row in rows) / len(rows),
     }
+
+
+def _at_cap(fits: Sequence[dict]) -> bool | None:
+    """Whether some seed was at its best on dev in the last epoch that it was allowed: more might have helped."""
+    allowed = [fit.get("epochs_allowed", (fit.get("settings") or {}).get("epochs")) for fit in fits]
+    known = [(fit.get("best_epoch"), last) for fit, last in zip(fits, allowed, strict=True) if last is not None]
+    return any(best == last for best, last in known) if known else None
 
 
 def _fits(entry: Entry) -> list[dict]:

@@ -11,7 +11,7 @@ LEGEND = (
     "Right: of all seeds. Δ: percentage points more than EmbedGrad on the same items, with its 95 % interval and p: of several "
     "seeds by a mixed model with items and seeds as crossed random effects, as in Table 2, of one by Newcombe's interval and "
     "McNemar's exact test; Holm's correction over the methods of a cell. Seeds: lowest and highest accuracy. Rate: chosen on dev, "
-    "* at the edge of the grid. "
+    "* at the edge of the grid, † at its best on dev in the last epoch allowed (of any seed). "
     "ms a token ×: the time of a token over the text prompt's, one row at a time, after the first."
 )
 
@@ -45,7 +45,8 @@ def blocks(rows: Sequence[dict]) -> Iterator[tuple[str, list[str], list[list[str
 
 
 def _line(row: dict) -> list[str]:
-    rate = "" if row["learning_rate"] is None else f"{row['learning_rate']:g}" + ("*" if row["rate_at_edge"] else "")
+    marks = ("*" if row["rate_at_edge"] else "") + ("†" if row["at_epoch_cap"] else "")
+    rate = marks if row["learning_rate"] is None else f"{row['learning_rate']:g}{marks}"
     delta = (
         "" if row.get("delta") is None else f"{row['delta']:+.1f} [{row['delta_low']:+.1f}, {row['delta_high']:+.1f}]"
     )

@@ -133,6 +133,23 @@ def test_costs_are_means_over_the_seeds(entries):
     assert (refine["calls"], refine["tokens_an_answer"]) == (2.5, 10)
 
 
+@pytest.mark.parametrize(
+    ("fits", "found"),
+    [
+        ([{"best_epoch": 10, "settings": {"epochs": 10}}, {"best_epoch": 4, "settings": {"epochs": 10}}], True),
+        ([{"best_epoch": 9, "settings": {"epochs": 10}}], False),
+        ([{"best_epoch": 12, "settings": None, "epochs_allowed": 12}], True),
+        ([{"best_epoch": 1, "settings": None, "epochs_allowed": None}], None),
+        ([{}], None),
+    ],
+)
+def test_a_fit_at_its_best_in_its_last_epoch_is_marked(entries, fits, found):
+    lora = replace(entries[2], graded=list(entries[2].graded) * len(fits), fits=fits, answers=[{}] * len(fits))
+    row = numbers([entries[1], lora])[1]
+    assert row["at_epoch_cap"] is found
+    assert ("†" in markdown([row]).split("\n\n")[1]) is bool(found)
+
+
 def test_the_table_for_people_names_every_method_and_marks_the_edge(entries):
     text = markdown(numbers(entries))
     assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][2:] == [

@@ -67,6 +67,7 @@ def test_a_rival_is_fitted_and_answers(embedgrad, folder, name):
     assert run["settings"] is None or run["settings"]["learning_rate"] == RIVALS[name].rates[1]
     assert run["epochs_run"] == max(0, len(history) - 1) == (0 if RIVALS[name].family == "at_test_time" else 2)
     assert run["item_forwards"] >= 3 * 4 * run["epochs_run"]
+    assert run["epochs_allowed"] == (None if RIVALS[name].family == "at_test_time" else 2)
     # Two epochs of four items; a search tries candidates besides, a third of a step each.
     trained = run["epochs_run"] * tokens(folder)
     if name == "autoprompt":
