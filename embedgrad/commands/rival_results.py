@@ -23,6 +23,17 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", required=True, nargs="+", metavar="DATASET/MODEL")
     parser.add_argument("--methods", required=True, nargs="+", metavar="NAME")
     parser.add_argument("--seeds", required=True, nargs="+", type=whole(0), help="of the methods")
+    parser.add_argument(
+        "--left-out",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("DATASET/MODEL", "NAME", "REASON"),
+        help="a method that does not apply to a cell",
+    )
+    parser.add_argument(
+        "--list-missing", action="store_true", help="list methods whose results are not there in place of refusing"
+    )
     parser.add_argument("--once", nargs="*", default=[], metavar="NAME", help="methods that have the first seed alone")
     parser.add_argument("--run-seeds", required=True, help="of EmbedGrad's own cells: 0,1,2 or 0,1,2;math500=0")
     parser.add_argument("--csv", required=True, type=output_file)
@@ -86,15 +97,23 @@ def table(arguments: argparse.Namespace) -> None:
     from embedgrad.reporting.figures.rivals import AXES, scatter
     from embedgrad.reporting.latency import add_latency
     from embedgrad.reporting.results.cells import Seeds, read_cells
-    from embedgrad.reporting.rivals.numbers import numbers
+    from embedgrad.reporting.rivals.missing import missing
+    from embedgrad.reporting.rivals.numbers import left_out_rows, numbers
     from embedgrad.reporting.rivals.words import markdown
     from embedgrad.reporting.untrained import read_entries
 
     wanted = [cell for cell in read_cells(arguments.cell_table) if f"{cell.dataset}/{cell.model}" in arguments.cells]
     run_seeds, seeds = Seeds(arguments.run_seeds), arguments.seeds
     methods = {name: seeds[:1] if name in arguments.once else seeds for name in arguments.methods}
-    found = [read_entries(cell, arguments.results, methods, run_seeds.of(cell.task)) for cell in wanted]
-    rows = numbers([entry for entries in found for entry in entries])
+    rows = []
+    for cell in wanted:
+        left_out = {name: why for of, name, why in arguments.left_out if of == f"{cell.dataset}/{cell.model}"}
+        own = {name: its for name, its in methods.items() if name not in left_out}
+        if arguments.list_missing:
+            left_out |= missing(arguments.results, cell, own)
+        own = {name: its for name, its in own.items() if name not in left_out}
+        found = numbers(read_entries(cell, arguments.results, own, run_seeds.of(cell.task)))
+        rows += [*found, *left_out_rows(found[0], left_out)]
     rows = add_latency(rows, arguments.results, arguments.seeds[0])
     write_rows(rows, arguments.csv)
     with write_whole(arguments.md) as temporary:

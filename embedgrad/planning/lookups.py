@@ -14,7 +14,8 @@ from embedgrad.carry.lookups import CarryLookups
 from embedgrad.planning.durations import TRAINING
 from embedgrad.planning.probe_lookups import ProbeLookups
 from embedgrad.planning.work import searched_axes
-from embedgrad.rivals.rival import goes_on_from, seeds_of
+from embedgrad.reporting.results.cells import Cell
+from embedgrad.rivals.rival import Rival, goes_on_from, seeds_of
 from embedgrad.rivals.table import CONTROL, RIVALS
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
@@ -192,16 +193,22 @@ class Lookups(CarryLookups, ProbeLookups):
         """What the null control gave, of every cell of the comparison that has it."""
         return [
             f"{self._rival_folder(cell.dataset, cell.model, CONTROL)}/check.json"
-            for cell, rival in self.config.rivals
+            for cell, rival in self._awaited
             if rival.name == CONTROL
         ]
+
+    @property
+    def _awaited(self) -> list[tuple[Cell, Rival]]:
+        """The cells and methods that the table waits for: none where it lists what is missing."""
+        lists = (self.config.values.get("rivals") or {}).get("missing") == "list"
+        return [] if lists else self.config.rivals
 
     def rival_files(self, name: str) -> list[str]:
         """A file of every cell, method and seed of the comparison."""
         seeds = (self.config.values.get("rivals") or {}).get("seeds", [])
         return [
             f"{self._rival_folder(cell.dataset, cell.model, rival.name)}/seed{seed}/{name}"
-            for cell, rival in self.config.rivals
+            for cell, rival in self._awaited
             for seed in seeds_of(rival, seeds)
         ]
 
@@ -224,7 +231,7 @@ class Lookups(CarryLookups, ProbeLookups):
         """The latency of every cell and method of the comparison, of the first seed's fit; none where it is not wanted."""
         return [
             f"{self._rival_folder(cell.dataset, cell.model, rival.name)}/cost.json"
-            for cell, rival in self.config.rivals
+            for cell, rival in self._awaited
             if self.config.values["rivals"].get("latency", True)
         ]
 

@@ -173,14 +173,19 @@ class RunConfig(Config):
         if not self.rivals:
             return ""
         cells = list(dict.fromkeys(cell for cell, _ in self.rivals))
-        rivals, seeds = list({rival.name: rival for _, rival in self.rivals}.values()), self.values["rivals"]["seeds"]
+        rivals, seeds = list({one.name: one for _, one in self.rivals}.values()), self.values["rivals"]["seeds"]
         lists = {
             "cells": [f"{cell.dataset}/{cell.model}" for cell in cells],
             "methods": [rival.name for rival in rivals],
             "seeds": seeds,
             "once": [rival.name for rival in rivals if seeds_of(rival, seeds) != seeds],
         }
-        words = [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items() if values]
+        words = [
+            shlex.join(["--left-out", f"{cell.dataset}/{cell.model}", rival.name, reason])
+            for cell, rival, reason in self.rivals_left_out
+        ]
+        words += ["--list-missing"] if self.values["rivals"].get("missing") == "list" else []
+        words += [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items() if values]
         return " ".join([_flags({"cell_table": self.values["cell_table"], "run_seeds": self._all_seeds()}), *words])
 
     def carry_flags(self, dataset: str, source: str, model: str) -> str:

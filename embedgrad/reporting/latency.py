@@ -22,6 +22,9 @@ def add_latency(rows: Sequence[dict], results: Path, seed: int) -> list[dict]:
     """
     found = []
     for row in rows:
+        if row.get("reason"):
+            found.append(row | dict.fromkeys(COLUMNS))
+            continue
         # EmbedGrad with a searched rate is a fit as any other; the run's own prompt was not timed.
         method = CONTROL if row["method"] == EMBEDGRAD and row["rates_tried"] else row["method"]
         folder = results / "rivals" / row["dataset"] / row["model"] / method

@@ -47,7 +47,8 @@ def scatter(rows: Sequence[dict], over: str) -> Figure:
     figure = Figure(figsize=(5.2 * columns, (1.0 if columns > 1 else 1.2) + 3.1 * lines), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False)
     for axes, cell in zip(grid.flat, cells, strict=False):
-        mine = [row | {"extra_tokens": _tokens(row)} for row in rows if (row["dataset"], row["model"]) == cell]
+        known = [row for row in rows if not row.get("reason") and (row["dataset"], row["model"]) == cell]
+        mine = [row | {"extra_tokens": _tokens(row)} for row in known]
         _panel(axes, [row for row in mine if row.get(key) is not None], key)
         drawing.title(axes, " · ".join(cell))
     for axes in list(grid.flat)[len(cells) :]:

@@ -47,7 +47,7 @@ def sentence(cells: Sequence[Sequence[dict]]) -> str:
     methods = [row for rows in cells for row in rows if is_rival(row)]
     own = [row for rows in cells for row in rows if row["method"] == EMBEDGRAD]
     above, below = (sum(sign(row) == way for row in methods) for way in (1, -1))
-    items = sorted({row["n"] for rows in cells for row in rows})
+    items = sorted({row["n"] for rows in cells for row in rows if not row.get("reason")})
     n = f"{items[0]}" if len(items) == 1 else f"{items[0]} to {items[-1]}"
     many = f"{_counted(len(methods), 'comparison')} with EmbedGrad on {_counted(len(cells), 'cell')} of {n} test items"
     told = (

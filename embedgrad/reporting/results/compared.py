@@ -10,7 +10,7 @@ from embedgrad.reporting.tables import read_table
 from embedgrad_core.files import COUNT, UserError, misfit
 
 NAME = "rivals.csv"
-_WORDS = ("control_note", "fit_device", "delta_of")
+_WORDS = ("reason", "control_note", "fit_device", "delta_of")
 _TEXT = ("dataset", "model", "method", "family", "needs", *_WORDS)
 _KNOWN, _MAYBE = float, (float,)
 _SHAPE = {
@@ -27,11 +27,14 @@ _SHAPE = {
     **dict.fromkeys(("control_loss", "control_vectors"), _MAYBE),
     **dict.fromkeys(("rate_at_edge", "at_epoch_cap", "control_equal"), (bool,)),
 }  # fmt: skip
+_NAMED = dict.fromkeys(("dataset", "model", "method", "reason"), str)  # one that is left out
 _AGAIN = "delete it and run again."
 
 
 def read_compared(folder: str | Path) -> list[list[dict]]:
     """The rows of each cell, cell by cell; none where the run has no rivals. What the table leaves empty is None.
+
+    A method without numbers has a ``reason`` in their place.
 
     Columns that are not known here, of a later version, are handed on as they read.
 
@@ -50,8 +53,9 @@ def read_compared(folder: str | Path) -> list[list[dict]]:
         if len(line) != len(header):
             raise UserError(f"{path}:{number}: {len(line)} fields, the header has {len(header)}; {_AGAIN}")
         row: dict[str, Any] = {name: _value(name, text) for name, text in zip(header, line, strict=True)}
-        wrong = misfit(row, _SHAPE) or ("family" if (row.get("family") or "") not in NEEDS else None)
-        if not wrong and not 0 <= row["correct"] <= row["n"] * row["seeds"] > 0:
+        shape = _NAMED if row.get("reason") else _SHAPE
+        wrong = misfit(row, shape) or ("family" if (row.get("family") or "") not in NEEDS else None)
+        if not wrong and shape is _SHAPE and not 0 <= row["correct"] <= row["n"] * row["seeds"] > 0:
             wrong = "n"
         if wrong:
             raise UserError(f"{path}:{number}: column {wrong!r} is missing or of the wrong kind; {_AGAIN}")
@@ -62,7 +66,7 @@ def read_compared(folder: str | Path) -> list[list[dict]]:
             raise UserError(
                 f"{path}: {dataset}/{model} must have one row of each method and one of EmbedGrad; {_AGAIN}"
             )
-        others = [row for row in rows if row["method"] != EMBEDGRAD]
+        others = [row for row in rows if row["method"] != EMBEDGRAD and not row.get("reason")]
         if any(row["delta"] is None or (row["p_holm"] is None and is_rival(row)) for row in others):
             raise UserError(f"{path}: {dataset}/{model} has a method without delta or p_holm; {_AGAIN}")
     return list(cells.values())

@@ -7,7 +7,7 @@ nothing for the comparison, and EmbedGrad's own second row, are no hypotheses.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import fsum
 from typing import Any
 
@@ -35,6 +35,12 @@ def numbers(entries: Sequence[Entry]) -> list[dict]:
                 row["detectable"] = None if gain is None else 100 * gain
             rows.append(row)
     return rows
+
+
+def left_out_rows(row: dict, reasons: Mapping[str, str]) -> list[dict]:
+    """A row for each method without numbers: those of ``row``'s cell, empty but for the reason."""
+    cell = {"dataset": row["dataset"], "model": row["model"]}
+    return [{**dict.fromkeys(row), **cell, "method": name, "reason": why} for name, why in reasons.items()]
 
 
 def _difference(reference: Entry, entry: Entry) -> dict[str, Any]:
@@ -115,6 +121,7 @@ def _measured(entry: Entry) -> dict:
         "positions": _mean(answers, "positions"),
         "calls": _mean(answers, "calls", 1),
         "tokens_an_answer": sum(row["n_tokens"] for row in rows) / len(rows),
+        "reason": None,
     }
 
 

@@ -15,6 +15,21 @@ LEGEND = (
     "ms a token ×: the time of a token over the text prompt's, one row at a time, after the first."
 )
 
+HEADER = [
+    "method",
+    "right",
+    "accuracy",
+    "seeds",
+    "Δ to EmbedGrad",
+    "p (Holm)",
+    "rate",
+    "parameters",
+    "fit CPU s",
+    "positions",
+    "calls",
+    "ms a token ×",
+]
+
 
 def markdown(rows: Sequence[dict]) -> str:
     """The table for people, a block a cell."""
@@ -24,27 +39,15 @@ def markdown(rows: Sequence[dict]) -> str:
 
 def blocks(rows: Sequence[dict]) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     """The name of each cell, what stands above its columns, and a line of texts a method."""
-    header = [
-        "method",
-        "right",
-        "accuracy",
-        "seeds",
-        "Δ to EmbedGrad",
-        "p (Holm)",
-        "rate",
-        "parameters",
-        "fit CPU s",
-        "positions",
-        "calls",
-        "ms a token ×",
-    ]
     for cell in dict.fromkeys((row["dataset"], row["model"]) for row in rows):
         mine = [row for row in rows if (row["dataset"], row["model"]) == cell]
         lines = [_line(row) for row in mine]
-        yield " · ".join(cell), header, lines
+        yield " · ".join(cell), HEADER, lines
 
 
 def _line(row: dict) -> list[str]:
+    if row.get("reason"):
+        return [row["method"], "–", row["reason"], *[""] * (len(HEADER) - 3)]
     marks = ("*" if row["rate_at_edge"] else "") + ("†" if row["at_epoch_cap"] else "")
     rate = marks if row["learning_rate"] is None else f"{row['learning_rate']:g}{marks}"
     delta = (

@@ -108,7 +108,7 @@ def test_the_list_names_them_all(embedgrad):
         ("textgrad", (), "rival textgrad goes by graded answers; say how they are checked"),
         ("few_shot_16", (), "16 examples of 4 training items"),
         ("lora", ("--epochs", "0"), "argument --epochs"),
-        ("qlora", (), "quantisation nf4 needs bitsandbytes"),
+        ("qlora", (), "rival qlora needs bitsandbytes, which is not installed"),
         ("fine_tuning", ("--dtype", "bfloat16"), "must be float32; give --dtype float32"),
     ],
     ids=str,
