@@ -183,11 +183,23 @@ class Config:
         return [(cell, one, reason_against(one, cell, models[cell.model])) for cell in cells for one in methods]
 
     def check_rivals(self, source: str) -> None:
-        """Refuse a comparison whose null control cannot be held against the run's own cells.
+        """Refuse a comparison whose methods, the null control among them, cannot be fitted as the run's own cells are.
 
         Raises:
             UserError: names the key.
         """
+        optimize = self.values["optimize"]
+        other = {
+            "folds": ("above 1", optimize.get("folds", 0) > 1),
+            "early_stop": ("dev_accuracy", optimize.get("early_stop") == "dev_accuracy"),
+            "initial_displacement": ("not 0", optimize.get("initial_displacement", 0) > 0),
+        }
+        for key, (what, is_set) in other.items() if self.rivals else ():
+            if is_set:
+                raise UserError(
+                    f"{source}: optimize.{key} is {what}, which other methods cannot have, so that EmbedGrad would not be fitted "
+                    "as they are; leave out rivals, or the key."
+                )
         for cell, rival in self.rivals:
             first, seeds = self.values["rivals"]["seeds"][0], self.seeds(cell.task)
             if rival.name == CONTROL and first not in seeds:

@@ -82,6 +82,9 @@ def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--learning-rate", type=float, help="default: the second of the rival's grid")
     rate.add_argument("--chosen", type=Path, help="take the rate from a file that `embedgrad rival choose` wrote")
+    parser.add_argument("--optimizer", choices=["adam", "adamw", "sgd"], default="adam")
+    parser.add_argument("--weight-decay", type=float, default=0.0)
+    parser.add_argument("--loss-reduction", choices=["item_sum", "token_mean"], default="item_sum")
     parser.add_argument("--epochs", type=whole(1), default=10)
     parser.add_argument("--batch-size", type=whole(1), default=8)
     parser.add_argument("--seed", type=whole(0, 10**12), default=0, help="of the order of items and of what is drawn")
@@ -161,6 +164,9 @@ def _fit(arguments: argparse.Namespace) -> None:
         arguments.epochs,
         arguments.batch_size,
         arguments.seed,
+        optimizer=arguments.optimizer,
+        weight_decay=arguments.weight_decay,
+        loss_reduction=arguments.loss_reduction,
         patience=arguments.patience,
         token_budget=arguments.token_budget,
         checkpointing=arguments.checkpointing,

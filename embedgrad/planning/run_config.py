@@ -19,6 +19,9 @@ from embedgrad.planning.work import searched_axes
 from embedgrad.rivals.rival import seeds_of
 from embedgrad.tasks import TASKS
 
+# What of the run's own optimisation every rival's has, too; Config.check_rivals refuses the rest.
+RIVAL_SETTINGS = ("optimizer", "weight_decay", "loss_reduction", "batch_size", "patience", "token_budget")
+
 
 class RunConfig(Config):
     """A checked configuration that knows its jobs."""
@@ -165,7 +168,7 @@ class RunConfig(Config):
         """Flags of one fit of a rival, its name and rate aside: the items, epochs and batches of the cell's own optimisation."""
         cell, settings = self.cell(dataset, model), self.values["optimize"]
         flags = {"level": cell.level, "epochs": cell.epochs, "seed": seed}
-        flags |= {key: settings.get(key) for key in ("batch_size", "patience", "token_budget")}
+        flags |= {key: settings.get(key) for key in RIVAL_SETTINGS}
         return _flags(flags | {"checkpointing": self.resources.checkpointing(model)})
 
     def rivals_flags(self) -> str:

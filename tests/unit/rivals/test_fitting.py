@@ -14,10 +14,17 @@ from embedgrad_core.files import Item, UserError
 from embedgrad_core.objective import encode, target_loss
 
 
-def test_prompt_tuning_from_the_text_is_embedgrad(tokenizer):
-    frozen, artefact, history = fitted(tokenizer, "prompt_tuning_text", 0.01)
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"optimizer": "sgd"}, {"optimizer": "adamw", "weight_decay": 0.1, "loss_reduction": "token_mean"}],
+    ids=str,
+)
+def test_prompt_tuning_from_the_text_is_embedgrad(tokenizer, more):
+    frozen = tiny_model(tokenizer)
+    settings = Settings(0.01, 6, batch_size=2, patience=0, seed=1, **more)
+    fitting = Fitting(Layout(), TEXT, ITEMS, ITEMS, settings, log=lambda line: None)
+    artefact, history = fit_rival(frozen, rival_named("prompt_tuning_text"), fitting)
     prompt = PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(), TEXT))
-    settings = Settings(0.01, 6, batch_size=2, patience=0, seed=1)
     trained, lines = optimize(frozen, prompt, ITEMS, ITEMS, settings)
     assert torch.equal(artefact.tensors["vectors"], trained.vectors)
     assert [line["dev_loss"] for line in history] == [line["dev_loss"] for line in lines]

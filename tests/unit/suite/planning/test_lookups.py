@@ -3,6 +3,7 @@
 import re
 import shlex
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -194,6 +195,34 @@ def test_self_refine_runs_once_and_more_rounds_go_on_from_fewer():
     assert [config.durations.effort("rival_answer", one)[1] for one in (one, four)] == [84 * 3, 84 * 6]
     words = shlex.split(config.rivals_flags())
     assert words[words.index("--once") + 1 :][:2] == methods[1:]
+
+
+def named(flags):
+    """Flags with their values."""
+    words = shlex.split(flags)
+    return {pair for pair in pairwise(words) if pair[0].startswith("--")}
+
+
+def test_rivals_are_fitted_with_the_settings_of_the_run():
+    """So that the null control stays equal: every flag of the run's own optimisation, or a refusal."""
+    laptop = run("laptop").config.values
+    rivals = {"cells": ["imdb/smollm2-135m-instruct"], "seeds": [0], "methods": ["prompt_tuning_text"]}
+
+    def config(**optimize):
+        return RunConfig.check({**laptop, "optimize": {**laptop["optimize"], **optimize}, "rivals": rivals})
+
+    other = config(
+        optimizer="adamw", weight_decay=0.01, loss_reduction="token_mean", batch_size=4, patience=1, token_budget=99
+    )
+    cell = ("imdb", "smollm2-135m-instruct", 0)
+    own, fit = (named(flags) for flags in (other.optimize_flags(*cell), other.rival_flags(*cell)))
+    assert own - fit == {("--learning-rate", "0.01"), ("--early-stop", "dev_loss")}
+    assert fit <= own
+    for key, value in (("folds", 3), ("early_stop", "dev_accuracy"), ("initial_displacement", 0.1)):
+        with pytest.raises(
+            UserError, match=rf"^config: optimize\.{key} is .*, which other methods cannot have, .*; leave out rivals"
+        ):
+            config(**{key: value})
 
 
 def test_the_table_of_rivals_knows_each_cell_s_own_seeds():
