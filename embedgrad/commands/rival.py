@@ -158,7 +158,9 @@ def _fit(arguments: argparse.Namespace) -> None:
     changes = dict(_setting(text) for text in arguments.changes)
     chosen = check_settings(rival, changes)
     clock = Run()
-    rate = arguments.learning_rate or _chosen_rate(arguments.chosen) or (rival.rates[1] if rival.rates else 1.0)
+    rate = _chosen_rate(arguments.chosen) if arguments.learning_rate is None else arguments.learning_rate
+    if rate is None:
+        rate = rival.rates[1] if rival.rates else 1.0
     settings = Settings(
         rate,
         arguments.epochs,

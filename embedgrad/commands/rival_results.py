@@ -64,13 +64,22 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def choose(arguments: argparse.Namespace) -> None:
-    """By the lowest loss on dev; of equal ones the smaller rate. All of the chosen fit's files are copied."""
+    """By the lowest loss on dev; of equal ones the smaller rate. All of the chosen fit's files are copied.
+
+    Raises:
+        UserError: fits of several rivals, or one without rates or losses.
+    """
     tried = []
     for fitted in arguments.fits:
         history, run = read_jsonl(fitted.with_name("fit.jsonl")), read_json(fitted.with_name("fit.run.json"))
-        sound = [line for line in history if "dev_loss" in line and line.get("may_win", True)]
-        best = min(line["dev_loss"] for line in sound)
-        rate = run["settings"]["learning_rate"]
+        losses = [line.get("dev_loss") for line in history if line.get("may_win", True)]
+        rate = (run.get("settings") or {}).get("learning_rate")
+        best = min((loss for loss in losses if loss is not None), default=None)
+        if rate is None or best is None:
+            raise UserError(
+                f"{fitted}: a fit of {run.get('rival')} without {'a learning rate' if rate is None else 'losses on dev'}; there is "
+                "nothing to choose from."
+            )
         tried.append({"learning_rate": rate, "dev_loss": best, "best_epoch": run["best_epoch"], "rival": run["rival"]})
     if len({one["rival"] for one in tried}) != 1:
         raise UserError(

@@ -1,5 +1,6 @@
 """One method of the comparison: its name, its rates, its settings. Needs no torch, so that the workflow can plan with it."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -64,11 +65,25 @@ class Measure:
     tokens: int = 32
 
 
+# The least that a setting may be, and the words that it may have.
+LEAST = {
+    **dict.fromkeys(
+        ("rank", "alpha", "reduction", "shots", "rounds", "candidates", "batch", "steps", "graded_answers"), 1
+    ),
+    **dict.fromkeys(("length", "projection", "hidden", "top", "drop"), 0),
+}
+WORDS = {
+    "positions": ("one", "all"),
+    "encoder": ("LSTM", "MLP"),
+    "start": ("text", "random", "vocabulary", "labels"),
+}
+
+
 def check_settings(rival: Rival, found: Mapping[str, Any]) -> dict[str, Any]:
     """The rival's settings with those of ``found`` in their place.
 
     Raises:
-        UserError: a setting that the rival does not have, or one of another kind; names those it has.
+        UserError: a setting that the rival does not have, one of another kind, or a value that it cannot have; names those it can.
     """
     for key, value in found.items():
         if key not in rival.settings:
@@ -77,4 +92,12 @@ def check_settings(rival: Rival, found: Mapping[str, Any]) -> dict[str, Any]:
         default = rival.settings[key]
         if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
             raise UserError(f"rival {rival.name}: setting {key} is {value!r}; it must be a {type(default).__name__}.")
+        least = 1 if key == "top" and rival.settings["positions"] == "all" else LEAST.get(key)
+        if least is not None and not least <= value < math.inf:
+            raise UserError(f"rival {rival.name}: setting {key} is {value!r}; it must be {least} or more.")
+        words = WORDS.get(key)
+        if key == "start" and rival.family == "prefixes":
+            words = ("text", "random")
+        if words and value not in words:
+            raise UserError(f"rival {rival.name}: setting {key} is {value!r}; it must be one of {', '.join(words)}.")
     return {**rival.settings, **found}

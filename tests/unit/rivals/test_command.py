@@ -8,7 +8,7 @@ from embedgrad.files import read_items
 from embedgrad.rivals import environment
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core import Layout, Slot, load_model
-from embedgrad_core.files import read_json, read_jsonl, write_jsonl
+from embedgrad_core.files import read_json, read_jsonl, write_json, write_jsonl
 from embedgrad_core.objective import encode
 
 FEW = ("--epochs", 2, "--batch-size", 2, "--threads", 1, "--device", "cpu")
@@ -108,6 +108,19 @@ def test_the_list_names_them_all(embedgrad):
         ("textgrad", (), "rival textgrad goes by graded answers; say how they are checked"),
         ("few_shot_16", (), "16 examples of 4 training items"),
         ("lora", ("--epochs", "0"), "argument --epochs"),
+        ("lora", ("--learning-rate", "0"), "learning_rate is 0.0; it must be a positive number"),
+        ("lora", ("--set", "rank=-1"), "rival lora: setting rank is -1; it must be 1 or more"),
+        ("p_tuning_v2", ("--set", "length=-3"), "rival p_tuning_v2: setting length is -3; it must be 0 or more"),
+        ("few_shot_1", ("--set", "shots=-1"), "setting shots is -1; it must be 1 or more"),
+        ("gcg", ("--set", "candidates=0"), "setting candidates is 0; it must be 1 or more"),
+        ("gcg", ("--set", "top=0"), "setting top is 0; it must be 1 or more"),
+        ("autoprompt", ("--set", "positions=some"), "setting positions is 'some'; it must be one of one, all"),
+        (
+            "prefix_tuning",
+            ("--set", "start=vocabulary"),
+            "setting start is 'vocabulary'; it must be one of text, random",
+        ),
+        ("self_refine_1", ("--set", "rounds=0"), "setting rounds is 0; it must be 1 or more"),
         ("qlora", (), "rival qlora needs bitsandbytes, which is not installed"),
         ("fine_tuning", ("--dtype", "bfloat16"), "must be float32; give --dtype float32"),
     ],
@@ -127,6 +140,19 @@ def test_a_bad_request_is_one_line(embedgrad, folder, monkeypatch, name, more, t
     assert status == 2
     assert told in said.err
     assert said.err.count("\n") == 1
+
+
+def test_there_is_no_rate_to_choose_where_a_rival_has_none(embedgrad, folder, tmp_path):
+    for name, told in (("few_shot_4", "without a learning rate"), ("lora", "without losses on dev")):
+        home = tmp_path / name
+        settings = {"learning_rate": 0.1} if name == "lora" else None
+        write_json(home / "fit.run.json", {"rival": name, "best_epoch": 0, "settings": settings})
+        write_jsonl(home / "fit.jsonl", [{"epoch": 0, "dev_loss": None}])
+        status, said = embedgrad(
+            *("rival", "choose", "--fits", home / "x.st", "--chosen", tmp_path / "c.json", "--out", tmp_path / "o.st")
+        )
+        assert (status, said.err.count("\n")) == (2, 1)
+        assert f"x.st: a fit of {name} {told}; there is nothing to choose from" in said.err
 
 
 def test_a_prompt_file_is_no_rival(embedgrad, folder):
