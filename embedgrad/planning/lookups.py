@@ -118,7 +118,7 @@ class Lookups(CarryLookups, ProbeLookups):
         def needed(name: str, wildcards: Wildcards) -> int:
             models, found = {wildcards["model"], wildcards.get("source") or wildcards["model"]}, self.config.resources
             if rival := wildcards.get("rival"):
-                return found.rival_job(wildcards["model"], RIVALS[rival], rule in TRAINING)[name]
+                return found.rival_job(wildcards["model"], RIVALS[rival], rule)[name]
             return max(found.job(model, rule in TRAINING)[name] for model in models)
 
         def minutes(wildcards: Wildcards) -> int:

@@ -27,6 +27,7 @@ from embedgrad.planning.demand import (
     step_on_cpu,
     tuning_on_cpu,
 )
+from embedgrad.planning.effort.rivals import asked
 from embedgrad.planning.gpus import UNNAMED, Machine, gpu_bytes, named_gpu, some_cpu
 from embedgrad.planning.work import Work, work_of
 from embedgrad.rivals.rival import Rival
@@ -180,18 +181,28 @@ class Resources:
                     main = max(main, answer_on_cpu(shape, work, decode, width))
         return {"gpu": gpus, "mem_mb": _megabytes(main)}
 
-    def rival_job(self, model: str, rival: Rival, training: bool) -> dict[str, int]:
-        """The same of a rival's job: one that trains or loads all weights needs more main memory."""
-        found = self.job(model, training)
-        if rival.settings.get("method") != "full" or found["gpu"]:
+    def rival_job(self, model: str, rival: Rival, rule: str) -> dict[str, int]:
+        """The same of a rival's job: all weights with their moments, many examples, and requests that quote answers take more.
+
+        Args:
+            model: its name.
+            rival: name and settings.
+            rule: ``rival_rate``, ``rival_fit``, ``rival_answer`` or ``rival_cost``, which answers one row at a time.
+        """
+        shape, width, fits = self.shape(model), self.width(model), rule in ("rival_rate", "rival_fit")
+        found = self.job(model, fits)
+        if found["gpu"]:
             return found
-        shape, optimize = self.shape(model), self.values["optimize"]
-        if training:
-            needs = (tuning_on_cpu(shape, work, optimize, self.checkpointing(model)) for work in self.works(model))
-            main: float = max(needs)
-        else:  # the stored weights beside those that they take the place of
-            main = found["mem_mb"] * 10**6 / MARGIN + shape.weight_bytes(4)
-        return found | {"mem_mb": max(found["mem_mb"], _megabytes(main))}
+        decode = self.values["decode"] | ({"batch_size": 1} if rule == "rival_cost" else {})
+        main, full = [0], rival.settings.get("method") == "full"
+        if fits and full:
+            optimize, again = self.values["optimize"], self.checkpointing(model)
+            main += [tuning_on_cpu(shape, work, optimize, again) for work in self.works(model)]
+        if not fits or rival.family == "feedback":
+            main += [answer_on_cpu(shape, asked(rival, work), decode, width) for work in self.works(model)]
+        # The stored weights lie beside those that they take the place of.
+        beside = shape.weight_bytes(4) if full and not fits else 0
+        return found | {"mem_mb": max(found["mem_mb"], _megabytes(max(main) + beside))}
 
     def machine(self, has_gpus: bool) -> Machine:
         """What a job is taken to run on: the named GPU; else a middling one, or a slow CPU where there is or shall be none."""

@@ -78,8 +78,8 @@ def check_rivals(config: RunConfig, jobs: Iterable[Job], memory: int) -> None:
         except UserError as error:
             told[name] = str(error)
             continue
-        needed = config.resources.rival_job(wildcards["model"], rival, rule in TRAINING)["mem_mb"] * 10**6
-        if needed > memory and rule in TRAINING:
+        needed = config.resources.rival_job(wildcards["model"], rival, rule)["mem_mb"] * 10**6
+        if needed > memory:
             told[name] = (
                 f"rival {name}: {rule} on {wildcards['model']} takes {needed / 1e9:.1f} GB, this machine has {memory / 1e9:.1f} "
                 "GB; leave the method or the cell out of rivals, or take a larger machine."

@@ -5,12 +5,15 @@ from dataclasses import replace
 from math import ceil
 
 from embedgrad.config import Config
-from embedgrad.planning.work import Work
+from embedgrad.planning.demand import EXAMPLES
+from embedgrad.planning.work import LONGEST, Work
 from embedgrad.rivals.rival import Measure, Rival, goes_on_from, seeds_of
 from embedgrad.rivals.table import CONTROL, GRADIENT
 
 # What a step of textual gradient descent asks for besides its items' answers: criticism of each, twice over, and one rewriting.
 CRITICISM = 2
+# Tokens of Self-Refine's own words.
+REQUEST = 60
 
 
 def rival_effort(rival: Rival, answers: bool, epochs: int, work: Work, others: Iterable[Rival] = ()) -> tuple[int, int]:
@@ -60,6 +63,19 @@ def timed_answers(rival: Rival) -> int:
     """Answers of a measurement of latency, all calls counted: the method's and as often the text prompt's, one row at a time."""
     usual = Measure()
     return (1 + usual.repeats) * usual.items * (2 + 2 * rival.settings.get("rounds", 0))
+
+
+def asked(rival: Rival, work: Work) -> Work:
+    """The cell's work with prompt and inputs as long as the rival's own requests have them.
+
+    ``few_shot`` shows examples behind the prompt, more than the ladder's rungs; Self-Refine's requests quote the prompt, an answer
+    and the feedback on it, here as long as they may be: memory is planned with :data:`~embedgrad.planning.work.LONGEST` times an
+    input.
+    """
+    shots = max(0, rival.settings.get("shots", 0) - EXAMPLES)
+    quoted = 2 * work.limit + work.prompt + REQUEST if rival.settings.get("rounds") else 0
+    longer = work.prompt + shots * (work.input + work.target)
+    return replace(work, prompt=longer, input=work.input + ceil(quoted / LONGEST))
 
 
 def timed(work: Work) -> Work:

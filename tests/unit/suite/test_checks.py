@@ -65,7 +65,7 @@ def test_methods_that_cannot_run_here_are_refused_before_the_first_job(monkeypat
     monkeypatch.setattr(environment, "find_spec", lambda name: None if name in ("bitsandbytes", "gepa") else name)
     monkeypatch.setattr(environment, "ROOT", tmp_path)
     monkeypatch.delenv("EMBEDGRAD_ADAPTERS_PYTHON", raising=False)
-    needed = run.resources.rival_job("smollm2-135m-instruct", RIVALS_KNOWN["fine_tuning"], True)["mem_mb"]
+    needed = run.resources.rival_job("smollm2-135m-instruct", RIVALS_KNOWN["fine_tuning"], "rival_fit")["mem_mb"]
     with pytest.raises(WorkflowError) as caught:
         check_rivals(run, wanted, needed * 10**6 - 1)
     lines = str(caught.value).splitlines()

@@ -9,10 +9,11 @@ import pytest
 import yaml
 from places import ROOT
 
-from embedgrad.planning.effort.rivals import rival_jobs
+from embedgrad.planning.effort.rivals import asked, rival_jobs
 from embedgrad.planning.lookups import Lookups, cell_command, growing, one_of, shard_flag
 from embedgrad.planning.run_config import RunConfig
 from embedgrad.reporting.results.cells import Seeds
+from embedgrad.rivals.table import RIVALS
 from embedgrad_core.files import UserError
 
 MODEL, MATHS = "qwen2.5-7b-instruct", "qwen2.5-math-7b"
@@ -169,6 +170,29 @@ def test_training_all_weights_asks_for_the_memory_of_their_moments():
     assert above + fit(lora, 1) < fit(full, 1) < above + 2 * fit(lora, 1)
     assert fit(lora, 1) == found.config.resources.job(cell["model"], True)["mem_mb"]
     assert answer(lora, 1) + 538 < answer(full, 1) < answer(lora, 1) + 2 * 538
+
+
+def test_long_prompts_ask_for_the_memory_of_their_cache():
+    """Sixteen IMDB examples for each of 32 rows, in a cache of 46 kB a token; timing answers one row at a time."""
+    laptop = run("laptop").config.values
+    names = ["lora", "few_shot_1", "few_shot_16", "self_refine_1", "textgrad"]
+    rivals = {"cells": ["imdb/smollm2-135m-instruct"], "seeds": [0], "methods": names}
+    resources = RunConfig.check({**laptop, "rivals": rivals}).resources
+    model = "smollm2-135m-instruct"
+    work = next(one for one in resources.works(model) if one.train == 67)
+
+    def needs(name, rule="rival_answer"):
+        return resources.rival_job(model, RIVALS[name], rule)["mem_mb"]
+
+    token = resources.shape(model).cache_bytes(1, 4)
+    assert token == 46_080
+    assert asked(RIVALS["few_shot_16"], work).prompt == work.prompt + 13 * (work.input + work.target)
+    assert needs("lora") == needs("few_shot_1") == resources.job(model, False)["mem_mb"]
+    assert needs("few_shot_16") - needs("few_shot_1") > 13 * work.input * 32 * token / 1e6
+    assert needs("self_refine_1") - needs("lora") > 2 * work.limit * 32 * token / 1e6
+    assert needs("few_shot_16", "rival_cost") == needs("lora")
+    # Criticism in words answers, and trains nothing.
+    assert needs("textgrad", "rival_fit") == resources.job(model, False)["mem_mb"] > needs("lora", "rival_fit")
 
 
 def test_self_refine_runs_once_and_more_rounds_go_on_from_fewer():
