@@ -12,9 +12,9 @@ from typing import Any, Self
 import yaml
 
 from embedgrad.reporting.results.cells import Cell, read_cells
-from embedgrad.rivals.applies import reason_against
+from embedgrad.rivals.applies import check_comparison, reason_against
 from embedgrad.rivals.rival import Rival, with_middle_rates
-from embedgrad.rivals.table import CONTROL, rival_named
+from embedgrad.rivals.table import rival_named
 from embedgrad.schemas.check import check_schema
 from embedgrad.schemas.plain import check_plain, one_number, whole_numbers
 from embedgrad.tasks import TASKS
@@ -63,7 +63,7 @@ class Config:
                     f"{source}: {key}: {chained[0].dataset}/{chained[0].model} trains on labels, and tasks.{chained[0].task} on "
                     "own_chain; leave the cell out, or take another target."
                 )
-        config.check_rivals(source)
+        check_comparison(values, [(cell, rival, config.seeds(cell.task)) for cell, rival in config.rivals], source)
         if config.run in values.get("split_runs", []):
             raise UserError(
                 f"{source}: split_runs: {config.run} is this run itself; name runs with another split.seed or "
@@ -181,32 +181,6 @@ class Config:
         cells = self._named(spec["cells"], "rivals.cells")
         models = self.values["models"]
         return [(cell, one, reason_against(one, cell, models[cell.model])) for cell in cells for one in methods]
-
-    def check_rivals(self, source: str) -> None:
-        """Refuse a comparison whose methods, the null control among them, cannot be fitted as the run's own cells are.
-
-        Raises:
-            UserError: names the key.
-        """
-        optimize = self.values["optimize"]
-        other = {
-            "folds": ("above 1", optimize.get("folds", 0) > 1),
-            "early_stop": ("dev_accuracy", optimize.get("early_stop") == "dev_accuracy"),
-            "initial_displacement": ("not 0", optimize.get("initial_displacement", 0) > 0),
-        }
-        for key, (what, is_set) in other.items() if self.rivals else ():
-            if is_set:
-                raise UserError(
-                    f"{source}: optimize.{key} is {what}, which other methods cannot have, so that EmbedGrad would not be fitted "
-                    "as they are; leave out rivals, or the key."
-                )
-        for cell, rival in self.rivals:
-            first, seeds = self.values["rivals"]["seeds"][0], self.seeds(cell.task)
-            if rival.name == CONTROL and first not in seeds:
-                raise UserError(
-                    f"{source}: rivals.seeds: {CONTROL} is held against the run's own {cell.dataset}/{cell.model} of the first "
-                    f"seed, {first}, and the run has {', '.join(map(str, seeds))}; begin with one of these."
-                )
 
     @cached_property
     def carry(self) -> list[tuple[Cell, Cell]]:

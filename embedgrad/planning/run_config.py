@@ -19,7 +19,7 @@ from embedgrad.planning.work import searched_axes
 from embedgrad.rivals.rival import seeds_of
 from embedgrad.tasks import TASKS
 
-# What of the run's own optimisation every rival's has, too; Config.check_rivals refuses the rest.
+# What of the run's own optimisation every rival's has, too; embedgrad.rivals.applies refuses the rest.
 RIVAL_SETTINGS = ("optimizer", "weight_decay", "loss_reduction", "batch_size", "patience", "token_budget")
 
 
@@ -177,16 +177,10 @@ class RunConfig(Config):
             return ""
         cells = list(dict.fromkeys(cell for cell, _ in self.rivals))
         rivals, seeds = list({one.name: one for _, one in self.rivals}.values()), self.values["rivals"]["seeds"]
-        lists = {
-            "cells": [f"{cell.dataset}/{cell.model}" for cell in cells],
-            "methods": [rival.name for rival in rivals],
-            "seeds": seeds,
-            "once": [rival.name for rival in rivals if seeds_of(rival, seeds) != seeds],
-        }
-        words = [
-            shlex.join(["--left-out", f"{cell.dataset}/{cell.model}", rival.name, reason])
-            for cell, rival, reason in self.rivals_left_out
-        ]
+        lists = {"cells": [f"{cell.dataset}/{cell.model}" for cell in cells], "methods": [one.name for one in rivals]}
+        lists |= {"seeds": seeds, "once": [one.name for one in rivals if seeds_of(one, seeds) != seeds]}
+        left_out = ((f"{cell.dataset}/{cell.model}", one.name, why) for cell, one, why in self.rivals_left_out)
+        words = [shlex.join(["--left-out", *parts]) for parts in left_out]
         words += ["--list-missing"] if self.values["rivals"].get("missing") == "list" else []
         words += [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items() if values]
         return " ".join([_flags({"cell_table": self.values["cell_table"], "run_seeds": self._all_seeds()}), *words])

@@ -158,7 +158,7 @@ def load_state(path: str | Path | None, run: str, trainable: Trainable) -> Snaps
         if head["check"] != checksum(head) or head["tensors"] != tensors_sha256(tensors):
             raise ValueError("its content does not fit its checksum")
         saved, history, progress = head["run"], head["history"], EpochProgress(**head["passed"])
-        if wrong := misfit(asdict(progress), _PASSED) or _misfit_of(history):
+        if wrong := misfit({"cpu_seconds": 0.0} | head["passed"], _PASSED) or _misfit_of(history):
             raise ValueError(f"key {wrong!r} is of the wrong kind")
         if unfit := _unfit(tensors, trainable):
             raise ValueError(f"tensor {unfit!r} is missing, of another shape or not finite")

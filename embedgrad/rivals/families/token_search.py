@@ -73,9 +73,7 @@ class Aim:
     kept: Callable[[str, Callable[[], Any]], Any] = lambda what, compute: compute()
 
 
-# Earlier versions did not count tokens.
 KNOWN = {"run", *(one.name for one in fields(Found))}
-REQUIRED = KNOWN - {"tokens"}
 
 
 class TokenSearch:
@@ -295,7 +293,7 @@ class TokenSearch:
         if state is None or not state.exists():
             return None
         kept = read_json(state)
-        if not isinstance(kept, dict) or not {"run", *REQUIRED} <= set(kept) <= KNOWN:
+        if not isinstance(kept, dict) or set(kept) | {"tokens"} != KNOWN:  # earlier versions did not count tokens
             raise UserError(f"{state}: not the state of a search; delete it to start anew.")
         if kept.pop("run") != self._identity():
             raise UserError(f"{state}: this state belongs to another model, data or setting; delete it to start anew.")
