@@ -29,7 +29,7 @@ from embedgrad.commands.arguments import (
 from embedgrad.commands.checked import check_outputs, check_writable, output_file, some_text, text_of_file, whole
 from embedgrad.commands.output import plain_line
 from embedgrad.files import answers_sha256, read_items
-from embedgrad.rivals.rival import Rival
+from embedgrad.rivals.costs import allowed_epochs, item_forwards, kv_bytes, total
 from embedgrad_core.files import (
     UserError,
     is_number,
@@ -198,13 +198,13 @@ def _fit(arguments: argparse.Namespace) -> None:
             trained_parameters=artefact.header["trained_parameters"],
             stored_bytes=artefact.stored_bytes,
             fit_seconds=round(training, 3),
-            fit_cpu_seconds=_total(history, "train_cpu_seconds"),
-            trained_tokens=None if rival.family == "feedback" else _total(history, "train_tokens"),
+            fit_cpu_seconds=total(history, "train_cpu_seconds"),
+            trained_tokens=None if rival.family == "feedback" else total(history, "train_tokens"),
             memory_above_loading_bytes=max(0, peak_memory_bytes(frozen) - loaded_bytes),
             dev_seconds=round(sum(line["seconds"] for line in history) - training, 3),
             load_seconds=round(loaded, 3),
-            item_forwards=_item_forwards(history, len(train)) if rival.family != "feedback" else None,
-            epochs_allowed=_allowed(rival, chosen, settings.epochs),
+            item_forwards=item_forwards(history, len(train)) if rival.family != "feedback" else None,
+            epochs_allowed=allowed_epochs(rival, chosen, settings.epochs),
             epochs_run=max(0, len(history) - 1),
             best_epoch=artefact.header.get("best_epoch"),
             stopped=history[-1].get("stopped") if history else None,
@@ -220,16 +220,6 @@ def _fit(arguments: argparse.Namespace) -> None:
     plain_line(f"{arguments.out}: {rival.name}, {artefact.stored_bytes} bytes of tensors")
 
 
-def _allowed(rival: Rival, chosen: dict[str, Any], epochs: int) -> int | None:
-    """The last epoch, or step of a search in words, that a fit may come to; None where there is nothing of the kind."""
-    steps = {"feedback": chosen.get("steps"), "at_test_time": None}
-    return steps.get(rival.family, epochs)
-
-
-def _total(history: list[dict], key: str) -> float:
-    return round(sum(line.get(key, 0) for line in history), 3)
-
-
 def _chosen_rate(path: Path | None) -> float | None:
     if path is None:
         return None
@@ -237,13 +227,6 @@ def _chosen_rate(path: Path | None) -> float | None:
     if not isinstance(chosen, dict) or not is_number(chosen.get("learning_rate")):
         raise UserError(f"{path}: not a choice of a rate; `embedgrad rival choose` writes one.")
     return float(chosen["learning_rate"])
-
-
-def _item_forwards(history: list[dict], train: int) -> int:
-    """Items that ran forward in training; a step by gradient counts an item three times, for its backward pass."""
-    if not history:
-        return 0
-    return history[-1].get("item_forwards", 3 * train * (len(history) - 1))
 
 
 def _answer(arguments: argparse.Namespace) -> None:
@@ -273,6 +256,7 @@ def _answer(arguments: argparse.Namespace) -> None:
             layout=artefact.slot.layout.row(),
             fitted_sha256=sha256_of_file(arguments.fitted),
             positions=found.positions,
+            kv_bytes_a_position=kv_bytes(frozen),
             calls=sum(found.calls.values()) / max(1, len(found.calls)),
             data_sha256={arguments.data.name: sha256_of_file(arguments.data)},
             answers_sha256=answers_sha256(rows),

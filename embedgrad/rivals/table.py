@@ -116,6 +116,14 @@ _RIVALS = (
         "adapters",
     ),
     Rival(
+        "adapter_drop_robust",
+        "bottlenecks",
+        "Rücklé et al. 2021",
+        (1e-4, 3e-4, 1e-3, 3e-3),
+        {"config": "pfeiffer", "reduction": 16, "drop": 0.5, "robust": True},
+        "adapters",
+    ),
+    Rival(
         "adapter_fusion",
         "bottlenecks",
         "Pfeiffer et al. 2021",

@@ -27,8 +27,13 @@ def numbers(entries: Sequence[Entry]) -> list[dict]:
         found = {entry.method: _difference(reference, entry) for entry in mine if entry.method != EMBEDGRAD}
         rivals = [entry.method for entry in mine if entry.family not in ("", UNTRAINED, "embedgrad")]
         adjusted = dict(zip(rivals, holm([found[name]["p"] for name in rivals]), strict=True))
+        # The same of all methods: those that were answered say it.
+        kv = next(
+            (run["kv_bytes_a_position"] for one in mine for run in one.answers if "kv_bytes_a_position" in run), None
+        )
         for entry in mine:
             row = _measured(entry)
+            row["kv_bytes"] = None if None in (kv, row["positions"]) else kv * row["positions"]
             if entry.method in found:
                 row |= found[entry.method] | {"p_holm": adjusted.get(entry.method)}
                 gain = detectable_gain(row["n"])
@@ -120,6 +125,7 @@ def _measured(entry: Entry) -> dict:
         "memory_above_loading_bytes": _mean(fits, "memory_above_loading_bytes"),
         "positions": _mean(answers, "positions"),
         "calls": _mean(answers, "calls", 1),
+        "readable_answers": sum(row["extracted"] is not None for row in rows) / len(rows),
         "tokens_an_answer": sum(row["n_tokens"] for row in rows) / len(rows),
         "reason": None,
     }

@@ -150,6 +150,23 @@ def test_a_fit_at_its_best_in_its_last_epoch_is_marked(entries, fits, found):
     assert ("†" in markdown([row]).split("\n\n")[1]) is bool(found)
 
 
+def test_keys_and_values_are_counted_for_every_row_of_a_cell(entries):
+    """A position's bytes come from a method that was answered by this model; a method whose positions are unknown has none."""
+    text, own, lora, refine = entries
+    with_bytes = replace(lora, answers=[{"positions": 20, "calls": 1.0, "kv_bytes_a_position": 46_080}])
+    found = numbers([text, own, with_bytes, replace(refine, answers=[{"calls": 2.5}])])
+    assert [row["kv_bytes"] for row in found] == [20 * 46_080] * 3 + [None]
+    assert [row["kv_bytes"] for row in numbers(entries)] == [None] * 4
+
+
+def test_readable_answers_are_those_that_something_was_extracted_from(entries):
+    some = [row | {"extracted": None if k < 10 else row["extracted"]} for k, row in enumerate(answers(range(40)))]
+    whole = [row | {"extracted": "positive"} for row in answers(range(40))]
+    lora = replace(entries[2], graded=[some, whole], fits=list(entries[2].fits) * 2, answers=[{}] * 2)
+    row = numbers([entries[1], lora])[1]
+    assert row["readable_answers"] == pytest.approx(1 - 10 / 80)
+
+
 def test_the_table_for_people_names_every_method_and_marks_the_edge(entries):
     text = markdown(numbers(entries))
     assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][2:] == [

@@ -87,6 +87,10 @@ def test_a_rival_is_fitted_and_answers(embedgrad, folder, name):
     rows, answered = read_jsonl(out), read_json(folder / "answer.run.json")
     assert [row["id"] for row in rows] == [f"r/{n}" for n in range(4)]
     assert answered["calls"] >= 1
+    # Two layers with keys and values of two heads of eight numbers, in float32.
+    config = load_model(str(folder / "model"), dtype="float32", device="cpu").network.config
+    width = config.hidden_size // config.num_attention_heads
+    assert answered["kv_bytes_a_position"] == 2 * config.num_hidden_layers * config.num_key_value_heads * width * 4
     assert answered["new_tokens"] == sum(row["n_tokens"] for row in rows)
     assert not (folder / "answer.state").exists()
 
