@@ -120,6 +120,48 @@ def test_what_is_missing_or_does_not_apply_is_a_row_with_a_reason(folder, tmp_pa
     assert "memory ran out" in str(section(folder)["cells"][0]["rows"])
 
 
+def test_embedgrad_with_its_rate_searched_is_what_all_are_compared_with(folder):
+    """The null control becomes the row of EmbedGrad, and the run's own cell, at the configured rate, one beside it."""
+    home = folder / "rivals/sums/tiny/prompt_tuning_text"
+    run = {
+        "rival": "prompt_tuning_text",
+        "family": "soft_prompts",
+        "settings": {"learning_rate": 0.003},
+        "fit_cpu_seconds": 7.5,
+    }
+    write_json(home / "seed0/fit.run.json", run)
+    write_jsonl(home / "seed0/fit.jsonl", [{"epoch": 0, "dev_loss": 1.0}])
+    write_json(home / "seed0/answer.run.json", {"positions": 3, "calls": 1.0, "fitted_sha256": "one"})
+    write_jsonl(home / "seed0/graded.jsonl", [graded(one, "none" if k < 8 else "wrong") for k, one in enumerate(IDS)])
+    write_json(home / "chosen.json", {"at_edge": False, "tried": [{}, {}]})
+    write_json(home / "check.json", {"equal": True, "loss": 0.0, "vectors": 0.001, "note": ""})
+    costs = dict.fromkeys(("first_token_ms", "token_ms", "first_token_ratio", "token_ratio"), 1.5)
+    write_json(home / "cost.json", costs | {"fitted_sha256": "one"})
+    rows = table(folder, ("few_shot_1", "prompt_tuning_text"))
+    assert list(rows)[2:] == ["text prompt", "embedgrad", "embedgrad (configured rate)", "few_shot_1"]
+    own, configured, shot = (rows[name] for name in list(rows)[3:])
+    assert (own["correct"], own["rates_tried"], own["learning_rate"], own["fit_cpu_seconds"]) == (
+        "8",
+        "2",
+        "0.003",
+        "7.5",
+    )
+    assert (own["control_equal"], own["control_vectors"], own["delta"], own["token_ratio"]) == (
+        "True",
+        "0.001",
+        "",
+        "1.5",
+    )
+    # The run's own cell has nine right, few-shot all ten.
+    assert (configured["correct"], float(configured["delta"]), configured["p_holm"], configured["token_ratio"]) == (
+        "9",
+        10,
+        "",
+        "",
+    )
+    assert (float(shot["delta"]), shot["p_holm"]) == (20, shot["p"])
+
+
 def test_without_leave_to_list_it_a_missing_file_is_one_error(folder, capsys):
     flags = ["--methods", "lora", "--seeds", "0", "--run-seeds", "0", "--results", str(folder), "--cells", "sums/tiny"]
     columns = ["sums", "sums", "", "tiny", "", "", "", "0.01", "10"]
