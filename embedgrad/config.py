@@ -11,6 +11,7 @@ from typing import Any, Self
 import yaml
 
 from embedgrad.reporting.results.cells import Cell, read_cells
+from embedgrad.rivals.applies import check_comparison, reason_against
 from embedgrad.rivals.rival import Rival, with_middle_rates
 from embedgrad.rivals.table import rival_named
 from embedgrad.schemas.check import check_schema, hint
@@ -67,6 +68,7 @@ class Config:
                     f"{source}: {key}: {chained[0].dataset}/{chained[0].model} trains on labels, and tasks.{chained[0].task} on "
                     "own_chain; leave the cell out, or take another target."
                 )
+        check_comparison(values, [(cell, rival, config.seeds(cell.task)) for cell, rival in config.rivals], source)
         if config.run in values.get("split_runs", []):
             raise UserError(
                 f"{source}: split_runs: {config.run} is this run itself; name runs with another split.seed or "
@@ -168,11 +170,22 @@ class Config:
         Raises:
             UserError: a cell that is not in the table or a method that is not known; suggests the nearest cell.
         """
+        return [(cell, rival) for cell, rival, against in self._asked_rivals if not against]
+
+    @property
+    def rivals_left_out(self) -> list[tuple[Cell, Rival, str]]:
+        """Those that are asked for and do not apply to a cell, each with the reason."""
+        return [asked for asked in self._asked_rivals if asked[2]]
+
+    @cached_property
+    def _asked_rivals(self) -> list[tuple[Cell, Rival, str]]:
         spec = self.values.get("rivals")
         if not spec:
             return []
         methods = [with_middle_rates(rival_named(name), spec.get("rates")) for name in spec["methods"]]
-        return [(cell, rival) for cell in self._named(spec["cells"], "rivals.cells") for rival in methods]
+        cells = self._named(spec["cells"], "rivals.cells")
+        models = self.values["models"]
+        return [(cell, one, reason_against(one, cell, models[cell.model])) for cell in cells for one in methods]
 
     @cached_property
     def carry(self) -> list[tuple[Cell, Cell]]:

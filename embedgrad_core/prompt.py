@@ -1,5 +1,6 @@
 """PromptEmbedding: k×d vectors that start as the text's own embeddings (Section 3.2, "Initialization")."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,9 +10,9 @@ from typing import Self
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 
-from embedgrad_core.files import UserError, checksum, parse_json, sha256_of_bytes, write_whole
+from embedgrad_core.files import UserError, checksum, parse_json, write_whole
 from embedgrad_core.layout import Slot, layout_from_header
 from embedgrad_core.model.frozen import FrozenModel
 from embedgrad_core.prompt_header import check_header
@@ -70,9 +71,7 @@ class PromptEmbedding:
         header |= {"tensors": tensors_sha256(tensors)}
         header |= {"check": checksum(header)}
         text = json.dumps(header, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        with write_whole(path) as temporary:
-            # As bytes: safetensors would report a full disk as an error of its own.
-            temporary.write_bytes(save(tensors, metadata={"embedgrad": text}))
+        write_tensors(path, tensors, text)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         return {
@@ -171,8 +170,25 @@ def read_prompt_file(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
 
 
 def tensors_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Hash over names and bytes of tensors on the CPU, in the order of their names."""
-    return sha256_of_bytes(b"".join(name.encode() + tensors[name].numpy().tobytes() for name in sorted(tensors)))
+    """Hash over names and bytes of tensors on the CPU, in the order of their names; read one by one, nothing is copied."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].contiguous().view(-1).numpy())
+    return found.hexdigest()
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], text: str) -> None:
+    """A safetensors file of contiguous tensors on the CPU with ``text`` as its metadata: whole or not at all, without a copy.
+
+    Raises:
+        UserError: it cannot be written; safetensors would report a full disk as an error of its own.
+    """
+    with write_whole(path) as temporary:
+        try:
+            save_file(dict(tensors), temporary, metadata={"embedgrad": text})
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def vectors_sha256(vectors: torch.Tensor) -> str:

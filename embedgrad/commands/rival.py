@@ -29,6 +29,7 @@ from embedgrad.commands.arguments import (
 from embedgrad.commands.checked import check_outputs, check_writable, output_file, some_text, text_of_file, whole
 from embedgrad.commands.output import plain_line
 from embedgrad.files import answers_sha256, read_items
+from embedgrad.rivals.costs import allowed_epochs, item_forwards, kv_bytes, total
 from embedgrad_core.files import (
     UserError,
     is_number,
@@ -48,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("list", help="the rivals with their families, rates and settings, as a table")
     _add_fit_arguments(actions.add_parser("fit", help="fit a rival to training items"))
     rival_results.add_choose_arguments(actions.add_parser("choose", help="take the fit with the lowest loss on dev"))
+    rival_results.add_check_arguments(
+        actions.add_parser("check", help="whether prompt tuning from the text is the run's own EmbedGrad")
+    )
     rival_results.add_table_arguments(actions.add_parser("table", help="the comparison of a run as table and figures"))
     _add_answer_arguments(actions.add_parser("answer", help="answer items with a fitted rival"))
     rival_cost.add_arguments(
@@ -78,6 +82,9 @@ def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--learning-rate", type=float, help="default: the second of the rival's grid")
     rate.add_argument("--chosen", type=Path, help="take the rate from a file that `embedgrad rival choose` wrote")
+    parser.add_argument("--optimizer", choices=["adam", "adamw", "sgd"], default="adam")
+    parser.add_argument("--weight-decay", type=float, default=0.0)
+    parser.add_argument("--loss-reduction", choices=["item_sum", "token_mean"], default="item_sum")
     parser.add_argument("--epochs", type=whole(1), default=10)
     parser.add_argument("--batch-size", type=whole(1), default=8)
     parser.add_argument("--seed", type=whole(0, 10**12), default=0, help="of the order of items and of what is drawn")
@@ -99,6 +106,11 @@ def _add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", help="only the items of this level")
     add_decoding_arguments(parser)
     add_part_arguments(parser)
+    parser.add_argument(
+        "--keep-state",
+        action="store_true",
+        help="leave the file of --state: Self-Refine of more rounds goes on from it",
+    )
     parser.add_argument("--out", required=True, type=output_file, help="JSON lines, as `embedgrad decode` writes them")
     parser.add_argument("--run-info", type=output_file, help="JSON: costs, versions, device, seconds, memory")
 
@@ -109,6 +121,7 @@ def run(arguments: argparse.Namespace) -> None:
         "list": _list,
         "fit": _fit,
         "choose": rival_results.choose,
+        "check": rival_results.check,
         "table": rival_results.table,
         "answer": _answer,
         "cost": rival_cost.run,
@@ -137,6 +150,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     from embedgrad.runtime.provenance import Run, versions
     from embedgrad.tuning import fitting_limit
     from embedgrad_core import Settings
+    from embedgrad_core.model.memory import peak_memory_bytes
 
     rival = rival_named(arguments.rival)
     check_library(rival)
@@ -144,19 +158,24 @@ def _fit(arguments: argparse.Namespace) -> None:
     changes = dict(_setting(text) for text in arguments.changes)
     chosen = check_settings(rival, changes)
     clock = Run()
-    rate = arguments.learning_rate or _chosen_rate(arguments.chosen) or (rival.rates[1] if rival.rates else 1.0)
+    rate = _chosen_rate(arguments.chosen) if arguments.learning_rate is None else arguments.learning_rate
+    if rate is None:
+        rate = rival.rates[1] if rival.rates else 1.0
     settings = Settings(
         rate,
         arguments.epochs,
         arguments.batch_size,
         arguments.seed,
+        optimizer=arguments.optimizer,
+        weight_decay=arguments.weight_decay,
+        loss_reduction=arguments.loss_reduction,
         patience=arguments.patience,
         token_budget=arguments.token_budget,
         checkpointing=arguments.checkpointing,
     )
     grading = grading_from(arguments) if arguments.task or arguments.evaluator else None
     frozen = load_from(arguments, chosen.get("quantisation"))
-    loaded = clock.seconds
+    loaded, loaded_bytes = clock.seconds, peak_memory_bytes(frozen)
     layout = layout_from(arguments)
     if arguments.max_new_tokens is None:
         arguments.max_new_tokens = fitting_limit(frozen, layout, arguments.prompt, [*train, *dev])
@@ -179,15 +198,20 @@ def _fit(arguments: argparse.Namespace) -> None:
             trained_parameters=artefact.header["trained_parameters"],
             stored_bytes=artefact.stored_bytes,
             fit_seconds=round(training, 3),
+            fit_cpu_seconds=total(history, "train_cpu_seconds"),
+            trained_tokens=None if rival.family == "feedback" else total(history, "train_tokens"),
+            memory_above_loading_bytes=max(0, peak_memory_bytes(frozen) - loaded_bytes),
             dev_seconds=round(sum(line["seconds"] for line in history) - training, 3),
             load_seconds=round(loaded, 3),
-            item_forwards=_item_forwards(history, len(train)) if rival.family != "feedback" else None,
+            item_forwards=item_forwards(history, len(train)) if rival.family != "feedback" else None,
+            epochs_allowed=allowed_epochs(rival, chosen, settings.epochs),
             epochs_run=max(0, len(history) - 1),
             best_epoch=artefact.header.get("best_epoch"),
             stopped=history[-1].get("stopped") if history else None,
             text=artefact.slot.text if rival.family in TEXTS else None,
             calls=history[-1].get("calls") if history else None,
             generated_tokens=history[-1].get("generated_tokens") if history else None,
+            dev_tokens=history[-1].get("dev_tokens") if history else None,
             items={"train": len(train), "dev": len(dev)},
             data_sha256={path.name: sha256_of_file(path) for path in (arguments.train, arguments.dev)},
         )
@@ -203,13 +227,6 @@ def _chosen_rate(path: Path | None) -> float | None:
     if not isinstance(chosen, dict) or not is_number(chosen.get("learning_rate")):
         raise UserError(f"{path}: not a choice of a rate; `embedgrad rival choose` writes one.")
     return float(chosen["learning_rate"])
-
-
-def _item_forwards(history: list[dict], train: int) -> int:
-    """Items that ran forward in training; a step by gradient counts an item three times, for its backward pass."""
-    if not history:
-        return 0
-    return history[-1].get("item_forwards", 3 * train * (len(history) - 1))
 
 
 def _answer(arguments: argparse.Namespace) -> None:
@@ -239,6 +256,7 @@ def _answer(arguments: argparse.Namespace) -> None:
             layout=artefact.slot.layout.row(),
             fitted_sha256=sha256_of_file(arguments.fitted),
             positions=found.positions,
+            kv_bytes_a_position=kv_bytes(frozen),
             calls=sum(found.calls.values()) / max(1, len(found.calls)),
             data_sha256={arguments.data.name: sha256_of_file(arguments.data)},
             answers_sha256=answers_sha256(rows),
@@ -246,7 +264,7 @@ def _answer(arguments: argparse.Namespace) -> None:
             new_tokens=sum(row["n_tokens"] for row in rows),
         )
         write_json(arguments.run_info, row)
-    if arguments.state:
+    if arguments.state and not arguments.keep_state:
         arguments.state.unlink(missing_ok=True)
     plain_line(f"{arguments.out}: {len(rows)} answers")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from embedgrad.planning.work import LONGEST, Work
-from embedgrad_core.model.costs import LIBRARIES, Shape, process_bytes
+from embedgrad_core.model.costs import LIBRARIES, Shape, process_bytes, tuning_bytes
 from embedgrad_core.model.sizes import AUTO, CHUNK, ROWS, TOKEN_BUDGET
 
 # CUDA's context, its libraries' workspaces and the split of its allocator, on each GPU. An assumption: no GPU was at hand.
@@ -106,6 +106,18 @@ def step_on_cpu(
     """Main memory of an optimisation on a CPU; ``libraries`` where they were measured."""
     demand = step_demand(shape, work, settings, width, checkpointing, heap=True)
     return process_bytes(shape, width, demand.bytes, libraries)
+
+
+def tuning_on_cpu(shape: Shape, work: Work, settings: Mapping, checkpointing: bool, libraries: int = LIBRARIES) -> int:
+    """Main memory of training all weights on a CPU, in fp32.
+
+    Beside what the weights take: a step as of the prompt's alone and as much again, for the inputs of products that trained weights
+    keep, and three times the logits of a batch's targets.
+    """
+    step = step_demand(shape, work, settings, 4, checkpointing, heap=True).bytes
+    targets = min(settings.get("batch_size", 8) * LONGEST * work.target, settings.get("token_budget") or TOKEN_BUDGET)
+    above = tuning_bytes(shape.parameters, shape.head) + 2 * step + ceil(3 * 4 * targets * shape.vocabulary)
+    return process_bytes(shape, 4, above, libraries)
 
 
 def answer_on_cpu(shape: Shape, work: Work, settings: Mapping, width: int, libraries: int = LIBRARIES) -> int:

@@ -224,7 +224,8 @@ class Durations:
             return carry_effort(kind, self.config.datasets[wildcards["dataset"]], spec, batch, work)
         if kind.startswith("rival_"):
             epochs = int(self.config.cell(wildcards["dataset"], wildcards["model"]).epochs)
-            return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work)
+            others = (rival for _, rival in self.config.rivals)
+            return rival_effort(RIVALS[wildcards["rival"]], kind == "rival_answer", epochs, work, others)
         if kind not in TRAINING:
             if kind == "baselines":
                 added = self.searched(wildcards["task"], wildcards["model"], work)

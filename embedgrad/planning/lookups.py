@@ -14,6 +14,9 @@ from embedgrad.carry.lookups import CarryLookups
 from embedgrad.planning.durations import TRAINING
 from embedgrad.planning.probe_lookups import ProbeLookups
 from embedgrad.planning.work import searched_axes
+from embedgrad.reporting.results.cells import Cell
+from embedgrad.rivals.rival import Rival, goes_on_from, seeds_of
+from embedgrad.rivals.table import CONTROL, RIVALS
 
 Wildcards = Mapping[str, str]  # Snakemake's own: ``get`` and item access are all that is used
 SPLITS = ("train.jsonl", "dev.jsonl", "test.jsonl", "split.json")
@@ -113,8 +116,10 @@ class Lookups(CarryLookups, ProbeLookups):
         """
 
         def needed(name: str, wildcards: Wildcards) -> int:
-            models = {wildcards["model"], wildcards.get("source") or wildcards["model"]}
-            return max(self.config.resources.job(model, rule in TRAINING)[name] for model in models)
+            models, found = {wildcards["model"], wildcards.get("source") or wildcards["model"]}, self.config.resources
+            if rival := wildcards.get("rival"):
+                return found.rival_job(wildcards["model"], RIVALS[rival], rule)[name]
+            return max(found.job(model, rule in TRAINING)[name] for model in models)
 
         def minutes(wildcards: Wildcards) -> int:
             part = "_shard" if wildcards.get("scatteritem") else ""
@@ -175,20 +180,58 @@ class Lookups(CarryLookups, ProbeLookups):
         folder = self._rival_folder(wildcards["dataset"], wildcards["model"], wildcards["rival"])
         return [f"{folder}/chosen.json"] if self._rates(wildcards["rival"]) else []
 
+    def control_fit(self, name: str) -> Callable[[Wildcards], str]:
+        """Input function: a file of the null control's fit at the rate of the cell's own optimisation, one of its grid or not."""
+
+        def path(wildcards: Wildcards) -> str:
+            rate = self.config.cell(wildcards["dataset"], wildcards["model"]).learning_rate
+            return f"{self._rival_folder(wildcards['dataset'], wildcards['model'], CONTROL)}/rate{rate:g}/{name}"
+
+        return path
+
+    def rival_checks(self) -> list[str]:
+        """What the null control gave, of every cell of the comparison that has it."""
+        return [
+            f"{self._rival_folder(cell.dataset, cell.model, CONTROL)}/check.json"
+            for cell, rival in self._awaited
+            if rival.name == CONTROL
+        ]
+
+    @property
+    def _awaited(self) -> list[tuple[Cell, Rival]]:
+        """The cells and methods that the table waits for: none where it lists what is missing."""
+        lists = (self.config.values.get("rivals") or {}).get("missing") == "list"
+        return [] if lists else self.config.rivals
+
     def rival_files(self, name: str) -> list[str]:
         """A file of every cell, method and seed of the comparison."""
         seeds = (self.config.values.get("rivals") or {}).get("seeds", [])
         return [
             f"{self._rival_folder(cell.dataset, cell.model, rival.name)}/seed{seed}/{name}"
-            for cell, rival in self.config.rivals
-            for seed in seeds
+            for cell, rival in self._awaited
+            for seed in seeds_of(rival, seeds)
         ]
+
+    def rival_begun(self, wildcards: Wildcards) -> list[str]:
+        """Input function: the answers of the method that this one goes on from, so that the two never answer at once."""
+        earlier = goes_on_from(RIVALS[wildcards["rival"]], (rival for _, rival in self.config.rivals))
+        folder = earlier and self._rival_folder(wildcards["dataset"], wildcards["model"], earlier.name)
+        return [f"{folder}/seed{wildcards['seed']}/outputs.jsonl"] if folder else []
+
+    def rival_state(self, wildcards: Wildcards) -> str:
+        """Parameter function: the flags that keep blocks of answers, in one file for methods that go on from each other."""
+        rounds = RIVALS[wildcards["rival"]].settings.get("rounds", 0)
+        name = "self_refine" if rounds else wildcards["rival"]
+        goes_on = rounds and any(rival.settings.get("rounds", 0) > rounds for _, rival in self.config.rivals)
+        folder = f"{self.results}/resume/rivals/{wildcards['dataset']}/{wildcards['model']}/{name}"
+        flags = ["--state", f"{folder}/seed{wildcards['seed']}.answers.state"]
+        return shlex.join([*flags, "--keep-state"] if goes_on else flags)
 
     def rival_costs(self) -> list[str]:
         """The latency of every cell and method of the comparison, of the first seed's fit; none where it is not wanted."""
         return [
             f"{self._rival_folder(cell.dataset, cell.model, rival.name)}/cost.json"
-            for cell, rival in self.config.rivals
+            for cell, rival in self._awaited
             if self.config.values["rivals"].get("latency", True)
         ]
 

@@ -25,9 +25,12 @@ from embedgrad.planning.demand import (
     largest,
     step_demand,
     step_on_cpu,
+    tuning_on_cpu,
 )
+from embedgrad.planning.effort.rivals import asked
 from embedgrad.planning.gpus import UNNAMED, Machine, gpu_bytes, named_gpu, some_cpu
 from embedgrad.planning.work import Work, work_of
+from embedgrad.rivals.rival import Rival
 from embedgrad_core.files import UserError
 from embedgrad_core.model.costs import LIBRARIES, Shape
 from embedgrad_core.training.settings import answers_dev
@@ -176,13 +179,41 @@ class Resources:
                     main = max(main, step_on_cpu(shape, work, optimize, width, self.checkpointing(model)))
                 if not training or self.answers_dev:
                     main = max(main, answer_on_cpu(shape, work, decode, width))
-        return {"gpu": gpus, "mem_mb": ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100}
+        return {"gpu": gpus, "mem_mb": _megabytes(main)}
+
+    def rival_job(self, model: str, rival: Rival, rule: str) -> dict[str, int]:
+        """The same of a rival's job: all weights with their moments, many examples, and requests that quote answers take more.
+
+        Args:
+            model: its name.
+            rival: name and settings.
+            rule: ``rival_rate``, ``rival_fit``, ``rival_answer`` or ``rival_cost``, which answers one row at a time.
+        """
+        shape, width, fits = self.shape(model), self.width(model), rule in ("rival_rate", "rival_fit")
+        found = self.job(model, fits)
+        if found["gpu"]:
+            return found
+        decode = self.values["decode"] | ({"batch_size": 1} if rule == "rival_cost" else {})
+        main, full = [0], rival.settings.get("method") == "full"
+        if fits and full:
+            optimize, again = self.values["optimize"], self.checkpointing(model)
+            main += [tuning_on_cpu(shape, work, optimize, again) for work in self.works(model)]
+        if not fits or rival.family == "feedback":
+            main += [answer_on_cpu(shape, asked(rival, work), decode, width) for work in self.works(model)]
+        # The stored weights lie beside those that they take the place of.
+        beside = shape.weight_bytes(4) if full and not fits else 0
+        return found | {"mem_mb": max(found["mem_mb"], _megabytes(max(main) + beside))}
 
     def machine(self, has_gpus: bool) -> Machine:
         """What a job is taken to run on: the named GPU; else a middling one, or a slow CPU where there is or shall be none."""
         if self.gpu or (has_gpus and self.device != "cpu"):
             return named_gpu(self.gpu or UNNAMED)
         return some_cpu(self.values.get("threads", 4))
+
+
+def _megabytes(main: float) -> int:
+    """What a scheduler is asked for, of a job that takes ``main`` bytes."""
+    return ceil((main * MARGIN + SNAKEMAKE) / 1e8) * 100
 
 
 def _cached(hub_id: str, revision: str) -> Path | None:

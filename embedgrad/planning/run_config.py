@@ -16,7 +16,11 @@ from embedgrad.planning.durations import Durations
 from embedgrad.planning.effort.probes import probe_sizes
 from embedgrad.planning.resources import Resources
 from embedgrad.planning.work import searched_axes
+from embedgrad.rivals.rival import seeds_of
 from embedgrad.tasks import TASKS
+
+# What of the run's own optimisation every rival's has, too; embedgrad.rivals.applies refuses the rest.
+RIVAL_SETTINGS = ("optimizer", "weight_decay", "loss_reduction", "batch_size", "patience", "token_budget")
 
 
 class RunConfig(Config):
@@ -164,22 +168,22 @@ class RunConfig(Config):
         """Flags of one fit of a rival, its name and rate aside: the items, epochs and batches of the cell's own optimisation."""
         cell, settings = self.cell(dataset, model), self.values["optimize"]
         flags = {"level": cell.level, "epochs": cell.epochs, "seed": seed}
-        flags |= {key: settings.get(key) for key in ("batch_size", "patience", "token_budget")}
+        flags |= {key: settings.get(key) for key in RIVAL_SETTINGS}
         return _flags(flags | {"checkpointing": self.resources.checkpointing(model)})
 
     def rivals_flags(self) -> str:
-        """Flags of the table of rivals; empty where there are none. EmbedGrad's seeds are those of the first cell's task."""
+        """Flags of the table of rivals; empty where there are none."""
         if not self.rivals:
             return ""
         cells = list(dict.fromkeys(cell for cell, _ in self.rivals))
-        lists = {
-            "cells": [f"{cell.dataset}/{cell.model}" for cell in cells],
-            "methods": list(dict.fromkeys(rival.name for _, rival in self.rivals)),
-            "seeds": self.values["rivals"]["seeds"],
-            "run-seeds": self.seeds(cells[0].task),
-        }
-        words = [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items()]
-        return " ".join([_flags({"cell_table": self.values["cell_table"]}), *words])
+        rivals, seeds = list({one.name: one for _, one in self.rivals}.values()), self.values["rivals"]["seeds"]
+        lists = {"cells": [f"{cell.dataset}/{cell.model}" for cell in cells], "methods": [one.name for one in rivals]}
+        lists |= {"seeds": seeds, "once": [one.name for one in rivals if seeds_of(one, seeds) != seeds]}
+        left_out = ((f"{cell.dataset}/{cell.model}", one.name, why) for cell, one, why in self.rivals_left_out)
+        words = [shlex.join(["--left-out", *parts]) for parts in left_out]
+        words += ["--list-missing"] if self.values["rivals"].get("missing") == "list" else []
+        words += [f"--{key} {shlex.join(map(str, values))}" for key, values in lists.items() if values]
+        return " ".join([_flags({"cell_table": self.values["cell_table"], "run_seeds": self._all_seeds()}), *words])
 
     def carry_flags(self, dataset: str, source: str, model: str) -> str:
         """Flags that carry a prompt of one model over to another: its rate and batches are those of the cell there."""
@@ -231,11 +235,14 @@ class RunConfig(Config):
 
     def table_flags(self) -> str:
         """Flags of what is drawn from the whole table."""
+        return _flags({"cell_table": self.values["cell_table"], "results": self.results, "seeds": self._all_seeds()})
+
+    def _all_seeds(self) -> str:
+        """The run's seeds, then those of each task that has its own: ``0,1,2;math500=0``."""
         own = {task: spec["seeds"] for task, spec in self.values["tasks"].items() if "seeds" in spec}
         parts = [self.values["seeds"], *own.values()]
         names = ["", *(f"{task}=" for task in own)]
-        seeds = ";".join(name + ",".join(map(str, part)) for name, part in zip(names, parts, strict=True))
-        return _flags({"cell_table": self.values["cell_table"], "results": self.results, "seeds": seeds})
+        return ";".join(name + ",".join(map(str, part)) for name, part in zip(names, parts, strict=True))
 
     def level_flags(self, dataset: str) -> str:
         """``--level N`` for a level's cell, nothing for a whole task."""

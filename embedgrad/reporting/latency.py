@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from embedgrad.reporting.rivals.entries import CONTROL, EMBEDGRAD
 from embedgrad_core.files import UserError, is_number, read_json
 
 COLUMNS = ("first_token_ms", "token_ms", "first_token_ratio", "token_ratio")
@@ -12,7 +13,7 @@ def add_latency(rows: Sequence[dict], results: Path, seed: int) -> list[dict]:
     """The rows with :data:`COLUMNS`: times in milliseconds and over the text prompt's; None where nothing was measured.
 
     Args:
-        rows: as of :func:`embedgrad.reporting.rivals.numbers`.
+        rows: as of :func:`embedgrad.reporting.rivals.numbers.numbers`.
         results: ``results/<run>``.
         seed: whose fit was measured.
 
@@ -21,7 +22,12 @@ def add_latency(rows: Sequence[dict], results: Path, seed: int) -> list[dict]:
     """
     found = []
     for row in rows:
-        folder = results / "rivals" / row["dataset"] / row["model"] / row["method"]
+        if row.get("reason"):
+            found.append(row | dict.fromkeys(COLUMNS))
+            continue
+        # EmbedGrad with a searched rate is a fit as any other; the run's own prompt was not timed.
+        method = CONTROL if row["method"] == EMBEDGRAD and row["rates_tried"] else row["method"]
+        folder = results / "rivals" / row["dataset"] / row["model"] / method
         found.append(row | _columns(folder / "cost.json", folder / f"seed{seed}" / "answer.run.json"))
     return found
 

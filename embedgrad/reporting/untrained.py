@@ -3,7 +3,7 @@
 Both were answered for the ladder, by the same model on the same test items; nothing is answered again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from embedgrad.files import DECODED_KEYS, read_decoded
@@ -12,19 +12,19 @@ from embedgrad.reporting.results.agreement import check_analyses
 from embedgrad.reporting.results.analyses import read_ladder, read_sidecar
 from embedgrad.reporting.results.answers import GRADED_KEYS, view
 from embedgrad.reporting.results.cells import Cell
-from embedgrad.reporting.rivals import UNTRAINED, Entry
-from embedgrad.reporting.rivals import read_entries as read_rivals
+from embedgrad.reporting.rivals.entries import UNTRAINED, Entry
+from embedgrad.reporting.rivals.entries import read_entries as read_rivals
 from embedgrad_core.files import UserError
 
 NO_PROMPT = "no_prompt"
 
 
 def read_entries(
-    results: Path, cell: Cell, methods: Sequence[str], seeds: Sequence[int], run_seeds: Sequence[int]
+    cell: Cell, results: Path, methods: Mapping[str, Sequence[int]], run_seeds: Sequence[int]
 ) -> list[Entry]:
-    """All rows of a cell: what trains nothing, then what :func:`embedgrad.reporting.rivals.read_entries` gives."""
+    """All rows of a cell: what trains nothing, then what :func:`embedgrad.reporting.rivals.entries.read_entries` gives."""
     untrained = untrained_entries(results, cell, run_seeds[0])
-    return [*untrained, *read_rivals(results, cell, methods, seeds, run_seeds)]
+    return [*untrained, *read_rivals(cell, results, methods, run_seeds)]
 
 
 def untrained_entries(results: Path, cell: Cell, seed: int) -> list[Entry]:

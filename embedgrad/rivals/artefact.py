@@ -8,14 +8,13 @@ from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from embedgrad.rivals.rival import Rival, check_settings
 from embedgrad.rivals.table import rival_named
 from embedgrad_core import FrozenModel, Slot
-from embedgrad_core.files import UserError, checksum, parse_json, write_whole
+from embedgrad_core.files import UserError, checksum, parse_json
 from embedgrad_core.layout import layout_from_header
-from embedgrad_core.prompt import tensors_sha256
+from embedgrad_core.prompt import tensors_sha256, write_tensors
 
 FORMAT = 1
 # What the untouched model computes of the text prompt: names can lie and folders move, this depends on every weight.
@@ -61,8 +60,7 @@ class Artefact:
             "tensors": tensors_sha256(tensors),
         }
         text = json.dumps(header | {"check": checksum(header)}, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        with write_whole(path) as temporary:
-            temporary.write_bytes(save(tensors, metadata={"embedgrad": text}))
+        write_tensors(path, tensors, text)
 
     @classmethod
     def load(cls, path: str | Path, frozen: FrozenModel) -> Self:
@@ -71,7 +69,7 @@ class Artefact:
         Raises:
             UserError: not such a file, changed since it was written, or made for another model; names both sides.
         """
-        tensors, header = _read(path)
+        tensors, header = read_fitted(path)
         rival = rival_of(path)
         mismatch = f"{path}: this rival was fitted to {(header['model'] or {}).get('name')}, not to {frozen.name}"
         try:
@@ -99,7 +97,7 @@ def rival_of(path: str | Path) -> Rival:
     Raises:
         UserError: not such a file, or settings that the rival does not have.
     """
-    header = _read(path)[1]
+    header = read_fitted(path)[1]
     rival = rival_named(header["rival"])
     return replace(rival, settings=check_settings(rival, _as_written(header["settings"], rival)))
 
@@ -112,7 +110,12 @@ def _as_written(settings: Mapping[str, Any], rival: Rival) -> dict[str, Any]:
     }
 
 
-def _read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
+def read_fitted(path: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """The tensors of a file, float32, and its header; no model has to be loaded.
+
+    Raises:
+        UserError: not such a file, or changed since it was written.
+    """
     again = "fit it again or take a whole copy"
     try:
         with safe_open(path, framework="pt") as source:

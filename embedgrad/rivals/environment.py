@@ -42,9 +42,10 @@ def check_library(rival: Rival) -> None:
     Raises:
         UserError: it is not; says how it is.
     """
-    if rival.library and find_spec(rival.library) is None:
+    libraries = [rival.library, "bitsandbytes" if rival.settings.get("quantisation") else ""]
+    if missing := next((name for name in libraries if name and find_spec(name) is None), ""):
         raise UserError(
-            f"rival {rival.name} needs {rival.library}, which is not installed: `make rivals`, or pip install -e '.[rivals]'."
+            f"rival {rival.name} needs {missing}, which is not installed: `make rivals`, or pip install -e '.[rivals]'."
         )
 
 

@@ -14,6 +14,7 @@ from embedgrad.rivals.environment import check_library
 from embedgrad.rivals.families import feedback
 from embedgrad.rivals.families.at_test_time import METHODS, Answered, chosen_examples
 from embedgrad.rivals.families.critic import Model, Task
+from embedgrad.rivals.families.kept_answers import KeptAnswers
 from embedgrad.rivals.families.method import Family, Served
 from embedgrad.rivals.families.token_search import TokenSearch
 from embedgrad.rivals.rival import Rival, check_settings
@@ -84,7 +85,7 @@ def fit_rival(
         "trained_parameters": 0,
     }
     if rival.family == "at_test_time":
-        header["examples"] = chosen_examples(fitting.layout, rival, fitting.train)
+        header["examples"] = chosen_examples(fitting.layout, rival, fitting.train, fitting.settings.seed)
         return Artefact(rival, slot, {}, anchor_of(frozen, slot), header), []
     if rival.family in TEXTS:
         found, history = _by_text(frozen, rival, fitting)
@@ -101,9 +102,10 @@ def _by_text(frozen: FrozenModel, rival: Rival, fitting: Fitting) -> tuple[str, 
         return TokenSearch(frozen, *own).run(fitting.state)
     if fitting.grading is None or fitting.decoding is None:
         raise UserError(f"rival {rival.name} goes by graded answers; say how they are checked (--task or --evaluator).")
-    model = Model(frozen, fitting.layout, fitting.decoding)
+    kept = KeptAnswers(fitting.state) if fitting.state else None
+    model = Model(frozen, fitting.layout, fitting.decoding, kept)
     task = Task(fitting.train, fitting.dev, fitting.grading, fitting.settings.seed)
-    return feedback.search(model, fitting.text, rival, task, fitting.state, fitting.log)
+    return feedback.search(model, fitting.text, rival, task, fitting.log)
 
 
 def _by_gradient(
@@ -166,12 +168,12 @@ def answer(
         artefact: the fitted rival.
         items: what to answer.
         decoding: limits, batches, stop and loop rules.
-        kept: where blocks of answers are kept for a start after a kill; of no use to a rival that asks more than once.
+        kept: where blocks of answers are kept for a start after a kill, those of every round of a rival that asks more than once.
         log: where plain lines go.
     """
     rival = artefact.rival
     if rival.family == "at_test_time":
-        return METHODS[rival.settings["method"]](frozen, artefact, items, decoding, log)
+        return METHODS[rival.settings["method"]](frozen, artefact, items, decoding, kept, log)
     served = serve(frozen, artefact)
     with Progress(f"{rival.name}, answers", len(items), log) as at:
         rows = decode(

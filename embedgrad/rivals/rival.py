@@ -1,6 +1,7 @@
 """One method of the comparison: its name, its rates, its settings. Needs no torch, so that the workflow can plan with it."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +37,19 @@ def with_middle_rates(rival: Rival, count: int | None) -> Rival:
     return rival if spare <= 0 else replace(rival, rates=rival.rates[spare // 2 :][:count])
 
 
+def seeds_of(rival: Rival, seeds: Sequence[int]) -> Sequence[int]:
+    """Those of ``seeds`` on which the rival is run: all, or the first alone where a seed draws and orders nothing."""
+    is_seeded = rival.family != "at_test_time" or rival.settings.get("shots", 0) > 0
+    return seeds if is_seeded else seeds[:1]
+
+
+def goes_on_from(rival: Rival, others: Iterable[Rival]) -> Rival | None:
+    """Of ``others`` the one whose every answer this one begins with: Self-Refine of fewer rounds, the most of them; or None."""
+    rounds = rival.settings.get("rounds", 0)
+    shorter = [one for one in others if 0 < one.settings.get("rounds", 0) < rounds]
+    return max(shorter, key=lambda one: one.settings["rounds"], default=None)
+
+
 @dataclass(frozen=True)
 class Measure:
     """How latency is measured (:mod:`embedgrad.rivals.latency`).
@@ -51,11 +65,25 @@ class Measure:
     tokens: int = 32
 
 
+# The least that a setting may be, and the words that it may have.
+LEAST = {
+    **dict.fromkeys(
+        ("rank", "alpha", "reduction", "shots", "rounds", "candidates", "batch", "steps", "graded_answers"), 1
+    ),
+    **dict.fromkeys(("length", "projection", "hidden", "top", "drop"), 0),
+}
+WORDS = {
+    "positions": ("one", "all"),
+    "encoder": ("LSTM", "MLP"),
+    "start": ("text", "random", "vocabulary", "labels"),
+}
+
+
 def check_settings(rival: Rival, found: Mapping[str, Any]) -> dict[str, Any]:
     """The rival's settings with those of ``found`` in their place.
 
     Raises:
-        UserError: a setting that the rival does not have, or one of another kind; names those it has.
+        UserError: a setting that the rival does not have, one of another kind, or a value that it cannot have; names those it can.
     """
     for key, value in found.items():
         if key not in rival.settings:
@@ -64,4 +92,12 @@ def check_settings(rival: Rival, found: Mapping[str, Any]) -> dict[str, Any]:
         default = rival.settings[key]
         if type(value) is not type(default) and not (isinstance(default, float) and type(value) is int):
             raise UserError(f"rival {rival.name}: setting {key} is {value!r}; it must be a {type(default).__name__}.")
+        least = 1 if key == "top" and rival.settings["positions"] == "all" else LEAST.get(key)
+        if least is not None and not least <= value < math.inf:
+            raise UserError(f"rival {rival.name}: setting {key} is {value!r}; it must be {least} or more.")
+        words = WORDS.get(key)
+        if key == "start" and rival.family == "prefixes":
+            words = ("text", "random")
+        if words and value not in words:
+            raise UserError(f"rival {rival.name}: setting {key} is {value!r}; it must be one of {', '.join(words)}.")
     return {**rival.settings, **found}

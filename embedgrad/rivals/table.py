@@ -116,6 +116,14 @@ _RIVALS = (
         "adapters",
     ),
     Rival(
+        "adapter_drop_robust",
+        "bottlenecks",
+        "Rücklé et al. 2021",
+        (1e-4, 3e-4, 1e-3, 3e-3),
+        {"config": "pfeiffer", "reduction": 16, "drop": 0.5, "robust": True},
+        "adapters",
+    ),
+    Rival(
         "adapter_fusion",
         "bottlenecks",
         "Pfeiffer et al. 2021",
@@ -152,6 +160,7 @@ _RIVALS = (
 GRADIENT = ("soft_prompts", "prefixes", "weights", "bottlenecks")  # families that train by rates
 TEXTS = ("token_search", "feedback")  # families whose result is another prompt in words
 RIVALS = {rival.name: rival for rival in _RIVALS}
+CONTROL = "prompt_tuning_text"  # EmbedGrad under the other methods' harness (embedgrad.rivals.control)
 
 
 def rival_named(name: str) -> Rival:

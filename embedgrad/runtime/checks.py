@@ -13,6 +13,8 @@ from snakemake_interface_common.exceptions import WorkflowError
 from embedgrad.planning.access import look_up
 from embedgrad.planning.durations import LOADING, TRAINING
 from embedgrad.planning.run_config import RunConfig
+from embedgrad.rivals.environment import check_library, interpreter_of
+from embedgrad.rivals.table import RIVALS
 from embedgrad.schemas.check import hint
 from embedgrad_core.files import UserError, printable
 
@@ -81,6 +83,39 @@ def check_gpus(config: RunConfig, jobs: Iterable[Job], there: int) -> None:
                 f"model {model}: {kind} needs {needed} GPUs, this machine gives {there}; "
                 "name a larger GPU, use a cluster's profile or leave its cells out (--config cells=…)."
             )
+
+
+def check_rivals(config: RunConfig, jobs: Iterable[Job], memory: int) -> None:
+    """Refuse to start if a method of one of these jobs lacks its library, its environment or memory: it would fail later.
+
+    Args:
+        config: the run.
+        jobs: what is planned.
+        memory: bytes of this machine, for jobs that run on it.
+
+    Raises:
+        WorkflowError: one line for each method.
+    """
+    told: dict[str, str] = {}
+    for rule, wildcards in jobs:
+        name = wildcards.get("rival")
+        if not name or name in told:
+            continue
+        rival = RIVALS[name]
+        try:
+            check_library(rival)
+            interpreter_of(rival)
+        except UserError as error:
+            told[name] = str(error)
+            continue
+        needed = config.resources.rival_job(wildcards["model"], rival, rule)["mem_mb"] * 10**6
+        if needed > memory:
+            told[name] = (
+                f"rival {name}: {rule} on {wildcards['model']} takes {needed / 1e9:.1f} GB, this machine has {memory / 1e9:.1f} "
+                "GB; leave the method or the cell out of rivals, or take a larger machine."
+            )
+    if told:
+        raise WorkflowError("\n".join(printable(line) for line in told.values()))
 
 
 def check_models(config: RunConfig, jobs: Iterable[Job], log: Callable[[str], None]) -> None:

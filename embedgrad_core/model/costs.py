@@ -241,6 +241,18 @@ class Shape:
         return self.cache_bytes(rows * capacity, bytes_each) + self.reading_bytes(rows * body, rows, bytes_each)
 
 
+def tuning_bytes(parameters: int, largest: int) -> int:
+    """What training all weights in fp32 takes above the weights themselves, activations aside.
+
+    Their gradients, two moments, the best and the first values, and what Adam computes of a matrix in passing: thrice its size.
+
+    Args:
+        parameters: of the model.
+        largest: of its largest matrix, as a rule that of the embeddings.
+    """
+    return 4 * (5 * parameters + 3 * largest)
+
+
 def process_bytes(shape: Shape, bytes_each: int, above: int, libraries: int = LIBRARIES) -> int:
     """Peak of a process in main memory that loads a model and then needs ``above`` besides its weights.
 

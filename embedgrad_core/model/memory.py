@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from embedgrad_core.model.frozen import FrozenModel
 
 
-def free_memory() -> int:
-    """Bytes that this machine can still give."""
+def free_memory(device: torch.device | None = None) -> int:
+    """Bytes that this machine can still give, or a GPU."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available
 
 

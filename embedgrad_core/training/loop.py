@@ -23,6 +23,9 @@ from embedgrad_core.training.trainable import Trainable
 
 # Mean relative displacement at which a run counts as exploded: no word's embedding lies a thousand lengths from another's.
 MAX_DRIFT = 1000.0
+# After each step a snapshot is taken, the one before it let go only then; up to this many bytes for both. Of more, an interruption
+# goes back to the epoch before. Prompts take kilobytes, LoRA megabytes; all weights of a model with their moments gigabytes.
+SNAPSHOTS = 10**9
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
@@ -54,7 +57,8 @@ def fit(
             there is there for every epoch that a resumed run does not repeat.
         on_epoch: called with each history line: epoch, train_loss and dev_loss (nats per item), dev_accuracy, gradient_norm
             (mean over steps), drift (relative displacement), tokens_per_s, seconds, train_seconds (of the steps alone),
-            peak_memory_bytes, best.
+            train_cpu_seconds (the same, of all threads of this process), train_tokens (of the steps' items), peak_memory_bytes,
+            best.
         log: where to report that memory ran out and the work goes on in smaller batching.
         on_progress: called with epoch, ``train`` or ``dev loss``, and the items of it done so far and in all.
 
@@ -78,15 +82,21 @@ def fit(
         batching.check(trainable.shared, [*train, *dev])
     optimizer = OPTIMIZERS[settings.optimizer](leaves, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     run = _fingerprint(trainable, train, dev, settings, dev_accuracy is not None)
-    best, progress = _copy(trainable), EpochProgress()
     history: list[dict] = []
+    progress = EpochProgress()
     if resumed := load_state(state, run, trainable):
         best, history, progress = resumed.restore(optimizer, trainable)
+        resumed = None
+    else:
+        best = {name: leaf.detach().clone() for name, leaf in trainable.leaves.items()}
     snapshot: Snapshot | None = None  # of the last whole step since the state was saved
+    # Twice the leaves, the best of them, and at most two moments.
+    keeps_steps = 2 * 4 * sum(leaf.numel() * leaf.element_size() for leaf in leaves) <= SNAPSHOTS
 
     def keep(after: EpochProgress) -> None:
         nonlocal snapshot
-        snapshot = Snapshot.take(optimizer, trainable, best, history, after)
+        if keeps_steps:
+            snapshot = Snapshot.take(optimizer, trainable, best, history, after)
 
     def count(epoch: int, part: str, total: int, done: int = 0) -> None:
         """From now on the items of each micro-batch belong to this part of the epoch."""
@@ -140,29 +150,28 @@ def fit(
             seconds = time.perf_counter() - started
             line["tokens_per_s"] = round(progress.tokens / seconds, 1) if epoch and not progress.stopped else None
             line |= {"seconds": round(seconds, 3), "train_seconds": round(progress.seconds, 3)}
+            line |= {"train_cpu_seconds": round(progress.cpu_seconds, 3), "train_tokens": progress.tokens}
             line["peak_memory_bytes"] = peak_memory_bytes(frozen)
             history = [*history, line]
             line["best"] = best_epoch(history, settings) == epoch
             if line["best"]:
-                best = _copy(trainable)
+                with torch.no_grad():
+                    for name, leaf in trainable.leaves.items():
+                        best[name].copy_(leaf)
             progress = EpochProgress()
             before_save(epoch)
-            save_state(state, run, Snapshot.take(optimizer, trainable, best, history, progress))
             snapshot = None
+            if state:
+                save_state(state, run, Snapshot.take(optimizer, trainable, best, history, progress, copy=False))
             on_epoch(line)
     except KeyboardInterrupt:
         if snapshot is not None:
             save_state(state, run, snapshot)
-        elif history:  # between two epochs; the last one is saved
-            snapshot = Snapshot.take(optimizer, trainable, best, history, progress)
-        if snapshot is not None and state:
-            log(f"interrupted: {snapshot.progress.steps} steps of epoch {len(snapshot.history)} are saved")
+            progress = snapshot.progress
+        if state and (snapshot is not None or history):
+            log(f"interrupted: {progress.steps} steps of epoch {len(history)} are saved")
         raise
     return best, history
-
-
-def _copy(trainable: Trainable) -> dict[str, torch.Tensor]:
-    return {name: leaf.detach().clone() for name, leaf in trainable.leaves.items()}
 
 
 def _steps_before(train: Sequence[Example], settings: Settings, epoch: int) -> int:
@@ -183,7 +192,7 @@ def _train_epoch(
     """The rest of one pass over the training items; gradient of the sum of Eq. 6, divided by the items of the batch."""
     shuffler = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
     order = torch.randperm(len(examples), generator=shuffler).tolist()
-    started = time.perf_counter() - progress.seconds
+    started, cpu = time.perf_counter() - progress.seconds, time.process_time() - progress.cpu_seconds
     before = _steps_before(examples, settings, epoch)
     for start in range(progress.steps * settings.batch_size, len(order), settings.batch_size):
         batch = [examples[index] for index in order[start : start + settings.batch_size]]
@@ -200,7 +209,8 @@ def _train_epoch(
         optimizer.step()
         trainable.after_step(before + progress.steps + 1)
         tokens = sum(example.length for example in batch)
-        progress = progress.after(value, norm, tokens, time.perf_counter() - started)
+        spent = time.perf_counter() - started, time.process_time() - cpu
+        progress = progress.after(value, norm, tokens, *spent)
         keep(progress)
     if not (drift := trainable.drift()) <= MAX_DRIFT:
         message = f"the vectors have moved {drift:.3g} times their length on average, more than {MAX_DRIFT:g}"

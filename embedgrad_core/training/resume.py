@@ -8,10 +8,9 @@ from typing import Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from embedgrad_core.files import COUNT, UserError, checksum, misfit, write_whole
-from embedgrad_core.prompt import tensors_sha256
+from embedgrad_core.files import COUNT, UserError, checksum, misfit
+from embedgrad_core.prompt import tensors_sha256, write_tensors
 from embedgrad_core.training.trainable import Trainable
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -26,7 +25,8 @@ class EpochProgress:
         loss: summed over their items, nats.
         norms: summed gradient norms.
         tokens: of their items.
-        seconds: that they took.
+        seconds: that they took, by the clock.
+        cpu_seconds: of all threads of the process.
         stopped: why the epoch cannot go on, or empty.
     """
 
@@ -35,16 +35,18 @@ class EpochProgress:
     norms: float = 0.0
     tokens: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     stopped: str = ""
 
-    def after(self, loss: float, norm: float, tokens: int, seconds: float) -> Self:
+    def after(self, loss: float, norm: float, tokens: int, seconds: float, cpu_seconds: float) -> Self:
         """One step further."""
-        return type(self)(self.steps + 1, self.loss + loss, self.norms + norm, self.tokens + tokens, seconds)
+        done = self.steps + 1, self.loss + loss, self.norms + norm, self.tokens + tokens
+        return type(self)(*done, seconds, cpu_seconds)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A consistent state between two steps; tensors are copies on the CPU."""
+    """A consistent state between two steps, on the CPU."""
 
     tensors: dict[str, torch.Tensor]
     history: list[dict]
@@ -58,14 +60,15 @@ class Snapshot:
         best: Mapping[str, torch.Tensor],
         history: list[dict],
         progress: EpochProgress,
+        copy: bool = True,
     ) -> Self:
-        """Copy what the next step will change."""
+        """What the next step will change, copied unless it is saved before that step."""
         tensors: dict[str, torch.Tensor] = {}
         for name, leaf in trainable.leaves.items():
             tensors |= {name: leaf.detach(), f"best {name}": best[name]}
             tensors |= {f"{moment} {name}": value for moment, value in optimizer.state.get(leaf, {}).items()}
         tensors |= {f"buffer {name}": value for name, value in trainable.buffers().items()}
-        copies = {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items() if tensor is not None}
+        copies = {name: tensor.to("cpu", copy=copy) for name, tensor in tensors.items() if tensor is not None}
         return cls(copies, history, progress)
 
     def restore(
@@ -100,11 +103,14 @@ def save_state(path: str | Path | None, run: str, snapshot: Snapshot) -> None:
         "tensors": tensors_sha256(snapshot.tensors),
     }
     text = json.dumps(head | {"check": checksum(head)}, allow_nan=False)
-    with write_whole(path) as temporary:
-        temporary.write_bytes(save(snapshot.tensors, metadata={"embedgrad": text}))
+    write_tensors(path, snapshot.tensors, text)
 
 
-_PASSED = {"steps": COUNT, "loss": float, "norms": float, "tokens": COUNT, "seconds": float, "stopped": str}
+_PASSED = {
+    **dict.fromkeys(("steps", "tokens"), COUNT),
+    **dict.fromkeys(("loss", "norms", "seconds", "cpu_seconds"), float),
+    "stopped": str,
+}
 
 
 def _misfit_of(history: object) -> str | None:
@@ -152,7 +158,7 @@ def load_state(path: str | Path | None, run: str, trainable: Trainable) -> Snaps
         if head["check"] != checksum(head) or head["tensors"] != tensors_sha256(tensors):
             raise ValueError("its content does not fit its checksum")
         saved, history, progress = head["run"], head["history"], EpochProgress(**head["passed"])
-        if wrong := misfit(head["passed"], _PASSED) or _misfit_of(history):
+        if wrong := misfit({"cpu_seconds": 0.0} | head["passed"], _PASSED) or _misfit_of(history):
             raise ValueError(f"key {wrong!r} is of the wrong kind")
         if unfit := _unfit(tensors, trainable):
             raise ValueError(f"tensor {unfit!r} is missing, of another shape or not finite")

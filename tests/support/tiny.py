@@ -84,5 +84,5 @@ def untouched_prompt(frozen: FrozenModel) -> PromptEmbedding:
 
 def without_measurements(history: list[dict]) -> list[dict]:
     """An optimisation's lines without times and memory, which differ from run to run."""
-    drop = ("seconds", "train_seconds", "tokens_per_s", "peak_memory_bytes")
+    drop = ("seconds", "train_seconds", "train_cpu_seconds", "tokens_per_s", "peak_memory_bytes")
     return [{key: value for key, value in line.items() if key not in drop} for line in history]

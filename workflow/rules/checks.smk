@@ -1,12 +1,13 @@
 # Who may make this run here, and what is refused or reported before its first job: wrong targets or partitions, too few GPUs, missing
-# models.
+# models, other methods that cannot run.
+import psutil
 import shutil
 import sys
 
 from embedgrad.planning.forecast import first_lines
 from embedgrad.planning.pace import Pace, job_seconds
 from embedgrad.runtime import cluster, gpus, run_lock
-from embedgrad.runtime.checks import as_workflow_error, check_gpus, check_models, check_targets
+from embedgrad.runtime.checks import as_workflow_error, check_gpus, check_models, check_rivals, check_targets
 from embedgrad_core.files import printable
 from snakemake.logging import logger
 
@@ -43,6 +44,9 @@ def start(jobs):
         cluster.take_over(CONFIG.run, workflow.scheduler.get_executor(sent[0]).run_uuid if sent else None)
         run_lock.settle(CONFIG.run)
         check_models(CONFIG, planned, log_line)
+        # With conda, a container or elsewhere, jobs have another environment and another machine than this one.
+        if workflow.executor_plugin.name == "local" and not workflow.deployment_settings.deployment_method:
+            check_rivals(CONFIG, planned, psutil.virtual_memory().total)
     if workflow.executor_plugin.name == "local":
         if TOGETHER:
             os.environ[resident.FOLDER] = str(resident.folder_for(os.getpid()))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from embedgrad.planning.run_config import RunConfig
 from embedgrad.planning.lookups import SPLITS, Lookups, cell_command, light, one_of, shard_flag
+from embedgrad.rivals.table import CONTROL
 from embedgrad.runtime import gpus, resident
 from embedgrad.runtime.checks import as_workflow_error
 from embedgrad.runtime.interruption import PARENT

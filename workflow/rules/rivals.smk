@@ -57,6 +57,29 @@ rule rival_choose:
         "embedgrad rival choose --fits {input.fitted:q} --chosen {output.chosen:q} --out {output.fitted:q} > {log:q} 2>&1"
 
 
+# The null control at the configured rate has to be the run's own EmbedGrad: no job more where the grid has that rate.
+rule rival_check:
+    input:
+        fitted=RUN.control_fit("fitted.safetensors"),
+        history=RUN.control_fit("fit.jsonl"),
+        prompt=f"{RESULTS}/{{dataset}}/{{model}}/seed{RUN.rivals_seed}/prompt.safetensors",
+        own=f"{RESULTS}/{{dataset}}/{{model}}/seed{RUN.rivals_seed}/optimize.jsonl",
+    output:
+        f"{RESULTS}/rivals/{{dataset}}/{{model}}/{CONTROL}/check.json",
+    log:
+        f"{RESULTS}/logs/rival_check/{{dataset}}/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/rival_check/{{dataset}}/{{model}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **light(),
+    shell:
+        "embedgrad rival check --fitted {input.fitted:q} --history {input.history:q} --prompt {input.prompt:q}"
+        " --prompt-history {input.own:q} --out {output:q} > {log:q} 2>&1"
+
+
 rule rival_fit:
     input:
         model=RUN.model_folder,
@@ -99,6 +122,7 @@ rule rival_answer:
         model=RUN.model_folder,
         data=RUN.split_file("test.jsonl"),
         fitted=f"{RIVALS}/seed{{seed}}/fitted.safetensors",
+        begun=RUN.rival_begun,
     output:
         answers=f"{RIVALS}/seed{{seed}}/outputs.jsonl",
         run=f"{RIVALS}/seed{{seed}}/answer.run.json",
@@ -115,9 +139,9 @@ rule rival_answer:
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
         decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
-        state=lambda wildcards: f"{RESULTS}/resume/rivals/{wildcards.dataset}/{wildcards.model}/{wildcards.rival}/seed{wildcards.seed}.answers.state",
+        state=RUN.rival_state,
     shell:
-        "embedgrad rival answer {params.model} {params.level} {params.decode} --state {params.state:q} --threads {threads} --gpus {resources.gpu}"
+        "embedgrad rival answer {params.model} {params.level} {params.decode} {params.state} --threads {threads} --gpus {resources.gpu}"
         " --fitted {input.fitted:q} --data {input.data:q} --out {output.answers:q} --run-info {output.run:q} > {log:q} 2>&1"
 
 
@@ -166,6 +190,7 @@ rule rivals_table:
         graded=RUN.rival_files("graded.jsonl"),
         runs=RUN.rival_files("answer.run.json"),
         fits=RUN.rival_files("fit.run.json"),
+        checks=RUN.rival_checks(),
         costs=RUN.rival_costs(),
     output:
         csv=f"{RESULTS}/rivals.csv",

@@ -119,14 +119,14 @@ def label_targets(train: Sequence[Item]) -> dict[str, str]:
     return found
 
 
-def worked_examples(train: Sequence[Item], count: int, ends: str, *, shuffled: bool = False) -> str:
+def worked_examples(train: Sequence[Item], count: int, ends: str, *, shuffled: bool = False, seed: int = 0) -> str:
     """``count`` training items with their targets, ``ends`` between input and target.
 
-    Drawn with seed 0, the answers in turn. ``shuffled`` draws without regard to the answers and gives each the target of another:
+    Drawn by ``seed``, the answers in turn. ``shuffled`` draws without regard to the answers and gives each the target of another:
     the format without the mapping.
     """
     ordered = sorted(train, key=lambda item: item.id)
-    chance = random.Random(0)
+    chance = random.Random(seed)
     if shuffled:
         chosen = chance.sample(ordered, min(count, len(ordered)))
         targets = [item.target for item in chosen[1:] + chosen[:1]]

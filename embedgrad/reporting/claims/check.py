@@ -115,7 +115,7 @@ def check_rival_claims(claims: Sequence[Claim], folder: str | Path) -> list[Chec
         by_rows, note = RIVAL_KINDS[claim.kind]
         for rows in cells:
             name = f"{claim.id} {rows[0]['dataset']}/{rows[0]['model']}"
-            found = by_rows({row["method"]: row for row in rows}, *claim.arguments.split())
+            found = by_rows({row["method"]: row for row in rows if not row.get("reason")}, *claim.arguments.split())
             measured, verdict = found or ("", OPEN)
             printed = (claim.section, claim.quotation, claim.printed, "", OPEN)
             checked.append(Checked(name, *printed, measured, "", "", verdict, "", OPEN, "", note))

@@ -27,7 +27,7 @@ FAMILIES: dict[str, tuple[str, str, str]] = {
 LOWEST, HIGHEST = -2, 102  # of the panels, in per cent
 AXES = {
     "parameters": ("trained_parameters", "trainable parameters (0: words, or nothing)"),
-    "seconds": ("fit_seconds", "seconds of fitting, without dev (0: nothing is fitted)"),
+    "seconds": ("fit_cpu_seconds", "CPU seconds of fitting, without dev (0: nothing is fitted)"),
     "positions": ("extra_tokens", "tokens an answer reads and writes, beside its input"),
 }
 
@@ -37,7 +37,7 @@ def scatter(rows: Sequence[dict], over: str) -> Figure:
     """Accuracy with its interval over one cost, a panel a cell; the line joins what no cheaper method beats.
 
     Args:
-        rows: as of :func:`embedgrad.reporting.rivals.numbers`.
+        rows: as of :func:`embedgrad.reporting.rivals.numbers.numbers`.
         over: ``parameters``, ``seconds`` or ``positions``.
     """
     key, label = AXES[over]
@@ -47,7 +47,8 @@ def scatter(rows: Sequence[dict], over: str) -> Figure:
     figure = Figure(figsize=(5.2 * columns, (1.0 if columns > 1 else 1.2) + 3.1 * lines), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False)
     for axes, cell in zip(grid.flat, cells, strict=False):
-        mine = [row | {"extra_tokens": _tokens(row)} for row in rows if (row["dataset"], row["model"]) == cell]
+        known = [row for row in rows if not row.get("reason") and (row["dataset"], row["model"]) == cell]
+        mine = [row | {"extra_tokens": _tokens(row)} for row in known]
         _panel(axes, [row for row in mine if row.get(key) is not None], key)
         drawing.title(axes, " · ".join(cell))
     for axes in list(grid.flat)[len(cells) :]:
@@ -65,17 +66,17 @@ def scatter(rows: Sequence[dict], over: str) -> Figure:
 
 
 def _tokens(row: dict) -> float | None:
-    """Prompt positions of each call and tokens written; what a template and the input take is the same for all."""
+    """Prompt positions of all calls and tokens written; what a template and the input take is the same for all."""
     if row.get("positions") is None:
         return None
-    return row["positions"] * row["calls"] + row["tokens_an_answer"]
+    return row["positions"] + row["tokens_an_answer"]
 
 
 def _panel(axes: Axes, rows: Sequence[dict], key: str) -> None:
     for row in rows:
         label, colour, mark = FAMILIES[row["family"] or ""]
         accuracy = 100 * row["accuracy"]
-        reach = [[accuracy - 100 * row["wilson_low"]], [100 * row["wilson_high"] - accuracy]]
+        reach = [[accuracy - 100 * row["accuracy_low"]], [100 * row["accuracy_high"] - accuracy]]
         own = row["family"] == "embedgrad"
         axes.errorbar(row[key], accuracy, yerr=reach, color=FAINT if not own else AFTER, elinewidth=1, zorder=1)
         axes.plot(

@@ -5,9 +5,18 @@ from pathlib import Path
 
 from embedgrad.reporting.figures.images import as_image
 from embedgrad.reporting.figures.rivals import AXES, scatter
-from embedgrad.reporting.results.compared import CONTROL, NAME, detectable, difference, read_compared, sign
-from embedgrad.reporting.rivals import EMBEDGRAD, LEGEND, UNTRAINED, blocks
-from embedgrad.reporting.typeset import short_p
+from embedgrad.reporting.results.compared import (
+    NAME,
+    control,
+    detectable,
+    difference,
+    is_apart,
+    is_rival,
+    read_compared,
+    sign,
+)
+from embedgrad.reporting.rivals.entries import EMBEDGRAD
+from embedgrad.reporting.rivals.words import LEGEND, blocks
 
 # What a column is sorted by, where that is not the number which its text begins with.
 SORTED_BY = {
@@ -35,35 +44,26 @@ def section(folder: Path) -> dict | None:
 
 def sentence(cells: Sequence[Sequence[dict]]) -> str:
     """What can be told apart at this n, and what the null control gave."""
-    methods = [row for rows in cells for row in rows if _is_method(row)]
-    controls = [row for rows in cells for row in rows if row["method"] == CONTROL]
+    methods = [row for rows in cells for row in rows if is_rival(row)]
+    own = [row for rows in cells for row in rows if row["method"] == EMBEDGRAD]
     above, below = (sum(sign(row) == way for row in methods) for way in (1, -1))
-    items = sorted({row["n"] for rows in cells for row in rows})
+    items = sorted({row["n"] for rows in cells for row in rows if not row.get("reason")})
     n = f"{items[0]}" if len(items) == 1 else f"{items[0]} to {items[-1]}"
     many = f"{_counted(len(methods), 'comparison')} with EmbedGrad on {_counted(len(cells), 'cell')} of {n} test items"
     told = (
         f"{above} above and {below} below after Holm's correction, {len(methods) - above - below} cannot be told apart"
     )
-    return f"Of {many}: {told} (before it, {detectable(methods)} would be found with 80 % power); {_control(controls)}."
+    return f"Of {many}: {told} (before it, {detectable(methods)} would be found with 80 % power); {_control(own)}."
 
 
-def _control(controls: Sequence[dict]) -> str:
-    if not controls:
-        return f"the null control {CONTROL} was not run, so that nothing says how far the harness agrees with itself"
-    apart = sum(sign(row) != 0 for row in controls)
-    found = "; ".join(
-        f"{row['dataset']}/{row['model']}: {difference(row)} points, p {short_p(row['p_holm'])}" for row in controls
-    )
-    judged = (
-        f"is told apart in {apart} of {len(controls)}, where the other differences cannot be laid to the methods"
-        if apart
-        else "cannot be told apart from it, as it has to be"
-    )
-    return f"the null control {CONTROL}, which is EmbedGrad fitted as the other methods are, {judged} ({found})"
-
-
-def _is_method(row: dict) -> bool:
-    return row["family"] not in (None, UNTRAINED) and row["method"] not in (EMBEDGRAD, CONTROL)
+def _control(own: Sequence[dict]) -> str:
+    """Of EmbedGrad's row of each cell."""
+    told = "; ".join(f"{row['dataset']}/{row['model']}: {control(row)}" for row in own)
+    if apart := sum(map(is_apart, own)):
+        return f"APART in {apart} of {len(own)} cells, where no difference can be laid to the methods: {told}"
+    if any(row["control_equal"] is None for row in own):
+        return f"EmbedGrad stands at a rate that was not searched as the others' were: {told}"
+    return f"EmbedGrad's rate was chosen as the others' were, by the same loop as the run's own: {told}"
 
 
 def _counted(count: int, what: str) -> str:
@@ -72,7 +72,7 @@ def _counted(count: int, what: str) -> str:
 
 def _cell(rows: Sequence[dict]) -> dict:
     ((name, header, lines),) = blocks(rows)
-    told = {way: [row for row in rows if _is_method(row) and sign(row) == way] for way in (1, -1)}
+    told = {way: [row for row in rows if is_rival(row) and sign(row) == way] for way in (1, -1)}
     words = {1: "Above EmbedGrad", -1: "Below EmbedGrad"}
     found = [
         f"{words[way]}: {', '.join(row['method'] + ' ' + difference(row) for row in some)}." for way, some in told.items() if some

@@ -68,7 +68,7 @@ class Seeds:
         for part in own:
             task, equals, seeds = part.partition("=")
             if not equals or not _NAME.fullmatch(task):
-                raise UserError(f"--seeds is {text!r}; write it like 0,1,2 or 0,1,2;math500=0.")
+                raise UserError(f"seeds are {text!r}; write them like 0,1,2 or 0,1,2;math500=0.")
             self._own[task] = _seed_list(seeds, text)
 
     def of(self, task: str) -> list[int]:
@@ -87,7 +87,7 @@ def seeds_in(home: Path, seeds: Seeds | Sequence[int] | None, task: str) -> list
 def _seed_list(text: str, whole: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and len(part) < 20 for part in parts):
-        raise UserError(f"--seeds is {whole!r}; write it like 0,1,2 or 0,1,2;math500=0.")
+        raise UserError(f"seeds are {whole!r}; write them like 0,1,2 or 0,1,2;math500=0.")
     return [int(part) for part in parts]
 
 

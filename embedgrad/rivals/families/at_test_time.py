@@ -17,6 +17,7 @@ from embedgrad.rivals.rival import Rival
 from embedgrad.runtime.progress import Progress
 from embedgrad_core import Decoding, FrozenModel, Layout, Slot, decode
 from embedgrad_core.decoding.answers import Decoded
+from embedgrad_core.decoding.kept_rows import KeptRows
 from embedgrad_core.files import Item, UserError
 
 # What ends a dialogue with oneself: the words that the request for feedback asks for.
@@ -38,16 +39,17 @@ class Answered:
     Attributes:
         rows: one an item; ``n_tokens`` counts all tokens that were generated for it.
         calls: model calls an item, by id.
-        positions: prompt positions that every call of the first round takes, the human prompt's own counted in.
+        positions: that an answer takes besides template, input and what is written, all calls together; a mean over the items. The
+            human prompt's own count, and all that a further call reads, template and input again.
     """
 
     rows: list[Decoded]
     calls: dict[str, int]
-    positions: int
+    positions: float
 
 
-def chosen_examples(layout: Layout, rival: Rival, train: Sequence[Item]) -> str:
-    """As many training items as the rival shows, with their right answers, the answers in turn.
+def chosen_examples(layout: Layout, rival: Rival, train: Sequence[Item], seed: int) -> str:
+    """As many training items as the rival shows, drawn by ``seed``, with their right answers, the answers in turn.
 
     Raises:
         UserError: there are fewer.
@@ -55,7 +57,7 @@ def chosen_examples(layout: Layout, rival: Rival, train: Sequence[Item]) -> str:
     shots = rival.settings.get("shots", 0)
     if shots > len(train):
         raise UserError(f"rival {rival.name}: {shots} examples of {len(train)} training items; give fewer shots.")
-    return worked_examples(train, shots, layout.target_prefix or "\n") if shots else ""
+    return worked_examples(train, shots, layout.target_prefix or "\n", seed=seed) if shots else ""
 
 
 def request(frozen: FrozenModel, human: Slot, text: str) -> tuple[Slot, torch.Tensor]:
@@ -80,6 +82,7 @@ def few_shot(
     artefact: Artefact,
     items: Sequence[Item],
     decoding: Decoding,
+    kept: KeptRows | None = None,
     log: Callable[[str], None] = print,
 ) -> Answered:
     """Answer after prompt and examples.
@@ -89,7 +92,7 @@ def few_shot(
     """
     slot, vectors = request(frozen, artefact.slot, behind_examples(artefact))
     with Progress(artefact.rival.name, len(items), log) as at:
-        rows = decode(frozen, slot, vectors, items, decoding, log=log, **at.decoding)
+        rows = decode(frozen, slot, vectors, items, decoding, kept=kept, log=log, **at.decoding)
     return Answered(rows, {row.id: 1 for row in rows}, slot.k)
 
 
@@ -98,13 +101,16 @@ def self_refine(
     artefact: Artefact,
     items: Sequence[Item],
     decoding: Decoding,
+    kept: KeptRows | None = None,
     log: Callable[[str], None] = print,
 ) -> Answered:
     """Answer, criticise, answer again, for ``rounds`` rounds at most; there are no examples.
 
-    An item whose criticism would not fit the model's context keeps the answer that it has.
+    Every round is kept, so that a method of more rounds goes on from the answers of one of fewer. An item whose criticism would
+    not fit the model's context keeps the answer that it has.
     """
     human, rival = artefact.slot, artefact.rival
+    positions = {item.id: human.k for item in items}
 
     def ask(text: str, asked: Sequence[Item], what: str) -> dict[str, Decoded]:
         slot, vectors = request(frozen, human, text)
@@ -112,7 +118,11 @@ def self_refine(
         if not fits:
             return {}
         with Progress(f"{rival.name}, {what}", len(fits), log) as at:
-            return {row.id: row for row in decode(frozen, slot, vectors, fits, decoding, log=log, **at.decoding)}
+            rows = decode(frozen, slot, vectors, fits, decoding, kept=kept, log=log, **at.decoding)
+        if text != human.text:
+            for item in fits:
+                positions[item.id] += _read_of(slot, item)
+        return {row.id: row for row in rows}
 
     def on(item: Item, criticised: str | None = None) -> Item:
         return replace(item, input=about(human, item, answers[item.id].output, criticised))
@@ -137,12 +147,16 @@ def self_refine(
         if not left:
             break
     rows = [replace(row, n_tokens=tokens[row.id]) for row in answers.values()]
-    return Answered(rows, calls, human.k)
+    return Answered(rows, calls, sum(positions.values()) / max(1, len(positions)))
 
 
 def _fits(frozen: FrozenModel, slot: Slot, item: Item, decoding: Decoding) -> bool:
-    taken = len(slot.head_ids) + slot.k + len(slot.body_ids(item.input))
-    return taken + decoding.max_new_tokens <= frozen.context
+    return _read_of(slot, item) + decoding.max_new_tokens <= frozen.context
+
+
+def _read_of(slot: Slot, item: Item) -> int:
+    """Positions that a call reads."""
+    return len(slot.head_ids) + slot.k + len(slot.body_ids(item.input))
 
 
 METHODS = {"few_shot": few_shot, "self_refine": self_refine}

@@ -6,19 +6,17 @@ call the model through :class:`~embedgrad.rivals.families.critic.Model`, our own
 """
 
 import contextlib
-import json
+import itertools
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from embedgrad.grading import Grading
 from embedgrad.rivals.environment import check_library
 from embedgrad.rivals.families.critic import Model, Task
 from embedgrad.rivals.rival import Rival
-from embedgrad_core.files import Item, UserError, read_json, sha256_of_bytes, write_json
+from embedgrad_core.files import Item, UserError
 
 ROLE = "the instruction that stands before every input of a task and tells a language model how to answer it"
 
@@ -28,53 +26,47 @@ def search(
     text: str,
     rival: Rival,
     task: Task,
-    state: Path | None = None,
     log: Callable[[str], None] = print,
 ) -> tuple[str, list[dict]]:
     """Improve a prompt by the library that the rival's settings name.
 
+    A search that was ended goes on where the model keeps its answers: it takes the same steps again, which cost nothing then.
+
     Returns:
-        The prompt, and a line for each look at dev: dev_accuracy, whether there was a proposal, calls and tokens so far without
-        those of dev, seconds.
+        The prompt, and a line for each look at dev: dev_accuracy, the proposal or None, calls and generated tokens so far, and
+        apart those of dev; train_seconds and train_cpu_seconds, of the model's answers in searching, and seconds, those of dev
+        counted in.
 
     Raises:
-        UserError: the library is not installed; a state of another search.
+        UserError: the library is not installed.
     """
     check_library(rival)
     if rival.library == "gepa":
         return _gepa(model, text, rival, task, log)
     with _quiet_textgrad():
-        return _textgrad(model, text, rival, task, state, log)
+        return _textgrad(model, text, rival, task, log)
 
 
-def _textgrad(
-    model: Model, text: str, rival: Rival, task: Task, state: Path | None, log: Callable[[str], None]
-) -> tuple[str, list[dict]]:
+def _textgrad(model: Model, text: str, rival: Rival, task: Task, log: Callable[[str], None]) -> tuple[str, list[dict]]:
     """Steps of textual gradient descent; as in the authors' evaluation, a new prompt stays if accuracy on dev does not fall."""
-    run = sha256_of_bytes(json.dumps(_identity(model, text, rival, task), sort_keys=True).encode())
-    prompt, history = text, []
-    if state and state.exists():
-        kept = read_json(state)
-        if not isinstance(kept, dict) or kept.get("run") != run:
-            raise UserError(f"{state}: this state belongs to another model, data or setting; delete it to start anew.")
-        prompt, history, model.calls, model.tokens = kept["prompt"], kept["history"], kept["calls"], kept["tokens"]
+    prompt, history = text, list[dict]()
     while len(history) <= rival.settings["steps"]:
-        began, proposal = time.perf_counter(), None
+        proposal = None
         if history:
-            proposal = _textgrad_step(model, prompt, task.batch(len(history), rival.settings["batch"]), task.grading)
-        trained = time.perf_counter() - began
+            with _numbered_variables():
+                proposal = _textgrad_step(
+                    model, prompt, task.batch(len(history), rival.settings["batch"]), task.grading
+                )
         accuracy = None if history and proposal is None else model.accuracy(proposal or prompt, task)
         best = max((line["dev_accuracy"] for line in history if line["dev_accuracy"] is not None), default=-1.0)
         if accuracy is not None and accuracy >= best:
             prompt = proposal or prompt
-        line = _line(model, len(history), accuracy, proposal, prompt, trained, time.perf_counter() - began)
+        line = _line(model, history, accuracy, proposal, prompt)
         history.append(line | {"best": accuracy is not None and accuracy >= best})
         said = "no proposal" if history[1:] and proposal is None else f"dev accuracy {accuracy:.3f}"
-        log(f"{rival.name}, step {line['epoch']} of {rival.settings['steps']}: {said}, {model.tokens} tokens so far")
-        if state:
-            write_json(
-                state, {"run": run, "prompt": prompt, "history": history, "calls": model.calls, "tokens": model.tokens}
-            )
+        log(
+            f"{rival.name}, step {line['epoch']} of {rival.settings['steps']}: {said}, {model.search.tokens} tokens so far"
+        )
     return prompt, history
 
 
@@ -121,6 +113,28 @@ def _textgrad_step(model: Model, text: str, batch: Sequence[Item], grading: Grad
 
 
 @contextlib.contextmanager
+def _numbered_variables() -> Iterator[None]:
+    """Within the block TextGrad's sets of variables have an order that does not change from run to run.
+
+    It is that of memory addresses otherwise: the criticism of several answers is asked for and joined in another order each time.
+    """
+    import textgrad
+
+    variable: Any = textgrad.Variable
+    numbers, begin = itertools.count(), variable.__init__
+
+    def begin_numbered(self: Any, *arguments: Any, **named: Any) -> None:
+        self.number = next(numbers)
+        begin(self, *arguments, **named)
+
+    variable.__init__, variable.__hash__ = begin_numbered, lambda self: self.number
+    try:
+        yield
+    finally:
+        variable.__init__, variable.__hash__ = begin, object.__hash__
+
+
+@contextlib.contextmanager
 def _quiet_textgrad() -> Iterator[None]:
     """On import the library asks the network for prices, and makes a folder for logs where it is run."""
     with tempfile.TemporaryDirectory() as folder:
@@ -130,13 +144,8 @@ def _quiet_textgrad() -> Iterator[None]:
 
 
 def _gepa(model: Model, text: str, rival: Rival, task: Task, log: Callable[[str], None]) -> tuple[str, list[dict]]:
-    """One run of reflective evolution; the budget is a number of graded answers. A killed one begins anew."""
+    """One run of reflective evolution; the budget is a number of graded answers."""
     import gepa
-
-    began = time.perf_counter()
-    history = [
-        _line(model, 0, model.accuracy(text, task), None, text, 0.0, time.perf_counter() - began) | {"best": False}
-    ]
 
     class Logger:
         def log(self, message: str) -> None:
@@ -145,53 +154,46 @@ def _gepa(model: Model, text: str, rival: Rival, task: Task, log: Callable[[str]
     def reflect(prompt: str | list[dict[str, Any]]) -> str:
         return model.ask(prompt if isinstance(prompt, str) else "\n\n".join(str(turn["content"]) for turn in prompt))
 
-    began = time.perf_counter()
     found = gepa.optimize(
         {"prompt": text},
         trainset=list(task.train),
         valset=list(task.dev),
-        adapter=_Adapter(model, task.grading),
+        adapter=_Adapter(model, task),
         reflection_lm=reflect,
         reflection_minibatch_size=rival.settings["batch"],
         max_metric_calls=rival.settings["graded_answers"],
         seed=task.seed,
         logger=Logger(),
     )
-    seconds = time.perf_counter() - began
+    scores = [float(score) for score in found.val_aggregate_scores]
+    # Its first candidate is the human prompt, whose look at dev is the one of line 0; when it took place is not told apart.
     best = model.usable(str(found.best_candidate["prompt"])) or text
-    accuracy = float(found.val_aggregate_scores[found.best_idx])
-    line = _line(model, 1, accuracy, best if best != text else None, best, seconds, seconds)
-    return best, [*history, line | {"best": True, "candidates": len(found.candidates)}]
+    is_new = best != text
+    history = [
+        _line(Model(model.frozen, model.layout, model.decoding), [], scores[0], None, text) | {"best": not is_new}
+    ]
+    line = _line(model, history, scores[found.best_idx] if is_new else scores[0], best if is_new else None, best)
+    return best, [*history, line | {"best": is_new, "candidates": len(found.candidates)}]
 
 
-def _line(
-    model: Model, number: int, accuracy: float | None, proposal: str | None, prompt: str, trained: float, seconds: float
-) -> dict:
+def _line(model: Model, history: Sequence[dict], accuracy: float | None, proposal: str | None, prompt: str) -> dict:
+    """A line of the history: all that the model has been asked since the line before."""
+    search, dev = model.search, model.dev
+    trained = search.seconds - sum(line["train_seconds"] for line in history)
     return {
-        "epoch": number,
+        "epoch": len(history),
         "dev_accuracy": accuracy,
         "dev_loss": None,
         "proposal": proposal,
-        "calls": model.calls,
-        "generated_tokens": model.tokens,
+        "calls": search.calls,
+        "generated_tokens": search.tokens,
+        "dev_calls": dev.calls,
+        "dev_tokens": dev.tokens,
         "train_seconds": round(trained, 3),
-        "seconds": round(seconds, 3),
+        "train_cpu_seconds": round(search.cpu_seconds - sum(line["train_cpu_seconds"] for line in history), 3),
+        "seconds": round(search.seconds + dev.seconds - sum(line["seconds"] for line in history), 3),
         "text": prompt,
     }
-
-
-def _identity(model: Model, text: str, rival: Rival, task: Task) -> list:
-    items = [(item.id, item.input, item.answer) for item in (*task.train, *task.dev)]
-    own = [
-        rival.name,
-        dict(rival.settings),
-        text,
-        model.layout.row(),
-        model.decoding.row(),
-        task.grading.row(),
-        task.seed,
-    ]
-    return [model.frozen.resolved, str(model.frozen.dtype), *own, items]
 
 
 class _Adapter:
@@ -199,15 +201,16 @@ class _Adapter:
 
     propose_new_texts = None
 
-    def __init__(self, model: Model, grading: Grading) -> None:
-        self.model, self.grading = model, grading
+    def __init__(self, model: Model, task: Task) -> None:
+        self.model, self.grading, self.dev = model, task.grading, {item.id for item in task.dev}
 
     def evaluate(self, batch: list[Item], candidate: dict[str, str], capture_traces: bool = False) -> Any:
         """Grades of a batch, answered together; a prompt that leaves no room for the inputs has all wrong."""
         from gepa import EvaluationBatch
 
+        spent = self.model.dev if all(item.id in self.dev for item in batch) else self.model.search
         try:
-            answers = self.model.answers(candidate["prompt"], batch)
+            answers = self.model.answers(candidate["prompt"], batch, spent)
         except UserError:
             answers = dict.fromkeys((item.id for item in batch), "")
         outputs = [answers[item.id] for item in batch]

@@ -21,16 +21,18 @@ class Served:
         slot: the prompt's place; head and inputs come from it.
         vectors: (k, d) what stands in the prompt's place.
         past: keys and values before everything, or None.
+        head: how many of them are the template's own, which every answer reads.
     """
 
     slot: Slot
     vectors: torch.Tensor
     past: Past | None = None
+    head: int = 0
 
     @property
     def positions(self) -> int:
         """Positions that an answer takes besides template, input and answer itself."""
-        return len(self.vectors) + (len(self.past) if self.past else 0)
+        return len(self.vectors) + (len(self.past) if self.past else 0) - self.head
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def serve(frozen: FrozenModel, slot: Slot, rival: Rival, tensors: Mapping[str, t
     past = Past(*(tensors[name].to(frozen.device, frozen.dtype) for name in ("keys", "values")))
     vectors = PromptEmbedding.from_text(frozen, slot).initial
     if rival.settings["start"] == "text":
-        return Served(Behind.of(slot), vectors[:0], past)
+        return Served(Behind.of(slot), vectors[:0], past, len(slot.head_ids))
     return Served(slot, vectors, past)
 
 

@@ -42,6 +42,7 @@ class Found:
         best: those with the lowest loss on dev so far.
         history: a line for each look at dev.
         forwards: items that have run forward, a gradient counted as three.
+        tokens: of these items, counted likewise.
         seconds: of searching, without dev.
     """
 
@@ -50,6 +51,7 @@ class Found:
     history: list[dict]
     forwards: int = 0
     seconds: float = 0.0
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class Aim:
     penalty: Callable[[Slot], float] | None = None
     take: Callable[[int], bool] = lambda forwards: True
     kept: Callable[[str, Callable[[], Any]], Any] = lambda what, compute: compute()
+
+
+KNOWN = {"run", *(one.name for one in fields(Found))}
 
 
 class TokenSearch:
@@ -123,7 +128,7 @@ class TokenSearch:
         """
         found = self._load(state) or Found(list(self.slot.prompt_ids), list(self.slot.prompt_ids), [])
         while not self.over and not self._is_over(found.history):
-            epoch, begun = len(found.history), time.perf_counter()
+            epoch, begun, cpu, tokens = len(found.history), time.perf_counter(), time.process_time(), found.tokens
             if not self._may(len(self.dev)):  # its look is paid first: what a budget cuts short is looked at, too
                 break
             if epoch:
@@ -134,12 +139,15 @@ class TokenSearch:
                         self._step(found, step)
                         at.advance()
             found.seconds += time.perf_counter() - begun
-            self._look(found, epoch, time.perf_counter() - begun)
+            spent = {"train_seconds": round(time.perf_counter() - begun, 3)}
+            spent |= {"train_cpu_seconds": round(time.process_time() - cpu, 3)}
+            # A training step takes a token forward and back, which counts as three forward.
+            self._look(found, epoch, spent | {"train_tokens": round((found.tokens - tokens) / GRADIENT)})
             on_epoch(found.history[-1])
             self._save(state, found)
         return self._read(found.best), found.history
 
-    def _look(self, found: Found, epoch: int, train_seconds: float) -> None:
+    def _look(self, found: Found, epoch: int, spent: dict[str, float]) -> None:
         """The loss on dev, and whether it is the best so far."""
         begun = time.perf_counter()
         slot = self._slot(found.ids)
@@ -159,8 +167,8 @@ class TokenSearch:
                 "dev_accuracy": None,
                 "train_loss": None,
                 "item_forwards": found.forwards,
-                "train_seconds": round(train_seconds, 3),
-                "seconds": round(train_seconds + time.perf_counter() - begun, 3),
+                **spent,
+                "seconds": round(spent["train_seconds"] + time.perf_counter() - begun, 3),
                 "changed": changed,
                 "drift": changed / len(found.ids),
                 "best": best,
@@ -181,6 +189,8 @@ class TokenSearch:
         examples = self.aim.encode(slot, batch)
         lowest, candidates = self.aim.kept("gradient", partial(self._proposed, found.ids, slot, examples, generator))
         found.forwards += GRADIENT * len(batch)
+        length = sum(example.length for example in examples)
+        found.tokens += GRADIENT * length
         for ids in candidates:
             if not self._is_read_again(ids, batch):
                 continue
@@ -188,6 +198,7 @@ class TokenSearch:
                 return
             loss = self.aim.kept("swap", partial(self._loss, self._slot(ids), ids, examples))
             found.forwards += len(batch)
+            found.tokens += length
             if loss < lowest:
                 lowest, found.ids = loss, ids
 
@@ -282,7 +293,7 @@ class TokenSearch:
         if state is None or not state.exists():
             return None
         kept = read_json(state)
-        if not isinstance(kept, dict) or set(kept) != {"run", *(field.name for field in fields(Found))}:
+        if not isinstance(kept, dict) or set(kept) | {"tokens"} != KNOWN:  # earlier versions did not count tokens
             raise UserError(f"{state}: not the state of a search; delete it to start anew.")
         if kept.pop("run") != self._identity():
             raise UserError(f"{state}: this state belongs to another model, data or setting; delete it to start anew.")

@@ -15,7 +15,9 @@ from embedgrad.rivals.families.method import Begun, Served, drawn, relative_drif
 from embedgrad.rivals.rival import Rival
 from embedgrad_core import FrozenModel, PromptEmbedding, Slot
 from embedgrad_core.files import Item, UserError
+from embedgrad_core.model.costs import tuning_bytes
 from embedgrad_core.model.kernels import FrozenLinear
+from embedgrad_core.model.memory import free_memory
 from embedgrad_core.objective import Example, target_hidden, target_loss
 from embedgrad_core.training.trainable import Trainable
 
@@ -23,6 +25,8 @@ from embedgrad_core.training.trainable import Trainable
 def begin(frozen: FrozenModel, slot: Slot, rival: Rival, train: Sequence[Item], seed: int, steps: int) -> Begun:
     """See :class:`~embedgrad.rivals.families.method.Family`."""
     full = rival.settings["method"] == "full"
+    if full:
+        _check_memory(frozen, rival)
     tuner = _inject(frozen, rival, seed, steps)
     leaves = {name: leaf for name, leaf in frozen.network.named_parameters() if leaf.requires_grad}
     vectors = PromptEmbedding.from_text(frozen, slot).initial.to(frozen.device)
@@ -46,6 +50,17 @@ def serve(frozen: FrozenModel, slot: Slot, rival: Rival, tensors: Mapping[str, t
     """The modules in the network, with the stored tensors in them, behind the text prompt."""
     _inject(frozen, rival, 0, 100)
     return serve_from_network(frozen, slot, rival, tensors)
+
+
+def _check_memory(frozen: FrozenModel, rival: Rival) -> None:
+    """Refuse to train all weights where memory would run out after hours, by the sum that plans a job's memory."""
+    sizes = [leaf.numel() for leaf in frozen.network.parameters()]
+    needs, room = tuning_bytes(sum(sizes), max(sizes)), free_memory(frozen.device)
+    if needs > room:
+        raise UserError(
+            f"rival {rival.name}: training all {sum(sizes) / 1e6:.0f} million weights of {frozen.name} takes {needs / 1e9:.1f} GB "
+            f"beside them, and {room / 1e9:.1f} GB are free; take a smaller model or more memory, or leave the rival out."
+        )
 
 
 def _inject(frozen: FrozenModel, rival: Rival, seed: int, steps: int) -> Any:

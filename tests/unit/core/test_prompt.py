@@ -104,7 +104,7 @@ def test_a_failed_write_leaves_the_old_file(prompt, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("embedgrad_core.prompt.save", full)
+    monkeypatch.setattr("embedgrad_core.prompt.save_file", full)
     with pytest.raises(UserError, match=r"p\.safetensors: cannot be written \(No space left on device\)"):
         prompt.save(path)
     assert path.read_bytes() == old

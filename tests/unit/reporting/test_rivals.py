@@ -1,5 +1,6 @@
 """The table of rivals against hand counts, and its figures."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -13,7 +14,10 @@ from statsmodels.stats.multitest import multipletests
 from embedgrad.reporting.figures.drawing import save
 from embedgrad.reporting.figures.rivals import AXES, FAMILIES, _front, scatter, spread
 from embedgrad.reporting.latency import COLUMNS, add_latency
-from embedgrad.reporting.rivals import NEEDS, Entry, markdown, numbers
+from embedgrad.reporting.rivals.entries import NEEDS, Entry
+from embedgrad.reporting.rivals.numbers import numbers
+from embedgrad.reporting.rivals.words import markdown
+from embedgrad.reporting.statistics import crossed, wilson
 from embedgrad.rivals.table import RIVALS
 from embedgrad_core.files import UserError, write_json
 
@@ -26,7 +30,8 @@ def answers(right, n=40, wrong="wrong"):
 def entries():
     one = cell(dataset="imdb", task="imdb")
     lora = {"settings": {"learning_rate": 0.001}, "best_epoch": 3, "trained_parameters": 1500, "stored_bytes": 6000}
-    lora |= {"fit_seconds": 12.5, "peak_memory_bytes": 10**9, "item_forwards": 600}
+    lora |= {"fit_seconds": 12.5, "peak_memory_bytes": 10**9, "item_forwards": 600, "threads": 1}
+    lora |= {"fit_cpu_seconds": 11.5, "dev_seconds": 4.5, "trained_tokens": 800, "memory_above_loading_bytes": 10**8}
     return [
         Entry(one, "text prompt", "", [answers(range(10), wrong="truncated")], answers=[{"positions": 20}]),
         Entry(
@@ -36,7 +41,13 @@ def entries():
             [answers(range(20)), answers(range(22)), answers(range(30))],
             [{"trained_parameters": 640, "settings": {"learning_rate": 0.01}}] * 3,
             [{"positions": 20}] * 3,
-            [[{"epoch": 0, "train_seconds": 0.0}, {"epoch": 1, "train_seconds": 2.25}]] * 3,
+            [
+                [
+                    {"epoch": 0, "train_seconds": 0.0, "train_cpu_seconds": 0.0, "train_tokens": 0, "seconds": 0.5},
+                    {"epoch": 1, "train_seconds": 2.25, "train_cpu_seconds": 2.0, "train_tokens": 70, "seconds": 3.0},
+                ]
+            ]
+            * 3,
         ),
         Entry(
             one,
@@ -51,20 +62,54 @@ def entries():
     ]
 
 
-def test_rows_are_paired_with_the_median_seed_on_the_same_items(entries):
+def test_differences_are_means_over_all_seeds(entries):
+    """EmbedGrad has items 0-19, 0-21 and 0-29 right, LoRA's one seed 5-34: beside each seed 15 - 5, 13 - 5 and 5 - 5 more."""
     text, own, lora, refine = numbers(entries)
-    assert (own["correct"], own["lowest_accuracy"], own["highest_accuracy"]) == (22, 0.5, 0.75)
+    assert (own["correct"], own["accuracy"], own["lowest_accuracy"], own["highest_accuracy"]) == (72, 0.6, 0.5, 0.75)
     assert "delta" not in own
-    # LoRA has items 5-34 right, EmbedGrad's median seed 0-21: 13 more, 5 fewer.
-    assert lora["delta"] == pytest.approx(100 * (13 - 5) / 40)
-    assert lora["p"] == pytest.approx(binomtest(5, 18).pvalue)
-    raw = [text["p"], lora["p"], refine["p"]]
-    assert [text["p_holm"], lora["p_holm"], refine["p_holm"]] == pytest.approx(multipletests(raw, method="holm")[1])
-    assert lora["delta_low"] < lora["delta"] < lora["delta_high"]
-    assert (text["failure_truncated"], text["failure_wrong"]) == (30, 0)
+    assert lora["delta"] == pytest.approx(100 * (10 + 8 + 0) / 3 / 40)
+    gains = [[(5 <= k < 35) - (k < most) for k in range(40)] for most in (20, 22, 30)]
+    assert (lora["delta"], lora["delta_low"], lora["delta_high"], lora["p"]) == pytest.approx(
+        (crossed(gains).mean, *crossed(gains).interval, crossed(gains).p)
+    )
+    assert lora["delta_of"] == "mixed model"
+    # Holm's family: the text prompt is no rival.
+    raw = [lora["p"], refine["p"]]
+    assert (text["p"] is not None, text["p_holm"]) == (True, None)
+    assert [lora["p_holm"], refine["p_holm"]] == pytest.approx(multipletests(raw, method="holm")[1])
+    assert (text["failure_truncated"], text["failure_wrong"], own["failure_wrong"]) == (30, 0, 20 + 18 + 10)
+    right = [[int(k < most) for k in range(40)] for most in (20, 22, 30)]
+    assert (own["accuracy_low"], own["accuracy_high"]) == pytest.approx([one / 100 for one in crossed(right).interval])
+    assert (lora["accuracy_low"], lora["accuracy_high"]) == wilson(30, 40)
 
 
-def test_costs_are_those_of_the_median_seed(entries):
+def test_no_seed_is_picked_by_its_test_accuracy(entries):
+    """Seeds in another order, on both sides alike, change nothing."""
+    _, own, lora, _ = entries
+    three = replace(
+        lora, graded=[answers(range(m)) for m in (9, 31, 12)], fits=list(lora.fits) * 3, answers=list(lora.answers) * 3
+    )
+    found = numbers([own, three])[1]
+    gains = [[(k < mine) - (k < other) for k in range(40)] for mine, other in ((9, 20), (31, 22), (12, 30))]
+    assert (found["delta"], found["p"]) == pytest.approx((crossed(gains).mean, crossed(gains).p))
+    turned = [replace(one, graded=[one.graded[place] for place in (2, 0, 1)]) for one in (own, three)]
+    again = numbers(turned)[1]
+    assert all(again[key] == pytest.approx(value) for key, value in found.items() if isinstance(value, float))
+
+
+def test_one_seed_on_both_sides_has_the_exact_test(entries):
+    _, own, lora, _ = entries
+    row = numbers([replace(own, graded=own.graded[1:2], fits=own.fits[:1], histories=own.histories[:1]), lora])[1]
+    # Items 5-34 and 0-21: 13 more, 5 fewer.
+    assert (row["delta"], row["p"], row["delta_of"]) == (
+        20,
+        pytest.approx(binomtest(5, 18).pvalue),
+        "items of one seed",
+    )
+    assert row["delta_low"] < 20 < row["delta_high"]
+
+
+def test_costs_are_means_over_the_seeds(entries):
     text, own, lora, refine = numbers(entries)
     assert (lora["learning_rate"], lora["rate_at_edge"], lora["fit_seconds"], lora["needs"]) == (
         0.001,
@@ -73,8 +118,53 @@ def test_costs_are_those_of_the_median_seed(entries):
         "modules",
     )
     assert (own["fit_seconds"], own["trained_parameters"]) == (2.25, 640)
+    costs = ("fit_cpu_seconds", "dev_seconds", "trained_tokens", "memory_above_loading_bytes", "fit_threads")
+    assert [lora[name] for name in costs] == [11.5, 4.5, 800, 10**8, 1]
+    # Of EmbedGrad's own history: dev is what its epochs took besides.
+    assert [own[name] for name in costs[:3]] == [2.0, 1.25, 70]
+    assert [text[name] for name in costs[:3]] == [0.0, 0.0, 0]
+    two = [{**entries[2].fits[0], "best_epoch": 4, "fit_cpu_seconds": 12.5}, entries[2].fits[0]]
+    both = replace(
+        entries[2], graded=list(entries[2].graded) * 2, fits=two, answers=[{"positions": 20}, {"positions": 23}]
+    )
+    mean = numbers([entries[1], both])[1]
+    assert (mean["best_epoch"], mean["fit_cpu_seconds"], mean["positions"]) == (3.5, 12.0, 21.5)
     assert (text["trained_parameters"], text["fit_seconds"], text["needs"]) == (0, 0.0, "nothing")
     assert (refine["calls"], refine["tokens_an_answer"]) == (2.5, 10)
+
+
+@pytest.mark.parametrize(
+    ("fits", "found"),
+    [
+        ([{"best_epoch": 10, "settings": {"epochs": 10}}, {"best_epoch": 4, "settings": {"epochs": 10}}], True),
+        ([{"best_epoch": 9, "settings": {"epochs": 10}}], False),
+        ([{"best_epoch": 12, "settings": None, "epochs_allowed": 12}], True),
+        ([{"best_epoch": 1, "settings": None, "epochs_allowed": None}], None),
+        ([{}], None),
+    ],
+)
+def test_a_fit_at_its_best_in_its_last_epoch_is_marked(entries, fits, found):
+    lora = replace(entries[2], graded=list(entries[2].graded) * len(fits), fits=fits, answers=[{}] * len(fits))
+    row = numbers([entries[1], lora])[1]
+    assert row["at_epoch_cap"] is found
+    assert ("†" in markdown([row]).split("\n\n")[1]) is bool(found)
+
+
+def test_keys_and_values_are_counted_for_every_row_of_a_cell(entries):
+    """A position's bytes come from a method that was answered by this model; a method whose positions are unknown has none."""
+    text, own, lora, refine = entries
+    with_bytes = replace(lora, answers=[{"positions": 20, "calls": 1.0, "kv_bytes_a_position": 46_080}])
+    found = numbers([text, own, with_bytes, replace(refine, answers=[{"calls": 2.5}])])
+    assert [row["kv_bytes"] for row in found] == [20 * 46_080] * 3 + [None]
+    assert [row["kv_bytes"] for row in numbers(entries)] == [None] * 4
+
+
+def test_readable_answers_are_those_that_something_was_extracted_from(entries):
+    some = [row | {"extracted": None if k < 10 else row["extracted"]} for k, row in enumerate(answers(range(40)))]
+    whole = [row | {"extracted": "positive"} for row in answers(range(40))]
+    lora = replace(entries[2], graded=[some, whole], fits=list(entries[2].fits) * 2, answers=[{}] * 2)
+    row = numbers([entries[1], lora])[1]
+    assert row["readable_answers"] == pytest.approx(1 - 10 / 80)
 
 
 def test_the_table_for_people_names_every_method_and_marks_the_edge(entries):

@@ -4,9 +4,12 @@ import pytest
 from tiny import REVIEWS, tiny_model
 
 from embedgrad.cli import main
+from embedgrad.files import read_items
 from embedgrad.rivals import environment
 from embedgrad.rivals.table import RIVALS
-from embedgrad_core.files import read_json, read_jsonl, write_jsonl
+from embedgrad_core import Layout, Slot, load_model
+from embedgrad_core.files import read_json, read_jsonl, write_json, write_jsonl
+from embedgrad_core.objective import encode
 
 FEW = ("--epochs", 2, "--batch-size", 2, "--threads", 1, "--device", "cpu")
 
@@ -33,6 +36,13 @@ def embedgrad(capsys):
     return run
 
 
+def tokens(folder):
+    """Of one pass over the items, as the command lays them out."""
+    frozen = load_model(str(folder / "model"), dtype="float32", device="cpu")
+    slot = Slot.place(frozen.tokenizer, Layout(target_prefix="\n"), "positive or negative?")
+    return sum(one.length for one in encode(slot, read_items(folder / "items.jsonl"), frozen.context))
+
+
 def fit(embedgrad, folder, name, *more):
     data = ("--train", folder / "items.jsonl", "--dev", folder / "items.jsonl")
     own = (
@@ -57,6 +67,15 @@ def test_a_rival_is_fitted_and_answers(embedgrad, folder, name):
     assert run["settings"] is None or run["settings"]["learning_rate"] == RIVALS[name].rates[1]
     assert run["epochs_run"] == max(0, len(history) - 1) == (0 if RIVALS[name].family == "at_test_time" else 2)
     assert run["item_forwards"] >= 3 * 4 * run["epochs_run"]
+    assert run["epochs_allowed"] == (None if RIVALS[name].family == "at_test_time" else 2)
+    # Two epochs of four items; a search tries candidates besides, a third of a step each.
+    trained = run["epochs_run"] * tokens(folder)
+    if name == "autoprompt":
+        assert trained < run["trained_tokens"] < trained * (1 + RIVALS[name].settings["candidates"] / 3)
+    else:
+        assert run["trained_tokens"] == trained
+    assert (run["fit_cpu_seconds"] > 0) is (run["epochs_run"] > 0)
+    assert 0 <= run["memory_above_loading_bytes"] < run["peak_memory_bytes"]
     assert not (folder / f"{name}.state").exists()
     out = folder / f"{name}.outputs.jsonl"
     status, said = embedgrad(
@@ -68,6 +87,10 @@ def test_a_rival_is_fitted_and_answers(embedgrad, folder, name):
     rows, answered = read_jsonl(out), read_json(folder / "answer.run.json")
     assert [row["id"] for row in rows] == [f"r/{n}" for n in range(4)]
     assert answered["calls"] >= 1
+    # Two layers with keys and values of two heads of eight numbers, in float32.
+    config = load_model(str(folder / "model"), dtype="float32", device="cpu").network.config
+    width = config.hidden_size // config.num_attention_heads
+    assert answered["kv_bytes_a_position"] == 2 * config.num_hidden_layers * config.num_key_value_heads * width * 4
     assert answered["new_tokens"] == sum(row["n_tokens"] for row in rows)
     assert not (folder / "answer.state").exists()
 
@@ -89,7 +112,20 @@ def test_the_list_names_them_all(embedgrad):
         ("textgrad", (), "rival textgrad goes by graded answers; say how they are checked"),
         ("few_shot_16", (), "16 examples of 4 training items"),
         ("lora", ("--epochs", "0"), "argument --epochs"),
-        ("qlora", (), "quantisation nf4 needs bitsandbytes"),
+        ("lora", ("--learning-rate", "0"), "learning_rate is 0.0; it must be a positive number"),
+        ("lora", ("--set", "rank=-1"), "rival lora: setting rank is -1; it must be 1 or more"),
+        ("p_tuning_v2", ("--set", "length=-3"), "rival p_tuning_v2: setting length is -3; it must be 0 or more"),
+        ("few_shot_1", ("--set", "shots=-1"), "setting shots is -1; it must be 1 or more"),
+        ("gcg", ("--set", "candidates=0"), "setting candidates is 0; it must be 1 or more"),
+        ("gcg", ("--set", "top=0"), "setting top is 0; it must be 1 or more"),
+        ("autoprompt", ("--set", "positions=some"), "setting positions is 'some'; it must be one of one, all"),
+        (
+            "prefix_tuning",
+            ("--set", "start=vocabulary"),
+            "setting start is 'vocabulary'; it must be one of text, random",
+        ),
+        ("self_refine_1", ("--set", "rounds=0"), "setting rounds is 0; it must be 1 or more"),
+        ("qlora", (), "rival qlora needs bitsandbytes, which is not installed"),
         ("fine_tuning", ("--dtype", "bfloat16"), "must be float32; give --dtype float32"),
     ],
     ids=str,
@@ -108,6 +144,19 @@ def test_a_bad_request_is_one_line(embedgrad, folder, monkeypatch, name, more, t
     assert status == 2
     assert told in said.err
     assert said.err.count("\n") == 1
+
+
+def test_there_is_no_rate_to_choose_where_a_rival_has_none(embedgrad, folder, tmp_path):
+    for name, told in (("few_shot_4", "without a learning rate"), ("lora", "without losses on dev")):
+        home = tmp_path / name
+        settings = {"learning_rate": 0.1} if name == "lora" else None
+        write_json(home / "fit.run.json", {"rival": name, "best_epoch": 0, "settings": settings})
+        write_jsonl(home / "fit.jsonl", [{"epoch": 0, "dev_loss": None}])
+        status, said = embedgrad(
+            *("rival", "choose", "--fits", home / "x.st", "--chosen", tmp_path / "c.json", "--out", tmp_path / "o.st")
+        )
+        assert (status, said.err.count("\n")) == (2, 1)
+        assert f"x.st: a fit of {name} {told}; there is nothing to choose from" in said.err
 
 
 def test_a_prompt_file_is_no_rival(embedgrad, folder):

@@ -6,6 +6,7 @@ from rival_samples import ITEMS, ON_TINY, TEXT, fitted
 from tiny import tiny_model
 
 from embedgrad.rivals.artefact import Artefact
+from embedgrad.rivals.families import weights
 from embedgrad.rivals.fitting import Fitting, answer, fit_rival, serve
 from embedgrad.rivals.table import rival_named
 from embedgrad_core import Decoding, Layout, PromptEmbedding, Settings, Slot, optimize
@@ -13,10 +14,17 @@ from embedgrad_core.files import Item, UserError
 from embedgrad_core.objective import encode, target_loss
 
 
-def test_prompt_tuning_from_the_text_is_embedgrad(tokenizer):
-    frozen, artefact, history = fitted(tokenizer, "prompt_tuning_text", 0.01)
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"optimizer": "sgd"}, {"optimizer": "adamw", "weight_decay": 0.1, "loss_reduction": "token_mean"}],
+    ids=str,
+)
+def test_prompt_tuning_from_the_text_is_embedgrad(tokenizer, more):
+    frozen = tiny_model(tokenizer)
+    settings = Settings(0.01, 6, batch_size=2, patience=0, seed=1, **more)
+    fitting = Fitting(Layout(), TEXT, ITEMS, ITEMS, settings, log=lambda line: None)
+    artefact, history = fit_rival(frozen, rival_named("prompt_tuning_text"), fitting)
     prompt = PromptEmbedding.from_text(frozen, Slot.place(frozen.tokenizer, Layout(), TEXT))
-    settings = Settings(0.01, 6, batch_size=2, patience=0, seed=1)
     trained, lines = optimize(frozen, prompt, ITEMS, ITEMS, settings)
     assert torch.equal(artefact.tensors["vectors"], trained.vectors)
     assert [line["dev_loss"] for line in history] == [line["dev_loss"] for line in lines]
@@ -67,6 +75,22 @@ def test_a_bad_request_is_one_error(tokenizer, change, told):
             Fitting(Layout(), TEXT, change.get("items", ITEMS), ITEMS, Settings(0.01, 1)),
             change.get("changes"),
         )
+
+
+def test_all_weights_are_not_trained_where_memory_would_run_out(tokenizer, monkeypatch):
+    """Before the first step: five times the weights, and three times the largest matrix."""
+    frozen = tiny_model(tokenizer)
+    sizes = [leaf.numel() for leaf in frozen.network.parameters()]
+    needs = 4 * (5 * sum(sizes) + 3 * max(sizes))
+    fitting = Fitting(Layout(), TEXT, ITEMS, ITEMS, Settings(1e-3, 1, batch_size=2), log=lambda line: None)
+    monkeypatch.setattr(weights, "free_memory", lambda device: needs - 1)
+    with pytest.raises(
+        UserError, match=r"rival fine_tuning: training all 0 million weights of tiny-qwen2 takes .* are free; take a"
+    ):
+        fit_rival(frozen, rival_named("fine_tuning"), fitting)
+    assert not any(parameter.requires_grad for parameter in frozen.network.parameters())
+    monkeypatch.setattr(weights, "free_memory", lambda device: needs)
+    assert fit_rival(frozen, rival_named("fine_tuning"), fitting)[1]
 
 
 def test_labels_are_for_classification(tokenizer):

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import shlex
 
 import pytest
 import yaml
@@ -9,10 +10,14 @@ from places import ROOT
 from snakemake_interface_common.exceptions import WorkflowError
 
 from embedgrad.planning.durations import LOADING
+from embedgrad.planning.effort.rivals import rival_jobs
 from embedgrad.planning.forecast import first_lines, outlook
+from embedgrad.planning.lookups import Lookups
 from embedgrad.planning.pace import Pace, job_seconds
 from embedgrad.planning.run_config import RunConfig
-from embedgrad.runtime.checks import as_workflow_error, check_gpus, check_models, check_targets
+from embedgrad.rivals import environment
+from embedgrad.rivals.table import RIVALS as RIVALS_KNOWN
+from embedgrad.runtime.checks import as_workflow_error, check_gpus, check_models, check_rivals, check_targets
 from embedgrad_core.files import UserError
 
 LARGE = "qwen2.5-14b-instruct"
@@ -48,6 +53,54 @@ def test_an_error_of_the_suite_is_one_line_of_snakemakes():
     assert caught.value.__suppress_context__
     with pytest.raises(KeyError), as_workflow_error():
         raise KeyError
+
+
+RIVALS = {"cells": ["imdb/smollm2-135m-instruct", "math500/smollm2-135m-instruct"], "seeds": [0], "missing": "list"}
+
+
+def test_methods_that_cannot_run_here_are_refused_before_the_first_job(monkeypatch, tmp_path):
+    names = ["lora", "qlora", "gepa", "houlsby", "few_shot_1", "fine_tuning"]
+    run = config("laptop", rivals={**RIVALS, "methods": names})
+    wanted = [(rule, wildcards) for rule, wildcards in rival_jobs(run)]
+    monkeypatch.setattr(environment, "find_spec", lambda name: None if name in ("bitsandbytes", "gepa") else name)
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.delenv("EMBEDGRAD_ADAPTERS_PYTHON", raising=False)
+    needed = run.resources.rival_job("smollm2-135m-instruct", RIVALS_KNOWN["fine_tuning"], "rival_fit")["mem_mb"]
+    with pytest.raises(WorkflowError) as caught:
+        check_rivals(run, wanted, needed * 10**6 - 1)
+    lines = str(caught.value).splitlines()
+    assert [line.split()[1].rstrip(":") for line in lines] == ["qlora", "gepa", "houlsby", "fine_tuning"]
+    assert "needs bitsandbytes, which is not installed: `make rivals`" in lines[0]
+    assert "`make adapters` makes it" in lines[2]
+    assert "GB, this machine has" in lines[3]
+    check_rivals(
+        run, [job for job in wanted if job[1]["rival"] in ("lora", "few_shot_1", "fine_tuning")], needed * 10**6
+    )
+
+
+def test_methods_that_do_not_apply_are_left_out_and_the_table_is_told():
+    names = ["prompt_tuning_labels", "adapter_fusion", "fine_tuning", "lora"]
+    half = {"smollm2-135m-instruct": config("laptop").values["models"]["smollm2-135m-instruct"] | {"dtype": "bfloat16"}}
+    run = config("laptop", half, rivals={**RIVALS, "methods": names})
+    assert [(cell.dataset, rival.name) for cell, rival in run.rivals] == [
+        ("imdb", "prompt_tuning_labels"), ("imdb", "lora"), ("math500", "adapter_fusion"), ("math500", "lora")
+    ]  # fmt: skip
+    assert [(cell.dataset, rival.name, why.split(",")[0]) for cell, rival, why in run.rivals_left_out] == [
+        ("imdb", "adapter_fusion", "fuses adapters of several levels"),
+        ("imdb", "fine_tuning", "trains the model's own weights"),
+        ("math500", "prompt_tuning_labels", "starts from class labels"),
+        ("math500", "fine_tuning", "trains the model's own weights"),
+    ]
+    words = shlex.split(run.rivals_flags())
+    places = [place for place, word in enumerate(words) if word == "--left-out"]
+    assert [words[place + 1 : place + 3] for place in places] == [
+        [f"{cell.dataset}/{cell.model}", rival.name] for cell, rival, _ in run.rivals_left_out
+    ]
+    assert "--list-missing" in words
+    assert Lookups(run).rival_files("graded.jsonl") == Lookups(run).rival_costs() == []
+    assert Lookups(config("laptop", rivals={**RIVALS, "methods": ["lora"], "missing": "stop"})).rival_files(
+        "graded.jsonl"
+    )
 
 
 def test_more_gpus_than_there_are_is_refused():

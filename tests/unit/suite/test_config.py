@@ -201,6 +201,7 @@ def test_resources_grow_with_the_model_and_name_no_gpu_on_a_cpu():
 def test_fewer_rates_are_the_middle_of_a_grid(count, rates):
     values = copy.deepcopy(PAPER)
     values["rivals"] = {"cells": ["imdb/qwen2.5-3b-instruct"], "seeds": [0], "methods": ["lora", "gcg"], "rates": count}
+    values["optimize"]["folds"] = 0
     found = {rival.name: rival.rates for _, rival in RunConfig.check(values).rivals}
     assert found == {"lora": rates, "gcg": ()}
 

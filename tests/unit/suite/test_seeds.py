@@ -18,5 +18,5 @@ def test_a_task_may_have_seeds_of_its_own(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "a", "0,,1", "0;math500", "0;math500=", "0;=1", "-1", "0;math500=x", "9" * 30])
 def test_seeds_written_otherwise_are_refused(text):
-    with pytest.raises(UserError, match="write it like 0,1,2"):
+    with pytest.raises(UserError, match="write them like 0,1,2"):
         Seeds(text)

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from reporting_samples import DEMO_SIZES, compared, demo_cells, make_run, write_compared
+from reporting_samples import DEMO_SIZES, SEARCHED, compared, demo_cells, make_run, write_compared
 
 from embedgrad.cli import main
 from embedgrad.reporting.page.rivals import section, sentence
@@ -43,14 +43,19 @@ def test_the_sentence_says_what_can_be_told_apart_and_what_the_control_gave():
         "Of 18 comparisons with EmbedGrad on 2 cells of 40 test items: 2 above and 8 below after Holm"
     )
     assert "8 cannot be told apart" in found
-    # Items 1-30 and 0-29: one more, one fewer.
-    assert re.search(
-        r"prompt_tuning_text.* cannot be told apart from it, as it has to be \(imdb/tiny: \+0\.0 \[", found
+    assert found.endswith(
+        "rate was chosen as the others' were, by the same loop as the run's own: imdb/tiny: null control equal to the run's "
+        "EmbedGrad at the configured rate (losses on dev 0 % apart; vectors 0 % apart); medd/tiny: null control equal to the run's "
+        "EmbedGrad at the configured rate (losses on dev 0 % apart; vectors 0 % apart)."
     )
-    apart = [dict(row) for row in compared()]
-    next(row for row in apart if row["method"] == "prompt_tuning_text").update(delta=-20.0, p_holm=0.01)
-    assert "is told apart in 1 of 1, where the other differences cannot be laid to the methods" in sentence([apart])
-    assert "control prompt_tuning_text was not run" in sentence([compared(methods=["lora"])])
+    # That the two cannot be told apart by their answers, one more and one fewer of forty, is no control passed.
+    check = {"equal": False, "loss": 0.031, "vectors": None, "note": "vectors of another shape"}
+    apart = compared(searched={**SEARCHED, "check": check})
+    assert (
+        "; APART in 1 of 1 cells, where no difference can be laid to the methods: imdb/tiny: null control APART from the run's "
+        "EmbedGrad at the configured rate (losses on dev 3.1 % apart; vectors of another shape)." in sentence([apart])
+    )
+    assert "EmbedGrad stands at a rate that was not searched as the others' were" in sentence([compared(searched={})])
     # The rows that train nothing are no methods: one comparison is left.
     assert sentence([compared(methods=["lora"])]).startswith("Of 1 comparison with EmbedGrad on 1 cell of 40 ")
 

@@ -1,6 +1,7 @@
 """What trains nothing, in the table of rivals: the ladder's own answers, paired with EmbedGrad's on the same items."""
 
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,15 @@ from reporting_samples import cell, graded, item
 from scipy.stats import binomtest
 
 from embedgrad.cli import main
+from embedgrad.reporting.claims import check_rival_claims, read_claims
+from embedgrad.reporting.claims.rivals import RIVAL_KINDS
+from embedgrad.reporting.page.rivals import section
 from embedgrad.reporting.results.cells import COLUMNS
 from embedgrad.reporting.tables import read_table
 from embedgrad.reporting.untrained import read_entries, untrained_entries
 from embedgrad_core.files import UserError, read_json, read_jsonl, write_json, write_jsonl
 
+ROOT = Path(__file__).resolve().parents[4]
 IDS = [f"s{k}" for k in range(10)]
 MODEL = {"name": "tiny", "resolved": "sha256:one"}
 # Which of ten items each rung has right on test, and how many of five on dev.
@@ -52,7 +57,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def table(folder):
+def table(folder, methods=("few_shot_1",), *more):
     columns = ["sums", "sums", "", "tiny", "", "", "", "0.01", "10"]
     (folder / "cells.tsv").write_text("\t".join(COLUMNS) + "\n" + "\t".join(columns) + "\n")
     flags = ["--cell-table", str(folder / "cells.tsv"), "--results", str(folder), "--cells", "sums/tiny"]
@@ -61,9 +66,9 @@ def table(folder):
     write_json(fit.with_name("answer.run.json"), {"positions": 9, "calls": 1.0})
     write_jsonl(fit.with_name("graded.jsonl"), [graded(one) for one in IDS])
     outputs = ["--csv", str(folder / "rivals.csv"), "--md", str(folder / "rivals.md"), "--figures", str(folder / "f")]
-    assert (
-        main(["rival", "table", *flags, "--methods", "few_shot_1", "--seeds", "0", "--run-seeds", "0", *outputs]) == 0
-    )
+    # The task has one seed of its own, as math500 has beside others with three.
+    own = ["--methods", *methods, "--seeds", "0", "--run-seeds", "0,1,2;sums=0", *more]
+    assert main(["rival", "table", *flags, *own, *outputs]) == 0
     header, rows = read_table(folder / "rivals.csv")
     return {row["method"]: row for row in (dict(zip(header, row, strict=True)) for row in rows)}
 
@@ -88,6 +93,84 @@ def test_the_rungs_lead_the_table_paired_on_the_same_items(folder):
     assert [line.split("|")[1].strip() for line in markdown.splitlines() if line.startswith("| ")][2:] == list(rows)
 
 
+def test_what_is_missing_or_does_not_apply_is_a_row_with_a_reason(folder, tmp_path):
+    """And no row with numbers changes: table, figures, page and claims come from the rest."""
+    plain = table(folder)
+    log = folder / "logs/rival_rate/sums/tiny/lora/0.001.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("lora: 1,500 trainable parameters\nerror: rival lora: memory ran out\n\n")
+    left = ["--left-out", "sums/tiny", "prompt_tuning_labels", "starts from class labels, and the task has none"]
+    rows = table(folder, ("few_shot_1", "lora", "gcg", "prompt_tuning_labels"), *left, "--list-missing")
+    reasons = {name: row.pop("reason") for name, row in rows.items()}
+    assert {name: why for name, why in reasons.items() if why} == {
+        "lora": "no seed0/fit.run.json; error: rival lora: memory ran out",
+        "gcg": "no seed0/fit.run.json; its jobs left no log",
+        "prompt_tuning_labels": "starts from class labels, and the task has none",
+    }
+    assert [rows[name] | {"reason": ""} for name in plain] == list(plain.values())
+    lines = (folder / "rivals.md").read_text().splitlines()
+    (row,) = (line for line in lines if line.startswith("| lora"))
+    assert [part.strip() for part in row.split("|")[1:3]] == ["lora", "–"]
+    assert "no seed0/fit.run.json; error: rival lora: memory ran out" in row
+    claims = [one for one in read_claims(ROOT / "config" / "claims.tsv") if one.kind in RIVAL_KINDS]
+    found = {one.id: one.run_verdict for one in check_rival_claims(claims, folder)}
+    assert found["rivals-overhead sums/tiny"] == "holds"
+    assert found["rivals-adapters sums/tiny"] == "–"
+    assert "1 comparison with EmbedGrad" in section(folder)["sentence"]
+    assert "memory ran out" in str(section(folder)["cells"][0]["rows"])
+
+
+def test_embedgrad_with_its_rate_searched_is_what_all_are_compared_with(folder):
+    """The null control becomes the row of EmbedGrad, and the run's own cell, at the configured rate, one beside it."""
+    home = folder / "rivals/sums/tiny/prompt_tuning_text"
+    run = {
+        "rival": "prompt_tuning_text",
+        "family": "soft_prompts",
+        "settings": {"learning_rate": 0.003},
+        "fit_cpu_seconds": 7.5,
+    }
+    write_json(home / "seed0/fit.run.json", run)
+    write_jsonl(home / "seed0/fit.jsonl", [{"epoch": 0, "dev_loss": 1.0}])
+    write_json(home / "seed0/answer.run.json", {"positions": 3, "calls": 1.0, "fitted_sha256": "one"})
+    write_jsonl(home / "seed0/graded.jsonl", [graded(one, "none" if k < 8 else "wrong") for k, one in enumerate(IDS)])
+    write_json(home / "chosen.json", {"at_edge": False, "tried": [{}, {}]})
+    write_json(home / "check.json", {"equal": True, "loss": 0.0, "vectors": 0.001, "note": ""})
+    costs = dict.fromkeys(("first_token_ms", "token_ms", "first_token_ratio", "token_ratio"), 1.5)
+    write_json(home / "cost.json", costs | {"fitted_sha256": "one"})
+    rows = table(folder, ("few_shot_1", "prompt_tuning_text"))
+    assert list(rows)[2:] == ["text prompt", "embedgrad", "embedgrad (configured rate)", "few_shot_1"]
+    own, configured, shot = (rows[name] for name in list(rows)[3:])
+    assert (own["correct"], own["rates_tried"], own["learning_rate"], own["fit_cpu_seconds"]) == (
+        "8",
+        "2",
+        "0.003",
+        "7.5",
+    )
+    assert (own["control_equal"], own["control_vectors"], own["delta"], own["token_ratio"]) == (
+        "True",
+        "0.001",
+        "",
+        "1.5",
+    )
+    # The run's own cell has nine right, few-shot all ten.
+    assert (configured["correct"], float(configured["delta"]), configured["p_holm"], configured["token_ratio"]) == (
+        "9",
+        10,
+        "",
+        "",
+    )
+    assert (float(shot["delta"]), shot["p_holm"]) == (20, shot["p"])
+
+
+def test_without_leave_to_list_it_a_missing_file_is_one_error(folder, capsys):
+    flags = ["--methods", "lora", "--seeds", "0", "--run-seeds", "0", "--results", str(folder), "--cells", "sums/tiny"]
+    columns = ["sums", "sums", "", "tiny", "", "", "", "0.01", "10"]
+    (folder / "cells.tsv").write_text("\t".join(COLUMNS) + "\n" + "\t".join(columns) + "\n")
+    outputs = ["--csv", str(folder / "x.csv"), "--md", str(folder / "x.md"), "--figures", str(folder / "f")]
+    assert main(["rival", "table", "--cell-table", str(folder / "cells.tsv"), *flags, *outputs]) == 2
+    assert "lora/seed0/" in capsys.readouterr().err
+
+
 def test_a_run_without_a_ladder_has_no_such_row(folder):
     (folder / "sums/tiny/ladder.json").unlink()
     assert list(table(folder)) == ["text prompt", "embedgrad", "few_shot_1"]
@@ -99,7 +182,7 @@ def test_the_best_rung_is_no_row_where_the_table_has_it(folder, best):
     ladder = read_json(path)
     ladder["rungs"][best]["dev"] |= {"correct": 5, "right": [f"d{k}" for k in range(5)]}
     write_json(path, ladder)
-    entries = read_entries(folder, cell(), [], [], [0])
+    entries = read_entries(cell(), folder, {}, [0])
     assert [entry.method for entry in entries] == ["no prompt", "text prompt", "embedgrad"]
 
 

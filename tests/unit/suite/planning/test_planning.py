@@ -212,6 +212,7 @@ def test_the_outlook_of_a_named_gpu_is_of_what_fits_on_it():
     values = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text(encoding="utf-8"))
     values["optimize"].pop("checkpointing")  # as it fits, not as a rule
     values["rivals"] = {"cells": ["math500/qwen2.5-math-7b"], "seeds": [0], "methods": ["lora"]}
+    values["optimize"] = values["optimize"] | {"folds": 0}
     config = RunConfig.check(values)
     jobs, machine = list(rival_jobs(config)), named_gpu("h200")
     small, large = (Resources(config, gpu) for gpu in ("a10", "h200"))
