@@ -29,6 +29,8 @@ KEPT = (
 ENDINGS = (".csv", ".md")
 # What the archive leaves out: models, logs, and what lies beside it or was put together.
 LEFT_OUT = {"models", "logs", "shards"}
+# Fits of other methods are up to a whole model's weights each.
+LARGE = {"fitted.safetensors"}
 ARCHIVE = "results.tar.xz"
 
 
@@ -110,7 +112,12 @@ def _archive(runs: Sequence[Path]) -> bytes:
         for run in runs:
             for path in sorted(run.rglob("*")):
                 inside = path.relative_to(run)
-                if not path.is_file() or inside.parts[0] in LEFT_OUT | {"report.html"} or path.suffix == ".state":
+                if (
+                    not path.is_file()
+                    or inside.parts[0] in LEFT_OUT | {"report.html"}
+                    or path.name in LARGE
+                    or path.suffix == ".state"
+                ):
                     continue
                 info = archive.gettarinfo(str(path), arcname=f"results/{run.name}/{inside.as_posix()}")
                 info.uid = info.gid = 0

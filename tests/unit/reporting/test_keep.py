@@ -37,6 +37,10 @@ def run(tmp_path, monkeypatch):
         (home / "prompt.safetensors").write_bytes(b"vectors")
         if done:
             write_json(home / "anchoring.json", {})
+    fit = results / "rivals" / "sentiment" / "tiny-0.2m" / "fine_tuning" / "seed0"
+    fit.mkdir(parents=True)
+    for name in ("fitted.safetensors", "fit.jsonl"):
+        (fit / name).write_bytes(b"a whole model")
     (tmp_path / "figures" / "mine").mkdir(parents=True)
     (tmp_path / "figures" / "mine" / "gain.png").write_bytes(b"png")
     return results
@@ -87,6 +91,7 @@ def test_the_archive_is_the_run_without_models_and_logs(run, tmp_path):
         archive.extractall(tmp_path / "elsewhere", filter="data")
     assert all(name.startswith("results/mine/") for name in names)
     assert not any("logs" in name for name in names)
+    assert [name.rpartition("/")[2] for name in names if "/rivals/" in name] == ["fit.jsonl"]
     # Times, so that those of a run that goes on elsewhere are whole; prompts, since probes and other models ask for them later.
     assert {
         "results/mine/benchmarks/before/sentiment/tiny-0.2m.tsv",
