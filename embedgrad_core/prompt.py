@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,7 +190,8 @@ def write_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], text: s
         try:
             save_file(dict(tensors), temporary, metadata={"embedgrad": text})
         except SafetensorError as error:
-            raise OSError(str(error)) from error
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))) from error
 
 
 def vectors_sha256(vectors: torch.Tensor) -> str:

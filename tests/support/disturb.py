@@ -16,7 +16,7 @@ from places import ROOT, SNAKEMAKE
 
 # What tells of clocks, machines and the checkout and not of results.
 CLOCKS = re.compile(
-    r'"((train_|cpu_)?seconds|energy_[cg]pu_joules|tokens_per_s|peak_memory_bytes|finished|check|commit|dirty)": [^,}\n]*'
+    r'"(((train_)?(cpu_)?)seconds|energy_[cg]pu_joules|tokens_per_s|peak_memory_bytes|finished|check|commit|dirty)": [^,}\n]*'
 )
 VICTIMS = ("snakemake", "job", "all")
 # A process that hears no signal: its main thread sits in a call that none interrupts, as in a long product.
