@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import t
 from tqdm import tqdm
 
-from embedgrad.probes.variance.components import Design, components
+from embedgrad.probes.variance.components import Design
 from embedgrad.reporting.statistics import ALPHA
 from embedgrad.reporting.typeset import markdown_table
 
@@ -52,7 +52,8 @@ def coverage(design: tuple[int, int, int, float, float], tables: int, seed: int)
     held = 0
     for table in tqdm(range(tables), desc=f"{splits} x {orders}", leave=False):
         values, factors = drawn(chance, *design)
-        found, layout = components(values, factors), Design(factors)
+        layout = Design(factors)
+        found = layout.estimates(values)
         errors = layout.errors(found, table)
         for name, counts in missed.items():
             low, high = errors.intervals[name]

@@ -5,14 +5,13 @@ of each label (``sum``) or averaged over them (``mean``), which does not favour 
 together of all that the model might have said: the format, apart from the choice.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.special import logsumexp, softmax
 
 from embedgrad.probes.applies import DoesNotApply, check_size
-from embedgrad.probes.intervals import auroc_interval
+from embedgrad.probes.intervals import auroc_interval, mover
 from embedgrad.reporting.analyses import log_odds
 from embedgrad.reporting.statistics import Paired, wilson
 
@@ -160,11 +159,9 @@ def auroc_change(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> li
         return None
     if all(_interval(drawn) for drawn in (drawn_old, drawn_new, drawn_new - drawn_old)):
         return [new - old, *_ends(drawn_new - drawn_old)]
-    (low_old, high_old), (low_new, high_new) = (
-        auroc_of(chances, truth)[1] or (0.0, 1.0) for chances in (before, after)
-    )
-    low, high = math.hypot(new - low_new, high_old - old), math.hypot(high_new - new, old - low_old)
-    return [new - old, max(new - old - low, -1.0), min(new - old + high, 1.0)]
+    ends_old, ends_new = (auroc_of(chances, truth)[1] or (0.0, 1.0) for chances in (before, after))
+    low, high = mover(new, ends_new, old, ends_old)
+    return [new - old, max(low, -1.0), min(high, 1.0)]
 
 
 def brier(chances: np.ndarray, truth: np.ndarray) -> np.ndarray:

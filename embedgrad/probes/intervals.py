@@ -68,8 +68,8 @@ def difference_of_changes(
 ) -> tuple[float, tuple[float, float]]:
     """How much more ``one`` changes than ``other``, in points, and its 95 % interval.
 
-    Each change is of answers to the same items (before, after) and has Newcombe's interval; the two are joined by MOVER (Zou and
-    Donner 2008, Stat. Med. 27:1693-1702), with the correlation of the items' changes where both are of the same items.
+    Each change is of answers to the same items (before, after) and has Newcombe's interval; the two are joined by :func:`mover`,
+    with the correlation of the items' changes where both are of the same items.
 
     Args:
         one: verdicts before and after, item by item.
@@ -77,21 +77,29 @@ def difference_of_changes(
         same_items: which of the two.
     """
     pairs = [Paired.of(*verdicts) for verdicts in (one, other)]
-    (first, (first_low, first_high)), (second, (second_low, second_high)) = (
-        (each.points, each.interval) for each in pairs
-    )
     related = (
         _correlation(*([after - before for before, after in zip(*each, strict=True)] for each in (one, other)))
         if (same_items)
         else 0.0
     )
+    first, second = pairs
+    return first.points - second.points, mover(
+        first.points, first.interval, second.points, second.interval, correlation=related
+    )
+
+
+def mover(
+    first: float, first_ends: Sequence[float], second: float, second_ends: Sequence[float], correlation: float = 0.0
+) -> tuple[float, float]:
+    """95 % interval of ``first`` less ``second`` from that of each: MOVER (Zou and Donner 2008, Stat. Med. 27:1693-1702)."""
+    (first_low, first_high), (second_low, second_high) = first_ends, second_ends
 
     def reach(a: float, b: float) -> float:
-        return math.sqrt(max(a**2 - 2 * related * a * b + b**2, 0.0))
+        return math.sqrt(max(a**2 - 2 * correlation * a * b + b**2, 0.0))
 
-    low = reach(first - first_low, second_high - second)
-    high = reach(first_high - first, second - second_low)
-    return first - second, (first - second - low, first - second + high)
+    apart = first - second
+    low, high = reach(first - first_low, second_high - second), reach(first_high - first, second - second_low)
+    return apart - low, apart + high
 
 
 def _correlation(one: Sequence[int], other: Sequence[int]) -> float:

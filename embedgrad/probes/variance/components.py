@@ -26,7 +26,7 @@ def components(values: np.ndarray, factors: Mapping[str, np.ndarray]) -> dict[st
     Returns:
         The variance of each factor and of the ``rest``, in squared units of ``values``; a negative estimate is kept.
     """
-    return {name: float(value) for name, (value,) in Design(factors).components(values[:, None]).items()}
+    return Design(factors).estimates(values)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,10 @@ class Design:
         self._expected = expected_forms(factors)
         squares = {name: float((level_sizes(codes) ** 2).sum()) for name, codes in factors.items()} | {REST: self.count}
         self._shares = {name: some / self.count**2 for name, some in squares.items()}
+
+    def estimates(self, values: np.ndarray) -> dict[str, float]:
+        """What :func:`components` gives of one table, (N,)."""
+        return {name: float(value) for name, (value,) in self.components(values[:, None]).items()}
 
     def components(self, values: np.ndarray) -> dict[str, np.ndarray]:
         """MINQUE(0) of many tables at once: ``values`` is (N, tables), each result (tables,)."""

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import t
 
 from embedgrad.probes.applies import DoesNotApply, check_size
-from embedgrad.probes.variance.components import REST, Design, components, identifiable, level_sizes
+from embedgrad.probes.variance.components import REST, Design, identifiable, level_sizes
 from embedgrad.probes.variance.runs import CellRun
 from embedgrad.reporting.statistics import ALPHA, mcnemar
 
@@ -41,8 +41,8 @@ def variance(runs: Sequence[CellRun], seed: int = 0) -> dict:
     check_size(min(len(run.verdicts) for run in runs))
     values, factors = _table(runs)
     kept, confounded = identifiable(factors)
-    found = components(values, kept)
     design = Design(kept)
+    found = design.estimates(values)
     errors = design.errors(found, seed)
     sizes = {name: level_sizes(codes) for name, codes in kept.items()}
     clipped = {name: max(value, 0.0) for name, value in found.items()}

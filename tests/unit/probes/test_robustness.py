@@ -40,6 +40,16 @@ def test_what_is_lost_is_the_one_drop_less_the_other():
     assert found["lost"]["p"] == pytest.approx(1 / 1820)
 
 
+def answered(given, asked):
+    """Lines of answers: under each condition and side so many first items get the label that is asked for, the others their own."""
+    return [
+        {"condition": name, "side": side, "id": item.id, "output": asked[item.id] if place < many else item.answer}
+        for name, sides in given.items()
+        for side, many in sides.items()
+        for place, item in enumerate(ITEMS)
+    ]
+
+
 def test_an_answer_that_is_what_was_asked_for_counts_beyond_what_it_was_anyway():
     asked = wrong_answers(ITEMS)
     given = {
@@ -47,12 +57,7 @@ def test_an_answer_that_is_what_was_asked_for_counts_beyond_what_it_was_anyway()
         "mention": {"text": 9, "optimised": 2},
         "injection": {"text": 9, "optimised": 3},
     }
-    lines = [
-        {"condition": name, "side": side, "id": item.id, "output": asked[item.id] if place < many else item.answer}
-        for name, sides in given.items()
-        for side, many in sides.items()
-        for place, item in enumerate(ITEMS)
-    ]
+    lines = answered(given, asked)
     found = _obeyed("injection", lines, ITEMS, GRADING)
     assert (found["text"]["asked"], found["text"]["not_asked"]) == (9, 0)
     assert (found["optimised"]["asked"], found["optimised"]["not_asked"]) == (3, 1)
@@ -74,12 +79,7 @@ def test_a_prompt_that_gives_the_label_anyway_has_not_obeyed():
     asked = wrong_answers(ITEMS)
     given = {"plain": {"text": 0, "optimised": 8}, "mention": {"text": 0, "optimised": 8}}
     given["injection"] = {"text": 8, "optimised": 8}
-    lines = [
-        {"condition": name, "side": side, "id": item.id, "output": asked[item.id] if place < many else item.answer}
-        for name, sides in given.items()
-        for side, many in sides.items()
-        for place, item in enumerate(ITEMS)
-    ]
+    lines = answered(given, asked)
     found = _obeyed("injection", lines, ITEMS, GRADING)
     assert found["difference"]["points"] == 0
     assert found["difference_of_changes"]["points"] == pytest.approx(-100 * 8 / 12)

@@ -107,6 +107,7 @@ def test_components_of_variance_by_dense_matrices(seed):
     ]
     wanted = np.linalg.solve(expected, forms)
     found = components(values, kept)
+    assert Design(kept).estimates(values) == found
     assert [found[name] for name in (*names, "rest")] == pytest.approx(wanted.tolist(), rel=1e-8, abs=1e-6)
     told = variance(unbalanced(seed))
     clipped = {name: max(value, 0.0) for name, value in found.items()}

@@ -14,7 +14,7 @@ from textbook import EXACT
 from embedgrad.carry.compared import compared as compared_arms
 from embedgrad.carry.compared import contrast, mean_of
 from embedgrad.carry.scores import Scores
-from embedgrad.probes.intervals import auroc_interval, difference_of_changes, permutation_p, sign_flip_p
+from embedgrad.probes.intervals import auroc_interval, difference_of_changes, mover, permutation_p, sign_flip_p
 from embedgrad.probes.shuffled import split_gain
 from embedgrad.probes.transfer_matrix import compared
 
@@ -103,7 +103,9 @@ def test_differences_of_changes(same):
         points = [100 * gain.mean() for gain in gains]
         found = difference_of_changes(one, other, same_items=same)
         assert found[0] == pytest.approx(points[0] - points[1], abs=EXACT)
-        assert found[1] == pytest.approx(textbook.mover(points[0], ends[0], points[1], ends[1], related), abs=EXACT)
+        joined = textbook.mover(points[0], ends[0], points[1], ends[1], related)
+        assert found[1] == pytest.approx(joined, abs=EXACT)
+        assert mover(points[0], ends[0], points[1], ends[1], correlation=related) == pytest.approx(joined, abs=EXACT)
 
 
 @pytest.mark.parametrize("seed", range(6))
