@@ -185,7 +185,7 @@ def _state(folder: Path, frozen: object) -> tuple[Path, Callable[[], object]]:
         (
             _is_over(history, settings),
             history and best_epoch(history, settings),
-            progress.after(1.0, 1.0, 5, 0.1),
+            progress.after(1.0, 1.0, 5, 0.1, 0.1),
             best["vectors"].sum().item(),
         )
 
