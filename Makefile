@@ -29,6 +29,7 @@ lint: .venv/installed
 	@$(BIN)/snakefmt --check Snakefile workflow
 	@$(BIN)/codespell
 	@$(BIN)/mypy
+	@$(BIN)/mypy --config-file tests/mypy.ini
 	@$(BIN)/snakemake --lint
 
 bench: .venv/installed  ## a CPU-sized set, under 15 minutes; docs/performance.md has the whole

@@ -69,7 +69,7 @@ def tree(tmp_path_factory):
     environment |= {"GIT_CEILING_DIRECTORIES": str(folder.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     told = {}
     for title, blocks in sections():
-        told[title] = "".join(carry_out(folder, *block, environment) for block in blocks)
+        told[title] = "".join(carry_out(folder, path, kind, body, environment) for path, kind, body in blocks)
     return folder, told
 
 

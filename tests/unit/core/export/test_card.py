@@ -113,10 +113,11 @@ def test_metrics_of_another_prompt_or_model_or_of_nothing_are_refused(small, tmp
 
 
 def test_a_licence_stays_in_its_line(small, tmp_path):
+    frozen, prompt = small
     for wrong in ("mit\nbase_model: evil", " ", ""):
         with pytest.raises(UserError, match="in one line"):
-            export("vllm", *small, tmp_path / "out", licence=wrong)
-    export("vllm", *small, tmp_path / "out", licence="mit: #1 | mine")
+            export("vllm", frozen, prompt, tmp_path / "out", licence=wrong)
+    export("vllm", frozen, prompt, tmp_path / "out", licence="mit: #1 | mine")
     card = (tmp_path / "out" / "README.md").read_text()
     front = yaml.safe_load(card.split("---\n")[1])
     assert front["license"] == "mit: #1 | mine"
