@@ -8,7 +8,7 @@ PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo check unit test lint bench paper vllm gguf rivals adapters docs
 
-demo: .venv/installed  ## a small Table 2 in 7 to 15 minutes on two cores; no GPU, no account, no model or data to download
+demo: .venv/installed  ## a small Table 2 in about 5 minutes on two free cores; no GPU, no account, no model or data to download
 	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml config/demo_rivals.yaml
 	@cat results/demo/table2.md results/demo/rivals.md
 	@echo; echo "Page: results/demo/report.html    Table: results/demo/table2.md, .csv, .tex    Figures: figures/demo/"

@@ -17,7 +17,7 @@ HELP = "put the answers of shards together"
 # What every shard must share …
 SAME = ("model", "versions", "engine", "decoding", "layout", "prompt_sha256", "protocol", "data_sha256")
 # … what is added up (seconds of computing, wherever and whenever they ran) …
-SUMS = ("seconds", "items", "new_tokens")
+SUMS = ("seconds", "cpu_seconds", "items", "new_tokens")
 # … and of what the largest counts.
 LARGEST = ("peak_memory_bytes", "finished")
 
@@ -81,10 +81,16 @@ def merged(runs: Sequence[dict], paths: Sequence[Path]) -> dict:
     return (
         runs[0]
         | {"model": runs[0]["model"] | {"device": ", ".join(devices)}}
-        | {key: round(sum(run_[key] for run_ in runs), 3) for key in SUMS}
+        | {key: _sum([run_.get(key) for run_ in runs]) for key in SUMS}
         | {key: max(run_[key] for run_ in runs) for key in LARGEST}
         | {"shards": len(runs), "batch_invariance": None}
     )
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    """Null where a shard of an earlier version does not tell its part."""
+    known = [value for value in values if value is not None]
+    return round(sum(known), 3) if len(known) == len(values) else None
 
 
 def _shared(run_: dict) -> dict:

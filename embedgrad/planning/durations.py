@@ -26,8 +26,12 @@ from embedgrad_core.training.settings import across_folds, answers_dev
 CARRYING = ("carry_transfer", "carry_words")
 TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit", *probes.TRAINING, *CARRYING)
 ANSWERING = ("before", "baselines", "chains", "after", "analyse", "rival_answer", "rival_cost")
-# Rules whose commands a process that keeps its model does, in whole or in shards.
-RESIDENT = ("optimize", "sensitivity", "before", "after", "baselines", "chains", "analyse")
+# Rules whose commands a process that keeps its model does, in whole or in shards. Other methods, which change it, load it again.
+RESIDENT = (
+    *("optimize", "sensitivity", "before", "after", "baselines", "chains", "analyse"),
+    *probes.TRAINING,
+    *probes.ANSWERING,
+)
 LOADING = TRAINING + ANSWERING + probes.ANSWERING
 # Decodings of the ladder: behind no prompt, the text in its two layouts, examples wrong and right, a rewrite where there is one.
 # They answer dev too, and protocol recovery answers train in both layouts. The round trip and its controls answer dev six times.
@@ -181,15 +185,16 @@ class Durations:
     def keeps_models(self) -> bool:
         """Whether jobs are done by a process that holds their model (:mod:`embedgrad.runtime.resident`)."""
         engine = self.config.values["decode"].get("engine", "native")
-        return self.machine.is_gpu and self.config.jobs_together(has_gpus=True) and engine == "native"
+        return self.config.jobs_together(has_gpus=self.machine.is_gpu) and engine == "native"
 
     def in_turn(self, rule: str, wildcards: Mapping[str, str], loaded: set[str]) -> float:
-        """Seconds of a job on one GPU, where a model's jobs follow one another: a kept model is loaded by the first of them.
+        """Seconds of a job on one machine, where a model's jobs follow one another: a kept model is loaded by the first of them.
 
         ``loaded`` are the models that were, and is added to.
         """
         seconds, model = self.seconds(rule, wildcards), wildcards.get("model", "")
-        if self.keeps_models and _kind(rule) in RESIDENT and self.resources.gpus(model, True) == 1:
+        alone = not self.machine.is_gpu or self.resources.gpus(model, True) == 1
+        if self.keeps_models and _kind(rule) in RESIDENT and alone:
             seconds += HANDED - self.fixed(rule, wildcards) if model in loaded else 0.0
             loaded.add(model)
         return seconds

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 
 from embedgrad.probes.applies import check_size
 
@@ -17,7 +18,7 @@ def cost(metrics: Mapping, history: Sequence[Mapping], jobs: Mapping[str, Sequen
 
     A job that was killed and went on has run for longer than its last start: of the optimisation's own count, its epochs' and
     Snakemake's the largest is taken. CPU seconds and energy cannot be made good like that: they are null where the clock that goes
-    with them (Snakemake's, the optimisation's own) is well below the largest.
+    with them (Snakemake's, the job's own) is well below the largest.
 
     Args:
         metrics: of the cell.
@@ -61,11 +62,13 @@ def _step(name: str, run: Mapping, history: Sequence[Mapping], jobs: Sequence[Ma
     megabytes = [job["max_rss"] for job in jobs if job.get("max_rss") is not None]
     peaks = [run.get("peak_memory_bytes"), 2**20 * max(megabytes) if megabytes else None]
     energy = _sum(run.get(f"energy_{part}_joules") for part in ("cpu", "gpu"))
-    processor = _whole([job.get("cpu_time") for job in jobs])
     seconds, (own, benchmark, _) = _largest(clocks), clocks
+    # Of a job that a process with a kept model does, Snakemake sees the command that waits.
+    counted = [(run.get("cpu_seconds"), own), (_whole([job.get("cpu_time") for job in jobs]), benchmark)]
+    processor, beside = max((pair for pair in counted if pair[0] is not None), default=(None, None), key=itemgetter(0))
     partial = {
         name: f"{name} of the last start alone: its clock shows {clock:,.0f} of {seconds:,.0f} seconds"
-        for name, value, clock in (("CPU seconds", processor, benchmark), ("energy", energy, own))
+        for name, value, clock in (("CPU seconds", processor, beside), ("energy", energy, own))
         if value is not None and clock is not None and seconds is not None and clock < WHOLE * seconds
     }
     return {

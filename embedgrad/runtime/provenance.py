@@ -44,10 +44,13 @@ def git_state() -> dict:
 
 
 class Run:
-    """A sidecar ``*.run.json``: model, versions, device, seconds, memory, energy. Start it first, ask for ``row`` last."""
+    """A sidecar ``*.run.json``: model, versions, device, seconds by the clock and of all threads, memory, energy.
+
+    Start it first, ask for ``row`` last.
+    """
 
     def __init__(self) -> None:
-        self._started = time.perf_counter()
+        self._started, self._cpu = time.perf_counter(), time.process_time()
         self._meter = Meter()
 
     @property
@@ -66,6 +69,7 @@ class Run:
             "git": git_state(),
             "threads": torch.get_num_threads(),
             "seconds": round(self.seconds, 3),
+            "cpu_seconds": round(time.process_time() - self._cpu, 3),
             "peak_memory_bytes": peak_memory_bytes(frozen),
             **self._meter.row(),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

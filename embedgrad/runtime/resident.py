@@ -1,9 +1,9 @@
 """A process that keeps its model between jobs: what a job asks of it, and what it is.
 
 Each job of the workflow is a command of its own, which imports torch and loads the model: 6 s and, where weights are large, half a
-minute in which a GPU idles. Where the workflow asks for it (:data:`FOLDER` in the environment), a command that needs one GPU is run
-by a process that has done so before. The job itself stays: Snakemake starts it, waits for it, ends it, keeps its log and its time.
-It hands its words, its standard output and its standard error over a socket and waits for the exit code.
+minute in which a GPU idles. Where the workflow asks for it (:data:`FOLDER` in the environment), a command that needs one GPU, or
+none, is run by a process that has done so before. The job itself stays: Snakemake starts it, waits for it, ends it, keeps its log
+and its time. It hands its words, its standard output and its standard error over a socket and waits for the exit code.
 
 At most one job at a time has such a process (a kernel lock, which ends with the job). The process does one job after the other as
 the command does it, forgets the model when another one is asked for, and ends: with the Snakemake that started the run, after a
@@ -35,10 +35,10 @@ from embedgrad.runtime.interruption import GRACE, Terminated
 
 # Where the sockets of a run lie; set by the workflow for its jobs. And, for a process that is to serve, its own place there.
 FOLDER, SERVE = "EMBEDGRAD_RESIDENT", "EMBEDGRAD_SERVE"
-# Commands that leave a model as they found it and answer or train with one.
-COMMANDS = ("optimize", "decode", "baselines", "chains", "analyse")
+# Commands that leave a model as they found it and answer or train with one. Other methods change it, some in another environment.
+COMMANDS = ("optimize", "decode", "baselines", "chains", "analyse", "probe")
 MODEL_FLAGS = ("--model", "--revision", "--dtype", "--device", "--device-map")
-IDLE = 120.0  # seconds without a job after which the GPU is given back
+IDLE = 120.0  # seconds without a job after which the GPU, or the memory, is given back
 COMING_UP = 60.0  # seconds in which a new process must open its socket
 
 
@@ -58,18 +58,19 @@ def delegated(argv: Sequence[str]) -> int | None:
     """Have a command run by a process that keeps its model.
 
     Returns:
-        Its exit code; None where it is to run here: the workflow does not ask for it, or the command needs no or several GPUs, or
-        another engine. Such a one may need the GPUs that waiting processes hold, and ends those.
+        Its exit code; None where it is to run here: the workflow does not ask for it, or the command loads no model, needs several
+        GPUs or has another engine. Such a one may need the GPUs that waiting processes hold, and ends those.
     """
     place = os.environ.get(FOLDER)
-    wanted = _flag(argv, "--gpus") or "0"
+    wanted = _flag(argv, "--gpus")  # rules give it to each command that loads a model
     if (
-        not place or wanted == "0" or not Path(place).is_dir() or not hasattr(socket, "SO_PEERCRED")
+        not place or wanted is None or not Path(place).is_dir() or not hasattr(socket, "SO_PEERCRED")
     ):  # Linux alone has it
         return None
     folder = Path(place)
-    if argv[0] not in COMMANDS or wanted != "1" or _flag(argv, "--engine") == "vllm":
-        dismiss(folder)
+    if argv[0] not in COMMANDS or wanted not in ("0", "1") or _flag(argv, "--engine") == "vllm":
+        if wanted != "0":
+            dismiss(folder)
         return None
     with contextlib.ExitStack() as kept:
         connection = next((found for _, found in _held(kept, _waiting(folder, _model(argv)))), None)
@@ -292,6 +293,8 @@ def _run(connection: socket.socket, files: Sequence[int], work: Callable[[], int
 def _tidy() -> None:
     """What the last job left: passing tensors, and the peak of its memory."""
     gc.collect()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark of resident memory, proc(5)
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -27,8 +27,8 @@ def home(tokenizer, items, tmp_path_factory):
     return folder
 
 
-def words(home, out, rule, model="model", **more):
-    common = ["--model", home / model, "--device", "cpu", "--threads", 1, "--gpus", 1]
+def words(home, out, rule, model="model", gpus=1, **more):
+    common = ["--model", home / model, "--device", "cpu", "--threads", 1, "--gpus", gpus]
     text = ["--prompt", "step by step."]
     of_rule = {
         "optimize": [
@@ -99,14 +99,16 @@ def gone(folder):
     assert not processes(folder)
 
 
-def test_a_cells_jobs_give_the_same_files_and_load_once(home, folder, tmp_path):
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_a_cells_jobs_give_the_same_files_and_load_once(home, folder, tmp_path, gpus):
     """Optimise, before, after in one process: bytes, logs and exit codes of three; the model is loaded once."""
     seen = []
     for name, place in (("apart", None), ("together", folder)):
         out = tmp_path / name
         out.mkdir()
         for rule in ("optimize", "before", "after"):
-            assert job(words(home, out, rule), out / f"{rule}.log", place) == 0, (out / f"{rule}.log").read_text()
+            words_of = words(home, out, rule, gpus=gpus)
+            assert job(words_of, out / f"{rule}.log", place) == 0, (out / f"{rule}.log").read_text()
             seen.append(processes(folder))
     assert seen[:3] == [[], [], []]
     assert len(seen[3]) == 1
@@ -138,7 +140,9 @@ def test_the_ends_of_a_job_are_its_own(home, folder, tmp_path):
     assert job(words(home, out, "before", "other"), log, folder) == 0
     assert processes(folder) == [one]
     assert "other: device cpu" in log.read_text()
-    # A job of several GPUs, or of another command, has them free.
+    # A job that needs no GPU and loads no model leaves it where it is; one of several GPUs, or of another engine, has them free.
+    assert job(["plan", "--config", str(ROOT / "config/demo.yaml")], log, folder) == 0
+    assert processes(folder) == [one]
     assert job([word if word != "1" else "2" for word in words(home, out, "before")], log, folder) == 0
     assert not processes(folder)
     # Ended on the way, it saves its state; killed, it takes the process along. Then it goes on to the same bytes.
