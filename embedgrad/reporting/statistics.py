@@ -210,7 +210,8 @@ def crossed(gains: Sequence[Sequence[float]]) -> Crossed:
     An item that is hard is hard for every seed, and a seed that went well went well for every item: neither the cells of the
     table nor its rows are independent outcomes. The variance of the mean is (MS_items + MS_seeds - MS_rest) / (items · seeds), with
     Satterthwaite's degrees of freedom; a component that comes out negative counts as 0, and its mean square is left out
-    (Searle, Casella and McCulloch 1992, Variance Components, ch. 4).
+    (Searle, Casella and McCulloch 1992, Variance Components, ch. 4). Where nothing varies, the interval is as wide as a paired
+    difference's of one seed can be (Newcombe's of two uncorrelated proportions of 0 or 1), and p is the sign test's of its items.
 
     Args:
         gains: one row per seed, one column per item: after minus before, each -1, 0 or 1; two of each at least.
@@ -239,9 +240,10 @@ def crossed(gains: Sequence[Sequence[float]]) -> Crossed:
     terms = {name: squares[name] for name in used} | ({"rest": -squares["rest"]} if len(used) == 2 else {})
     total = sum(terms.values())
     error = math.sqrt(total / (items * seeds))
-    if error == 0:
-        sure = 1.0 if mean == 0 else 0.0
-        return Crossed(float(mean), (float(mean), float(mean)), sure, 0.0, 0.0, 0.0)
+    if error == 0:  # every item gains alike with every seed, who then say no more than one
+        half = 100 * math.sqrt(2) * (1 - wilson(items, items)[0])
+        low, high = max(-100.0, float(mean) - half), min(100.0, float(mean) + half)
+        return Crossed(float(mean), (low, high), min(1.0, 2.0 ** (1 - items)) if mean else 1.0, 0.0, 0.0, 0.0)
     free = total**2 / sum(value**2 / frees[name] for name, value in terms.items())
     half = float(t.ppf(1 - ALPHA / 2, free)) * error
     p = 2 * float(t.sf(abs(mean) / error, free))

@@ -273,6 +273,11 @@ def test_more_seeds_of_one_opinion_are_no_more_items():
     items = [1.0] * 20 + [0.0] * 20
     few, many = crossed([items] * 2), crossed([items] * 10)
     assert few.interval == pytest.approx(many.interval)
-    assert crossed([[0, 0], [0, 0]]).p == 1
+    # Nothing varies: no certainty comes of it. Wilson's interval of 84 of 84 begins at 84 / (84 + 1.96²).
+    half = 100 * math.sqrt(2) * (1 - 84 / (84 + norm.ppf(0.975) ** 2))
+    assert half == pytest.approx(6.185, abs=5e-4)
+    still, lost = crossed([[0] * 84] * 3), crossed([[-1] * 5] * 3)
+    assert (still.mean, still.interval, still.p) == (0, pytest.approx((-half, half)), 1)
+    assert (lost.mean, lost.interval[0], lost.p) == (-100, -100, pytest.approx(2 / 2**5))
     with pytest.raises(ValueError, match="two of each"):
         crossed([items])
