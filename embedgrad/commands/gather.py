@@ -81,16 +81,14 @@ def merged(runs: Sequence[dict], paths: Sequence[Path]) -> dict:
     return (
         runs[0]
         | {"model": runs[0]["model"] | {"device": ", ".join(devices)}}
-        | {key: _sum([run_.get(key) for run_ in runs]) for key in SUMS}
+        # Null where a shard of an earlier version does not tell its part.
+        | {
+            key: round(sum(run_[key] for run_ in runs), 3) if all(key in run_ for run_ in runs) else None
+            for key in SUMS
+        }
         | {key: max(run_[key] for run_ in runs) for key in LARGEST}
         | {"shards": len(runs), "batch_invariance": None}
     )
-
-
-def _sum(values: Sequence[float | None]) -> float | None:
-    """Null where a shard of an earlier version does not tell its part."""
-    known = [value for value in values if value is not None]
-    return round(sum(known), 3) if len(known) == len(values) else None
 
 
 def _shared(run_: dict) -> dict:

@@ -26,13 +26,9 @@ from embedgrad_core.training.settings import across_folds, answers_dev
 CARRYING = ("carry_transfer", "carry_words")
 TRAINING = ("optimize", "sensitivity", "rival_rate", "rival_fit", *probes.TRAINING, *CARRYING)
 ANSWERING = ("before", "baselines", "chains", "after", "analyse", "rival_answer", "rival_cost")
-# Rules whose commands a process that keeps its model does, in whole or in shards. Other methods, which change it, load it again.
-RESIDENT = (
-    *("optimize", "sensitivity", "before", "after", "baselines", "chains", "analyse"),
-    *probes.TRAINING,
-    *probes.ANSWERING,
-)
 LOADING = TRAINING + ANSWERING + probes.ANSWERING
+# Rules whose commands a process that keeps its model does, in whole or in shards: not other methods, which change it, nor carrying.
+RESIDENT = tuple(rule for rule in LOADING if not rule.startswith(("rival_", "carry_")))
 # Decodings of the ladder: behind no prompt, the text in its two layouts, examples wrong and right, a rewrite where there is one.
 # They answer dev too, and protocol recovery answers train in both layouts. The round trip and its controls answer dev six times.
 LAYOUTS, DEV_DECODINGS = 2, 6

@@ -220,13 +220,9 @@ class RunConfig(Config):
         readings = {"strict": self.values["decode"].get("strict", False), "box": self._box(self.tasks_of(model))}
         return " ".join([shlex.join(words), _flags(readings)]).strip()
 
-    def items_flags(self, size: str) -> str:
-        """How many test items a probe asks (``answered``) or reads (``texts``)."""
-        return _flags({"items": probe_sizes(self.values)[size]})
-
-    def dealings_flags(self) -> str:
-        """How often the probe of shuffled targets deals them."""
-        return _flags({"dealings": probe_sizes(self.values)["dealings"]})
+    def size_flags(self, flag: str, size: str) -> str:
+        """A probe's size, by its key in ``probe_sizes``, as the flag that takes it."""
+        return _flags({flag: probe_sizes(self.values)[size]})
 
     def cell_flags(self, dataset: str, model: str, seed: int) -> str:
         """Flags that name a cell and its row of the table."""

@@ -63,9 +63,8 @@ def delegated(argv: Sequence[str]) -> int | None:
     """
     place = os.environ.get(FOLDER)
     wanted = _flag(argv, "--gpus")  # rules give it to each command that loads a model
-    if (
-        not place or wanted is None or not Path(place).is_dir() or not hasattr(socket, "SO_PEERCRED")
-    ):  # Linux alone has it
+    # Linux alone has SO_PEERCRED.
+    if not place or wanted is None or not Path(place).is_dir() or not hasattr(socket, "SO_PEERCRED"):
         return None
     folder = Path(place)
     if argv[0] not in COMMANDS or wanted not in ("0", "1") or _flag(argv, "--engine") == "vllm":

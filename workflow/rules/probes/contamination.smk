@@ -21,7 +21,7 @@ rule probe_contamination:
     resources:
         **RUN.job_resources("probe_contamination"),
     params:
-        size=CONFIG.items_flags("texts"),
+        size=CONFIG.size_flags("items", "texts"),
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
         task=RUN.task_of,

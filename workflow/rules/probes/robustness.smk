@@ -20,7 +20,7 @@ rule probe_robustness:
     resources:
         **RUN.job_resources("probe_robustness"),
     params:
-        size=CONFIG.items_flags("answered"),
+        size=CONFIG.size_flags("items", "answered"),
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
         decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),

@@ -26,7 +26,7 @@ rule probe_shuffled:
         level=lambda wildcards: CONFIG.level_flags(wildcards.dataset),
         decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
         grade=lambda wildcards: CONFIG.grade_flags(RUN.task_of(wildcards)),
-        dealings=CONFIG.dealings_flags(),
+        dealings=CONFIG.size_flags("dealings", "dealings"),
         state=RUN.answers_state("probe_shuffled"),
     shell:
         "embedgrad probe shuffled {params.model} {params.level} {params.decode} {params.grade} {params.dealings} --state {params.state:q}"

@@ -20,7 +20,7 @@ rule probe_transfer_matrix:
     resources:
         **RUN.job_resources("probe_transfer_matrix"),
     params:
-        size=CONFIG.items_flags("answered"),
+        size=CONFIG.size_flags("items", "answered"),
         model=lambda wildcards: CONFIG.model_flags(wildcards.model),
         decode=lambda wildcards: CONFIG.decode_flags(RUN.task_of(wildcards)),
         asked=lambda wildcards: CONFIG.asked_flags(wildcards.model),

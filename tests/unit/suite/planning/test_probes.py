@@ -97,8 +97,8 @@ def test_what_each_probe_does():
 def test_sizes_change_the_jobs_and_their_forecast():
     small = probing(probes=ALL, probe_sizes={"answered": 8, "texts": 16, "epochs": 3})
     names = ("imdb", "qwen2.5-7b-instruct", 0)
-    assert small.items_flags("answered") == "--items 8"
-    assert small.items_flags("texts") == "--items 16"
+    assert small.size_flags("items", "answered") == "--items 8"
+    assert small.size_flags("items", "texts") == "--items 16"
     assert "--epochs 3 " in small.trajectory_flags(*names)
     assert "--epochs 20 " in probing().trajectory_flags(*names)
     machine = named_gpu("h100")
@@ -111,7 +111,7 @@ def test_sizes_change_the_jobs_and_their_forecast():
         Durations(config, machine, config.resources)
         for config in (probing(probes=ALL), probing(probes=ALL, probe_sizes={"dealings": 3}))
     )
-    assert probing(probe_sizes={"dealings": 3}).dealings_flags() == "--dealings 3"
+    assert probing(probe_sizes={"dealings": 3}).size_flags("dealings", "dealings") == "--dealings 3"
     assert [3 * some for some in once.tokens("probe_shuffled", cell)] == list(thrice.tokens("probe_shuffled", cell))
     with pytest.raises(UserError, match="probe_sizes"):
         probing(probe_sizes={"answered": 0})
