@@ -16,19 +16,6 @@ DRAWS = 1000
 BLOCK = 4_000_000
 
 
-def components(values: np.ndarray, factors: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """MINQUE(0) of the variances of crossed and nested random effects.
-
-    Args:
-        values: (N,) outcomes.
-        factors: by name the level of each outcome, (N,) whole numbers from 0; as :func:`identifiable` leaves them.
-
-    Returns:
-        The variance of each factor and of the ``rest``, in squared units of ``values``; a negative estimate is kept.
-    """
-    return Design(factors).estimates(values)
-
-
 @dataclass(frozen=True)
 class Errors:
     """How sure estimates of variances are.
@@ -47,7 +34,7 @@ class Design:
     """Which outcomes share which levels; all that estimates and their errors need of a table but its values."""
 
     def __init__(self, factors: Mapping[str, np.ndarray]) -> None:
-        """Of factors as :func:`identifiable` leaves them."""
+        """Of factors: by name the level of each outcome, (N,) whole numbers from 0; as :func:`identifiable` leaves them."""
         self.names = [*factors, REST]
         self.count = len(next(iter(factors.values())))
         rows = np.arange(self.count)
@@ -57,7 +44,14 @@ class Design:
         self._shares = {name: some / self.count**2 for name, some in squares.items()}
 
     def estimates(self, values: np.ndarray) -> dict[str, float]:
-        """What :func:`components` gives of one table, (N,)."""
+        """MINQUE(0) of the variances of crossed and nested random effects.
+
+        Args:
+            values: (N,) outcomes.
+
+        Returns:
+            The variance of each factor and of the ``rest``, in squared units of ``values``; a negative estimate is kept.
+        """
         return {name: float(value) for name, (value,) in self.components(values[:, None]).items()}
 
     def components(self, values: np.ndarray) -> dict[str, np.ndarray]:
@@ -79,7 +73,7 @@ class Design:
         around the small estimate reaches 15.
 
         Args:
-            found: what :func:`components` says.
+            found: what :meth:`estimates` says.
             seed: of the draws.
         """
         chance = np.random.default_rng(seed)

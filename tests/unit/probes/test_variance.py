@@ -7,7 +7,7 @@ import statsmodels.formula.api as smf
 from reporting_samples import DEMO_SIZES, demo_cells, make_run
 
 from embedgrad.probes.applies import DoesNotApply
-from embedgrad.probes.variance.components import Design, components, identifiable
+from embedgrad.probes.variance.components import Design, identifiable
 from embedgrad.probes.variance.gain import variance
 from embedgrad.probes.variance.runs import CellRun, cell_runs
 from embedgrad.reporting.results.cells import read_cells
@@ -38,7 +38,8 @@ def half_tests(chance, items=60, splits=5, orders=3):
 
 def test_planted_components_come_back_from_halves_of_the_items():
     chance = np.random.default_rng(4)
-    found = [components(*half_tests(chance)) for _ in range(120)]
+    tables = [half_tests(chance) for _ in range(120)]
+    found = [Design(factors).estimates(values) for values, factors in tables]
     for name, sd in PLANTED.items():
         drawn = [one[name] for one in found]
         assert np.mean(drawn) == pytest.approx(sd**2, abs=4 * np.std(drawn) / np.sqrt(len(drawn))), name
@@ -49,7 +50,7 @@ def test_planted_components_come_back_from_halves_of_the_items():
 def test_a_full_table_of_items_and_orders_has_the_components_of_table_2(seed):
     gains = np.random.default_rng(seed).integers(-1, 2, (4, 25)) + np.eye(4, 25)
     factors = {"item": np.tile(np.arange(25), 4), "order": np.repeat(np.arange(4), 25)}
-    found, known = components(100 * gains.ravel(), factors), crossed(gains.tolist())
+    found, known = Design(factors).estimates(100 * gains.ravel()), crossed(gains.tolist())
     for name, sd in (("item", known.items), ("order", known.seeds), ("rest", known.rest)):
         assert max(found[name], 0) ** 0.5 == pytest.approx(sd)
 
@@ -74,7 +75,7 @@ def test_spreads_of_few_levels_have_intervals_that_hold_them():
     for table in range(tables):
         values = chance.normal(0, 20, 30)[factors["item"]] + chance.normal(0, 15, 3)[factors["order"]]
         values = values + chance.normal(0, 25, len(values))
-        low, high = Design(factors).errors(components(values, factors), seed=table).intervals["order"]
+        low, high = Design(factors).errors(Design(factors).estimates(values), seed=table).intervals["order"]
         held += low <= 15 and (high is None or high >= 15)
     assert 0.89 * tables <= held <= tables
 
@@ -83,7 +84,7 @@ def test_what_no_table_can_bound_has_no_upper_end():
     """Two orders whose effect the estimate may miss altogether, as the items' own chance is much larger."""
     factors = {"item": np.tile(np.arange(10), 2), "order": np.repeat(np.arange(2), 10)}
     values = np.random.default_rng(1).normal(0, 30, 20)
-    low, high = Design(factors).errors(components(values, factors)).intervals["order"]
+    low, high = Design(factors).errors(Design(factors).estimates(values)).intervals["order"]
     assert low == 0
     assert high is None or high > 30
 
@@ -105,7 +106,7 @@ def test_a_full_nested_table_has_the_components_of_statsmodels():
     formulas = {name: f"0 + C({name})" for name in parts}
     model = smf.mixedlm("value ~ 1", at, groups=np.ones(len(at)), vc_formula=formulas).fit(reml=True)
     factors = {name: pd.factorize(at[name])[0] for name in parts}
-    found = components(at["value"].to_numpy(), factors)
+    found = Design(factors).estimates(at["value"].to_numpy())
     assert min(found.values()) > 0  # where REML is the analysis of variance
     for name, value in zip(model.model.exog_vc.names, model.vcomp, strict=True):
         assert found[name] == pytest.approx(value, rel=0.01), name
@@ -174,7 +175,7 @@ def test_a_full_table_of_starts_within_orders_has_the_components_of_the_textbook
     table = chance.normal(0, 3, (orders, 1, 1)) + chance.normal(0, 2, (orders, starts, 1))
     table = table + chance.normal(0, 4, items) + chance.normal(0, 1, (orders, starts, items))
     order, start, item = (axis.ravel() for axis in np.indices(table.shape))
-    found = components(table.ravel(), {"item": item, "order": order, "displacement": order * starts + start})
+    found = Design({"item": item, "order": order, "displacement": order * starts + start}).estimates(table.ravel())
     by_item, by_order, by_start = table.mean((0, 1)), table.mean((1, 2)), table.mean(2)
     ms_order = starts * items * ((by_order - table.mean()) ** 2).sum() / (orders - 1)
     ms_start = items * ((by_start - by_order[:, None]) ** 2).sum() / (orders * (starts - 1))

@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.anova import anova_lm
 from textbook import EXACT
 
-from embedgrad.probes.variance.components import Design, components, expected_forms, identifiable
+from embedgrad.probes.variance.components import Design, expected_forms, identifiable
 from embedgrad.probes.variance.gain import variance
 from embedgrad.probes.variance.runs import CellRun
 from embedgrad.reporting.analyses import correlation, seed_rows
@@ -106,8 +106,7 @@ def test_components_of_variance_by_dense_matrices(seed):
         textbook.quadratic(values, np.arange(size))
     ]
     wanted = np.linalg.solve(expected, forms)
-    found = components(values, kept)
-    assert Design(kept).estimates(values) == found
+    found = Design(kept).estimates(values)
     assert [found[name] for name in (*names, "rest")] == pytest.approx(wanted.tolist(), rel=1e-8, abs=1e-6)
     told = variance(unbalanced(seed))
     clipped = {name: max(value, 0.0) for name, value in found.items()}
@@ -143,11 +142,10 @@ def test_ends_of_a_spread_are_where_the_estimate_is_in_a_tail(name):
 
     def drawn(spread, count):
         root = np.linalg.cholesky(sum(sd**2 * alike[key] for key, sd in spread.items()) + 1e-9 * np.eye(len(item)))
-        return [components(root @ chance.standard_normal(len(item)), levels)[name] for _ in range(count)]
+        return [Design(levels).estimates(root @ chance.standard_normal(len(item)))[name] for _ in range(count)]
 
-    found = components(
-        np.linalg.cholesky(sum(sd**2 * alike[key] for key, sd in planted.items())) @ chance.standard_normal(len(item)),
-        levels,
+    found = Design(levels).estimates(
+        np.linalg.cholesky(sum(sd**2 * alike[key] for key, sd in planted.items())) @ chance.standard_normal(len(item))
     )
     low, high = Design(levels).errors(found).intervals[name]
     assert low <= max(found[name], 0) ** 0.5 < high
