@@ -13,6 +13,7 @@ from embedgrad.reporting.results.analyses import (
     read_positions,
     separates,
 )
+from embedgrad.reporting.statistics import interval_of_smallest
 
 READERS = ("template", "responses")  # the first that is valid
 
@@ -74,7 +75,10 @@ class _Read:
 
 
 def _cells(run: Run, tasks: tuple[str, ...]) -> list[_Read]:
-    return [_Read.of(analysis) for analysis in run.analyses("lat.json", read_lat, tasks)]
+    """The cells' readings; where any has the template's, only those that have it: Δ is on another scale without."""
+    analyses = run.analyses("lat.json", read_lat, tasks)
+    newer = [one for one in analyses if "template" in one["readers"]]
+    return [_Read.of(one) for one in newer or analyses]
 
 
 def _readers(cells: Sequence[_Read]) -> str:
@@ -83,7 +87,10 @@ def _readers(cells: Sequence[_Read]) -> str:
 
 
 def smallest_activation(run: Run, *tasks: str) -> Measured | None:
-    """The smallest change of activation over the layers, and cells, whose direction passes its control."""
+    """The smallest change of activation over the layers, and cells, whose direction passes its control.
+
+    The interval is that of a smallest: one layer below 0 refutes "all layers", but is picked from all of them.
+    """
     cells = _cells(run, tasks)
     layers = [row for cell in cells for row in cell.layers]
     if not layers:
@@ -97,7 +104,8 @@ def smallest_activation(run: Run, *tasks: str) -> Measured | None:
         told.append(f"of shuffled labels: {_range(least['shuffled'])}")
     if least["displaced"]:
         told.append(f"prompts moved as far at random: {_range(least['displaced'])}")
-    interval = tuple(least["both"] or least["band"])
+    bounds = [tuple(row["both"] or row["band"]) for row in valid or layers]
+    interval = interval_of_smallest([row["delta"] for row in valid or layers], bounds)
     gate = "" if valid else _INVALID
     return Measured(least["delta"], interval, control="; ".join([*told, _readers(cells)]), gate=gate)
 

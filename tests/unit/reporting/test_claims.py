@@ -214,7 +214,10 @@ def test_an_activation_is_read_by_the_template_where_its_direction_is_valid(tmp_
     for row, delta in zip(layers, (-9.0, 2.0, 1.5, -8.0), strict=True):
         row["readings"]["input_last"] |= {"delta": delta, "both": [delta - 1, delta + 1], "displaced": [-0.25, 0.5]}
     least, first = read_of(tmp_path, report)
-    assert (least.value, least.interval, least.gate) == (1.5, (0.5, 2.5), "")
+    assert (least.value, least.gate) == (1.5, "")
+    assert least.interval == pytest.approx((0.5, 1.5 + norm.ppf(1 - 0.025 / 2) / norm.ppf(0.975))), (
+        "picked from two layers"
+    )
     assert least.control == (
         "2 of 4 layers have a valid direction; random ones there: -1.50 to 1.50; of shuffled labels: -1.40 to 1.40; prompts "
         "moved as far at random: -0.25 to 0.50; reader of 1 of 1 cells: template at input_last"
@@ -232,6 +235,19 @@ def test_an_activation_is_read_by_the_responses_where_the_template_has_no_valid_
     assert least.value == min(deltas)
     assert least.control.endswith("reader of 1 of 1 cells: responses at prompt_mean: template not valid")
     assert first.value == (max(deltas) in deltas[:2])
+
+
+def test_a_cell_without_the_templates_reading_counts_only_where_no_cell_has_it(tmp_path):
+    newer, older = lat_report(random.Random(0), 4), lat_report(random.Random(1), 4)
+    del older["readers"]["template"]
+    old = cell(model="older")
+    make_run(tmp_path, [old], {"sums": {None: 20}})
+    write_json(tmp_path / old.dataset / old.model / "seed0" / "lat.json", older)
+    alone = prompt.smallest_activation(Run({}, {}, collect([old], tmp_path), tmp_path))
+    assert "1 of 1 cells: responses at prompt_mean: template not computed" in alone.control
+    least, _ = read_of(tmp_path, newer)
+    both = prompt.smallest_activation(Run({}, {}, collect([cell(), old], tmp_path), tmp_path))
+    assert both == least
 
 
 @pytest.mark.parametrize(

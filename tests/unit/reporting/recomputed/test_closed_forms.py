@@ -21,6 +21,7 @@ from embedgrad.reporting.statistics import (
     Paired,
     detectable_gain,
     fieller,
+    interval_of_smallest,
     mcnemar,
     ratio_of_means,
     wilson,
@@ -242,3 +243,25 @@ def test_means_of_paired_differences_are_students(values):
     theirs = DescrStatsW(values)
     assert (mean, *interval) == pytest.approx((theirs.mean, *theirs.tconfint_mean()), abs=EXACT)
     assert p == pytest.approx(theirs.ttest_mean()[1], rel=1e-7, abs=1e-12)
+
+
+def test_the_smallest_of_several_means():
+    """By the p of each test, times their number, and in what share of samples the interval holds the truth."""
+    values, errors = [0.5, -1.0, 2.0], [0.2, 0.3, 1.5]
+    intervals = [
+        (one - norm.ppf(0.975) * error, one + norm.ppf(0.975) * error)
+        for one, error in zip(values, errors, strict=True)
+    ]
+    low, high = interval_of_smallest(values, intervals)
+    assert low == min(one for one, _ in intervals)
+    assert 3 * 2 * norm.sf((high - values[1]) / errors[1]) == pytest.approx(0.05, abs=1e-9)
+    assert interval_of_smallest(values[:1], intervals[:1]) == pytest.approx(intervals[0], abs=1e-12)
+
+    draws, layers = np.random.default_rng(0), 20
+    truth = np.zeros(layers)  # the hardest case: each layer may turn out to be the smallest
+    held = 0
+    for _ in range(2000):
+        seen = draws.normal(truth)
+        low, high = interval_of_smallest(seen, [(one - 1.96, one + 1.96) for one in seen])
+        held += low <= 0 <= high
+    assert held / 2000 > 0.95 - 3 * (0.95 * 0.05 / 2000) ** 0.5
