@@ -89,6 +89,11 @@ def begun(grid: Sequence[Axes], panels: Sequence[P]) -> Iterator[tuple[Axes, P]]
             drawing.note(axes, f"missing: {panel.why}")
 
 
+def datasets_of(panels: Sequence[Panel]) -> list[str]:
+    """The data sets that any panel has something of, in the order of the cells."""
+    return list(dict.fromkeys(cell.dataset for panel in panels for cell, analyses in panel.found if analyses))
+
+
 def look(dataset: int) -> tuple[str, str]:
     """Colour and shape of a data set, by its place."""
     return COLOURS[dataset % len(COLOURS)], SHAPES[dataset % len(SHAPES)]

@@ -11,7 +11,17 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from embedgrad.reporting.figures import drawing
-from embedgrad.reporting.figures.by_cell import Panel, begun, dataset_legend, grid_of, legend, look, mark, panels_of
+from embedgrad.reporting.figures.by_cell import (
+    Panel,
+    begun,
+    dataset_legend,
+    datasets_of,
+    grid_of,
+    legend,
+    look,
+    mark,
+    panels_of,
+)
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, LINK, styled
 from embedgrad.reporting.results.analyses import main_reading, read_lat, separates
 from embedgrad.reporting.results.cells import Cell, Seeds
@@ -40,10 +50,12 @@ def lat(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] 
     """
     found, grouped = panels_of(cells, Path(folder), seeds, "lat.json", read_lat)
     panels = [_of_reader(panel, reader) for panel in found for reader in READERS]
-    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
+    datasets = datasets_of(found)
     handles: list[Line2D | Patch]
     if grouped:
         handles = [*dataset_legend(datasets, "-")]
+        handles.append(Patch(color=FAINT, linewidth=0, label="random directions, 95 %, all tasks"))
+        handles.append(Patch(color=LINK, linewidth=0, label="prompts moved at random, all tasks"))
     else:
         handles = [
             Line2D([], [], marker=shape, color=colour, markersize=3.5, linewidth=1.2, label=label)
@@ -56,6 +68,8 @@ def lat(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence[int] 
     for axes, panel in begun(grid, panels):
         axes.axhline(0, color=LINK, linewidth=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        if grouped:
+            _all_controls(axes, panel)
         for cell, analyses in panel.found:
             for layers in (analysis["layers"] for analysis in analyses):
                 main = main_reading(panel.reader, layers)
@@ -102,3 +116,21 @@ def _controls(axes: Axes, layers: Sequence[dict], name: str) -> None:
     axes.fill_between(at, low, high, color=FAINT, linewidth=0, zorder=0)
     for moved in zip(*(row["displaced"] for row in rows), strict=False):
         axes.plot(at, moved, color=GREY, linewidth=0.8, linestyle=":")
+
+
+def _all_controls(axes: Axes, panel: ReaderPanel) -> None:
+    """The controls of all cells of a panel as two bands; the axis fits what was measured, which they may reach beyond."""
+    tables = [analysis["layers"] for _, analyses in panel.found for analysis in analyses]
+    by_layer: dict[int, list[dict]] = {}
+    for layers in tables:
+        main = main_reading(panel.reader, layers)
+        for row in layers:
+            by_layer.setdefault(row["layer"], []).append(row["readings"][main])
+    for name, colour in (("random", FAINT), ("displaced", LINK)):
+        bands = {at: [end for row in rows for end in row[name]] for at, rows in sorted(by_layer.items())}
+        drawn = {at: ends for at, ends in bands.items() if ends}
+        lows, highs = [min(ends) for ends in drawn.values()], [max(ends) for ends in drawn.values()]
+        axes.fill_between(list(drawn), lows, highs, color=colour, linewidth=0, zorder=0)
+    shown = [end for rows in by_layer.values() for row in rows for end in (*(row["both"] or row["band"]), row["delta"])]
+    margin = 0.08 * (max(shown) - min(shown)) or 0.1
+    axes.set_ylim(min(shown) - margin, max(shown) + margin)

@@ -9,7 +9,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from embedgrad.reporting.figures import drawing
-from embedgrad.reporting.figures.by_cell import begun, dataset_legend, grid_of, legend, look, mark, panels_of
+from embedgrad.reporting.figures.by_cell import (
+    begun,
+    dataset_legend,
+    datasets_of,
+    grid_of,
+    legend,
+    look,
+    mark,
+    panels_of,
+)
 from embedgrad.reporting.figures.drawing import AFTER, BEFORE, GREY, INK, styled
 from embedgrad.reporting.results.analyses import read_positions
 from embedgrad.reporting.results.cells import Cell, Seeds
@@ -26,7 +35,7 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence
         UserError: an analysis that lacks a key; names the file.
     """
     panels, grouped = panels_of(cells, Path(folder), seeds, "anchoring.json", read_positions)
-    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
+    datasets = datasets_of(panels)
     figure, grid = grid_of(panels, 2 + (len(datasets) if grouped else len(SIDES)))
     analyses = [analysis for panel in panels for analysis in panel.analyses]
     smallest = [_p(row, side) for analysis in analyses for row in analysis["positions"] for side, *_ in SIDES]

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 from drawn import apart, texts
 from places import ROOT
@@ -24,10 +25,15 @@ def runs(tmp_path_factory):
     write_json(home / "lat.json", lat_report(chance, 29))
     write_json(folder / "old" / one.dataset / one.model / "seed0" / "lat.json", old_lat_report(chance, 29))
     of_one = {name: ([one], folder / name) for name in ("one", "empty", "old")}
-    return of_one | {"grouped": (read_cells(ROOT / "config/laptop_cells.tsv"), folder / "none")}
+    many = read_cells(ROOT / "config/laptop_cells.tsv")
+    for place in (0, 1, 4):
+        home = folder / "many" / many[place].dataset / many[place].model / "seed0"
+        write_json(home / "anchoring.json", anchoring_report(chance))
+        write_json(home / "lat.json", lat_report(chance, 29))
+    return of_one | {"grouped": (many, folder / "none"), "many": (many, folder / "many")}
 
 
-@pytest.mark.parametrize("name", ["one", "empty", "old", "grouped"])
+@pytest.mark.parametrize("name", ["one", "empty", "old", "grouped", "many"])
 @pytest.mark.parametrize("make", [anchoring, lat])
 def test_no_text_overlaps_or_leaves_the_page(runs, name, make):
     with styled():
@@ -52,6 +58,32 @@ def test_marks_stand_where_the_reports_say(runs):
             assert [row["readings"][reading]["delta"] for row in layers] in drawn
         for place in range(3):
             assert [row["readings"][main]["displaced"][place] for row in layers] in drawn
+
+
+def test_cells_of_one_panel_stand_before_their_controls(runs):
+    cells, folder = runs["many"]
+    with styled():
+        figure = lat(cells, folder)
+        legends = [
+            [text.get_text() for text in drawn(*runs["many"]).legends[0].get_texts()] for drawn in (anchoring, lat)
+        ]
+    there = list(dict.fromkeys(cells[place].dataset for place in (0, 1, 4)))
+    assert all(names[: len(there)] == there for names in legends), "a data set that did not run has no entry"
+    model = cells[0].model
+    homes = [
+        folder / one.dataset / model / "seed0" / "lat.json"
+        for one in (cells[p] for p in (0, 1, 4))
+        if one.model == model
+    ]
+    tables = [read_json(home)["readers"]["template"]["layers"] for home in homes]
+    aimless, moved, *_ = (
+        np.vstack([path.vertices for path in drawn.get_paths()]) for drawn in figure.axes[0].collections
+    )
+    for band, key in ((aimless, "random"), (moved, "displaced")):
+        for layer in range(29):
+            ends = [end for layers in tables for end in layers[layer]["readings"]["input_last"][key]]
+            here = band[band[:, 0] == layer, 1]
+            assert (here.min(), here.max()) == pytest.approx((min(ends), max(ends)))
 
 
 def test_what_an_old_report_does_not_have_was_not_computed(runs):
