@@ -25,6 +25,8 @@ from embedgrad.reporting.results.cells import Cell, Seeds
 
 PAPER_P = 0.95
 SIDES = (("before", BEFORE, "s", "before"), ("after", AFTER, "o", "after"), ("random", GREY, "^", "random, as far"))
+# Of several cells in a panel, colours and shapes are the data sets'.
+CONTROLS = {"before": ("_", INK, "before, all tasks"), "random": ("x", GREY, "random, as far, all tasks")}
 
 
 @styled()
@@ -36,7 +38,7 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence
     """
     panels, grouped = panels_of(cells, Path(folder), seeds, "anchoring.json", read_positions)
     datasets = datasets_of(panels)
-    figure, grid = grid_of(panels, 2 + (len(datasets) if grouped else len(SIDES)))
+    figure, grid = grid_of(panels, 2 + (len(datasets) + len(CONTROLS) if grouped else len(SIDES)))
     analyses = [analysis for panel in panels for analysis in panel.analyses]
     smallest = [_p(row, side) for analysis in analyses for row in analysis["positions"] for side, *_ in SIDES]
     for axes, panel in begun(grid, panels):
@@ -56,6 +58,7 @@ def anchoring(cells: Sequence[Cell], folder: str | Path, seeds: Seeds | Sequence
     )
     if grouped:
         handles = dataset_legend(datasets, "none")
+        handles += [mark(label, shape, colour, markersize=4) for shape, colour, label in CONTROLS.values()]
     else:
         handles = [mark(label, shape, colour, markersize=4) for _, colour, shape, label in SIDES]
     handles.append(mark("nearest by cosine: another token", "o", INK, mfc="none", markersize=4))
@@ -70,16 +73,18 @@ def _p(row: dict, side: str) -> float:
 
 
 def _points(axes: Axes, analysis: dict, dataset: int | None) -> None:
-    """One analysis's positions; of several cells in a panel, the optimised vectors alone."""
+    """One analysis's positions; of several cells in a panel, over how far each was moved, the controls behind."""
     for side, colour, shape, _ in SIDES:
-        if dataset is not None:
-            if side != "after":
-                continue
+        behind = dataset is not None and side in CONTROLS
+        if behind:
+            shape, colour, _ = CONTROLS[side]
+        elif dataset is not None:
             colour, shape = look(dataset)
         for row in analysis["positions"]:
-            kept = row[side]["cosine"]["nearest_id"] == row["token_id"]
+            kept = behind or row[side]["cosine"]["nearest_id"] == row["token_id"]
+            moved = 0.0 if side == "before" else row["drift"]
             axes.plot(
-                row["position"] + 1 if dataset is None else row["drift"],
+                row["position"] + 1 if dataset is None else moved,
                 _p(row, side),
                 shape,
                 color=colour,
@@ -87,6 +92,7 @@ def _points(axes: Axes, analysis: dict, dataset: int | None) -> None:
                 markerfacecolor=colour if kept else "none",
                 markeredgewidth=0.7,
                 clip_on=False,
+                zorder=1.5 if behind else 2,
             )
 
 

@@ -86,6 +86,25 @@ def test_cells_of_one_panel_stand_before_their_controls(runs):
             assert (here.min(), here.max()) == pytest.approx((min(ends), max(ends)))
 
 
+def test_many_cells_stand_before_vectors_moved_at_random_and_unmoved(runs):
+    cells, folder = runs["many"]
+    with styled():
+        lines = anchoring(cells, folder).axes[0].get_lines()
+    seen = {
+        side: sorted(tuple(line.get_xydata()[0]) for line in lines if line.get_marker() == shape)
+        for side, shape in (("before", "_"), ("random", "x"))
+    }
+    rows = [
+        row
+        for one in cells
+        if one.model == cells[0].model
+        and (home := folder / one.dataset / one.model / "seed0" / "anchoring.json").exists()
+        for row in read_json(home)["positions"]
+    ]
+    assert seen["before"] == sorted((0.0, row["before"]["softmax"]["p"]) for row in rows)
+    assert seen["random"] == sorted((row["drift"], row["random"]["softmax"]["p"]) for row in rows)
+
+
 def test_what_an_old_report_does_not_have_was_not_computed(runs):
     with styled():
         figure = lat(*runs["old"])
