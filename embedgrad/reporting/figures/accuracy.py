@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from embedgrad.reporting.figures import drawing
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, LINK, styled
@@ -24,6 +24,7 @@ from embedgrad_core.files import UserError
 _ROW = 0.36  # inches per cell
 _TRACK = 0.15  # before above, after below the middle of a row
 _SIDES = (("before", BEFORE, "s", -_TRACK), ("after", AFTER, "o", _TRACK))
+_KEYS = ("train_loss", "dev_loss")
 _TRAIN: dict[str, Any] = {"color": BEFORE, "linestyle": (0, (4, 1.5))}
 _DEV: dict[str, Any] = {"color": AFTER, "linestyle": "-"}
 _ACCURACY: dict[str, Any] = {"color": ACCENT, "linestyle": (0, (1, 1.2))}
@@ -149,7 +150,9 @@ def training_curves(outcomes: Sequence[Outcome], folder: str | Path) -> Figure:
             continue
         for history, best in found:
             _losses(axes, history, best, 1.5 if len(found) == 1 else 0.9)
-        axes.set_ylim(bottom=0)
+        _scale(
+            axes, [line[key] for history, _ in found for line in history for key in _KEYS if line.get(key) is not None]
+        )
         with_accuracy |= _accuracies(axes, [history for history, _ in found])
     drawing.name_axes(figure, "epoch (0: the text prompt)", "loss, nats an item")
     drawing.legend(figure, _curve_handles(with_accuracy))
@@ -172,12 +175,23 @@ def _histories(outcome: Outcome, folder: str | Path) -> list[tuple[list[dict], i
 
 def _losses(axes: Axes, history: Sequence[dict], best: int | None, width: float) -> None:
     """Draw one seed's losses, and a ring at the epoch whose prompt was kept."""
-    for key, style in (("train_loss", _TRAIN), ("dev_loss", _DEV)):
+    for key, style in zip(_KEYS, (_TRAIN, _DEV), strict=True):
         lines = [line for line in history if line.get(key) is not None]
         axes.plot([line["epoch"] for line in lines], [line[key] for line in lines], linewidth=width, **style)
     for line in history:
         if line["epoch"] == best:
             axes.plot(line["epoch"], line["dev_loss"], "o", color=AFTER, markersize=5, mfc="white", zorder=5)
+
+
+def _scale(axes: Axes, losses: Sequence[float]) -> None:
+    """From 0; but logarithmic where epoch 0, of a prompt whose answer the model does not expect, would flatten all that follows."""
+    if min(losses) <= 0 or max(losses) < 4 * min(losses):
+        axes.set_ylim(bottom=0)
+        return
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _accuracies(axes: Axes, histories: Sequence[Sequence[dict]]) -> bool:

@@ -68,6 +68,28 @@ def test_a_history_that_stopped_and_one_that_is_broken(tmp_path):
     save(training_curves(collect(cells, folder), folder), tmp_path / "curves.png")
 
 
+@pytest.mark.parametrize(
+    ("losses", "scale"), [((12.8, 0.68, 0.5), "log"), ((289.0, 275.0, 270.0), "linear"), ((2.0, 0.1, 0.0), "linear")]
+)
+def test_the_jump_after_epoch_0_flattens_no_curve(tmp_path, losses, scale):
+    cells = [cell(model="a")]
+    folder = make_run(tmp_path / "run", cells, {"sums": {None: 10}})
+    rows = [
+        {"epoch": at, "train_loss": loss if at else None, "dev_loss": loss, "dev_accuracy": None}
+        for at, loss in enumerate(losses)
+    ]
+    write_jsonl(folder / "sums" / "a" / "seed0" / "optimize.jsonl", rows)
+    count(folder, cells[0])
+    with styled():
+        figure = training_curves(collect(cells, folder), folder)
+        apart(figure)
+    axes = figure.axes[0]
+    assert axes.get_yscale() == scale
+    low, high = axes.get_ylim()
+    assert (low == 0) == (scale == "linear")
+    assert sum(low <= tick <= high for tick in axes.get_yticks()) >= 2, "a scale that can be read"
+
+
 def test_only_png_pdf_and_svg(runs, tmp_path):
     with pytest.raises(UserError, match="only"):
         save(before_after(runs["several"][0]), tmp_path / "dots.gif")
