@@ -15,7 +15,7 @@ from embedgrad.rivals.applies import check_comparison, reason_against
 from embedgrad.rivals.rival import Rival, with_middle_rates
 from embedgrad.rivals.table import rival_named
 from embedgrad.schemas.check import check_schema, hint
-from embedgrad.schemas.plain import check_plain, one_number, whole_numbers
+from embedgrad.schemas.plain import check_plain, whole_numbers
 from embedgrad.tasks import TASKS
 from embedgrad.tasks.targets import OWN_CHAIN
 from embedgrad_core.files import UserError
@@ -39,10 +39,7 @@ class Config:
         check_plain(values, source)
         if "seeds" in values:
             values = {**values, "seeds": whole_numbers(values["seeds"], source)}
-        split = values.get("split")
-        if isinstance(split, Mapping) and isinstance(split.get("seed"), str):  # of a command line: 'split={seed: 1}'
-            values = {**values, "split": {**split, "seed": one_number(split["seed"], source)}}
-        check_schema(values, source)
+        values = check_schema(values, source)
         for task in values["tasks"]:
             if task not in TASKS:
                 raise UserError(

@@ -1,11 +1,13 @@
 """A configuration against its JSON schema, with one sentence for what does not fit."""
 
+import copy
 import difflib
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import yaml
@@ -15,19 +17,58 @@ from embedgrad_core.files import UserError
 SCHEMA = Path(__file__).parent / "config.schema.yaml"
 
 
-def check_schema(values: Mapping, source: str) -> None:
+def check_schema(values: Mapping, source: str) -> Mapping:
     """Hold ``values`` against the schema.
+
+    Snakemake reads all that is nested in ``--config 'split={seed: 7}'`` as text. Where the schema wants a number, a truth value or
+    null in such a place, the text is read as YAML would read it in a file.
+
+    Returns:
+        The values, with those types.
 
     Raises:
         UserError: an unknown or missing key or a bad value; names the key and says what is allowed.
     """
     try:
-        errors = sorted(_validator().iter_errors(values), key=lambda error: list(error.path))
+        errors = _errors(values)
+        if errors and (read := list(_read_from_text(errors))):
+            values = copy.deepcopy(dict(values))
+            for path, value in read:
+                _place(values, path, value)
+            errors = _errors(values)
     # jsonschema writes the number into its message, and Python refuses to write thousands of digits.
     except ValueError:
         raise UserError(f"{source}: a number has more digits than Python writes; give a smaller one.") from None
     if errors:
         raise UserError(_sentence(errors[0], source))
+    return values
+
+
+def _errors(values: Mapping) -> list[jsonschema.ValidationError]:
+    return sorted(_validator().iter_errors(values), key=lambda error: list(error.path))
+
+
+# What YAML writes in one way alone: 010 would be 8, 0_1 would be 1.
+_SIMPLE = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,18})?(e[-+]\d{1,3})?|true|false|null")
+
+
+def _read_from_text(errors: Iterable[jsonschema.ValidationError]) -> Iterator[tuple[list[str | int], Any]]:
+    """Where text stands that is of another type which the schema wants there, and that value."""
+    for error in errors:
+        yield from _read_from_text(error.context or ())
+        text = error.instance
+        if error.validator != "type" or not isinstance(text, str) or not _SIMPLE.fullmatch(text):
+            continue
+        value, wanted = yaml.safe_load(text), error.validator_value
+        if any(_validator().is_type(value, one) for one in ([wanted] if isinstance(wanted, str) else wanted)):
+            yield list(error.absolute_path), value
+
+
+def _place(values: Any, path: Sequence[str | int], value: Any) -> None:
+    *parents, last = path
+    for key in parents:
+        values = values[key]
+    values[last] = value
 
 
 def hint(name: str, known: Iterable[str], has: str = "it has") -> str:
@@ -62,7 +103,8 @@ def _sentence(error: jsonschema.ValidationError, source: str) -> str:
         return f"{source}: key {missing!r} is missing at {where}.{part}"
     if error.validator == "oneOf":
         return f"{source}: {where} needs exactly one of hub, folder and pretrain."
-    sentence = f"{source}: {where}: {error.message}"
+    said = error.message if len(error.message) < 400 else f"{error.message[:200]}…{error.message[-100:]}"
+    sentence = f"{source}: {where}: {said}"
     if error.validator == "enum" and isinstance(error.instance, str):
         known = [one for one in error.validator_value if isinstance(one, str)]
         meant = hint(error.instance, known)

@@ -81,13 +81,3 @@ def whole_numbers(seeds: object, source: str) -> object:
         return [int(seed) if isinstance(seed, str) and seed.isdecimal() else seed for seed in seeds]
     except ValueError:  # Python reads no number of thousands of digits
         raise UserError(f"{source}: seeds: a seed has too many digits.") from None
-
-
-def one_number(seed: str, source: str) -> object:
-    """One such seed.
-
-    Raises:
-        UserError: it has thousands of digits.
-    """
-    found = whole_numbers([seed], source)
-    return found[0] if isinstance(found, list) else found

@@ -102,15 +102,55 @@ def test_a_number_is_suggested_as_yaml_reads_it():
         assert _number_in_text(other) == ""
 
 
+def on_the_command_line(*words):
+    values = copy.deepcopy(PAPER)
+    update_config(values, parse_config(list(words)))
+    return values
+
+
 def test_another_split_is_named_on_the_command_line():
     """Snakemake reads what is nested in ``--config 'split={seed: 7}'`` as text."""
-    values = copy.deepcopy(PAPER)
-    update_config(values, parse_config(["split={seed: 7}"]))
+    values = on_the_command_line("split={seed: 7}")
     assert values["split"]["seed"] == "7"
     assert "--split-seed 7 --split-rule half" in RunConfig.check(values).data_flags("imdb")
-    for wrong in ("0_1", "-1", "one", "7" * 5000):
-        with pytest.raises(UserError, match="seed"):
+    for wrong in ("0_1", "010", "-1", "one", "7" * 5000):
+        with pytest.raises(UserError, match="seed") as told:
             RunConfig.check(changed("split", "seed", to=wrong))
+        assert len(str(told.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("word", "path", "value"),
+    [
+        ("optimize={initial_displacement: 0.05, displacement_seed: 1}", ("optimize", "initial_displacement"), 0.05),
+        ("optimize={initial_displacement: 0.05, displacement_seed: 1}", ("optimize", "displacement_seed"), 1),
+        ("decode={repetition_penalty: 1.1}", ("decode", "repetition_penalty"), 1.1),
+        ("optimize={learning_rate: 1.5e-3}", None, None),  # no key of this name, whatever its type
+        ("decode={strict: true, batch_size: 8}", ("decode", "strict"), True),
+        ("decode={strict: true, batch_size: 8}", ("decode", "batch_size"), 8),
+        ("decode={batch_size: auto}", ("decode", "batch_size"), "auto"),
+        ("probe_sizes={dealings: 3}", ("probe_sizes", "dealings"), 3),
+        (
+            "optimize={folds: 1}; rivals={cells: [imdb/qwen2.5-0.5b-instruct], methods: [lora], seeds: [0, 1]}",
+            ("rivals", "seeds"),
+            [0, 1],
+        ),
+        ("decode={block: 1.5}", None, None),
+        ("decode={block: yes}", None, None),
+        ("decode={stop_rule: 5}", None, None),
+    ],
+)
+def test_a_nested_value_of_the_command_line_has_the_type_that_its_key_wants(word, path, value):
+    values = on_the_command_line(*word.split("; "))
+    if path is None:
+        with pytest.raises(UserError):
+            RunConfig.check(values)
+        return
+    before, found = copy.deepcopy(values), RunConfig.check(values).values
+    for key in path:
+        found = found[key]
+    assert (found, type(found)) == (value, type(value))
+    assert values == before, "what was given stays as it was"
 
 
 def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
@@ -129,7 +169,7 @@ def test_files_lie_on_top_of_each_other_as_snakemake_lays_them(tmp_path):
     assert values["optimize"]["patience"] == 9
     assert values["optimize"]["batch_size"] == 8
     above.write_text("seeds: -1\n")
-    with pytest.raises(UserError, match=r"demo\.yaml \+ .*more\.yaml: seeds.0: '-1' is not of type 'integer'"):
+    with pytest.raises(UserError, match=r"demo\.yaml \+ .*more\.yaml: seeds.0: -1 is less than the minimum of 0"):
         RunConfig.read(below, above)
 
 
