@@ -7,6 +7,7 @@ from typing import Self
 
 from embedgrad.reporting.claims.measured import Measured, Run
 from embedgrad.reporting.results.analyses import (
+    interval_of,
     main_reading,
     read_anchoring,
     read_lat,
@@ -104,8 +105,8 @@ def smallest_activation(run: Run, *tasks: str) -> Measured | None:
         told.append(f"of shuffled labels: {_range(least['shuffled'])}")
     if least["displaced"]:
         told.append(f"prompts moved as far at random: {_range(least['displaced'])}")
-    bounds = [tuple(row["both"] or row["band"]) for row in valid or layers]
-    interval = interval_of_smallest([row["delta"] for row in valid or layers], bounds)
+    judged = valid or layers
+    interval = interval_of_smallest([row["delta"] for row in judged], [interval_of(row) for row in judged])
     gate = "" if valid else _INVALID
     return Measured(least["delta"], interval, control="; ".join([*told, _readers(cells)]), gate=gate)
 

@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
 from embedgrad.reporting.figures import drawing
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, LINK, styled
@@ -188,9 +188,7 @@ def _scale(axes: Axes, losses: Sequence[float]) -> None:
     if min(losses) <= 0 or max(losses) < 4 * min(losses):
         axes.set_ylim(bottom=0)
         return
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: f"{loss:g}"))
+    drawing.logarithmic(axes, (1, 3))
     axes.yaxis.set_minor_locator(NullLocator())
 
 

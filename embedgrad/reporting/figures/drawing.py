@@ -11,6 +11,7 @@ import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
 
 from embedgrad_core.files import UserError, write_whole
@@ -127,6 +128,14 @@ def name_axes(figure: Figure, across: str, up: str) -> None:
     """What all panels share."""
     figure.supxlabel(across, fontsize=9, y=0.12 / figure.get_figheight())
     figure.supylabel(up, fontsize=9, x=0.08 / figure.get_figwidth())
+
+
+def logarithmic(axes: Axes, subs: Sequence[int]) -> None:
+    """A logarithmic axis of losses, labelled with plain numbers at these multiples of powers of ten."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=subs))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())  # 2 × 10⁻¹ would not fit beside the panel
 
 
 def legend(figure: Figure, handles: Sequence[Artist], columns: int = 4) -> None:

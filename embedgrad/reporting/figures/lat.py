@@ -23,7 +23,7 @@ from embedgrad.reporting.figures.by_cell import (
     panels_of,
 )
 from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, FAINT, GREY, INK, LINK, styled
-from embedgrad.reporting.results.analyses import main_reading, read_lat, separates
+from embedgrad.reporting.results.analyses import interval_of, main_reading, read_lat, separates
 from embedgrad.reporting.results.cells import Cell, Seeds
 
 READERS = ("template", "responses")
@@ -100,7 +100,7 @@ def _by_layer(axes: Axes, layers: Sequence[dict], name: str, colour: str, shape:
     """Deltas with their interval: over pairs and items where there are items, else over pairs."""
     rows = [row["readings"][name] for row in layers]
     at = [row["layer"] for row in layers]
-    low, high = zip(*(row["both"] or row["band"] for row in rows), strict=True)
+    low, high = zip(*map(interval_of, rows), strict=True)
     axes.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.plot(at, [row["delta"] for row in rows], color=colour, linewidth=1.2)
     for row, reading in zip(layers, rows, strict=True):
@@ -120,17 +120,16 @@ def _controls(axes: Axes, layers: Sequence[dict], name: str) -> None:
 
 def _all_controls(axes: Axes, panel: ReaderPanel) -> None:
     """The controls of all cells of a panel as two bands; the axis fits what was measured, which they may reach beyond."""
-    tables = [analysis["layers"] for _, analyses in panel.found for analysis in analyses]
     by_layer: dict[int, list[dict]] = {}
-    for layers in tables:
-        main = main_reading(panel.reader, layers)
-        for row in layers:
+    for analysis in panel.analyses:
+        main = main_reading(panel.reader, analysis["layers"])
+        for row in analysis["layers"]:
             by_layer.setdefault(row["layer"], []).append(row["readings"][main])
     for name, colour in (("random", FAINT), ("displaced", LINK)):
         bands = {at: [end for row in rows for end in row[name]] for at, rows in sorted(by_layer.items())}
         drawn = {at: ends for at, ends in bands.items() if ends}
         lows, highs = [min(ends) for ends in drawn.values()], [max(ends) for ends in drawn.values()]
         axes.fill_between(list(drawn), lows, highs, color=colour, linewidth=0, zorder=0)
-    shown = [end for rows in by_layer.values() for row in rows for end in (*(row["both"] or row["band"]), row["delta"])]
+    shown = [end for rows in by_layer.values() for row in rows for end in (*interval_of(row), row["delta"])]
     margin = 0.08 * (max(shown) - min(shown)) or 0.1
     axes.set_ylim(min(shown) - margin, max(shown) + margin)

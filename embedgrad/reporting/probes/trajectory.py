@@ -4,9 +4,18 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from embedgrad.reporting.figures.drawing import ACCENT, AFTER, BEFORE, GREY, name_axes, panels, styled, title
+from embedgrad.reporting.figures.drawing import (
+    ACCENT,
+    AFTER,
+    BEFORE,
+    GREY,
+    logarithmic,
+    name_axes,
+    panels,
+    styled,
+    title,
+)
 from embedgrad.reporting.results.probes import Probed, Ranged
 from embedgrad_core.files import ANY, ANY_LIST, COUNT
 
@@ -177,10 +186,7 @@ def _panel(axes: Axes, values: dict, measure: str) -> None:
             written = [row[split]["written"] for row in rows]
             axes.plot(across, written, color=COLOURS[split], linewidth=1, linestyle="--")
     if measure == "loss" and all(row[split]["loss"] > 0 for row in rows for split in ("dev", "test")):
-        axes.set_yscale("log")  # epoch 0, before any format, would flatten all others
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())  # 2 × 10⁻¹ would not fit beside the panel
+        logarithmic(axes, (1, 2, 5))  # epoch 0, before any format, would flatten all others
     axes.axvline(values["best"], color=GREY, linewidth=0.8)
     if values["rises_from"] is not None:
         axes.axvspan(values["test_best"], values["rises_from"], color=ACCENT, alpha=0.15, linewidth=0)

@@ -102,6 +102,12 @@ def separates(layer: dict) -> bool:
     return layer["accuracy"]["held_out"] > layer["accuracy"]["random"]["q975"]
 
 
+def interval_of(reading: dict) -> tuple[float, float]:
+    """The interval of a reading's Δ: over pairs and items where there are items, else over pairs."""
+    low, high = reading["both"] or reading["band"]
+    return low, high
+
+
 def main_reading(reader: str, layers: list[dict]) -> str:
     """Where a reader's claims are read.
 
