@@ -252,22 +252,6 @@ def crossed(gains: Sequence[Sequence[float]]) -> Crossed:
     )
 
 
-def interval_of_smallest(values: Sequence[float], intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Interval of the smallest of several means, from their estimates and 95 % intervals, alike or not, correlated or not.
-
-    All of them are above a bound where each one is, so the lowest lower end needs no correction (an intersection-union test;
-    Berger 1982, Technometrics 24:295-300). That one of them lies below a bound is a choice among all: each upper half is widened to
-    1 - 0.025/m (Bonferroni, by the normal distribution) before the lowest is taken.
-
-    Args:
-        values: m estimates, one at least.
-        intervals: theirs, as (low, high).
-    """
-    widened = float(norm.ppf(1 - ALPHA / 2 / len(values)) / norm.ppf(1 - ALPHA / 2))
-    highs = (value + widened * max(high - value, 0.0) for value, (_, high) in zip(values, intervals, strict=True))
-    return min(low for low, _ in intervals), min(highs)
-
-
 def fieller(a: float, v: float, b: float, w: float, c: float = 0.0) -> tuple[float, float] | None:
     """95 % interval of a/b, Fieller's (1954, J. R. Stat. Soc. B 16:175-185); None where it is not bounded.
 

@@ -14,7 +14,6 @@ from embedgrad.reporting.results.analyses import (
     read_positions,
     separates,
 )
-from embedgrad.reporting.statistics import interval_of_smallest
 
 READERS = ("template", "responses")  # the first that is valid
 
@@ -97,7 +96,8 @@ def smallest_activation(run: Run, *tasks: str) -> Measured | None:
     if not layers:
         return None
     valid = [row for row in layers if row["valid"]]
-    least = min(valid or layers, key=lambda row: row["delta"])
+    judged = valid or layers
+    least = min(judged, key=lambda row: row["delta"])
     told = [
         f"{len(valid)} of {len(layers)} layers have a valid direction; random ones there: {_range(least['random'])}"
     ]
@@ -105,10 +105,9 @@ def smallest_activation(run: Run, *tasks: str) -> Measured | None:
         told.append(f"of shuffled labels: {_range(least['shuffled'])}")
     if least["displaced"]:
         told.append(f"prompts moved as far at random: {_range(least['displaced'])}")
-    judged = valid or layers
-    interval = interval_of_smallest([row["delta"] for row in judged], [interval_of(row) for row in judged])
     gate = "" if valid else _INVALID
-    return Measured(least["delta"], interval, control="; ".join([*told, _readers(cells)]), gate=gate)
+    deltas, bounds = [row["delta"] for row in judged], [interval_of(row) for row in judged]
+    return Measured.smallest(deltas, bounds, control="; ".join([*told, _readers(cells)]), gate=gate)
 
 
 def _range(values: Sequence[float]) -> str:

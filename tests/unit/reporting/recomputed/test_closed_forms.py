@@ -21,7 +21,6 @@ from embedgrad.reporting.statistics import (
     Paired,
     detectable_gain,
     fieller,
-    interval_of_smallest,
     mcnemar,
     ratio_of_means,
     wilson,
@@ -252,16 +251,16 @@ def test_the_smallest_of_several_means():
         (one - norm.ppf(0.975) * error, one + norm.ppf(0.975) * error)
         for one, error in zip(values, errors, strict=True)
     ]
-    low, high = interval_of_smallest(values, intervals)
+    low, high = Measured.smallest(values, intervals).interval
     assert low == min(one for one, _ in intervals)
     assert 3 * 2 * norm.sf((high - values[1]) / errors[1]) == pytest.approx(0.05, abs=1e-9)
-    assert interval_of_smallest(values[:1], intervals[:1]) == pytest.approx(intervals[0], abs=1e-12)
+    assert Measured.smallest(values[:1], intervals[:1]).interval == pytest.approx(intervals[0], abs=1e-12)
 
     draws, layers = np.random.default_rng(0), 20
     truth = np.zeros(layers)  # the hardest case: each layer may turn out to be the smallest
     held = 0
     for _ in range(2000):
         seen = draws.normal(truth)
-        low, high = interval_of_smallest(seen, [(one - 1.96, one + 1.96) for one in seen])
+        low, high = Measured.smallest(seen, [(one - 1.96, one + 1.96) for one in seen]).interval
         held += low <= 0 <= high
     assert held / 2000 > 0.95 - 3 * (0.95 * 0.05 / 2000) ** 0.5
